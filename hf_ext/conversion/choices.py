@@ -1,0 +1,86 @@
+"""Settings that no file of a release states, each decided by an option, the folder's name or the vocabulary."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hf_ext.conversion.errors import ConversionError
+from hf_ext.conversion.release import Release
+
+ATTENTION_MODES = ("bidirectional", "unilm", "causal")
+POOLERS = ("tanh", "linear")
+TOKENIZERS = ("character", "word")
+
+# Words in the names of the released folders, such as chinese_roformer-sim-char_L-12_H-768_A-12.
+_MODE_OF_WORD: Mapping[str, str] = {
+    "sim": "unilm",
+    "simbert": "unilm",
+    "unilm": "unilm",
+    "gpt": "causal",
+    "lm": "causal",
+}
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision: what was taken and why. An assumed one rests on no evidence in the release."""
+
+    name: str
+    value: str | None
+    reason: str
+    assumed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.value or 'none'} ({'assumed: ' if self.assumed else ''}{self.reason})"
+
+
+def choose_attention_mode(given: str | None, release: Release) -> Choice:
+    """Which positions a token sees. The checkpoints of an encoder, of its UniLM and of its causal kind are alike."""
+    name = "attention_mode"
+    if given is not None:
+        return Choice(name, _one_of(name, given, ATTENTION_MODES), "given")
+    words = sorted(word for word in release.words if word in _MODE_OF_WORD)
+    modes = {_MODE_OF_WORD[word] for word in words}
+    if len(modes) == 1:
+        return Choice(name, modes.pop(), f"the folder's name says {words[0]!r}")
+    if modes:
+        raise ConversionError(
+            f"{release.folder}: the folder's name says {' and '.join(map(repr, words))}; "
+            f"state attention_mode (--attention-mode), one of {', '.join(ATTENTION_MODES)}"
+        )
+    reason = "nothing says otherwise; RoFormer-Sim and SimBERT need --attention-mode unilm, GPT models causal"
+    return Choice(name, "bidirectional", reason, assumed=True)
+
+
+def choose_pooler(given: str | None, present: bool, attention_mode: Choice) -> Choice:
+    """The activation of the pooler: the variables of a tanh and of a linear one are alike."""
+    name = "pooler"
+    if given is not None:
+        value = _one_of(name, given, POOLERS)
+        if not present:
+            raise ConversionError(f"pooler={value!r} (--pooler): the checkpoint holds no pooler")
+        return Choice(name, value, "given")
+    if not present:
+        return Choice(name, None, "the checkpoint holds none")
+    if attention_mode.value == "unilm":
+        return Choice(name, "linear", "as in RoFormer-Sim and SimBERT, the originals with a UniLM mask", assumed=True)
+    return Choice(name, "tanh", "as in BERT; RoFormer-Sim and SimBERT need --pooler linear", assumed=True)
+
+
+def choose_tokenizer(given: str | None, vocabulary: tuple[str, ...]) -> Choice:
+    """Whether text is cut into words or characters: entries of several Chinese characters are words."""
+    name = "tokenizer"
+    words = sum(len(_HAN.findall(token)) > 1 for token in vocabulary if not token.startswith(("##", "[")))
+    if given is not None:
+        return Choice(name, _one_of(name, given, TOKENIZERS), "given")
+    if words:
+        return Choice(name, "word", f"{words} of {len(vocabulary)} entries are words of several Chinese characters")
+    return Choice(name, "character", f"none of {len(vocabulary)} entries is a word of several Chinese characters")
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ConversionError(f"{name}={value!r}; one of {', '.join(allowed)} is expected")
+    return value

@@ -1,0 +1,141 @@
+"""Finding and reading the files of an original release folder, before TensorFlow is needed."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_ext.conversion.errors import ConversionError
+
+CONFIG_NAMES = ("bert_config.json", "gpt_config.json", "config.json")
+CHECKPOINT_NAMES = ("bert_model.ckpt", "model.ckpt", "gpt.ckpt", "gpt_model.ckpt")
+VOCABULARY_NAME = "vocab.txt"
+
+_SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release folder as it was found.
+
+    `checkpoint` is the prefix that TensorFlow takes, `shards` are its data files, `settings` is the parsed config file,
+    and `vocabulary` holds one token per id.
+    """
+
+    folder: Path
+    config_file: Path
+    settings: dict[str, Any]
+    checkpoint: Path
+    shards: tuple[Path, ...]
+    vocabulary: tuple[str, ...]
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The lower-cased words of the folder's own name, which say of some releases what their files do not."""
+        return frozenset(re.split(r"[^a-z0-9]+", self.folder.resolve().name.lower())) - {""}
+
+
+def find_release(directory: str | Path) -> Release:
+    """Read the config and vocabulary of a release folder and find its checkpoint.
+
+    Raises:
+        ConversionError: a file is absent, unreadable, or there is more than one candidate for it.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise ConversionError(f"directory={str(folder)!r} is not a folder; a folder of an original release is expected")
+    checkpoint = _find_checkpoint(folder)
+    config_file, settings = _find_settings(folder)
+    return Release(
+        folder=folder,
+        config_file=config_file,
+        settings=settings,
+        checkpoint=checkpoint,
+        shards=_find_shards(checkpoint),
+        vocabulary=read_vocabulary(folder / VOCABULARY_NAME),
+    )
+
+
+def read_vocabulary(file: Path) -> tuple[str, ...]:
+    r"""The tokens of a vocabulary file, id = line number from 0.
+
+    Lines end at "\n" alone (or "\r\n"): BERT's file has U+2028 as a token and WoBERT's an empty line, so neither
+    `str.splitlines` nor skipping empty lines gives the right ids.
+    """
+    tokens = _read_text(file).replace("\r\n", "\n").split("\n")
+    if tokens[-1] == "":
+        tokens.pop()
+    seen: dict[str, int] = {}
+    for index, token in enumerate(tokens):
+        if token in seen:
+            raise ConversionError(f"{file}: token {token!r} stands at both id {seen[token]} and id {index}")
+        seen[token] = index
+    return tuple(tokens)
+
+
+def _find_checkpoint(folder: Path) -> Path:
+    indices = sorted(folder.glob("*.index"))
+    named = [folder / name for name in CHECKPOINT_NAMES if (folder / f"{name}.index").is_file()]
+    if len(named) == 1:
+        return named[0]
+    if len(indices) == 1:
+        return indices[0].with_suffix("")
+    if indices:
+        found = ", ".join(index.name for index in indices)
+        raise ConversionError(f"{folder} holds {len(indices)} checkpoints ({found}); leave the one to convert")
+    orphans = sorted(file.name for file in folder.iterdir() if _SHARD.search(file.name))
+    if orphans:
+        wanted = _SHARD.sub(".index", orphans[0])
+        raise ConversionError(f"{folder} has {orphans[0]} without its index file {wanted}; restore it from the release")
+    raise ConversionError(f"{folder} holds no TensorFlow checkpoint: no file ends in .index")
+
+
+def _find_shards(checkpoint: Path) -> tuple[Path, ...]:
+    shards = {}
+    for file in checkpoint.parent.iterdir():
+        if file.name.startswith(f"{checkpoint.name}.data-") and (match := _SHARD.search(file.name)):
+            shards[int(match[1]), int(match[2])] = file
+    totals = {total for _, total in shards}
+    if not shards:
+        raise ConversionError(f"{checkpoint}.index has no data file beside it; {checkpoint.name}.data-* is expected")
+    if len(totals) > 1:
+        raise ConversionError(
+            f"{checkpoint}: data files of different counts ({sorted(totals)}) are mixed in the folder"
+        )
+    total = totals.pop()
+    missing = [f"{checkpoint.name}.data-{i:05d}-of-{total:05d}" for i in range(total) if (i, total) not in shards]
+    if missing:
+        raise ConversionError(f"{checkpoint.parent} lacks {', '.join(missing)}")
+    return tuple(shards[key] for key in sorted(shards))
+
+
+def _find_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
+    files = [folder / name for name in CONFIG_NAMES if (folder / name).is_file()]
+    if not files:
+        raise ConversionError(f"{folder} has no config file; one of {', '.join(CONFIG_NAMES)} is expected")
+    parsed = [_read_settings(file) for file in files]
+    if any(settings != parsed[0] for settings in parsed):
+        raise ConversionError(
+            f"{folder} has config files that disagree: {', '.join(file.name for file in files)}; leave one"
+        )
+    return files[0], parsed[0]
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(_read_text(file))
+    except json.JSONDecodeError as error:
+        raise ConversionError(f"{file} is not valid JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConversionError(f"{file} holds a JSON {type(settings).__name__}; an object of settings is expected")
+    return settings
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConversionError(f"{file.parent} has no {file.name}") from error
+    except UnicodeDecodeError as error:
+        raise ConversionError(f"{file} is not UTF-8 text: {error}") from error

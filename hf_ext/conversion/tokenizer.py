@@ -1,0 +1,35 @@
+"""The tokenizer of a release."""
+
+from transformers import BertTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+
+from hf_ext.conversion.choices import Choice
+from hf_ext.conversion.errors import ConversionError
+from hf_ext.conversion.release import VOCABULARY_NAME, Release
+
+_SPECIAL = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+_NEEDED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+
+
+def make_tokenizer(release: Release, choice: Choice, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
+    """A tokenizer that gives the release's ids: by words (jieba), or by characters as BERT's.
+
+    Raises:
+        ConversionError: the vocabulary lacks a special token.
+    """
+    ids = {token: index for index, token in enumerate(release.vocabulary)}
+    if missing := [token for token in _NEEDED if token not in ids]:
+        raise ConversionError(f"{release.folder / VOCABULARY_NAME} lacks {', '.join(missing)}")
+    # A special token that the vocabulary lacks would be added behind its end, where the model has no embedding.
+    special = {name: token if token in ids else None for name, token in _SPECIAL.items()}
+    options = {"do_lower_case": True, "model_max_length": config.max_position_embeddings, **special}
+    if choice.value == "character":
+        return BertTokenizer(vocab=ids, **options)
+    from hf_ext.tokenization import JiebaWordPieceTokenizer
+
+    return JiebaWordPieceTokenizer(vocab=ids, **options)
