@@ -1,0 +1,73 @@
+"""Vocabulary files of the word models: one entry a line, the id is the line's number from 0."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+CONTINUATION = "##"
+
+# A character vocabulary has no entry of several ideographs, the smallest released word vocabulary has 19,516.
+MINIMAL_WORDS = 100
+
+
+def read_vocabulary(path: str | Path) -> dict[str, int]:
+    """Entries of a ``vocab.txt`` with their ids, or of the model part of a ``tokenizer.json``.
+
+    Lines end at ``"\\n"`` alone: released files have an empty line and U+2028 as entries, which count.
+
+    Raises:
+        ValueError: if an entry occurs twice, or a ``tokenizer.json`` holds no dictionary of entries.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        model = json.loads(path.read_text(encoding="utf-8")).get("model", {})
+        if not isinstance(model.get("vocab"), dict):
+            kind = model.get("type")
+            raise ValueError(f"{path} holds a model of type {kind!r} without a vocabulary of entries; wanted WordPiece")
+        return check_vocabulary(model["vocab"])
+    text = path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+    entries = text.removesuffix("\n").split("\n")
+    vocabulary: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        first = vocabulary.setdefault(entry, index)
+        if first != index:
+            raise ValueError(f"{path} has the entry {entry!r} twice, in lines {first + 1} and {index + 1}; wanted once")
+    return vocabulary
+
+
+def write_vocabulary(vocabulary: Mapping[str, int], path: str | Path) -> None:
+    """Write the entries in the order of their ids, so that `read_vocabulary` gives ``vocabulary`` back."""
+    entries = sorted(vocabulary, key=vocabulary.__getitem__)
+    for entry in entries:
+        if "\n" in entry:
+            raise ValueError(f"vocabulary entry {entry!r} holds a line break, which a vocab.txt cannot hold")
+    Path(path).write_bytes("".join(f"{entry}\n" for entry in entries).encode("utf-8"))
+
+
+def check_vocabulary(vocabulary: object) -> dict[str, int]:
+    """The argument as a dictionary, if it maps entries to the ids 0, 1, ..., each once.
+
+    Raises:
+        TypeError: if it is not a mapping of strings to integers.
+        ValueError: if ids are missing or occur twice.
+    """
+    if not isinstance(vocabulary, Mapping):
+        raise TypeError(
+            f"vocab must be a path or a dict of entries to ids, got {type(vocabulary).__name__}: {vocabulary!r:.80}"
+        )
+    for entry, index in vocabulary.items():
+        if not isinstance(entry, str) or isinstance(index, bool) or not isinstance(index, int):
+            raise TypeError(f"vocab must map strings to integers, got {entry!r}: {index!r}")
+    missing = set(range(len(vocabulary))).difference(vocabulary.values())
+    if missing:
+        raise ValueError(
+            f"vocab has {len(vocabulary)} entries but not the id {min(missing)}; "
+            f"wanted the ids 0 to {len(vocabulary) - 1}, each once"
+        )
+    return dict(vocabulary)
+
+
+def has_words(vocabulary: Mapping[str, int]) -> bool:
+    """Whether this is the vocabulary of a word model: many entries are words of several ideographs."""
+    words = (entry for entry in vocabulary if len(entry) > 1 and all("\u4e00" <= character <= "\u9fff" for character in entry))
+    return sum(1 for _ in zip(range(MINIMAL_WORDS), words)) == MINIMAL_WORDS
