@@ -4,26 +4,45 @@ import torch
 from torch import Tensor
 
 
-def rotary_cos_sin(position_ids: Tensor, dim: int, theta: float = 10000.0) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotation angles ``position * theta^(-2i/dim)``.
+def rotary_frequencies(dim: int, theta: float = 10000.0, device: torch.device | str | None = None) -> Tensor:
+    """Angle of each pair for one step of position, ``theta^(-2i/dim)``.
 
     Args:
-        position_ids: ``[..., L]``, any integer type.
         dim: size D of the vectors to rotate, even.
         theta: base of the frequencies.
+        device: where the result lies.
 
     Returns:
-        cos and sin, each ``[..., L, D/2]`` in float32.
+        ``[D/2]`` in float64 (float32 on Apple's MPS, which has no float64).
 
     Raises:
         ValueError: if ``dim`` is odd.
     """
     if dim % 2:
         raise ValueError(f"dim must be even to rotate adjacent pairs, got {dim}")
-    # The exponents are taken in float64: the originals' table was, and float32 powers are off by up to 1e-5 at position 500.
-    exponents = torch.arange(0, dim, 2, device="cpu", dtype=torch.float64) / dim
-    frequencies = (theta**-exponents).to(position_ids.device, torch.float32)
-    angles = position_ids[..., None].to(torch.float32) * frequencies
+    device = torch.device(device) if device is not None else torch.get_default_device()
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    return theta ** -(torch.arange(0, dim, 2, device=device, dtype=dtype) / dim)
+
+
+def rotary_cos_sin(
+    position_ids: Tensor, dim: int, theta: float = 10000.0, frequencies: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotation angles ``position * theta^(-2i/dim)``.
+
+    Args:
+        position_ids: ``[..., L]``, any integer type, any length: there is no table that ends.
+        dim: size D of the vectors to rotate, even.
+        theta: base of the frequencies.
+        frequencies: ``[D/2]``, in place of those that ``dim`` and ``theta`` give (scaled RoPE).
+
+    Returns:
+        cos and sin, each ``[..., L, D/2]`` in the type of the frequencies: float64 unless they are given.
+        Angles in float32 would be wrong by 1e-5 at position 500 and by 1e-2 at position 500,000.
+    """
+    if frequencies is None:
+        frequencies = rotary_frequencies(dim, theta, position_ids.device)
+    angles = position_ids[..., None].to(frequencies.dtype) * frequencies
     return angles.cos(), angles.sin()
 
 
@@ -39,12 +58,12 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ``[B, L, N, D]`` in the type of ``x``.
     """
     pairs = (x if x.dtype == torch.float64 else x.float()).unflatten(-1, (-1, 2))
-    cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
+    cos, sin = cos.unsqueeze(-2).type_as(pairs), sin.unsqueeze(-2).type_as(pairs)
     if torch.compiler.is_compiling() or torch.compiler.is_exporting():
         # Inductor fuses the real form and cannot generate code for complex numbers.
         a, b = pairs.unbind(-1)
         out = torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1)
     else:
         # One complex product is ten times faster than the real form in eager mode.
-        out = torch.view_as_real(torch.view_as_complex(pairs) * torch.complex(cos, sin).to(pairs.dtype.to_complex()))
+        out = torch.view_as_real(torch.view_as_complex(pairs) * torch.complex(cos, sin))
     return out.flatten(-2).type_as(x)

@@ -1,0 +1,31 @@
+"""RoFormer, V1 and V2; importing registers them, over Transformers' own RoFormer unless HF_EXT_KEEP_ROFORMER=1."""
+
+import os
+
+from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
+from hf_ext.models.roformer.modeling_roformer import (
+    RoFormerForCausalLM,
+    RoFormerForMaskedLM,
+    RoFormerForMultipleChoice,
+    RoFormerForQuestionAnswering,
+    RoFormerForSequenceClassification,
+    RoFormerForTokenClassification,
+    RoFormerModel,
+)
+from hf_ext.registration import register_family
+
+if os.environ.get("HF_EXT_KEEP_ROFORMER") != "1":
+    register_family(
+        RoFormerConfig,
+        {
+            "AutoModel": RoFormerModel,
+            "AutoModelForTextEncoding": RoFormerModel,
+            "AutoModelForMaskedLM": RoFormerForMaskedLM,
+            "AutoModelForCausalLM": RoFormerForCausalLM,
+            "AutoModelForSequenceClassification": RoFormerForSequenceClassification,
+            "AutoModelForTokenClassification": RoFormerForTokenClassification,
+            "AutoModelForQuestionAnswering": RoFormerForQuestionAnswering,
+            "AutoModelForMultipleChoice": RoFormerForMultipleChoice,
+        },
+        adapter_targets=("query", "value"),
+    )

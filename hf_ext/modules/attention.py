@@ -1,0 +1,87 @@
+"""The one attention body of all encoders: back end by name, padded or packed."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+# Back ends that see one sequence at a time; of the others, flash attention takes all sequences of a packed row at once
+# by their offsets, and flex attention a mask.
+_PER_SEQUENCE = ("eager", "sdpa")
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attention written out, the readable twin of the fused back ends and the one that returns weights.
+
+    Args:
+        module: the attention layer (unused but for ``training``).
+        query: ``[B, N, Lq, D]``.
+        key: ``[B, N, Lk, D]``.
+        value: ``[B, N, Lk, D]``.
+        attention_mask: additive, broadcastable to ``[B, N, Lq, Lk]``, or None.
+        scaling: factor of the scores.
+        dropout: probability of dropping a weight.
+        **kwargs: what other back ends take.
+
+    Returns:
+        Output ``[B, Lq, N, D]`` and weights ``[B, N, Lq, Lk]``.
+    """
+    scores = query @ key.transpose(2, 3) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).type_as(query)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+def supports_packing(implementation: str) -> bool:
+    """Whether a back end can be given the sequences of a packed row by their lengths, without a mask."""
+    return implementation in _PER_SEQUENCE or implementation.startswith("flash_attention")
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | list[Tensor] | None,
+    scaling: float,
+    dropout: float = 0.0,
+    sequence_lengths: list[int] | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Run the back end that ``module.config._attn_implementation`` names.
+
+    Args:
+        module: the attention layer, with ``config`` and ``is_causal``.
+        query: ``[B, N, Lq, D]``.
+        key: ``[B, N, Lk, D]``.
+        value: ``[B, N, Lk, D]``.
+        attention_mask: in the back end's form; for a packed row, a list with the mask of each sequence, or None.
+        scaling: factor of the scores.
+        dropout: probability of dropping a weight.
+        sequence_lengths: lengths of the sequences of a packed row (B = 1), none of which sees another.
+        **kwargs: passed on to the back end.
+
+    Returns:
+        Output ``[B, Lq, N, D]``, and the weights where the back end gives them.
+    """
+    config: Any = module.config
+    implementation = config._attn_implementation
+    function = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+    if sequence_lengths is None or implementation not in _PER_SEQUENCE:
+        return function(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs)
+    masks: Any = attention_mask or [None] * len(sequence_lengths)
+    pieces = zip(*(x.split(sequence_lengths, dim=2) for x in (query, key, value)), masks)
+    outputs = [function(module, *piece, scaling=scaling, dropout=dropout, **kwargs)[0] for piece in pieces]
+    return torch.cat(outputs, dim=1), None

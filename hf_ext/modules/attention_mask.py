@@ -1,0 +1,118 @@
+"""The mask of all layers of a forward pass, for padded batches and for packed rows, in each back end's form."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig
+from transformers.cache_utils import Cache
+from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
+
+from hf_ext.ops.masks import same_document, same_unilm_group, unilm_mask
+from hf_ext.ops.packing import Packing
+
+
+def _is_flash(config: PreTrainedConfig) -> bool:
+    return str(config._attn_implementation).startswith("flash_attention")
+
+
+def _refuse_flash(config: PreTrainedConfig, what: str) -> None:
+    # Flash attention drops mask functions without a word, and the numbers would be wrong.
+    if _is_flash(config):
+        raise ValueError(
+            f"attn_implementation={config._attn_implementation!r} cannot do {what}; "
+            'use "sdpa", "flex_attention" or "eager"'
+        )
+
+
+def padded_mask(
+    config: PreTrainedConfig,
+    mode: str,
+    hidden_states: Tensor,
+    attention_mask: Tensor | None,
+    token_type_ids: Tensor | None = None,
+    documents: Tensor | None = None,
+    past_key_values: Cache | None = None,
+) -> Any:
+    """Build the mask of a batch of rows.
+
+    Args:
+        config: names the back end.
+        mode: ``"bidirectional"``, ``"causal"`` or ``"unilm"``.
+        hidden_states: ``[B, L, H]``, for size, type and device.
+        attention_mask: ``[B, L]``, non-zero at real tokens; ``[B, 1, L, L]`` passes as it is; None: all are real.
+        token_type_ids: ``[B, L]``, for UniLM; None: all 0.
+        documents: ``[B, L]``, number of the document each token is in; None: each row is one.
+        past_key_values: cache.
+
+    Returns:
+        The mask, or None where the back end needs none.
+
+    Raises:
+        ValueError: if the back end cannot do it.
+    """
+    functions: dict[str, Any] = {}
+    if documents is not None:
+        _refuse_flash(config, "packed rows with a cache or more than one row")
+        functions["and_mask_function"] = same_document(documents)
+    # A single query with a cache sees all that is there, in UniLM too.
+    if mode == "unilm" and hidden_states.shape[1] > 1:
+        _refuse_flash(config, 'attention_mode="unilm"')
+        if token_type_ids is None:
+            token_type_ids = torch.zeros(hidden_states.shape[:2], dtype=torch.long, device=hidden_states.device)
+        past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
+        functions["or_mask_function"] = same_unilm_group(token_type_ids, past_length)
+    build = create_bidirectional_mask if mode == "bidirectional" else create_causal_mask
+    return build(
+        config=config,
+        inputs_embeds=hidden_states,
+        attention_mask=attention_mask,
+        past_key_values=past_key_values,
+        **functions,
+    )
+
+
+def packed_arguments(config: PreTrainedConfig, packing: Packing) -> dict[str, Any]:
+    """What :func:`hf_ext.modules.attention.attend` needs to keep the sequences of a packed row apart.
+
+    Args:
+        config: names the back end.
+        packing: where the sequences lie.
+    """
+    if not _is_flash(config):
+        return {"sequence_lengths": packing.lengths}
+    longest, offsets = max(packing.lengths), packing.cu_seq_lens
+    return {"cu_seq_lens_q": offsets, "cu_seq_lens_k": offsets, "max_length_q": longest, "max_length_k": longest}
+
+
+def packed_masks(
+    config: PreTrainedConfig, mode: str, packing: Packing, token_type_ids: Tensor | None, dtype: torch.dtype
+) -> list[Tensor] | None:
+    """Build the masks of the sequences of a packed row.
+
+    Args:
+        config: names the back end.
+        mode: ``"bidirectional"``, ``"causal"`` or ``"unilm"``.
+        packing: where the sequences lie.
+        token_type_ids: ``[1, T]``, for UniLM; None: all 0.
+        dtype: of additive masks.
+
+    Returns:
+        A mask ``[1, 1, l, l]`` for each sequence, or None where the back end's own causality says it all.
+
+    Raises:
+        ValueError: if the back end cannot do it.
+    """
+    eager = config._attn_implementation == "eager"
+    if mode == "bidirectional" or (mode == "causal" and not eager) or (mode == "unilm" and token_type_ids is None):
+        return None
+    if mode == "unilm":
+        _refuse_flash(config, 'attention_mode="unilm"')
+    else:
+        # Causal is UniLM with each token in a group of its own.
+        token_type_ids = packing.cu_seq_lens.new_ones(1, sum(packing.lengths))
+    assert token_type_ids is not None
+    masks = [unilm_mask(types) for types in token_type_ids.split(packing.lengths, dim=1)]
+    if eager:
+        masks = [torch.zeros_like(m, dtype=dtype).masked_fill(~m, torch.finfo(dtype).min) for m in masks]
+    return masks
