@@ -7,9 +7,9 @@ from typing import Any
 from tokenizers import Encoding, NormalizedString, PreTokenizedString, Tokenizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, PreTokenizer
 
+from .batch import Template, read_template
 from .encoder import TextEncoder
 from .segmentation import WordSegmenter, basic_pieces, is_kept
-
 
 
 class WordPreTokenizer:
@@ -55,6 +55,7 @@ class WordBackend:
         set_ = object.__setattr__
         set_(self, "tokenizer", tokenizer)
         set_(self, "segmenter", WordSegmenter())
+        # Counts what can change the tokens of a text.
         set_(self, "generation", 0)
         vocabulary = tokenizer.get_vocab(with_added_tokens=False)
         tokenizer.pre_tokenizer = PreTokenizer.custom(WordPreTokenizer(self.segmenter, vocabulary))
@@ -66,11 +67,14 @@ class WordBackend:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("pre_tokenizer", "model"):
             raise AttributeError(f"{name} of a word tokenizer cannot be replaced: it decides which words are tokens")
-        self._changed()
+        # Special tokens in a text are found by Rust, whatever this says.
+        if name != "encode_special_tokens":
+            self._changed()
         setattr(self.tokenizer, name, value)
 
     def _changed(self) -> None:
         object.__setattr__(self, "generation", self.generation + 1)
+        object.__setattr__(self, "_templates", {})
         self.__dict__.pop("encoder", None)
 
     @cached_property
@@ -118,9 +122,14 @@ class WordBackend:
             parts = [self.encoder.encoding(text, type_id) for type_id, text in enumerate(texts)]
             if all(part is not None for part in parts):
                 return self.tokenizer.post_process(*parts, add_special_tokens=add_special_tokens)
-        return self.tokenizer.encode(
-            *texts, is_pretokenized=is_pretokenized, add_special_tokens=add_special_tokens
-        )
+        return self.tokenizer.encode_batch([item], is_pretokenized, add_special_tokens)[0]
+
+    def template(self, pair: bool, add_special_tokens: bool) -> Template:
+        """The special tokens around a text, or around the two of a pair."""
+        key = pair, add_special_tokens
+        if key not in self._templates:
+            self._templates[key] = read_template(self.tokenizer, *key)
+        return self._templates[key]
 
     def content_ids(self, text: str) -> list[int]:
         """Ids of a text's tokens, without special tokens at its ends and without truncation."""

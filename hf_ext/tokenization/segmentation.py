@@ -10,7 +10,9 @@ def _import_rjieba() -> Any:
     try:
         import rjieba
     except ImportError as error:
-        raise ImportError("a word vocabulary is segmented by rjieba, which is not installed: pip install rjieba") from error
+        raise ImportError(
+            "a word vocabulary is segmented by rjieba, which is not installed: pip install rjieba"
+        ) from error
     return rjieba
 
 

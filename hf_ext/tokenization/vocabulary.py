@@ -69,5 +69,9 @@ def check_vocabulary(vocabulary: object) -> dict[str, int]:
 
 def has_words(vocabulary: Mapping[str, int]) -> bool:
     """Whether this is the vocabulary of a word model: many entries are words of several ideographs."""
-    words = (entry for entry in vocabulary if len(entry) > 1 and all("\u4e00" <= character <= "\u9fff" for character in entry))
+    words = (
+        entry
+        for entry in vocabulary
+        if len(entry) > 1 and all("\u4e00" <= character <= "\u9fff" for character in entry)
+    )
     return sum(1 for _ in zip(range(MINIMAL_WORDS), words)) == MINIMAL_WORDS

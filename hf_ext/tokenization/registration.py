@@ -1,0 +1,54 @@
+"""Which tokenizer a RoFormer folder gets: words if its vocabulary has words, else BERT's characters."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, BertTokenizer, PreTrainedConfig
+from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLASSES
+from transformers.utils import cached_file
+
+from .jieba_wordpiece import JiebaWordPieceTokenizer
+from .vocabulary import has_words, read_vocabulary
+
+# Arguments of `from_pretrained` that say where a file is.
+_LOCATION = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+
+
+class RoFormerTokenizer:
+    """Chooses a tokenizer by the vocabulary: `JiebaWordPieceTokenizer` for words, `BertTokenizer` for characters.
+
+    Stands where a folder names Transformers' ``RoFormerTokenizer``, or has the model type ``roformer`` and names no
+    tokenizer. Like `AutoTokenizer` it is never instantiated.
+    """
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *inputs: Any, **kwargs: Any) -> Any:
+        """Load the tokenizer of a folder or of a repository on the Hub.
+
+        Raises:
+            OSError: if there is neither a ``vocab.txt`` nor a ``tokenizer.json``.
+        """
+        location = {name: kwargs[name] for name in _LOCATION if name in kwargs}
+        for filename in ("vocab.txt", "tokenizer.json"):
+            path = cached_file(
+                pretrained_model_name_or_path, filename, _raise_exceptions_for_missing_entries=False, **location
+            )
+            if path is not None:
+                words = has_words(read_vocabulary(path))
+                chosen = JiebaWordPieceTokenizer if words else BertTokenizer
+                return chosen.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
+        raise OSError(f"{pretrained_model_name_or_path} has no vocabulary; wanted a vocab.txt (or a tokenizer.json)")
+
+
+def register_tokenizers(config_class: type[PreTrainedConfig]) -> None:
+    """Make `AutoTokenizer` know the word tokenizer, and choose by the vocabulary for RoFormer.
+
+    WoBERT's folders say ``bert`` and ``BertTokenizer`` and keep that; load them with
+    `JiebaWordPieceTokenizer.from_pretrained`.
+
+    Args:
+        config_class: the configuration whose folders are RoFormer's.
+    """
+    AutoTokenizer.register(config_class, tokenizer_class=RoFormerTokenizer, exist_ok=True)
+    REGISTERED_TOKENIZER_CLASSES["RoFormerTokenizerFast"] = RoFormerTokenizer
+    REGISTERED_TOKENIZER_CLASSES[JiebaWordPieceTokenizer.__name__] = JiebaWordPieceTokenizer
