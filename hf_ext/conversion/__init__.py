@@ -2,7 +2,7 @@
 
 from hf_ext.conversion.convert import convert_release, load_state_dict
 from hf_ext.conversion.errors import ConversionError
-from hf_ext.conversion.families import Family, register_family
+from hf_ext.conversion.families import Family, register_conversion
 from hf_ext.conversion.report import ConversionReport
 
-__all__ = ["ConversionError", "ConversionReport", "Family", "convert_release", "load_state_dict", "register_family"]
+__all__ = ["ConversionError", "ConversionReport", "Family", "convert_release", "load_state_dict", "register_conversion"]

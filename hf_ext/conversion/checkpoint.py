@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from types import ModuleType
@@ -55,16 +56,25 @@ class Checkpoint:
         self.dtypes = {name: dtype.name for name, dtype in types.items()}
         self._check_sizes(release.shards)
 
+    def dtype(self, variables: Iterable[str]) -> torch.dtype:
+        """The type of these variables.
+
+        Raises:
+            ConversionError: they are of several types, or of one that is not a float.
+        """
+        types = sorted({self.dtypes[variable] for variable in variables})
+        if len(types) > 1 or types[0] not in _DTYPES:
+            raise ConversionError(
+                f"{self.prefix}: variables of type {', '.join(types)}; one of {', '.join(_DTYPES)} is expected"
+            )
+        return _DTYPES[types[0]]
+
     def read(self, variable: str) -> Tensor:
         """One variable as a tensor of the stored shape and type.
 
         Raises:
-            ConversionError: the data is damaged or belongs to another index, the type is not a float, or a value is
-                not finite.
+            ConversionError: the data is damaged or belongs to another index, or a value is not finite.
         """
-        dtype = self.dtypes[variable]
-        if dtype not in _DTYPES:
-            raise ConversionError(f"{self.prefix}: {variable} is of type {dtype}; {', '.join(_DTYPES)} are expected")
         try:
             tensor = torch.from_numpy(self._reader.get_tensor(variable))
         except self._errors as error:

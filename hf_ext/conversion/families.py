@@ -52,7 +52,10 @@ class Family(Identity):
         models: attention mode -> model class whose checkpoint is written; the modes that the family's originals have.
         fields: key of the original config -> field of ours.
         harmless: key of the original config -> the one value that changes nothing (`...`: any).
-        constants: fields that no original config states.
+        constants: fields of ours that no original config states.
+        token_fields: field of ours -> the token whose id it is.
+        choice_fields: choice ("attention_mode", "pooler") -> field of ours.
+        pooler: beginning of the names of the pooler's variables; None: the family has no pooler.
     """
 
     table: Table
@@ -60,6 +63,9 @@ class Family(Identity):
     models: Mapping[str, type[PreTrainedModel]]
     fields: Mapping[str, str]
     constants: Mapping[str, Any]
+    token_fields: Mapping[str, str]
+    choice_fields: Mapping[str, str] = field(default_factory=dict)
+    pooler: str | None = None
     optional: tuple[str, ...] = ()
     harmless: Mapping[str, Any] = field(default_factory=dict)
 
@@ -93,7 +99,7 @@ _ANNOUNCED = (
 _registered: dict[str, Family] = {}
 
 
-def register_family(family: Family) -> None:
+def register_conversion(family: Family) -> None:
     """Make a family known to the conversion; one of the same name is replaced."""
     _registered[family.name] = family
 
@@ -207,4 +213,4 @@ def _discover() -> None:
         module = f"hf_ext.models.{folder.name}.conversion_{folder.name}"
         if folder.ispkg and importlib.util.find_spec(module):
             for declaration in importlib.import_module(module).FAMILIES:
-                register_family(Family(**declaration))
+                register_conversion(Family(**declaration))

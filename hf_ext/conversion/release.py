@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext.conversion.errors import ConversionError
+from hf_ext.tokenization.vocabulary import read_vocabulary
 
 CONFIG_NAMES = ("bert_config.json", "gpt_config.json", "config.json")
 CHECKPOINT_NAMES = ("bert_model.ckpt", "model.ckpt", "gpt.ckpt", "gpt_model.ckpt")
@@ -20,7 +21,7 @@ class Release:
     """A release folder as it was found.
 
     `checkpoint` is the prefix that TensorFlow takes, `shards` are its data files, `settings` is the parsed config file,
-    and `vocabulary` holds one token per id.
+    and `vocabulary` maps the tokens to their ids.
     """
 
     folder: Path
@@ -28,7 +29,7 @@ class Release:
     settings: dict[str, Any]
     checkpoint: Path
     shards: tuple[Path, ...]
-    vocabulary: tuple[str, ...]
+    vocabulary: dict[str, int]
 
     @property
     def words(self) -> frozenset[str]:
@@ -53,25 +54,8 @@ def find_release(directory: str | Path) -> Release:
         settings=settings,
         checkpoint=checkpoint,
         shards=_find_shards(checkpoint),
-        vocabulary=read_vocabulary(folder / VOCABULARY_NAME),
+        vocabulary=_read_vocabulary(folder / VOCABULARY_NAME),
     )
-
-
-def read_vocabulary(file: Path) -> tuple[str, ...]:
-    r"""The tokens of a vocabulary file, id = line number from 0.
-
-    Lines end at "\n" alone (or "\r\n"): BERT's file has U+2028 as a token and WoBERT's an empty line, so neither
-    `str.splitlines` nor skipping empty lines gives the right ids.
-    """
-    tokens = _read_text(file).replace("\r\n", "\n").split("\n")
-    if tokens[-1] == "":
-        tokens.pop()
-    seen: dict[str, int] = {}
-    for index, token in enumerate(tokens):
-        if token in seen:
-            raise ConversionError(f"{file}: token {token!r} stands at both id {seen[token]} and id {index}")
-        seen[token] = index
-    return tuple(tokens)
 
 
 def _find_checkpoint(folder: Path) -> Path:
@@ -124,18 +108,20 @@ def _find_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
 
 def _read_settings(file: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(_read_text(file))
-    except json.JSONDecodeError as error:
+        settings = json.loads(file.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
         raise ConversionError(f"{file} is not valid JSON: {error}") from error
     if not isinstance(settings, dict):
         raise ConversionError(f"{file} holds a JSON {type(settings).__name__}; an object of settings is expected")
     return settings
 
 
-def _read_text(file: Path) -> str:
+def _read_vocabulary(file: Path) -> dict[str, int]:
+    if not file.is_file():
+        raise ConversionError(f"{file.parent} has no {file.name}")
     try:
-        return file.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise ConversionError(f"{file.parent} has no {file.name}") from error
+        return read_vocabulary(file)
     except UnicodeDecodeError as error:
         raise ConversionError(f"{file} is not UTF-8 text: {error}") from error
+    except ValueError as error:
+        raise ConversionError(str(error)) from error

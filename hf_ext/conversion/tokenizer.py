@@ -1,5 +1,7 @@
 """The tokenizer of a release."""
 
+from typing import Any
+
 from transformers import BertTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_ext.conversion.choices import Choice
@@ -20,16 +22,23 @@ def make_tokenizer(release: Release, choice: Choice, config: PreTrainedConfig) -
     """A tokenizer that gives the release's ids: by words (jieba), or by characters as BERT's.
 
     Raises:
-        ConversionError: the vocabulary lacks a special token.
+        ConversionError: the vocabulary lacks a special token, or the tokenizer has other ids.
     """
-    ids = {token: index for index, token in enumerate(release.vocabulary)}
+    ids = release.vocabulary
     if missing := [token for token in _NEEDED if token not in ids]:
         raise ConversionError(f"{release.folder / VOCABULARY_NAME} lacks {', '.join(missing)}")
     # A special token that the vocabulary lacks would be added behind its end, where the model has no embedding.
     special = {name: token if token in ids else None for name, token in _SPECIAL.items()}
-    options = {"do_lower_case": True, "model_max_length": config.max_position_embeddings, **special}
-    if choice.value == "character":
-        return BertTokenizer(vocab=ids, **options)
-    from hf_ext.tokenization import JiebaWordPieceTokenizer
+    options: dict[str, Any] = {"do_lower_case": True, **special}
+    if hasattr(config, "max_position_embeddings"):
+        options["model_max_length"] = config.max_position_embeddings
+    tokenizer: PreTrainedTokenizerBase
+    if choice.value == "word":
+        from hf_ext.tokenization import JiebaWordPieceTokenizer
 
-    return JiebaWordPieceTokenizer(vocab=ids, **options)
+        tokenizer = JiebaWordPieceTokenizer(vocab=ids, **options)
+    else:
+        tokenizer = BertTokenizer(vocab=ids, **options)
+    if tokenizer.get_vocab() != ids:
+        raise ConversionError(f"{type(tokenizer).__name__} does not give the ids of {release.folder / VOCABULARY_NAME}")
+    return tokenizer

@@ -69,6 +69,9 @@ _FIELDS = (
 _COMMON: dict[str, Any] = {
     "config": RoFormerConfig,
     "models": {"bidirectional": RoFormerForMaskedLM, "unilm": RoFormerForCausalLM, "causal": RoFormerForCausalLM},
+    # The originals generate from [CLS] to [SEP].
+    "token_fields": {"pad_token_id": "[PAD]", "bos_token_id": "[CLS]", "eos_token_id": "[SEP]"},
+    "choice_fields": {"attention_mode": "attention_mode", "pooler": "pooler_activation"},
     "harmless": {"model_type": "roformer", "rotary_value": False},
     "folder_words": frozenset({"roformer"}),
     "vocabulary_sizes": frozenset({12000, 50000}),
@@ -79,6 +82,7 @@ FAMILIES: tuple[dict[str, Any], ...] = (
         "name": "roformer",
         "title": "RoFormer",
         "table": _ROFORMER,
+        "pooler": "bert/pooler/",
         "optional": ("bert/encoder/embedding_hidden_mapping_in/", "bert/pooler/"),
         "fields": {key: key for key in (*_FIELDS, "embedding_size")},
         "constants": {"norm_type": "layer_norm", "use_bias": True, "layer_norm_eps": 1e-7, "mlm_layer_norm_eps": 1e-12},
