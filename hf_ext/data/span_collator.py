@@ -1,0 +1,47 @@
+"""Pads encoded rows of span extraction to a batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+from transformers.data.data_collator import pad_without_fast_tokenizer_warning
+
+
+@dataclass
+class DataCollatorForSpanExtraction:
+    """Pads model inputs with the tokenizer, and ``labels`` to ``[B, M, 3]`` with -100.
+
+    M is the largest number of spans in the batch, at least 1. Columns that are neither model inputs nor labels are
+    dropped; without labels in the rows there are none in the batch.
+
+    Args:
+        tokenizer: names the model inputs and pads them.
+        pad_to_multiple_of: pads the number of tokens up to a multiple of this.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    pad_to_multiple_of: int | None = None
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """A batch of ``[B, L]`` model inputs and ``[B, M, 3]`` labels.
+
+        Args:
+            rows: with the tokenizer's model inputs and, if any, ``labels`` as lists of (label, start, end) token spans.
+        """
+        names = self.tokenizer.model_input_names
+        inputs = [{name: row[name] for name in names if name in row} for row in rows]
+        batch = dict(
+            pad_without_fast_tokenizer_warning(
+                self.tokenizer, inputs, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
+            )
+        )
+        if "labels" in rows[0]:
+            spans = [torch.as_tensor(row["labels"], dtype=torch.long).reshape(-1, 3) for row in rows]
+            labels = torch.full((len(rows), max(1, *map(len, spans)), 3), -100)
+            for padded, own in zip(labels, spans):
+                padded[: len(own)] = own
+            batch["labels"] = labels
+        return batch
