@@ -1,15 +1,11 @@
 """Word tokenizers, as WoBERT, RoFormer and T5-PEGASUS have them."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .jieba_wordpiece import JiebaWordPieceTokenizer
-    from .registration import register_tokenizers
+from typing import Any
 
 _HOMES = {"JiebaWordPieceTokenizer": "jieba_wordpiece", "register_tokenizers": "registration"}
 
-__all__ = ["JiebaWordPieceTokenizer", "register_tokenizers"]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 from tokenizers import Encoding, NormalizedString, PreTokenizedString, Tokenizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, PreTokenizer
 
-from .batch import Template, read_template
-from .encoder import TextEncoder
-from .segmentation import WordSegmenter, basic_pieces, is_kept
+from hf_ext.tokenization.encoder import TextEncoder
+from hf_ext.tokenization.rows import Template, read_template
+from hf_ext.tokenization.segmentation import WordSegmenter, basic_pieces, is_kept
 
 
 class WordPreTokenizer:

@@ -1,7 +1,7 @@
 """The word models' encoding in plain Python: ids, or whole `Encoding`s, without a call from Rust for each word.
 
-It gives what the pipeline of `hf_ext.tokenization.backend` gives, several times faster: a word's tokens are looked up in a
-table, and only words that are not in it yet are cut.
+It gives what the pipeline of `hf_ext.tokenization.backend` gives, several times faster: a word's tokens are looked up in
+a table, and only words that are not in it yet are cut.
 """
 
 import json
@@ -13,11 +13,13 @@ from typing import NamedTuple
 from tokenizers import Encoding, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 
-from .segmentation import WordSegmenter, basic_pieces
+from hf_ext.tokenization.segmentation import WordSegmenter, basic_pieces
 
 # Bounds of the tables: an entry takes about 200 bytes.
 MAX_WORDS = 1 << 17
 MAX_WORD_LENGTH = 64
+
+_BRACKETS = str.maketrans("()", "[]")
 
 
 class Piece(NamedTuple):
@@ -38,6 +40,7 @@ class WordPieces:
         self.model = tokenizer.model
 
     def __call__(self, word: str) -> list[Piece]:
+        """The tokens of a word of the normalised text, in order."""
         if word in self.vocabulary:
             return [Piece(self.vocabulary[word], word, 0, len(word), 0)]
         pieces: list[Piece] = []
@@ -67,21 +70,58 @@ class IdTable(dict[str, tuple[int, ...]]):
         return ids
 
 
-class PieceTable(dict[str, tuple[str, list[Piece], int]]):
-    """Words and their tokens: as a JSON list without its brackets, as pieces, and the number of pieces."""
+class WordTokens(NamedTuple):
+    """The tokens of a word, in the form in which encodings are put together."""
+
+    ids: list[int]
+    text: str
+    spans: list[tuple[int, int]]
+    pieces: list[int]
+    n_pieces: int
+
+
+class TokenTable(dict[str, WordTokens]):
+    """Words and their tokens, filled as words are met."""
 
     def __init__(self, cut: WordPieces):
         self.cut = cut
 
-    def __missing__(self, word: str) -> tuple[str, list[Piece], int]:
+    def __missing__(self, word: str) -> WordTokens:
         pieces = self.cut(word)
-        tokens = json.dumps([piece.token for piece in pieces], ensure_ascii=False)[1:-1]
-        entry = tokens, pieces, pieces[-1].piece + 1 if pieces else 0
+        tokens = WordTokens(
+            ids=[piece.id for piece in pieces],
+            text=json.dumps([piece.token for piece in pieces], ensure_ascii=False)[1:-1],
+            spans=[(piece.start, piece.end) for piece in pieces],
+            pieces=[piece.piece for piece in pieces],
+            n_pieces=pieces[-1].piece + 1 if pieces else 0,
+        )
         if len(word) <= MAX_WORD_LENGTH:
             if len(self) >= MAX_WORDS:
                 self.clear()
-            self[word] = entry
-        return entry
+            self[word] = tokens
+        return tokens
+
+
+def make_encoding(
+    ids: list[int], tokens: str, offsets: list[tuple[int, int]], words: list[int], type_id: int
+) -> Encoding:
+    """An encoding of one text without special tokens, which Python can make only as if it had been pickled.
+
+    Args:
+        ids: ids of the tokens.
+        tokens: the tokens as a JSON list without its brackets.
+        offsets: first character of each token and the one after its last.
+        words: number of the word of each token.
+        type_id: of every token.
+    """
+    n = len(ids)
+    encoding = Encoding()
+    encoding.__setstate__(
+        f'{{"ids":{ids},"type_ids":{[type_id] * n},"tokens":[{tokens}],"words":{words},'
+        f'"offsets":{str(offsets).translate(_BRACKETS)},"special_tokens_mask":{[0] * n},"attention_mask":{[1] * n},'
+        '"overflowing":[],"sequence_ranges":{}}'.encode()
+    )
+    return encoding
 
 
 class TextEncoder:
@@ -94,7 +134,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Tokenizer, segmenter: WordSegmenter):
         cut = WordPieces(tokenizer)
-        self._ids, self._pieces = IdTable(cut), PieceTable(cut)
+        self._ids, self._tokens = IdTable(cut), TokenTable(cut)
         self._segment: Callable[[str], list[str]] = segmenter.cut
         normalizer = tokenizer.normalizer
         self._normalize: Callable[[str], str] = normalizer.normalize_str if normalizer is not None else str
@@ -110,7 +150,7 @@ class TextEncoder:
 
     def ids(self, text: str) -> list[int] | None:
         """Ids of a text's tokens without special ones; None if an added token may be in it, which the backend finds."""
-        normalized, _ = self._normalize_plain(text)
+        normalized = self._normalize_plain(text)
         if normalized is None:
             normalized = self._normalize(text)
         if _occurs(self._raw, text) or _occurs(self._normalized, normalized):
@@ -126,11 +166,11 @@ class TextEncoder:
         """
         ids: list[int] = []
         tokens: list[str] = []
-        offsets: list[list[int]] = []
+        offsets: list[tuple[int, int]] = []
         words: list[int] = []
         split = not isinstance(text, str)
         for number, part in enumerate(text if split else [text]):
-            normalized, origin = self._normalize_plain(part)
+            normalized, origin = self._normalize_plain(part), None
             if normalized is None:
                 normalized, origin = self._normalize_aligned(part)
                 if normalized is None:
@@ -138,34 +178,40 @@ class TextEncoder:
             if _occurs(self._raw, part) or _occurs(self._normalized, normalized):
                 return None
             begin = first = 0
+            from_token = len(offsets)
             for word in self._segment(normalized):
-                text_of_tokens, pieces, count = self._pieces[word]
-                if pieces:
-                    tokens.append(text_of_tokens)
-                    for piece in pieces:
-                        ids.append(piece.id)
-                        start, end = begin + piece.start, begin + piece.end
-                        offsets.append([start, end] if origin is None else [origin[start], origin[end - 1] + 1])
-                        words.append(number if split else first + piece.piece)
-                    first += count
-                begin += len(word)
-        encoding = Encoding()
-        n = len(ids)
-        encoding.__setstate__(
-            f'{{"ids":{ids},"type_ids":{[type_id] * n},"tokens":[{",".join(tokens)}],"words":{words},"offsets":{offsets},'
-            f'"special_tokens_mask":{[0] * n},"attention_mask":{[1] * n},"overflowing":[],"sequence_ranges":{{}}}}'.encode()
-        )
-        return encoding
+                word_ids, word_text, spans, pieces, n_pieces = self._tokens[word]
+                end = begin + len(word)
+                if len(word_ids) == 1:
+                    # The case of nearly every word, and so worth a branch.
+                    ids += word_ids
+                    tokens.append(word_text)
+                    start, stop = spans[0]
+                    offsets.append((begin + start, begin + stop))
+                    words.append(first)
+                    first += 1
+                elif word_ids:
+                    ids += word_ids
+                    tokens.append(word_text)
+                    offsets += [(begin + start, begin + stop) for start, stop in spans]
+                    words += [first + piece for piece in pieces]
+                    first += n_pieces
+                begin = end
+            if origin is not None:
+                offsets[from_token:] = [(origin[start], origin[stop - 1] + 1) for start, stop in offsets[from_token:]]
+            if split:
+                words[from_token:] = [number] * (len(words) - from_token)
+        return make_encoding(ids, ",".join(tokens), offsets, words, type_id)
 
-    def _normalize_plain(self, text: str) -> tuple[str | None, None]:
+    def _normalize_plain(self, text: str) -> str | None:
         """The normalised text, if its characters stay one each and can be lower-cased at once; else None."""
         if not self._plain.issuperset(text):
             if not self._by_character:
-                return None, None
+                return None
             self._classify(set(text).difference(self._plain))
             if not self._plain.issuperset(text):
-                return None, None
-        return (text.lower() if self._lower else text), None
+                return None
+        return text.lower() if self._lower else text
 
     def _classify(self, characters: set[str]) -> None:
         for character in characters:
@@ -206,6 +252,6 @@ def _first_characters(contents: list[str]) -> dict[str, tuple[str, ...]]:
 
 def _occurs(table: dict[str, tuple[str, ...]], text: str) -> bool:
     """Whether one of the texts in the table is part of ``text``."""
-    if table.keys().isdisjoint(text):
+    if not table or table.keys().isdisjoint(text):
         return False
     return any(text.startswith(table[c], position) for position, c in enumerate(text) if c in table)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tokenizers import AddedToken, Encoding, Tokenizer
 from tokenizers.decoders import WordPiece as WordPieceDecoder
@@ -17,9 +17,10 @@ from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils import PaddingStrategy
 
-from .backend import WordBackend
-from .batch import LazyBatchEncoding, pad_rows, truncated_lengths
-from .vocabulary import check_vocabulary, read_vocabulary, write_vocabulary
+from hf_ext.tokenization.backend import WordBackend
+from hf_ext.tokenization.batch import LazyBatchEncoding
+from hf_ext.tokenization.rows import pad_rows, text_items, truncated_lengths
+from hf_ext.tokenization.vocabulary import check_special_tokens, check_vocabulary, read_vocabulary, write_vocabulary
 
 # A longer word is one unknown token in the originals (BERT's own limit is 100).
 MAX_CHARACTERS_PER_WORD = 200
@@ -28,8 +29,8 @@ MAX_CHARACTERS_PER_WORD = 200
 class JiebaWordPieceTokenizer(TokenizersBackend):
     """Words first: a word that jieba finds and the vocabulary has is one token, any other goes through WordPiece.
 
-    Equal to bert4keras' ``Tokenizer(vocab, do_lower_case=True, pre_tokenize=lambda s: jieba.cut(s, HMM=False))``, id for
-    id. Offsets point into the original text.
+    Equal to bert4keras' ``Tokenizer(vocab, do_lower_case=True, pre_tokenize=lambda s: jieba.cut(s, HMM=False))``, id
+    for id. Offsets point into the original text.
 
     A fast tokenizer in every respect (`word_ids`, `char_to_token`, overflow with a stride, pickling), with one
     difference in the files: it saves ``vocab.txt`` and ``tokenizer_config.json`` and never a ``tokenizer.json``, which
@@ -51,14 +52,14 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         tokenizer_file: path of a ``tokenizer.json`` whose vocabulary is used, if neither is given.
 
     Raises:
-        ValueError: if the vocabulary lacks a special token, or its ids have gaps, or a line of the file repeats another.
+        ValueError: if the vocabulary lacks a special token, its ids have gaps, or a line of the file repeats another.
         TypeError: if ``vocab`` is neither a path nor a dictionary of strings to integers.
 
     Source: github.com/ZhuiyiTechnology/WoBERT, github.com/bojone/bert4keras.
     """
 
-    vocab_files_names = {"vocab_file": "vocab.txt", "tokenizer_file": "tokenizer.json"}
-    model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    vocab_files_names: ClassVar[dict[str, str]] = {"vocab_file": "vocab.txt", "tokenizer_file": "tokenizer.json"}
+    model_input_names: ClassVar[list[str]] = ["input_ids", "token_type_ids", "attention_mask"]
     model = WordPiece
 
     def __init__(
@@ -80,7 +81,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
     ):
         if not tokenize_chinese_chars:
             raise ValueError(
-                "tokenize_chinese_chars is False; a word tokenizer cuts unknown words to characters: wanted True"
+                "tokenize_chinese_chars is False; wanted True, as unknown words are always cut to characters"
             )
         if isinstance(user_words, str):
             raise TypeError(f"user_words is the string {user_words!r}; wanted a list of words")
@@ -101,7 +102,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
             vocab = {str(token): index for index, token in enumerate(filter(None, special.values()))}
         entries = read_vocabulary(vocab) if isinstance(vocab, str | os.PathLike) else check_vocabulary(vocab)
         added = kwargs.get("added_tokens_decoder") or {}
-        _check_special_tokens(entries, special, {str(token) for token in added.values()})
+        check_special_tokens(entries, special, {str(token) for token in added.values()})
 
         tokenizer = Tokenizer(
             WordPiece(entries, unk_token=str(unk_token), max_input_chars_per_word=MAX_CHARACTERS_PER_WORD)
@@ -111,31 +112,37 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
             clean_text=False, handle_chinese_chars=False, strip_accents=strip_accents, lowercase=do_lower_case
         )
         tokenizer.decoder = WordPieceDecoder(prefix="##")
-        self._tokenizer = WordBackend(tokenizer, user_words)
+        user_words = list(user_words)
+        self._tokenizer = WordBackend(tokenizer, user_words)  # type: ignore[assignment]
         super().__init__(
             do_lower_case=do_lower_case,
             strip_accents=strip_accents,
-            user_words=list(user_words),
+            user_words=user_words,
             **special,
             **kwargs,
         )
         for index, token in added.items():
-            if (found := self._tokenizer.token_to_id(str(token))) != index:
+            if (found := self.backend_tokenizer.token_to_id(str(token))) != index:
                 raise ValueError(
                     f"the vocabulary has {len(entries)} entries and gives {str(token)!r} the id {found}, "
                     f"but added_tokens_decoder says {index}; is vocab.txt whole?"
                 )
         cls, sep = str(cls_token), str(sep_token)
-        self._tokenizer.post_processor = TemplateProcessing(
+        self.backend_tokenizer.post_processor = TemplateProcessing(
             single=f"{cls}:0 $A:0 {sep}:0",
             pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
             special_tokens=[(cls, self.cls_token_id), (sep, self.sep_token_id)],
         )
 
     @property
+    def backend_tokenizer(self) -> WordBackend:  # type: ignore[override]
+        """The Rust tokenizer, wrapped."""
+        return self._tokenizer  # type: ignore[return-value]
+
+    @property
     def user_words(self) -> list[str]:
         """Words added to jieba's dictionary, as normalised, in the order in which they came."""
-        return list(self._tokenizer.segmenter.words)
+        return list(self.backend_tokenizer.segmenter.words)
 
     def add_words(self, words: Iterable[str]) -> None:
         """Add words to jieba's dictionary; they are saved, pickled and copied with the tokenizer.
@@ -149,7 +156,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         """
         if isinstance(words, str):
             raise TypeError(f"words is the string {words!r}; wanted a list of words")
-        self._tokenizer.add_words(words)
+        self.backend_tokenizer.add_words(words)
 
     def tokenize(
         self, text: str, pair: str | None = None, add_special_tokens: bool = False, **kwargs: Any
@@ -179,10 +186,10 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         **others: Any,
     ) -> BatchEncoding | None:
         """The batch without encodings; None if more than ids and masks is asked for, or the arguments are unusual."""
-        items = None if any(others.values()) else _text_items(text, text_pair)
+        items = None if any(others.values()) else text_items(text, text_pair)
         if items is None:
             return None
-        backend: WordBackend = self._tokenizer
+        backend = self.backend_tokenizer
         if split_special_tokens is None:
             split_special_tokens = self.split_special_tokens
         if backend.encode_special_tokens != split_special_tokens:
@@ -206,14 +213,16 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
 
         self._eventual_warn_about_too_long_sequence(max(rows, key=len), max_length, verbose)
         names = self.model_input_names
-        data = {"input_ids": rows}
+        data: dict[str, Any] = {"input_ids": rows}
         if return_token_type_ids or (return_token_type_ids is None and "token_type_ids" in names):
             data["token_type_ids"] = types
         if return_attention_mask or (return_attention_mask is None and "attention_mask" in names):
             data["attention_mask"] = [[1] * len(row) for row in rows]
         if padding_strategy != PaddingStrategy.DO_NOT_PAD:
-            fixed = padding_strategy == PaddingStrategy.MAX_LENGTH and max_length is not None
-            length = max_length if fixed else max(map(len, rows))
+            longest = max(map(len, rows))
+            length = (
+                max_length if padding_strategy == PaddingStrategy.MAX_LENGTH and max_length is not None else longest
+            )
             fill = {"input_ids": self.pad_token_id, "token_type_ids": self.pad_token_type_id, "attention_mask": 0}
             left = (padding_side or self.padding_side) == "left"
             data = {
@@ -240,12 +249,12 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         return LazyBatchEncoding(data, tensor_type=return_tensors, n_sequences=len(items[0]), source=source)
 
     def _make_encodings(self, generation: int, text: Any, text_pair: Any, **arguments: Any) -> Sequence[Encoding]:
-        if self._tokenizer.generation != generation:
+        if self.backend_tokenizer.generation != generation:
             raise RuntimeError(
-                "tokens, words or settings of the tokenizer changed after this batch was encoded, so its encodings can no "
-                "longer be made; encode it again, or read batch.encodings before changing the tokenizer"
+                "the tokenizer's tokens, words or settings changed after this batch was encoded, so its encodings can no "
+                "longer be made; encode it again, or read batch.encodings before the change"
             )
-        return super()._encode_plus(text, text_pair, **arguments).encodings
+        return super()._encode_plus(text, text_pair, **arguments).encodings or []
 
     def train_new_from_iterator(self, text_iterator: Any, vocab_size: int, *arguments: Any, **kwargs: Any) -> Any:
         """Train a vocabulary on jieba's words; see `TokenizersBackend.train_new_from_iterator`."""
@@ -255,12 +264,12 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
     def _segment(self, texts: str | list[str]) -> str | list[str]:
         if not isinstance(texts, str):
             return [self._segment(text) for text in texts]  # type: ignore[misc]
-        return " ".join(self._tokenizer.segmenter.cut(self._tokenizer.normalizer.normalize_str(texts)))
+        return " ".join(self.backend_tokenizer.segmenter.cut(self.backend_tokenizer.normalizer.normalize_str(texts)))
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
         """Write ``vocab.txt``, without added tokens, and return its path."""
         path = os.path.join(save_directory, f"{filename_prefix}-vocab.txt" if filename_prefix else "vocab.txt")
-        write_vocabulary(self._tokenizer.get_vocab(with_added_tokens=False), path)
+        write_vocabulary(self.backend_tokenizer.get_vocab(with_added_tokens=False), path)
         return (path,)
 
     def _save_pretrained(
@@ -284,42 +293,3 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         # not known.
         Path(save_directory, f"{prefix}tokenizer.json").unlink(missing_ok=True)
         return file_names + self.save_vocabulary(str(save_directory), filename_prefix)
-
-
-def _check_special_tokens(
-    entries: Mapping[str, int], special: Mapping[str, str | AddedToken | None], added: set[str]
-) -> None:
-    for name, token in special.items():
-        if token is None and name != "mask_token":
-            raise ValueError(f"{name} is None; wanted an entry of the vocabulary")
-        if token is not None and str(token) not in entries and str(token) not in added:
-            raise ValueError(
-                f"{name} {str(token)!r} is not among the {len(entries)} entries of the vocabulary "
-                f"(they begin with {list(entries)[:3]}); wanted a vocabulary that has it, or another {name}"
-            )
-
-
-def _text_items(text: Any, text_pair: Any) -> list[Sequence[str]] | None:
-    """One tuple of one or two texts a row; None for anything but texts and pairs of texts."""
-    if isinstance(text, str):
-        if not text_pair:
-            return [(text,)]
-        return [(text, text_pair)] if isinstance(text_pair, str) else None
-    if not isinstance(text, list | tuple) or not text:
-        return None
-    if text_pair is not None:
-        if not isinstance(text_pair, list | tuple) or len(text) != len(text_pair):
-            return None
-        items: Iterable[Any] = zip(text, text_pair)
-    else:
-        items = ((item,) if isinstance(item, str) else item for item in text)
-    rows = list(items)
-    for row in rows:
-        if (
-            not isinstance(row, list | tuple)
-            or len(row) > 2
-            or not row
-            or not all(isinstance(part, str) for part in row)
-        ):
-            return None
-    return rows

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, BertTokenizer, PreTrainedConfig
+from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLASSES
 from transformers.utils import cached_file
 
-from .jieba_wordpiece import JiebaWordPieceTokenizer
-from .vocabulary import has_words, read_vocabulary
+from hf_ext.tokenization.jieba_wordpiece import JiebaWordPieceTokenizer
+from hf_ext.tokenization.vocabulary import has_words, read_vocabulary
 
 # Arguments of `from_pretrained` that say where a file is.
 _LOCATION = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
@@ -34,9 +34,11 @@ class RoFormerTokenizer:
                 pretrained_model_name_or_path, filename, _raise_exceptions_for_missing_entries=False, **location
             )
             if path is not None:
-                words = has_words(read_vocabulary(path))
-                chosen = JiebaWordPieceTokenizer if words else BertTokenizer
-                return chosen.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
+                if has_words(read_vocabulary(path)):
+                    return JiebaWordPieceTokenizer.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
+                from transformers import BertTokenizer
+
+                return BertTokenizer.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
         raise OSError(f"{pretrained_model_name_or_path} has no vocabulary; wanted a vocab.txt (or a tokenizer.json)")
 
 

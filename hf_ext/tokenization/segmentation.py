@@ -10,9 +10,7 @@ def _import_rjieba() -> Any:
     try:
         import rjieba
     except ImportError as error:
-        raise ImportError(
-            "a word vocabulary is segmented by rjieba, which is not installed: pip install rjieba"
-        ) from error
+        raise ImportError("word vocabularies need rjieba, which is not installed: pip install rjieba") from error
     return rjieba
 
 

@@ -75,3 +75,15 @@ def has_words(vocabulary: Mapping[str, int]) -> bool:
         if len(entry) > 1 and all("\u4e00" <= character <= "\u9fff" for character in entry)
     )
     return sum(1 for _ in zip(range(MINIMAL_WORDS), words)) == MINIMAL_WORDS
+
+
+def check_special_tokens(entries: Mapping[str, int], special: Mapping[str, object], added: set[str]) -> None:
+    """Raise a ValueError unless each special token is an entry or one of the ``added`` tokens."""
+    for name, token in special.items():
+        if token is None and name != "mask_token":
+            raise ValueError(f"{name} is None; wanted an entry of the vocabulary")
+        if token is not None and str(token) not in entries and str(token) not in added:
+            raise ValueError(
+                f"{name} {str(token)!r} is not among the {len(entries)} entries of the vocabulary "
+                f"(they begin with {list(entries)[:3]}); wanted a vocabulary that has it, or another {name}"
+            )
