@@ -1,0 +1,1 @@
+"""What Trainer is given: jobs, callbacks and curves."""

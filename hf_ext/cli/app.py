@@ -1,0 +1,42 @@
+"""The command and its subcommands."""
+
+import logging
+import sys
+
+import typer
+
+from hf_ext.cli import convert, demo, predict, train
+from hf_ext.version import __version__
+
+app = typer.Typer(
+    help="Su Jianlin's models, heads and losses for Transformers: train, predict, convert.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("convert")(convert.convert)
+app.command("demo")(demo.demo)
+app.command("predict")(predict.predict)
+app.add_typer(train.app, name="train")
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
+) -> None:
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+
+
+def main() -> None:
+    """Run the command; an input that cannot be used is one line on standard error and exit status 1."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)

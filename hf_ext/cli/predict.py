@@ -1,0 +1,93 @@
+"""`hf-ext predict`: entities in text, a file or standard input."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def read_texts(lines: Iterable[str], source: str, whole: bool = False) -> Iterator[str]:
+    """Texts of a file: a line each, or the ``text`` of each JSON line; empty lines are left out.
+
+    Args:
+        lines: the file's lines.
+        source: its name, for errors.
+        whole: take the file as one text.
+
+    Raises:
+        ValueError: naming the line, if a JSON line has no text.
+    """
+    if whole:
+        yield "".join(lines)
+        return
+    as_json: bool | None = None
+    for number, line in enumerate(lines, start=1):
+        line = line.rstrip("\r\n")
+        if not line.strip():
+            continue
+        if as_json is None:
+            as_json = line.lstrip().startswith('{"')
+        if not as_json:
+            yield line
+            continue
+        try:
+            text = json.loads(line)["text"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f'{source}:{number}: a JSON line must be an object with "text", got {line[:60]!r}'
+            ) from error
+        if not isinstance(text, str):
+            raise ValueError(f"{source}:{number}: text must be a string, got {text!r}")
+        yield text
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="A saved span extraction model: a folder or a name on the Hub.")],
+    text: Annotated[list[str] | None, typer.Argument(help="Texts; without them or --file, standard input.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A text a line, or JSON lines with a text each.")] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Take the file or standard input as one document.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write JSON lines here; else to standard output.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with the entities highlighted.")] = None,
+    threshold: Annotated[float, typer.Option(help="Least score of an entity, between 0 and 1.")] = 0.5,
+    batch_size: Annotated[int, typer.Option(help="Texts run at a time.")] = 16,
+    stride: Annotated[int, typer.Option(help="Tokens that two windows of a long text share.")] = 64,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
+) -> None:
+    """Extract entities: one JSON line a text, {"text", "entities": [{"start", "end", "label", "score", "text"}]}."""
+    from rich.console import Console
+    from rich.progress import track
+    from transformers import pipeline
+
+    import hf_ext  # noqa: F401  (registers the pipeline)
+    from hf_ext.atomic_file import atomic_write
+
+    if text and file:
+        raise typer.BadParameter("give either texts or --file, got both")
+    if text:
+        texts = list(text)
+    elif file:
+        with open(file, encoding="utf-8-sig", newline="") as stream:
+            texts = list(read_texts(stream, str(file), whole))
+    else:
+        texts = list(read_texts(sys.stdin, "standard input", whole))
+
+    # The library's types list its own tasks only.
+    make_pipeline: Any = pipeline
+    extract = make_pipeline("span-extraction", model=model, device=device)
+    found = extract((one for one in texts), batch_size=batch_size, threshold=threshold, stride=stride)
+    progress = track(found, "predicting", total=len(texts), console=Console(stderr=True), disable=len(texts) < 2)
+    documents = [{"text": one, "entities": entities} for one, entities in zip(texts, progress)]
+
+    lines = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
+    if output is None:
+        typer.echo(lines, nl=False)
+    else:
+        with atomic_write(output) as stream:
+            stream.write(lines)
+    if html is not None:
+        from hf_ext.pipelines.entity_page import write_entity_page
+
+        write_entity_page(html, documents, title=f"{len(documents)} texts")

@@ -1,0 +1,98 @@
+"""`hf-ext train`: train a model on files; any option of Transformers' TrainingArguments can follow."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Train a model on files.", no_args_is_help=True)
+
+# TrainingArguments to start from; each can be given on the command line.
+_ALWAYS: dict[str, Any] = {
+    "eval_strategy": "epoch",
+    "save_strategy": "epoch",
+    "save_total_limit": 1,
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "f1",
+    "logging_steps": 20,
+    "report_to": "none",
+    "train_sampling_strategy": "group_by_length",
+    "per_device_eval_batch_size": 64,
+    "warmup_steps": 0.1,
+    "weight_decay": 0.01,
+}
+_FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-5, "num_train_epochs": 5, "per_device_train_batch_size": 16}
+_FROM_SCRATCH: dict[str, Any] = {"learning_rate": 5e-4, "num_train_epochs": 10, "per_device_train_batch_size": 16}
+
+
+def parse_training_arguments(options: list[str], output_dir: Path, **defaults: Any) -> Any:
+    """TrainingArguments from command-line options.
+
+    Args:
+        options: as typed, ``["--learning-rate", "1e-4", ...]``.
+        output_dir: where to write.
+        **defaults: fields to start from instead of the library's own values.
+
+    Raises:
+        typer.BadParameter: if an option is unknown or its value cannot be read.
+    """
+    from argparse import ArgumentError
+    from typing import NoReturn
+
+    from transformers import HfArgumentParser, TrainingArguments
+
+    class Parser(HfArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise typer.BadParameter(f"{message} (options of TrainingArguments are taken too)")
+
+    dataclass: Any = TrainingArguments
+    parser = Parser(dataclass, prog="hf-ext train", allow_abbrev=False)
+    parser.set_defaults(**defaults)
+    try:
+        (arguments,) = parser.parse_args_into_dataclasses(["--output_dir", str(output_dir), *options])
+    except ArgumentError as error:
+        raise typer.BadParameter(str(error)) from error
+    return arguments
+
+
+@app.command(
+    "ner",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Every option of Transformers' TrainingArguments is taken too: --learning-rate 1e-4 --bf16 ...",
+)
+def ner(
+    context: typer.Context,
+    train_file: Annotated[Path, typer.Option(help="Texts with entities: JSON lines, CLUENER's JSON or CoNLL.")],
+    validation_file: Annotated[Path, typer.Option(help="The same, to evaluate on.")],
+    output_dir: Annotated[Path, typer.Option(help="Folder for the model, its scores and its curves.")],
+    model: Annotated[str | None, typer.Option(help="Encoder to fine-tune: a name on the Hub or a folder.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Train from scratch: tiny, small, medium, base, or the folder of a config.")
+    ] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Name or folder; else the model's, or characters.")] = None,
+    max_length: Annotated[int, typer.Option(help="Tokens in a window.")] = 512,
+    stride: Annotated[int, typer.Option(help="Tokens that two windows of a long text share.")] = 64,
+    span_head: Annotated[str | None, typer.Option(help="efficient_global_pointer or global_pointer.")] = None,
+    span_head_size: Annotated[int | None, typer.Option(help="Size of the head's vectors.")] = None,
+) -> None:
+    """Named-entity recognition with GlobalPointer, nested entities included."""
+    from rich.console import Console
+
+    from hf_ext.metrics.score_table import score_table
+    from hf_ext.training.span_extraction import SpanExtractionJob
+
+    job = SpanExtractionJob(
+        train_file=train_file,
+        validation_file=validation_file,
+        model=model,
+        config=config,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        stride=stride,
+        head_options={"span_head": span_head, "span_head_size": span_head_size},
+    )
+    defaults = _ALWAYS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
+    scores = job.run(parse_training_arguments(context.args, output_dir, **defaults))
+    console = Console()
+    console.print(score_table(scores, title=str(validation_file)))
+    console.print(f"saved to {output_dir}: the model, scores.json and curves.png", highlight=False)

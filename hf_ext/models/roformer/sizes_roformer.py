@@ -1,0 +1,41 @@
+"""RoFormers by the name of their size, to train from scratch."""
+
+from typing import Any
+
+from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
+
+# Widths of released sizes, and of two for small data and slow machines. The latter drop no attention weights: on a CPU
+# that alone makes attention several times slower.
+SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "hidden_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 512,
+        "attention_probs_dropout_prob": 0.0,
+    },
+    "small": {
+        "hidden_size": 256,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "intermediate_size": 1024,
+        "attention_probs_dropout_prob": 0.0,
+    },
+    "medium": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 1536},
+    "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
+}
+
+
+def config_of_size(size: str, **fields: Any) -> RoFormerConfig:
+    """A config of a named size that runs unpadded.
+
+    Args:
+        size: ``"tiny"``, ``"small"``, ``"medium"`` or ``"base"``.
+        **fields: of :class:`RoFormerConfig`, over those of the size.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
+    return RoFormerConfig(**{"unpad": True, **SIZES[size], **fields})

@@ -1,0 +1,103 @@
+"""Texts with their entities highlighted, as one HTML page that needs no network."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hf_ext.atomic_file import atomic_write
+
+_PAGE = """<!DOCTYPE html>
+<html lang="zh">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 17px/2.3 "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; max-width: 56rem;
+       margin: 2rem auto; padding: 0 1rem; }
+p { margin: 0 0 .7rem; padding: .1rem .8rem; border-left: 3px solid #8884; overflow-wrap: anywhere;
+    white-space: pre-wrap; }
+mark { color: inherit; background: hsl(var(--hue) 80% 50% / .22); border-bottom: 2px solid hsl(var(--hue) 70% 45%);
+       border-radius: 4px; padding: .12em .18em; margin: 0 .06em; }
+mark::after { content: attr(data-label); font-size: .62em; margin-left: .35em; opacity: .75; vertical-align: .12em; }
+mark.open::after { content: none; }
+{% for label, hue in hues.items() %}mark[data-label="{{ label }}"] { --hue: {{ hue }}; }
+{% endfor %}
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<div>{% for label in hues %}<mark data-label="{{ label }}">&nbsp;</mark> {% endfor %}</div>
+{% for text in texts %}<p>{{ text }}</p>
+{% endfor %}
+</body>
+</html>
+"""
+
+
+def write_entity_page(
+    path: str | os.PathLike[str], documents: Iterable[Mapping[str, Any]], title: str = "Entities"
+) -> None:
+    """Write a page of texts with their entities, nested and crossing ones included.
+
+    Args:
+        path: the file to write.
+        documents: mappings with ``text`` and ``entities`` (``start``, ``end`` exclusive, ``label``, and ``score`` if
+            there is one).
+        title: heading.
+    """
+    from jinja2 import Environment
+
+    documents = list(documents)
+    labels = sorted({str(entity["label"]) for document in documents for entity in document["entities"]})
+    # Hues a golden angle apart are far from one another however many there are.
+    hues = {label: round(index * 137.5) % 360 for index, label in enumerate(labels)}
+    texts = [highlight(document["text"], document["entities"]) for document in documents]
+    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, hues=hues, texts=texts)
+    with atomic_write(path) as file:
+        file.write(page)
+
+
+def highlight(text: str, entities: Sequence[Mapping[str, Any]]) -> Any:
+    """Mark entities in a text, as escaped HTML (``markupsafe.Markup``).
+
+    An entity that crosses the end of another is cut in two there, of which only the last has the label.
+
+    Args:
+        text: the text.
+        entities: mappings with ``start``, ``end`` and ``label``.
+    """
+    from markupsafe import Markup, escape
+
+    # The outer entity opens first; of two that end together the later opened closes first.
+    waiting = sorted(entities, key=lambda e: (e["start"], -e["end"], str(e["label"])))
+    html: list[str] = []
+    stack: list[Mapping[str, Any]] = []
+
+    def open_mark(entity: Mapping[str, Any], at_most: int) -> None:
+        kind = ' class="open"' if entity["end"] > at_most else ""
+        score = f' title="{entity["score"]:.3f}"' if "score" in entity else ""
+        html.append(f'<mark data-label="{escape(entity["label"])}"{kind}{score}>')
+
+    position = 0
+    while waiting or stack:
+        start = waiting[0]["start"] if waiting else len(text)
+        end = stack[-1]["end"] if stack else len(text) + 1
+        if stack and end <= start:
+            html.append(f"{escape(text[position:end])}</mark>")
+            position = end
+            stack.pop()
+            continue
+        entity = waiting.pop(0)
+        html.append(str(escape(text[position : entity["start"]])))
+        position = entity["start"]
+        limit = stack[-1]["end"] if stack else len(text)
+        open_mark(entity, limit)
+        if entity["end"] > limit:
+            rest = {**entity, "start": limit}
+            waiting = sorted([*waiting, rest], key=lambda e: (e["start"], -e["end"], str(e["label"])))
+            entity = {**entity, "end": limit}
+        stack.append(entity)
+    html.append(str(escape(text[position:])))
+    return Markup("".join(html))

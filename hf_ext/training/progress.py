@@ -1,0 +1,94 @@
+"""Progress of a training run in the terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_ext.training.curves import sparkline
+
+
+class ProgressCallback(TrainerCallback):
+    """A progress bar with loss, learning rate and the last evaluation, a line for each evaluation, and the curves.
+
+    It takes the place of Trainer's own, which prints dictionaries:
+    ``trainer.remove_callback(transformers.trainer_callback.ProgressCallback)``.
+
+    Args:
+        metric: the metric of an evaluation to show, as in ``eval_<metric>``.
+        console: where to write; None: standard error, so that results on standard output stay clean.
+    """
+
+    def __init__(self, metric: str = "f1", console: Console | None = None):
+        self.metric = metric
+        self.console = console or Console(stderr=True)
+        self.progress: Progress | None = None
+        self.losses: list[float] = []
+        self.scores: list[float] = []
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Show the bar, in the first process only."""
+        if not state.is_world_process_zero:
+            return
+        self.progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+        )
+        self.task = self.progress.add_task("", total=state.max_steps, completed=state.global_step, note="")
+        self.progress.start()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Move the bar."""
+        if self.progress is not None:
+            self.progress.update(self.task, completed=state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note the loss beside the bar."""
+        if self.progress is not None and logs and "loss" in logs:
+            self.losses.append(float(logs["loss"]))
+            note = f"loss {self.losses[-1]:.4f}  lr {float(logs.get('learning_rate', 0)):.1e}"
+            self.progress.update(self.task, note=note)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Print a line for the evaluation."""
+        score = (metrics or {}).get(f"eval_{self.metric}")
+        if self.progress is not None and score is not None:
+            self.scores.append(float(score))
+            loss = f"  loss {self.losses[-1]:.4f}" if self.losses else ""
+            epoch = f"epoch {state.epoch or 0:.1f}"
+            self.progress.console.print(f"{epoch}  step {state.global_step}{loss}  {self.metric} {score:.4f}")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close the bar and draw the curves."""
+        if self.progress is None:
+            return
+        self.progress.stop()
+        for name, values in (("loss", self.losses), (self.metric, self.scores)):
+            if values:
+                line = f"{name:>5} {sparkline(values)} {values[0]:.4f} → {values[-1]:.4f}"
+                self.progress.console.print(line, markup=False, highlight=False)
+        self.progress = None

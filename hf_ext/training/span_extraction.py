@@ -1,0 +1,134 @@
+"""The main job: train a span extraction model on files, score it on characters, save it with its curves."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+)
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
+
+from hf_ext.atomic_file import atomic_write
+from hf_ext.data import (
+    DataCollatorForSpanExtraction,
+    SpanEncoder,
+    build_char_tokenizer,
+    check_labels,
+    decode_dataset,
+    read_entities,
+)
+from hf_ext.heads import AutoModelForSpanExtraction
+from hf_ext.metrics import span_metrics, span_scores
+from hf_ext.models.roformer.sizes_roformer import SIZES, config_of_size
+from hf_ext.training.curves import plot_curves
+from hf_ext.training.progress import ProgressCallback
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class SpanExtractionJob:
+    """What to train on and what to start from.
+
+    Attributes:
+        train_file: texts with entities, in a format of :func:`hf_ext.data.read_entities`.
+        validation_file: the same for evaluation; its labels must be among those of training.
+        model: checkpoint to fine-tune, a name on the Hub or a folder. Either this or ``config``.
+        config: to train from scratch: the name of a size (``"small"``) or the folder or file of a config.
+        tokenizer: name or folder; None: the model's, or for a new model the characters of the training texts.
+        max_length: tokens in a window.
+        stride: tokens that two windows of a long text share.
+        head_options: fields of the head, such as ``span_head`` and ``span_head_size``.
+    """
+
+    train_file: Path
+    validation_file: Path
+    model: str | None = None
+    config: str | None = None
+    tokenizer: str | None = None
+    max_length: int = 512
+    stride: int = 64
+    head_options: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.config is None):
+            given = "neither" if self.model is None else "both"
+            raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
+
+    def load_tokenizer(self, texts: Sequence[str]) -> PreTrainedTokenizerBase:
+        """The tokenizer that the job names, or one that cuts ``texts`` into characters."""
+        name = self.tokenizer or self.model
+        return AutoTokenizer.from_pretrained(name) if name else build_char_tokenizer(texts)
+
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
+        """The model that the job names, with a head for ``labels``."""
+        label2id = {label: index for index, label in enumerate(labels)}
+        fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
+        head = {key: value for key, value in (self.head_options or {}).items() if value is not None}
+        if self.model is not None:
+            return AutoModelForSpanExtraction.from_pretrained(self.model, **fields, **head)
+        fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        name = str(self.config)
+        config = config_of_size(name, **fields) if name in SIZES else AutoConfig.from_pretrained(name, **fields)
+        return AutoModelForSpanExtraction.from_config(config, **head)
+
+    def run(self, arguments: TrainingArguments) -> dict[str, Any]:
+        """Train, evaluate and save into ``arguments.output_dir``.
+
+        Written beside the model: ``scores.json`` (exact spans of characters on the validation file) and ``curves.png``.
+
+        Returns:
+            The scores, as :func:`hf_ext.metrics.span_scores` gives them.
+
+        Raises:
+            ValueError: if a file or an option cannot be used.
+        """
+        train, validation = read_entities(self.train_file), read_entities(self.validation_file)
+        labels = check_labels(train, validation)
+        if not labels:
+            raise ValueError(f"train_file must have entities, got {len(train)} texts without any in {self.train_file}")
+        tokenizer = self.load_tokenizer([example["text"] for example in train])
+        model = self.load_model(tokenizer, labels)
+        encoder = SpanEncoder(tokenizer, model.config.label2id, self.max_length, self.stride)
+        encoded_train, encoded_validation = (
+            encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
+            for examples in (train, validation)
+        )
+        trainer = Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=encoded_train,
+            eval_dataset=encoded_validation,
+            processing_class=tokenizer,
+            data_collator=DataCollatorForSpanExtraction(tokenizer),
+            compute_metrics=span_metrics(model.config.id2label),
+        )
+        if not arguments.disable_tqdm:
+            trainer.remove_callback(DefaultProgressCallback)
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(ProgressCallback())
+        trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
+
+        predictions = trainer.predict(encoded_validation).predictions
+        texts = [example["text"] for example in validation]
+        found = decode_dataset(predictions, encoded_validation, texts, model.config.id2label)
+        scores = span_scores(found, [example["entities"] for example in validation], labels)
+        trainer.save_model()
+        trainer.save_state()
+        if trainer.is_world_process_zero():
+            output = Path(str(arguments.output_dir))
+            with atomic_write(output / "scores.json") as file:
+                json.dump(scores, file, ensure_ascii=False, indent=2)
+            plot_curves(trainer.state.log_history, output / "curves.png")
+        return scores

@@ -1,0 +1,64 @@
+"""Curves and the progress of a run."""
+
+import io
+
+import pytest
+from rich.console import Console
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from hf_ext.training.curves import plot_curves, sparkline
+from hf_ext.training.progress import ProgressCallback
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [([], ""), ([1.0], "▁"), ([2.0, 2.0], "▁▁"), ([0, 7], "▁█"), (list(range(8)), "▁▂▃▄▅▆▇█"), ([3, 0, 7], "▄▁█")],
+)
+def test_sparkline(values, line):
+    assert sparkline(values) == line
+
+
+def test_sparkline_averages_to_its_width():
+    assert sparkline([0, 0, 7, 7], width=2) == "▁█"
+    assert len(sparkline(list(range(1000)), width=40)) == 40
+
+
+def test_curves_are_a_png(tmp_path):
+    import matplotlib.image
+
+    history = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}, {"step": 2, "eval_loss": 1.5, "eval_f1": 0.5}]
+    empty, full = tmp_path / "empty.png", tmp_path / "full.png"
+    plot_curves([], empty)
+    plot_curves(history, full)
+    images = [matplotlib.image.imread(path) for path in (empty, full)]
+    assert images[0].shape == images[1].shape
+    # The lines are there.
+    assert abs(images[0] - images[1]).sum() > 100
+
+
+def run(callback, tmp_path, is_first):
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    state = TrainerState(max_steps=2, epoch=1.0, is_world_process_zero=is_first)
+    control = TrainerControl()
+    callback.on_train_begin(args, state, control)
+    for step, loss in ((1, 2.0), (2, 1.0)):
+        state.global_step = step
+        callback.on_step_end(args, state, control)
+        callback.on_log(args, state, control, logs={"loss": loss, "learning_rate": 1e-3})
+    callback.on_evaluate(args, state, control, metrics={"eval_f1": 0.25})
+    callback.on_train_end(args, state, control)
+
+
+def test_progress_shows_bar_evaluations_and_curves(tmp_path):
+    stream = io.StringIO()
+    run(ProgressCallback(console=Console(file=stream, width=120)), tmp_path, is_first=True)
+    shown = stream.getvalue()
+    assert "2/2" in shown
+    assert "f1 0.2500" in shown
+    assert "█▁ 2.0000 → 1.0000" in shown
+
+
+def test_only_the_first_process_shows_progress(tmp_path):
+    stream = io.StringIO()
+    run(ProgressCallback(console=Console(file=stream)), tmp_path, is_first=False)
+    assert stream.getvalue() == ""
