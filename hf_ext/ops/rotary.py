@@ -64,6 +64,8 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         a, b = pairs.unbind(-1)
         out = torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1)
     else:
-        # One complex product is ten times faster than the real form in eager mode.
+        # One complex product is ten times faster than the real form in eager mode. A slice may cut through its pairs.
+        if pairs.stride(-1) != 1 or any(step % 2 for step in (pairs.storage_offset(), *pairs.stride()[:-1])):
+            pairs = pairs.clone(memory_format=torch.contiguous_format)
         out = torch.view_as_real(torch.view_as_complex(pairs) * torch.complex(cos, sin))
     return out.flatten(-2).type_as(x)
