@@ -54,6 +54,6 @@ def config_fields(release: Release, fields: Mapping[str, str], harmless: Mapping
         if key in settings and key not in fields and wanted is not ... and settings[key] != wanted:
             raise ConversionError(f"{file}: {key}={settings[key]!r}; only {wanted!r} is understood")
     activation = settings["hidden_act"]
-    if "hidden_act" in fields and activation not in ACT2FN:
+    if "hidden_act" in fields and not (isinstance(activation, str) and activation in ACT2FN):
         raise ConversionError(f"{file}: hidden_act={activation!r}; one of {', '.join(sorted(ACT2FN))} is expected")
     return {fields[key]: value for key, value in settings.items() if key in fields}
