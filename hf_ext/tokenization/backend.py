@@ -26,15 +26,15 @@ class WordPreTokenizer:
         """Split in place, as `tokenizers.pre_tokenizers.PreTokenizer.custom` asks."""
         text.split(self._split)
 
-    def _split(self, index: int, text: NormalizedString) -> list[NormalizedString]:
-        pieces: list[NormalizedString] = []
+    def _split(self, index: int, text: NormalizedString) -> list[Any]:
+        pieces: list[Any] = []
         start = 0
         for word in self.segmenter.cut(str(text)):
             if word in self.vocabulary:
                 pieces.append(text[start : start + len(word)])
             else:
                 for kept in basic_pieces(word):
-                    piece = text[start + kept[0] : start + kept[-1] + 1]
+                    piece: Any = text[start + kept[0] : start + kept[-1] + 1]
                     piece.filter(is_kept)
                     pieces.append(piece)
             start += len(word)
@@ -121,7 +121,7 @@ class WordBackend:
         if 1 <= len(texts) <= 2 and all(_is_text(text, is_pretokenized) for text in texts):
             parts = [self.encoder.encoding(text, type_id) for type_id, text in enumerate(texts)]
             if all(part is not None for part in parts):
-                return self.tokenizer.post_process(*parts, add_special_tokens=add_special_tokens)
+                return self.tokenizer.post_process(parts[0], *parts[1:], add_special_tokens=add_special_tokens)
         return self.tokenizer.encode_batch([item], is_pretokenized, add_special_tokens)[0]
 
     def template(self, pair: bool, add_special_tokens: bool) -> Template:

@@ -1,7 +1,7 @@
 """The word models' encoding in plain Python: ids, or whole `Encoding`s, without a call from Rust for each word.
 
-It gives what the pipeline of `hf_ext.tokenization.backend` gives, several times faster: a word's tokens are looked up in
-a table, and only words that are not in it yet are cut.
+It gives what the pipeline of `hf_ext.tokenization.backend` gives, several times faster: a word's tokens are looked up
+in a table, and only words that are not in it yet are cut.
 """
 
 import json
@@ -18,8 +18,6 @@ from hf_ext.tokenization.segmentation import WordSegmenter, basic_pieces
 # Bounds of the tables: an entry takes about 200 bytes.
 MAX_WORDS = 1 << 17
 MAX_WORD_LENGTH = 64
-
-_BRACKETS = str.maketrans("()", "[]")
 
 
 class Piece(NamedTuple):
@@ -70,30 +68,26 @@ class IdTable(dict[str, tuple[int, ...]]):
         return ids
 
 
-class WordTokens(NamedTuple):
-    """The tokens of a word, in the form in which encodings are put together."""
-
-    ids: list[int]
-    text: str
-    spans: list[tuple[int, int]]
-    pieces: list[int]
-    n_pieces: int
+# Ids of a word's tokens; the tokens as a JSON list without its brackets; their first characters and the ones after
+# their last, in turn; the piece of the word each belongs to; the number of pieces. Bare tuples, which the garbage
+# collector does not visit again and again as it would tens of thousands of other objects.
+WordTokens = tuple[tuple[int, ...], str, tuple[int, ...], tuple[int, ...], int]
 
 
 class TokenTable(dict[str, WordTokens]):
-    """Words and their tokens, filled as words are met."""
+    """Words and their tokens in the form in which encodings are put together, filled as words are met."""
 
     def __init__(self, cut: WordPieces):
         self.cut = cut
 
     def __missing__(self, word: str) -> WordTokens:
         pieces = self.cut(word)
-        tokens = WordTokens(
-            ids=[piece.id for piece in pieces],
-            text=json.dumps([piece.token for piece in pieces], ensure_ascii=False)[1:-1],
-            spans=[(piece.start, piece.end) for piece in pieces],
-            pieces=[piece.piece for piece in pieces],
-            n_pieces=pieces[-1].piece + 1 if pieces else 0,
+        tokens = (
+            tuple(piece.id for piece in pieces),
+            json.dumps([piece.token for piece in pieces], ensure_ascii=False)[1:-1],
+            tuple(chain.from_iterable((piece.start, piece.end) for piece in pieces)),
+            tuple(piece.piece for piece in pieces),
+            pieces[-1].piece + 1 if pieces else 0,
         )
         if len(word) <= MAX_WORD_LENGTH:
             if len(self) >= MAX_WORDS:
@@ -102,24 +96,22 @@ class TokenTable(dict[str, WordTokens]):
         return tokens
 
 
-def make_encoding(
-    ids: list[int], tokens: str, offsets: list[tuple[int, int]], words: list[int], type_id: int
-) -> Encoding:
+def make_encoding(ids: list[int], tokens: str, bounds: list[int], words: list[int], type_id: int) -> Encoding:
     """An encoding of one text without special tokens, which Python can make only as if it had been pickled.
 
     Args:
         ids: ids of the tokens.
         tokens: the tokens as a JSON list without its brackets.
-        offsets: first character of each token and the one after its last.
+        bounds: the first character of each token and the one after its last, in turn.
         words: number of the word of each token.
         type_id: of every token.
     """
     n = len(ids)
+    offsets = ("[%d,%d]," * n)[:-1] % tuple(bounds)
     encoding = Encoding()
     encoding.__setstate__(
-        f'{{"ids":{ids},"type_ids":{[type_id] * n},"tokens":[{tokens}],"words":{words},'
-        f'"offsets":{str(offsets).translate(_BRACKETS)},"special_tokens_mask":{[0] * n},"attention_mask":{[1] * n},'
-        '"overflowing":[],"sequence_ranges":{}}'.encode()
+        f'{{"ids":{ids},"type_ids":{[type_id] * n},"tokens":[{tokens}],"words":{words},"offsets":[{offsets}],'
+        f'"special_tokens_mask":{[0] * n},"attention_mask":{[1] * n},"overflowing":[],"sequence_ranges":{{}}}}'.encode()
     )
     return encoding
 
@@ -166,10 +158,10 @@ class TextEncoder:
         """
         ids: list[int] = []
         tokens: list[str] = []
-        offsets: list[tuple[int, int]] = []
+        bounds: list[int] = []
         words: list[int] = []
         split = not isinstance(text, str)
-        for number, part in enumerate(text if split else [text]):
+        for number, part in enumerate([text] if isinstance(text, str) else text):
             normalized, origin = self._normalize_plain(part), None
             if normalized is None:
                 normalized, origin = self._normalize_aligned(part)
@@ -177,31 +169,24 @@ class TextEncoder:
                     return None
             if _occurs(self._raw, part) or _occurs(self._normalized, normalized):
                 return None
+            before = len(ids)
             begin = first = 0
-            from_token = len(offsets)
             for word in self._segment(normalized):
-                word_ids, word_text, spans, pieces, n_pieces = self._tokens[word]
-                end = begin + len(word)
-                if len(word_ids) == 1:
-                    # The case of nearly every word, and so worth a branch.
+                word_ids, word_text, word_bounds, pieces, n_pieces = self._tokens[word]
+                if n_pieces:
                     ids += word_ids
                     tokens.append(word_text)
-                    start, stop = spans[0]
-                    offsets.append((begin + start, begin + stop))
-                    words.append(first)
-                    first += 1
-                elif word_ids:
-                    ids += word_ids
-                    tokens.append(word_text)
-                    offsets += [(begin + start, begin + stop) for start, stop in spans]
+                    bounds += [begin + bound for bound in word_bounds]
                     words += [first + piece for piece in pieces]
                     first += n_pieces
-                begin = end
+                begin += len(word)
             if origin is not None:
-                offsets[from_token:] = [(origin[start], origin[stop - 1] + 1) for start, stop in offsets[from_token:]]
+                ends = [origin[bound - 1] + 1 for bound in bounds[2 * before + 1 :: 2]]
+                bounds[2 * before :: 2] = [origin[bound] for bound in bounds[2 * before :: 2]]
+                bounds[2 * before + 1 :: 2] = ends
             if split:
-                words[from_token:] = [number] * (len(words) - from_token)
-        return make_encoding(ids, ",".join(tokens), offsets, words, type_id)
+                words[before:] = [number] * (len(words) - before)
+        return make_encoding(ids, ",".join(tokens), bounds, words, type_id)
 
     def _normalize_plain(self, text: str) -> str | None:
         """The normalised text, if its characters stay one each and can be lower-cased at once; else None."""

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from tokenizers import AddedToken, Encoding, Tokenizer
 from tokenizers.decoders import WordPiece as WordPieceDecoder
@@ -58,9 +58,9 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
     Source: github.com/ZhuiyiTechnology/WoBERT, github.com/bojone/bert4keras.
     """
 
-    vocab_files_names: ClassVar[dict[str, str]] = {"vocab_file": "vocab.txt", "tokenizer_file": "tokenizer.json"}
-    model_input_names: ClassVar[list[str]] = ["input_ids", "token_type_ids", "attention_mask"]
-    model = WordPiece
+    vocab_files_names = {"vocab_file": "vocab.txt", "tokenizer_file": "tokenizer.json"}  # noqa: RUF012
+    model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # noqa: RUF012
+    model = WordPiece  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -220,9 +220,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
             data["attention_mask"] = [[1] * len(row) for row in rows]
         if padding_strategy != PaddingStrategy.DO_NOT_PAD:
             longest = max(map(len, rows))
-            length = (
-                max_length if padding_strategy == PaddingStrategy.MAX_LENGTH and max_length is not None else longest
-            )
+            length = max_length or longest if padding_strategy == PaddingStrategy.MAX_LENGTH else longest
             fill = {"input_ids": self.pad_token_id, "token_type_ids": self.pad_token_type_id, "attention_mask": 0}
             left = (padding_side or self.padding_side) == "left"
             data = {
@@ -232,7 +230,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         batched = not isinstance(text, str)
         source = partial(
             self._make_encodings,
-            backend.generation,
+            self._encoding_state,
             list(text) if batched else text,
             list(text_pair) if batched and text_pair is not None else text_pair,
             add_special_tokens=add_special_tokens,
@@ -240,7 +238,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
             truncation_strategy=truncation_strategy,
             max_length=max_length,
             pad_to_multiple_of=pad_to_multiple_of,
-            padding_side=padding_side,
+            padding_side=padding_side or self.padding_side,
             split_special_tokens=split_special_tokens,
             verbose=False,
         )
@@ -248,11 +246,18 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
             data = {name: values[0] for name, values in data.items()}
         return LazyBatchEncoding(data, tensor_type=return_tensors, n_sequences=len(items[0]), source=source)
 
-    def _make_encodings(self, generation: int, text: Any, text_pair: Any, **arguments: Any) -> Sequence[Encoding]:
-        if self.backend_tokenizer.generation != generation:
+    @property
+    def _encoding_state(self) -> tuple[Any, ...]:
+        """What decides the encodings of a batch besides the arguments of the call."""
+        return self.backend_tokenizer.generation, self.truncation_side, self._special_tokens_map["pad_token"]
+
+    def _make_encodings(
+        self, state: tuple[Any, ...], text: Any, text_pair: Any, **arguments: Any
+    ) -> Sequence[Encoding]:
+        if self._encoding_state != state:
             raise RuntimeError(
-                "the tokenizer's tokens, words or settings changed after this batch was encoded, so its encodings can no "
-                "longer be made; encode it again, or read batch.encodings before the change"
+                "the tokenizer's tokens, words or settings changed after this batch was encoded, so its encodings can "
+                "no longer be made; encode it again, or read batch.encodings before the change"
             )
         return super()._encode_plus(text, text_pair, **arguments).encodings or []
 
@@ -261,12 +266,12 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         segmented = (self._segment(batch) for batch in text_iterator)
         return super().train_new_from_iterator(segmented, vocab_size, *arguments, **kwargs)
 
-    def _segment(self, texts: str | list[str]) -> str | list[str]:
+    def _segment(self, texts: Any) -> Any:
         if not isinstance(texts, str):
             return [self._segment(text) for text in texts]  # type: ignore[misc]
         return " ".join(self.backend_tokenizer.segmenter.cut(self.backend_tokenizer.normalizer.normalize_str(texts)))
 
-    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
+    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str]:
         """Write ``vocab.txt``, without added tokens, and return its path."""
         path = os.path.join(save_directory, f"{filename_prefix}-vocab.txt" if filename_prefix else "vocab.txt")
         write_vocabulary(self.backend_tokenizer.get_vocab(with_added_tokens=False), path)

@@ -40,8 +40,8 @@ def read_template(tokenizer: Tokenizer, pair: bool, add_special_tokens: bool) ->
     tokenizer.no_truncation()
     tokenizer.no_padding()
     try:
-        texts = [make_encoding([_PLACEHOLDER], '""', [(0, 0)], [0], type_id) for type_id in range(2 if pair else 1)]
-        encoding = tokenizer.post_process(*texts, add_special_tokens=add_special_tokens)
+        texts = [make_encoding([_PLACEHOLDER], '""', [0, 0], [0], type_id) for type_id in range(2 if pair else 1)]
+        encoding = tokenizer.post_process(texts[0], texts[1] if pair else None, add_special_tokens)
     finally:
         if truncation is not None:
             tokenizer.enable_truncation(**truncation)
@@ -109,8 +109,8 @@ def text_items(text: Any, text_pair: Any) -> list[Sequence[str]] | None:
     else:
         items = ((item,) if isinstance(item, str) else item for item in text)
     rows = list(items)
-    valid = all(
-        isinstance(row, list | tuple) and 1 <= len(row) <= 2 and all(isinstance(part, str) for part in row)
-        for row in rows
-    )
-    return rows if valid else None
+    return rows if all(_is_item(row) for row in rows) else None
+
+
+def _is_item(row: Any) -> bool:
+    return isinstance(row, list | tuple) and 1 <= len(row) <= 2 and all(isinstance(part, str) for part in row)

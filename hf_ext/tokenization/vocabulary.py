@@ -1,6 +1,7 @@
 """Vocabulary files of the word models: one entry a line, the id is the line's number from 0."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ CONTINUATION = "##"
 MINIMAL_WORDS = 100
 
 
-def read_vocabulary(path: str | Path) -> dict[str, int]:
+def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, int]:
     """Entries of a ``vocab.txt`` with their ids, or of the model part of a ``tokenizer.json``.
 
     Lines end at ``"\\n"`` alone: released files have an empty line and U+2028 as entries, which count.
@@ -35,7 +36,7 @@ def read_vocabulary(path: str | Path) -> dict[str, int]:
     return vocabulary
 
 
-def write_vocabulary(vocabulary: Mapping[str, int], path: str | Path) -> None:
+def write_vocabulary(vocabulary: Mapping[str, int], path: str | os.PathLike[str]) -> None:
     """Write the entries in the order of their ids, so that `read_vocabulary` gives ``vocabulary`` back."""
     entries = sorted(vocabulary, key=vocabulary.__getitem__)
     for entry in entries:
