@@ -6,16 +6,15 @@ import sys
 
 import pytest
 import torch
-import typer
 from transformers import AutoModelForMaskedLM, AutoTokenizer
-from typer.testing import CliRunner
 
-from hf_ext.cli.convert import convert
+from hf_ext.cli import main
 from hf_ext.conversion import ConversionError, convert_release, load_state_dict
 from hf_ext.conversion.checkpoint import Checkpoint
 from hf_ext.conversion.families import families, rows_of
 from hf_ext.conversion.release import find_release
 from hf_ext.conversion.table import expand, to_variables
+from hf_ext.tokenization import JiebaWordPieceTokenizer
 
 SETTINGS = {
     "attention_probs_dropout_prob": 0.1,
@@ -170,6 +169,8 @@ class TestMadeReleases:
         written = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text(encoding="utf-8"))
         assert written["tokenizer_class"] == "JiebaWordPieceTokenizer"
         assert written["do_lower_case"] is True
+        tokenizer = JiebaWordPieceTokenizer.from_pretrained(tmp_path / "out")
+        assert tokenizer("天气 AB")["input_ids"] == [2, 5, 6, 7, 8, 3]
 
     def test_overwriting(self, release, tmp_path):
         convert_release(release, tmp_path / "out")
@@ -411,25 +412,25 @@ class TestRefusals:
 
 class TestCommand:
     @pytest.fixture
-    def run(self):
-        app = typer.Typer()
-        app.command()(convert)
-        return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    def run(self, monkeypatch, capfd):
+        def command(*arguments):
+            monkeypatch.setattr(sys, "argv", ["hf-ext", "convert", *map(str, arguments)])
+            with pytest.raises(SystemExit) as exit:
+                main()
+            return exit.value.code or 0, *capfd.readouterr()
 
-    def test_it_reports(self, run, made, tmp_path, capfd):
-        result = run(
-            made, tmp_path / "out", "--attention-mode", "unilm", "--pooler", "tanh", "--tokenizer", "character"
-        )
-        assert result.exit_code == 0, result.output
-        assert result.stderr == ""
-        assert capfd.readouterr().err == ""
-        assert "RoFormerForCausalLM" in result.stdout
-        assert "unilm (given)" in result.stdout
+        return command
+
+    def test_it_reports(self, run, made, tmp_path):
+        options = ("--attention-mode", "unilm", "--pooler", "tanh", "--tokenizer", "character")
+        status, out, error = run(made, tmp_path / "out", *options)
+        assert (status, error) == (0, "")
+        assert "RoFormerForCausalLM" in out
+        assert "unilm (given)" in out
         assert (tmp_path / "out" / "model.safetensors").is_file()
 
     def test_an_error_is_one_line(self, run, tmp_path):
-        result = run(tmp_path, tmp_path / "out")
-        assert result.exit_code == 1
-        assert result.stdout == ""
-        assert result.stderr.startswith("error: ")
-        assert result.stderr.count("\n") == 1
+        status, out, error = run(tmp_path, tmp_path / "out")
+        assert (status, out) == (1, "")
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1

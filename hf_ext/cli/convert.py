@@ -20,19 +20,15 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model folder that is there.")] = False,
 ) -> None:
     """Convert an original TensorFlow release to safetensors."""
-    from hf_ext.conversion import ConversionError, convert_release
+    from hf_ext.conversion import convert_release
 
-    try:
-        report = convert_release(
-            directory,
-            output,
-            family,
-            attention_mode=attention_mode,
-            pooler=pooler,
-            tokenizer=tokenizer,
-            overwrite=overwrite,
-        )
-    except (ConversionError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+    report = convert_release(
+        directory,
+        output,
+        family,
+        attention_mode=attention_mode,
+        pooler=pooler,
+        tokenizer=tokenizer,
+        overwrite=overwrite,
+    )
     typer.echo(str(report))

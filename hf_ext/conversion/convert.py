@@ -58,6 +58,8 @@ def convert_release(
         model.save_pretrained(draft)
         text_tokenizer.save_pretrained(draft)
         _check_written(_load(plan, draft), parameters)
+        if type(text_tokenizer).from_pretrained(draft).get_vocab() != plan.release.vocabulary:
+            raise ConversionError(f"{type(text_tokenizer).__name__} does not load with the ids it was saved with")
         files = {file.name: file.stat().st_size for file in sorted(draft.iterdir())}
     used = tuple(row.variable for row in plan.rows)
     return ConversionReport(
