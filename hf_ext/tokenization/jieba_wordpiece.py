@@ -162,7 +162,8 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         self, text: str, pair: str | None = None, add_special_tokens: bool = False, **kwargs: Any
     ) -> list[str]:
         """The tokens of a text, as strings."""
-        return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens=add_special_tokens, **kwargs))
+        ids = self.encode(text, pair, add_special_tokens=add_special_tokens, **kwargs)
+        return [str(token) for token in self.convert_ids_to_tokens(ids)]
 
     def _encode_plus(self, text: Any, text_pair: Any = None, **arguments: Any) -> BatchEncoding:  # type: ignore[override]
         batch = self._encode_ids(text, text_pair, **arguments)
@@ -259,7 +260,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
                 "the tokenizer's tokens, words or settings changed after this batch was encoded, so its encodings can "
                 "no longer be made; encode it again, or read batch.encodings before the change"
             )
-        return super()._encode_plus(text, text_pair, **arguments).encodings or []
+        return super()._encode_plus(*texts, **arguments).encodings or []
 
     def train_new_from_iterator(self, text_iterator: Any, vocab_size: int, *arguments: Any, **kwargs: Any) -> Any:
         """Train a vocabulary on jieba's words; see `TokenizersBackend.train_new_from_iterator`."""
@@ -268,7 +269,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
 
     def _segment(self, texts: Any) -> Any:
         if not isinstance(texts, str):
-            return [self._segment(text) for text in texts]  # type: ignore[misc]
+            return [self._segment(text) for text in texts]
         return " ".join(self.backend_tokenizer.segmenter.cut(self.backend_tokenizer.normalizer.normalize_str(texts)))
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str]:
