@@ -46,8 +46,8 @@ def sparse_multilabel_softmax_loss(
 ) -> Tensor:
     """Multi-label softmax cross-entropy of the positives' indices.
 
-    The negatives are summed with the positives left out: the difference of two sums would lose all digits as soon as the
-    positives prevail.
+    The negatives are summed with the positives left out: the difference of two sums loses all digits once the positives
+    prevail.
 
     Args:
         logits: ``[..., C]``.

@@ -66,7 +66,7 @@ def efficient_span_loss(
     base = pointer_scores(query.unsqueeze(2), key.unsqueeze(2), allowed).squeeze(1)
     start, end = wide(start_bias).mT, wide(end_bias).mT
     peaks = base.detach().amax((-2, -1)).clamp_min(-1e4)[:, None], start.detach().amax(-1), end.detach().amax(-1)
-    if sum(peak.abs() for peak in peaks).max() > _SCALABLE:
+    if (peaks[0].abs() + peaks[1].abs() + peaks[2].abs()).max() > _SCALABLE:
         return span_loss(efficient_pointer_scores(query, key, start_bias, end_bias, allowed), labels)
 
     cell, valid, positive = _labelled_cells(labels, types=start.shape[1], length=base.shape[-1])

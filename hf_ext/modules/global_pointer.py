@@ -1,14 +1,21 @@
 """GlobalPointer and Efficient GlobalPointer (kexue.fm/archives/8373 and 8877; arXiv 2208.03054)."""
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
+from transformers import initialization as init
 
 from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask, wide
 from hf_ext.ops.rotary import apply_rotary, rotary_cos_sin
 
 
-class _SpanScorer(nn.Module):
+class SpanScorer(nn.Module):
     """What the two pointers share: ``score(*project(hidden), allowed)``."""
+
+    score: ClassVar[Callable[..., Tensor]]
+    """Scores ``[B, C, L, L]`` of the parts that `project` gives and a mask."""
 
     def __init__(self, num_labels: int, head_size: int, rope: bool, ordered: bool) -> None:
         super().__init__()
@@ -44,10 +51,14 @@ class _SpanScorer(nn.Module):
         """What `score` takes, from ``[B, L, H]``."""
         raise NotImplementedError
 
-    @staticmethod
-    def score(*parts: Tensor | None) -> Tensor:
-        """Scores ``[B, C, L, L]`` of the parts that `project` gives and a mask."""
-        raise NotImplementedError
+    def init_weights(self) -> None:
+        """Begin as the original: LeCun's normal weights, zero biases. Tensors loaded from a checkpoint are spared."""
+        for layer in (module for module in self.children() if isinstance(module, nn.Linear)):
+            # The constant is the deviation of a normal variable cut at two; Transformers' lecun_normal_ does not cut.
+            deviation = layer.in_features**-0.5 / 0.87962566103423978
+            init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+            if layer.bias is not None:
+                init.zeros_(layer.bias)
 
     def _rotate(self, x: Tensor) -> Tensor:
         if not self.rope:
@@ -61,7 +72,7 @@ class _SpanScorer(nn.Module):
         return f"num_labels={self.num_labels}, head_size={self.head_size}, rope={self.rope}, ordered={self.ordered}"
 
 
-class GlobalPointer(_SpanScorer):
+class GlobalPointer(SpanScorer):
     """GlobalPointer: a pair of vectors for each type, ``s_c(i, j) = q_ci . k_cj / sqrt(D)``.
 
     Args:
@@ -94,7 +105,7 @@ class GlobalPointer(_SpanScorer):
     score = staticmethod(pointer_scores)
 
 
-class EfficientGlobalPointer(_SpanScorer):
+class EfficientGlobalPointer(SpanScorer):
     """Efficient GlobalPointer: one pair of vectors for all types, and two biases each.
 
     ``s_c(i, j) = q_i . k_j / sqrt(D) + start_ci + end_cj``.

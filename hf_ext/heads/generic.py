@@ -1,0 +1,196 @@
+"""Heads over the encoder of any family that Transformers or a plug-in knows.
+
+A head is a mixin over a family's own ``PreTrainedModel``. The class ``<Family>For<Task>`` is made when it is first
+asked
+for: by an Auto class, by name from the head's module (which is how pickle and spawned workers find it), or by
+`head_class`. The encoder sits under the family's own prefix and the head's layers under ``classifier``, so that a
+checkpoint of the encoder loads into the head, one of the head loads back into ``AutoModel``, and PEFT trains and saves
+the head.
+"""
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.auto.auto_factory import _LazyAutoMapping
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+if TYPE_CHECKING:
+
+    class _Base(PreTrainedModel):
+        """What the mixin is mixed into."""
+
+else:
+    _Base = object
+
+_MADE: dict[tuple[type[PreTrainedConfig], type["EncoderHead"]], type["EncoderHead"]] = {}
+
+
+class EncoderHead(_Base):
+    """Mixin of a head: set ``suffix`` and ``fields``, build ``classifier`` from the config, and write ``forward``.
+
+    A field is set by keyword in ``from_pretrained`` and ``from_config``, or is taken from the config, or has its
+    default; it is saved with the config.
+    """
+
+    suffix: ClassVar[str]
+    """End of the class names: ``"ForSpanExtraction"``."""
+    fields: ClassVar[dict[str, Any]] = {}
+    """Config fields of the head and their defaults."""
+
+    dropout: nn.Dropout
+
+    # The encoder is built without the pooler of its pre-training.
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"pooler\."]
+
+    def __init__(self, config: PreTrainedConfig, **fields: Any) -> None:
+        for name in fields:
+            if name not in self.fields:
+                raise TypeError(f"{type(self).__name__} takes {', '.join(self.fields)}; got the keyword {name!r}")
+        if config.is_encoder_decoder:
+            raise ValueError(f"config must be that of an encoder or a decoder, got the pair {type(config).__name__}")
+        for name, default in self.fields.items():
+            values = (fields.get(name), getattr(config, name, None), default)
+            setattr(config, name, next((value for value in values if value is not None), None))
+        super().__init__(config)
+        backbone = _backbone(type(config))
+        options = {"add_pooling_layer": False} if "add_pooling_layer" in _parameters(backbone.__init__) else {}
+        setattr(self, self.base_model_prefix, AutoModel.from_config(config, **options))
+        self._encoder_arguments = _parameters(backbone.forward)
+        self.dropout = nn.Dropout(_dropout(config))
+        self.classifier = self.build_classifier(config)
+        self.post_init()
+
+    def build_classifier(self, config: PreTrainedConfig) -> nn.Module:
+        """The head's own layers."""
+        raise NotImplementedError
+
+    def encode(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+        **kwargs: Any,
+    ) -> BaseModelOutput:
+        """Run the encoder; its ``last_hidden_state`` is ``[B, L, H]``.
+
+        Token types go only to encoders that have them.
+        """
+        if token_type_ids is not None and "token_type_ids" in self._encoder_arguments:
+            kwargs["token_type_ids"] = token_type_ids
+        if "use_cache" in self._encoder_arguments:
+            kwargs.setdefault("use_cache", False)
+        encoder: Any = self.base_model
+        return encoder(
+            input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, return_dict=True, **kwargs
+        )
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        # A layer of the head may know better than the family how it begins.
+        if hasattr(module, "init_weights") and not isinstance(module, PreTrainedModel):
+            module.init_weights()
+
+    def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
+        # Of code outside of Transformers, modules without parameters of their own are passed over, which is meant for
+        # code that would overwrite loaded weights; all initialisers here spare them.
+        super()._initialize_weights(module, is_custom_code=False)
+
+
+def head_class(config_class: type[PreTrainedConfig], head: type[EncoderHead]) -> type[EncoderHead]:
+    """The class of a head over the encoder of a family, always the same for the same arguments.
+
+    Args:
+        config_class: the family's config.
+        head: the mixin.
+
+    Raises:
+        KeyError: if ``AutoModel`` does not know the family.
+    """
+    if (config_class, head) not in _MADE:
+        backbone = _backbone(config_class)
+        parents = (base for base in backbone.__mro__[1:] if base.__name__.endswith("PreTrainedModel"))
+        parent: Any = next(parents)
+        _MADE[config_class, head] = type(
+            backbone.__name__.removesuffix("Model") + head.suffix,
+            (head, parent),
+            {
+                "__module__": head.__module__,
+                "__doc__": f"{backbone.__name__} with the head `{head.__name__}`.",
+                "config_class": config_class,
+                "base_model_prefix": parent.base_model_prefix or "model",
+            },
+        )
+    return _MADE[config_class, head]
+
+
+def head_class_by_name(name: str, head: type[EncoderHead]) -> type[EncoderHead]:
+    """The class of a head by its name; for the ``__getattr__`` of the head's module.
+
+    Raises:
+        AttributeError: if the name is not that of a known family with the head's suffix.
+    """
+    if name.endswith(head.suffix):
+        wanted = name.removesuffix(head.suffix) + "Model"
+        for config_class, model in MODEL_MAPPING._extra_content.items():
+            if _first(model).__name__ == wanted:
+                return head_class(config_class, head)
+        for model_type, model_name in MODEL_MAPPING._model_mapping.items():
+            if _first(model_name) == wanted:
+                return head_class(CONFIG_MAPPING[model_type], head)
+    raise AttributeError(f"module {head.__module__!r} has no attribute {name!r}")
+
+
+class HeadMapping(_LazyAutoMapping):
+    """From the config classes that ``AutoModel`` knows to the classes of one head, made when asked for."""
+
+    def __init__(self, head: type[EncoderHead]) -> None:
+        super().__init__(CONFIG_MAPPING_NAMES, OrderedDict())
+        self.head = head
+
+    def __getitem__(self, key: type[PreTrainedConfig]) -> Any:
+        return self._extra_content[key] if key in self._extra_content else head_class(key, self.head)
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._extra_content or key in MODEL_MAPPING
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __iter__(self) -> Iterator[type[PreTrainedConfig]]:
+        return iter(self.keys())
+
+    def keys(self) -> list[type[PreTrainedConfig]]:  # type: ignore[override]
+        """The config classes."""
+        return [*MODEL_MAPPING.keys(), *(key for key in self._extra_content if key not in MODEL_MAPPING)]
+
+    def values(self) -> list[Any]:  # type: ignore[override]
+        """The classes registered by hand; the others are made when asked for."""
+        return list(self._extra_content.values())
+
+
+def _backbone(config_class: type[PreTrainedConfig]) -> type[PreTrainedModel]:
+    return _first(MODEL_MAPPING[config_class])
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, (tuple, list)) else value
+
+
+def _parameters(function: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def _dropout(config: PreTrainedConfig) -> float:
+    """The rate that the family's own classification heads use."""
+    names = ("classifier_dropout", "cls_dropout", "seq_classif_dropout", "hidden_dropout_prob", "hidden_dropout")
+    rates = (getattr(config, name, None) for name in names)
+    return next((float(rate) for rate in rates if rate is not None), 0.0)

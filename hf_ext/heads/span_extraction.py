@@ -1,0 +1,174 @@
+"""Span extraction by GlobalPointer over any encoder: entities, nested or not (kexue.fm/archives/8373)."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple
+
+from hf_ext.heads.generic import EncoderHead, head_class_by_name
+from hf_ext.losses.span import efficient_span_loss, span_loss
+from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer, SpanScorer
+from hf_ext.ops.pointer import top_spans
+
+SPAN_HEADS: dict[str, type[EfficientGlobalPointer] | type[GlobalPointer]] = {
+    "efficient_global_pointer": EfficientGlobalPointer,
+    "global_pointer": GlobalPointer,
+}
+"""Classes of the head by the name in ``config.span_head``."""
+
+
+@dataclass
+class SpanExtractionOutput(ModelOutput):
+    """What a span extraction model returns.
+
+    Attributes:
+        loss: scalar, where labels are given: the mean over rows and types of the multi-label softmax cross-entropy.
+        logits: ``[B, C, L, L]`` scores (row, type, start, end), both inclusive, -inf where no span may stand; only in
+            training without labels or on ``output_logits=True``. A span is predicted where its score is above 0.
+        spans: ``[B, K, 4]`` float32 of (label, start, end, score), best first, -1 where a row has no more; in
+            evaluation.
+        hidden_states: the encoder's, if asked for.
+        attentions: the encoder's, if asked for.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    spans: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class SpanExtraction(EncoderHead):
+    """Head that scores every span of tokens for every type.
+
+    Config fields: ``span_head`` ("efficient_global_pointer" or "global_pointer"), ``span_head_size`` (64),
+        ``span_rope`` (True),
+    ``span_top_k`` (256; spans returned a row). Types are the config's ``id2label``. [CLS] and [SEP] are tokens like
+    others, as in the original; spans on them have no characters and are dropped when they are decoded.
+    """
+
+    suffix = "ForSpanExtraction"
+    fields: ClassVar[dict[str, Any]] = {
+        "span_head": "efficient_global_pointer",
+        "span_head_size": 64,
+        "span_rope": True,
+        "span_top_k": 256,
+    }
+    classifier: SpanScorer
+    # The loss is a mean over rows, so Trainer is to divide it by the number of accumulation steps.
+    accepts_loss_kwargs = False
+
+    def build_classifier(self, config: PreTrainedConfig) -> SpanScorer:
+        """The pointer that the config names.
+
+        Raises:
+            ValueError: if a field of the config has a value that cannot be.
+        """
+        if config.span_head not in SPAN_HEADS:
+            raise ValueError(f"span_head must be one of {', '.join(SPAN_HEADS)}, got {config.span_head!r}")
+        if config.span_top_k < 1:
+            raise ValueError(f"span_top_k must be at least 1, got {config.span_top_k}")
+        pointer = SPAN_HEADS[config.span_head]
+        hidden_size, types = config.get_text_config().hidden_size, len(config.id2label)
+        return pointer(hidden_size, types, config.span_head_size, rope=config.span_rope)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> SpanExtractionOutput:
+        """Score spans.
+
+        In evaluation only the best spans are returned, not the scores: Trainer gathers what a model returns, pads it
+            in its
+        second dimension alone, and would have to keep ``B * C * L * L`` numbers a batch. In training with labels and
+        the efficient head, the scores are not even made.
+
+        Args:
+            input_ids: ``[B, L]``.
+            attention_mask: ``[B, L]``, padded on either side; None if all tokens are real.
+            token_type_ids: ``[B, L]``; left out for encoders that have none.
+            inputs_embeds: ``[B, L, H]``, instead of ``input_ids``.
+            labels: integers ``[B, M, 3]`` of (label, start, end), token positions, both inclusive, padded with -100.
+            output_logits: return the scores; None: in training without labels.
+            **kwargs: passed on to the encoder.
+
+        Raises:
+            ValueError: if the mask or the labels do not have these shapes, or (on a CPU, outside of compiled graphs) a
+                labelled span is not within the real tokens or its label not among the types.
+        """
+        if attention_mask is not None and attention_mask.ndim != 2:
+            raise ValueError(f"attention_mask must have shape [B, L], got {tuple(attention_mask.shape)}")
+        outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        hidden = self.dropout(outputs.last_hidden_state)
+        if labels is not None:
+            check_span_labels(labels, self.config.num_labels, hidden.shape[:2], attention_mask)
+        parts = self.classifier.project(hidden)
+        allowed = self.classifier.allowed(hidden, attention_mask)
+        if output_logits is None:
+            output_logits = self.training and labels is None
+        loss = scores = spans = None
+        if output_logits or not self.training or not isinstance(self.classifier, EfficientGlobalPointer):
+            scores = self.classifier.score(*parts, allowed)
+            loss = None if labels is None else span_loss(scores, labels)
+            spans = None if self.training else top_spans(scores, self.config.span_top_k)
+        elif labels is not None:
+            query, key, start_bias, end_bias = parts
+            loss = efficient_span_loss(query, key, start_bias, end_bias, labels, allowed)
+        return SpanExtractionOutput(
+            loss=loss,
+            logits=scores if output_logits else None,
+            spans=spans,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+
+def check_span_labels(labels: Tensor, types: int, shape: tuple[int, int], attention_mask: Tensor | None = None) -> None:
+    """Refuse labels that no score stands for.
+
+    Args:
+        labels: ``[B, M, 3]`` of (label, start, end), padded with -100. The values are looked at on a CPU and outside
+            of compiled graphs only; elsewhere a span on padding or with its end before its start makes the loss
+            infinite.
+        types: number of types C.
+        shape: B and L.
+        attention_mask: ``[B, L]``, nonzero at real tokens.
+
+    Raises:
+        ValueError: naming the first wrong span.
+    """
+    batch, length = shape
+    if labels.ndim != 3 or labels.shape[0] != batch or labels.shape[2] != 3 or labels.is_floating_point():
+        raise ValueError(
+            f"labels must be integers of shape [{batch}, M, 3], got {labels.dtype} of shape {tuple(labels.shape)}"
+        )
+    if labels.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    label, start, end = labels.unbind(-1)
+    wrong = (label < 0) | (label >= types) | (start < 0) | (start > end) | (end >= length)
+    if attention_mask is not None:
+        real = attention_mask.bool()
+        wrong |= ~real.gather(1, start.long().clamp(0, length - 1)) | ~real.gather(1, end.long().clamp(0, length - 1))
+    wrong &= label != -100
+    if wrong.any():
+        row, place = wrong.nonzero()[0].tolist()
+        tokens = length if attention_mask is None else int(attention_mask[row].bool().sum())
+        raise ValueError(
+            f"labels[{row}, {place}] must be (label in [0, {types}), start <= end, both on the {tokens} real tokens of "
+            f"{length}), got {tuple(labels[row, place].tolist())}"
+        )
+
+
+def __getattr__(name: str) -> Any:
+    return head_class_by_name(name, SpanExtraction)
