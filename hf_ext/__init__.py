@@ -6,10 +6,24 @@ The public names below are imported when they are first used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import hf_ext.models.roformer  # noqa: F401  (registers)
+import hf_ext.models.roformer
+import hf_ext.pipelines  # noqa: F401  (registers, as the line above does)
 from hf_ext.version import __version__
 
 if TYPE_CHECKING:
+    from hf_ext.conversion import convert_release  # noqa: F401
+    from hf_ext.data import (  # noqa: F401
+        DataCollatorForSpanExtraction,
+        SpanEncoder,
+        build_char_tokenizer,
+        decode_dataset,
+        decode_spans,
+        generate_samples,
+        read_entities,
+        write_entities,
+    )
+    from hf_ext.heads import AutoModelForSpanExtraction  # noqa: F401
+    from hf_ext.metrics import SpanMetric, span_metrics, span_scores  # noqa: F401
     from hf_ext.models.roformer import (  # noqa: F401
         RoFormerConfig,
         RoFormerForCausalLM,
@@ -20,8 +34,24 @@ if TYPE_CHECKING:
         RoFormerForTokenClassification,
         RoFormerModel,
     )
+    from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer  # noqa: F401
+    from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
+    from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
 
 _PUBLIC = {
+    "hf_ext.conversion": ("convert_release",),
+    "hf_ext.data": (
+        "DataCollatorForSpanExtraction",
+        "SpanEncoder",
+        "build_char_tokenizer",
+        "decode_dataset",
+        "decode_spans",
+        "generate_samples",
+        "read_entities",
+        "write_entities",
+    ),
+    "hf_ext.heads": ("AutoModelForSpanExtraction",),
+    "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores"),
     "hf_ext.models.roformer": (
         "RoFormerConfig",
         "RoFormerForCausalLM",
@@ -32,6 +62,9 @@ _PUBLIC = {
         "RoFormerForTokenClassification",
         "RoFormerModel",
     ),
+    "hf_ext.modules.global_pointer": ("EfficientGlobalPointer", "GlobalPointer"),
+    "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
+    "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 

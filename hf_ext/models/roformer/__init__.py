@@ -13,6 +13,7 @@ from hf_ext.models.roformer.modeling_roformer import (
     RoFormerModel,
 )
 from hf_ext.registration import register_family
+from hf_ext.tokenization import register_tokenizers
 
 if os.environ.get("HF_EXT_KEEP_ROFORMER") != "1":
     register_family(
@@ -29,3 +30,4 @@ if os.environ.get("HF_EXT_KEEP_ROFORMER") != "1":
         },
         adapter_targets=("query", "value"),
     )
+    register_tokenizers(RoFormerConfig)
