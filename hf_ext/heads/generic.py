@@ -47,7 +47,7 @@ class EncoderHead(_Base):
     dropout: nn.Dropout
 
     # The encoder is built without the pooler of its pre-training.
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"pooler\."]
+    _keys_to_ignore_on_load_unexpected = [r"pooler\."]  # noqa: RUF012  (as Transformers declares it)
 
     def __init__(self, config: PreTrainedConfig, **fields: Any) -> None:
         for name in fields:
@@ -97,7 +97,7 @@ class EncoderHead(_Base):
         super()._init_weights(module)
         # A layer of the head may know better than the family how it begins.
         if hasattr(module, "init_weights") and not isinstance(module, PreTrainedModel):
-            module.init_weights()
+            module.init_weights()  # type: ignore[operator]
 
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
         # Of code outside of Transformers, modules without parameters of their own are passed over, which is meant for

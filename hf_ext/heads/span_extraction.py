@@ -73,8 +73,8 @@ class SpanExtraction(EncoderHead):
         if config.span_top_k < 1:
             raise ValueError(f"span_top_k must be at least 1, got {config.span_top_k}")
         pointer = SPAN_HEADS[config.span_head]
-        hidden_size, types = config.get_text_config().hidden_size, len(config.id2label)
-        return pointer(hidden_size, types, config.span_head_size, rope=config.span_rope)
+        hidden_size = config.get_text_config().hidden_size
+        return pointer(hidden_size, config.num_labels or 0, config.span_head_size, rope=config.span_rope)
 
     @can_return_tuple
     def forward(
@@ -112,7 +112,7 @@ class SpanExtraction(EncoderHead):
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
         if labels is not None:
-            check_span_labels(labels, self.config.num_labels, hidden.shape[:2], attention_mask)
+            check_span_labels(labels, self.classifier.num_labels, hidden.shape[:2], attention_mask)
         parts = self.classifier.project(hidden)
         allowed = self.classifier.allowed(hidden, attention_mask)
         if output_logits is None:

@@ -78,12 +78,13 @@ def efficient_pointer_scores(
     return (start + end).add_(base)
 
 
-def top_spans(scores: Tensor, k: int) -> Tensor:
-    """The ``k`` spans of positive score that score highest in each row, best first.
+def top_spans(scores: Tensor, k: int, above: float = 0.0) -> Tensor:
+    """The ``k`` spans that score highest in each row, best first.
 
     Args:
         scores: ``[B, C, L, L]``.
         k: number of spans K to return a row.
+        above: spans must score more than this.
 
     Returns:
         float32 ``[B, K, 4]`` of (label, start, end, score); where a row has fewer spans, label, start and end are -1
@@ -103,7 +104,7 @@ def top_spans(scores: Tensor, k: int) -> Tensor:
     row = row.gather(1, index // length)
     spans = torch.stack((row // length, row % length, index % length, best), dim=-1).float()
     missing = spans.new_tensor([-1.0, -1.0, -1.0, 0.0])
-    spans = torch.where(best.unsqueeze(-1) > 0, spans, missing)
+    spans = torch.where(best.unsqueeze(-1) > above, spans, missing)
     return torch.cat((spans, missing.expand(batch, k - spans.shape[1], 4)), dim=1)
 
 
