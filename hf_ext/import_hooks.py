@@ -1,7 +1,6 @@
 """Acting on a library once the user imports it, so that importing this package does not import it."""
 
 import importlib.abc
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
@@ -14,9 +13,9 @@ Action = Callable[[ModuleType], None]
 class _ActionLoader(importlib.abc.Loader):
     """Loads a module as its own loader does, then runs the actions that wait for it."""
 
-    def __init__(self, loader: Any, actions: list[Action]):
+    def __init__(self, loader: Any, waiting: dict[str, list[Action]]):
         self.loader = loader
-        self.actions = actions
+        self.waiting = waiting
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
@@ -27,7 +26,7 @@ class _ActionLoader(importlib.abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
         self.loader.exec_module(module)
-        for action in self.actions:
+        for action in self.waiting.pop(module.__name__, ()):
             action(module)
 
     def __getattr__(self, name: str) -> Any:
@@ -35,7 +34,7 @@ class _ActionLoader(importlib.abc.Loader):
 
 
 class _WaitingFinder(importlib.abc.MetaPathFinder):
-    """Finds the modules that are waited for, through the finders after it."""
+    """Finds the modules that are waited for, through the other finders."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, list[Action]] = {}
@@ -45,10 +44,11 @@ class _WaitingFinder(importlib.abc.MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname not in self.waiting:
             return None
-        actions = self.waiting.pop(fullname)
-        spec = importlib.util.find_spec(fullname)
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
+        # Looking for a module is not importing it: the actions wait until the loader has run.
         if spec is not None and spec.loader is not None:
-            spec.loader = _ActionLoader(spec.loader, actions)
+            spec.loader = _ActionLoader(spec.loader, self.waiting)
         return spec
 
 

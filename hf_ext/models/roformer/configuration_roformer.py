@@ -17,6 +17,7 @@ _FIXED_FIELDS: dict[str, Any] = {
     "shared_segment_embeddings": False,
     "hierarchical_position": False,
 }
+_ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
 
 
 @strict
@@ -50,7 +51,8 @@ class RoFormerConfig(PreTrainedConfig):
             type 1 sees what is before it. None: causal if ``is_decoder``, else bidirectional.
         rotary_value: whether values are rotated too (no released model does).
         rope_parameters: ``rope_theta``, and ``rope_type`` with its settings to stretch the context.
-        unpad: run batches that have padding packed into one row without it: the same outputs in less time.
+        unpad: run batches that have padding packed into one row without it: the same outputs in less time. Not with a
+            cache, nor where hidden states or attentions are asked for.
         pad_token_id: id of the padding token.
         bos_token_id: id of the first token of a generated text.
         eos_token_id: id that ends a generated text.
@@ -152,6 +154,14 @@ class RoFormerConfig(PreTrainedConfig):
             )
         if self.add_cross_attention and not self.is_decoder:
             raise ValueError("add_cross_attention needs is_decoder=True, got is_decoder=False")
+        rope: Any = self.rope_parameters or {}
+        if rope.get("rope_type", "default") not in _ROPE_TYPES:
+            raise ValueError(f"rope_parameters: rope_type must be one of {_ROPE_TYPES}, got {rope['rope_type']!r}")
+        if rope.get("partial_rotary_factor") not in (None, 1):
+            raise ValueError(
+                "rope_parameters: partial_rotary_factor must be 1, as the whole of each head is rotated, "
+                f"got {rope['partial_rotary_factor']}"
+            )
         for field, value in _FIXED_FIELDS.items():
             if getattr(self, field, value) not in (value, None):
                 raise ValueError(

@@ -69,7 +69,7 @@ class RoFormerSelfAttention(nn.Module):
         self,
         hidden_states: Tensor,
         attention_mask: Any = None,
-        cos_sin: tuple[Tensor, Tensor] | None = None,
+        cos_sin: tuple[Tensor, ...] | None = None,
         past_key_values: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
@@ -172,7 +172,7 @@ class RoFormerLayer(GradientCheckpointingLayer):
         self,
         hidden_states: Tensor,
         attention_mask: Any = None,
-        cos_sin: tuple[Tensor, Tensor] | None = None,
+        cos_sin: tuple[Tensor, ...] | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Any = None,
         past_key_values: Cache | None = None,

@@ -141,30 +141,36 @@ class RoFormerModel(RoFormerPreTrainedModel):
             raise ValueError("encoder_hidden_states needs a model made with config.add_cross_attention=True, got False")
 
         mode = self.config.resolved_attention_mode
-        if mode != "bidirectional" and use_cache and past_key_values is None and not self.training:
-            past_key_values = DynamicCache(config=self.config)
-            if encoder_hidden_states is not None:
-                past_key_values = EncoderDecoderCache(past_key_values, DynamicCache(config=self.config))
-
         tokens = input_ids if input_ids is not None else inputs_embeds
         assert tokens is not None
         batch_size, length = tokens.shape[:2]
         documents = None
+        if position_ids is not None and attention_mask is None and past_key_values is None:
+            documents = self._find_documents(position_ids.expand(batch_size, -1))
+        # Packed rows have no next step that a cache would serve.
+        may_cache = mode != "bidirectional" and documents is None and not self.training
+        if use_cache and may_cache and past_key_values is None:
+            past_key_values = DynamicCache(config=self.config)
+            if encoder_hidden_states is not None:
+                past_key_values = EncoderDecoderCache(past_key_values, DynamicCache(config=self.config))
         if position_ids is None:
             past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
             position_ids = torch.arange(past_length, past_length + length, device=tokens.device)[None]
-        elif attention_mask is None:
-            documents = self._find_documents(position_ids.expand(batch_size, -1))
+        cos_sin = self._cos_sin(position_ids)
 
         index = packing = None
         if past_key_values is None and encoder_hidden_states is None and self._may_pack(attention_mask, kwargs):
             if documents is not None and batch_size == 1:
                 packing = Packing.from_documents(documents)
             elif self.config.unpad and attention_mask is not None and not self._wants("hidden_states", kwargs):
-                index, packing = unpadded_index(attention_mask)
-                tokens = pack(tokens, index)
-                position_ids = pack(position_ids.expand(batch_size, -1), index)
-                token_type_ids = pack(token_type_ids, index) if token_type_ids is not None else None
+                found = unpadded_index(attention_mask)
+                # A batch of padding alone runs as it is.
+                if found[1].lengths:
+                    index, packing = found
+                    tokens = pack(tokens, index)
+                    cos_sin = tuple(pack(x.expand(batch_size, -1, -1), index) for x in cos_sin)
+                    if token_type_ids is not None:
+                        token_type_ids = pack(token_type_ids.expand(batch_size, -1), index)
 
         hidden_states = self.embeddings.word_embeddings(tokens) if input_ids is not None else tokens
         hidden_states = self.embeddings(hidden_states, token_type_ids)
@@ -188,7 +194,7 @@ class RoFormerModel(RoFormerPreTrainedModel):
         hidden_states = self.encoder(
             hidden_states,
             mask,
-            cos_sin=self._cos_sin(position_ids, hidden_states.dtype),
+            cos_sin=cos_sin,
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
             past_key_values=past_key_values,
@@ -201,16 +207,16 @@ class RoFormerModel(RoFormerPreTrainedModel):
             last_hidden_state=hidden_states, pooler_output=pooled, past_key_values=past_key_values
         )
 
-    def _cos_sin(self, position_ids: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Rotations of all layers, ``[B or 1, L, D/2]`` each, in float32 or better."""
+    def _cos_sin(self, position_ids: Tensor) -> tuple[Tensor, ...]:
+        """Rotations of all layers, cos and sin ``[B or 1, L, D/2]`` each, in float32 or better."""
         rope: Any = self.config.rope_parameters
         frequencies, factor = None, 1.0
         if rope["rope_type"] != "default":
             scale = ROPE_INIT_FUNCTIONS[rope["rope_type"]]
-            frequencies, factor = scale(self.config, position_ids.device, seq_len=position_ids.shape[-1])
-        cos, sin = rotary_cos_sin(position_ids, self.config.head_size, rope["rope_theta"], frequencies)
-        dtype = torch.promote_types(dtype, torch.float32)
-        return (cos * factor).to(dtype), (sin * factor).to(dtype)
+            frequencies, factor = scale(self.config, position_ids.device, seq_len=position_ids.max() + 1)
+        dtype = torch.promote_types(self.dtype, torch.float32)
+        cos_sin = rotary_cos_sin(position_ids, self.config.head_size, rope["rope_theta"], frequencies)
+        return tuple((x * factor).to(dtype) for x in cos_sin)
 
     @staticmethod
     def _find_documents(position_ids: Tensor) -> Tensor | None:
