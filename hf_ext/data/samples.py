@@ -29,8 +29,8 @@ _LABELS = {
     "work": "work",
 }
 
-# Each symbol with its rules; <symbol> in a rule stands for one of that symbol's rules, and a rule that is listed twice is
-# taken twice as often.
+# Each symbol with its rules; <symbol> in a rule stands for one of that symbol's rules, and a rule that is listed twice
+# is taken twice as often.
 _GRAMMAR = """
 sentence: <clause><end> <clause><end> <clause><end> <clause>，<clause><end> <clause>；<daily><end>
     <daily><end>
@@ -125,8 +125,8 @@ def generate_samples(number: int, seed: int = 0) -> list[dict[str, Any]]:
         seed: the same seed and number give the same sentences; a smaller number gives the first of them.
 
     Returns:
-        Dicts ``{"text", "entities"}`` with entities ``{"start", "end", "label"}``, ``end`` exclusive, sorted; the labels
-        are organization, person, place, position, time and work.
+        Dicts ``{"text", "entities"}`` with entities ``{"start", "end", "label"}``, ``end`` exclusive, sorted; the
+        labels are organization, person, place, position, time and work.
     """
     source = random.Random(seed)
     samples: list[dict[str, Any]] = []

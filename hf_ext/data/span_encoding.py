@@ -190,7 +190,8 @@ def decode_dataset(
     """The character spans of each text from the predictions for all rows of an encoded dataset, windows merged.
 
     Args:
-        predictions: ``[N, K, 4]``, one entry for each row of ``encoded``: ``trainer.predict(encoded).predictions``.
+        predictions: ``[N, K, 4]``, one entry for each row of ``encoded``: ``trainer.predict(encoded).predictions``, if
+            ``train_sampling_strategy`` is not "group_by_length", under which Trainer reorders predictions as well.
         encoded: what :meth:`SpanEncoder.encode_dataset` returned.
         texts: the texts in their order before encoding.
         id2label: label of each id.
