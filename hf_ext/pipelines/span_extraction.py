@@ -112,7 +112,9 @@ class SpanExtractionPipeline(ChunkPipeline):
                 "is_last": number == len(all_offsets) - 1,
             }
 
-    def _forward(self, input_tensors: dict[str, Any], threshold: float = 0.5) -> Any:
+    def _forward(  # type: ignore[override]
+        self, input_tensors: dict[str, Any], threshold: float = 0.5
+    ) -> dict[str, Any]:
         inputs = dict(input_tensors)
         rest = {name: inputs.pop(name) for name in ("window", "is_last")}
         if threshold < 0.5:
