@@ -30,7 +30,7 @@ from hf_ext.data import (
 )
 from hf_ext.heads import AutoModelForSpanExtraction
 from hf_ext.metrics import span_metrics, span_scores
-from hf_ext.models.roformer.sizes_roformer import SIZES, config_of_size
+from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.training.curves import plot_curves
 from hf_ext.training.progress import ProgressCallback
 
@@ -45,7 +45,8 @@ class SpanExtractionJob:
         train_file: texts with entities, in a format of :func:`hf_ext.data.read_entities`.
         validation_file: the same for evaluation; its labels must be among those of training.
         model: checkpoint to fine-tune, a name on the Hub or a folder. Either this or ``config``.
-        config: to train from scratch: the name of a size (``"small"``) or the folder or file of a config.
+        config: to train from scratch: the name of a size (``"small"``), the folder or file of a config, or the name of a
+            repository on the Hub (``"org/name"``).
         tokenizer: name or folder; None: the model's, or for a new model the characters of the training texts.
         max_length: tokens in a window.
         stride: tokens that two windows of a long text share.
@@ -80,7 +81,8 @@ class SpanExtractionJob:
             return AutoModelForSpanExtraction.from_pretrained(self.model, **fields, **head)
         fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         name = str(self.config)
-        config = config_of_size(name, **fields) if name in SIZES else AutoConfig.from_pretrained(name, **fields)
+        known = Path(name).exists() or "/" in name
+        config = AutoConfig.from_pretrained(name, **fields) if known else config_of_size(name, **fields)
         return AutoModelForSpanExtraction.from_config(config, **head)
 
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
@@ -120,7 +122,10 @@ class SpanExtractionJob:
             trainer.add_callback(ProgressCallback())
         trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
 
+        # Trainer groups the rows of an evaluation by length as well, and would give predictions in that order.
+        sampling, arguments.train_sampling_strategy = arguments.train_sampling_strategy, "random"
         predictions = trainer.predict(encoded_validation).predictions
+        arguments.train_sampling_strategy = sampling
         texts = [example["text"] for example in validation]
         found = decode_dataset(predictions, encoded_validation, texts, model.config.id2label)
         scores = span_scores(found, [example["entities"] for example in validation], labels)

@@ -37,5 +37,5 @@ def config_of_size(size: str, **fields: Any) -> RoFormerConfig:
         ValueError: if the name is unknown.
     """
     if size not in SIZES:
-        raise ValueError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
+        raise ValueError(f"config must be a folder or one of the sizes {', '.join(SIZES)}, got {size!r}")
     return RoFormerConfig(**{"unpad": True, **SIZES[size], **fields})

@@ -1,0 +1,162 @@
+"""The command as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import chain
+
+import pytest
+from typer.testing import CliRunner
+
+from hf_ext.cli import app
+from hf_ext.cli.predict import read_texts
+from hf_ext.cli.train import parse_training_arguments
+from hf_ext.data import generate_samples, write_entities
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    examples = generate_samples(40, seed=0)
+    write_entities(folder / "train.jsonl", examples[:30])
+    # Ten of the training texts, so that no label is missing there.
+    write_entities(folder / "validation.jsonl", examples[:10])
+    return folder
+
+
+def train_options(files, output):
+    return (
+        "--config", "tiny", "--train-file", files / "train.jsonl", "--validation-file", files / "validation.jsonl",
+        "--output-dir", output, "--max-length", 64, "--stride", 16, "--use-cpu",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(files, tmp_path_factory):
+    output = tmp_path_factory.mktemp("trained")
+    options = {"--max-steps": 2, "--eval-strategy": "no", "--save-strategy": "no", "--load_best_model_at_end": "False"}
+    result = run("train", "ner", *train_options(files, output), *chain(*options.items()))
+    assert result.exit_code == 0, result.output
+    return output, result
+
+
+def test_train_writes_model_scores_and_curves(trained, files):
+    output, result = trained
+    assert {"config.json", "model.safetensors", "scores.json", "curves.png"} <= set(os.listdir(output))
+    scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
+    references = [json.loads(line) for line in (files / "validation.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert scores["support"] == sum(len(example["entities"]) for example in references)
+    assert "micro" in result.output
+    config = json.loads((output / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForSpanExtraction"]
+
+
+def test_predict_takes_texts_a_file_and_standard_input(trained, tmp_path):
+    model = trained[0]
+    texts = ["张三在北京大学工作。", "今天天气很好。"]
+    wanted = run("predict", model, *texts, "--threshold", 0.0001).stdout
+    documents = [json.loads(line) for line in wanted.splitlines()]
+    assert [document["text"] for document in documents] == texts
+    for document in documents:
+        for entity in document["entities"]:
+            assert document["text"][entity["start"] : entity["end"]] == entity["text"]
+
+    plain, lines, output = tmp_path / "a.txt", tmp_path / "a.jsonl", tmp_path / "found.jsonl"
+    plain.write_text("\ufeff" + "\r\n".join(texts), encoding="utf-8")
+    lines.write_text("".join(json.dumps({"text": text, "id": 1}) + "\n" for text in texts), encoding="utf-8")
+    for file in (plain, lines):
+        result = run("predict", model, "--file", file, "--output", output, "--threshold", 0.0001)
+        assert result.exit_code == 0, result.output
+        assert output.read_text(encoding="utf-8") == wanted
+    page = tmp_path / "page.html"
+    result = run("predict", model, "--threshold", 0.0001, "--html", page, input="\n".join(texts))
+    assert result.stdout == wanted
+    assert page.is_file()
+
+
+def test_predict_takes_a_long_document_whole(trained, tmp_path):
+    document = tmp_path / "long.txt"
+    text = "张三在北京大学工作。\n" * 100
+    document.write_text(text, encoding="utf-8")
+    result = run("predict", trained[0], "--file", document, "--whole", "--threshold", 0.0001)
+    (line,) = result.stdout.splitlines()
+    assert json.loads(line)["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        ([], []),
+        (["甲\n", "\n", "乙"], ["甲", "乙"]),
+        (['{"text": "甲"}\n', "\r\n", '{"text": "乙\\n丙"}'], ["甲", "乙\n丙"]),
+        (["{甲}\n"], ["{甲}"]),
+    ],
+)
+def test_read_texts(lines, texts):
+    assert list(read_texts(lines, "f")) == texts
+
+
+@pytest.mark.parametrize("line", ['{"text": 3}', '{"texts": ""}', '{"text": "a"', '["text"]'])
+def test_read_texts_names_the_line(line):
+    with pytest.raises(ValueError, match="f:2: "):
+        list(read_texts(['{"text": "a"}', line], "f"))
+
+
+def test_training_arguments_are_taken_over_the_defaults(tmp_path):
+    options = ["--learning-rate", "1e-4", "--use_cpu", "--num_train_epochs=2"]
+    arguments = parse_training_arguments(options, tmp_path, learning_rate=5e-4, weight_decay=0.5)
+    assert (arguments.learning_rate, arguments.num_train_epochs, arguments.weight_decay) == (1e-4, 2, 0.5)
+    assert arguments.output_dir == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "a"], "both"),
+        (["--train-file", "missing.json"], "missing.json"),
+        (["--no-such-option", "1"], "no-such-option"),
+        (["--learning-rate", "much"], "much"),
+        (["--config", "enormous"], "enormous"),
+        (["--stride", "64"], "stride"),
+    ],
+)
+def test_train_refuses_in_one_line(files, tmp_path, arguments, message):
+    command = ["train", "ner", *train_options(files, tmp_path / "out"), *arguments]
+    result = run(*command)
+    assert result.exit_code != 0
+    assert message in result.output + str(result.exception)
+
+
+def test_errors_are_one_line_without_a_traceback(files, tmp_path):
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"text": "甲", "entities": [{"start": 0, "end": 9, "label": "x"}]}\n', encoding="utf-8")
+    command = ["train", "ner", *map(str, train_options(files, tmp_path / "out")), "--train-file", str(broken)]
+    result = subprocess.run([sys.executable, "-m", "hf_ext.cli", *command], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    assert "broken.jsonl:1" in line
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_demo_makes_everything(tmp_path):
+    # Too little to learn from; that it learns is what `make demo` shows.
+    result = run("demo", "--output-dir", tmp_path, "--texts", 60, "--epochs", 1)
+    assert result.exit_code == 0, result.output
+    for name in ("entities.html", "curves.png", "predictions.jsonl", "model/model.safetensors", "model/scores.json"):
+        assert (tmp_path / name).stat().st_size > 0
+    assert len((tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()) == 12
+
+
+def test_version_and_help():
+    from hf_ext import __version__
+
+    assert run("--version").output.strip() == __version__
+    for command in ([], ["train"], ["train", "ner"], ["predict"], ["convert"], ["demo"]):
+        assert run(*command, "--help").exit_code == 0
+    assert {command.name for command in app.registered_commands} == {"convert", "demo", "predict"}
