@@ -20,7 +20,7 @@ def demo(
     """
     from rich.console import Console
 
-    from hf_ext.cli.train import parse_training_arguments
+    from hf_ext.cli.train import DEFAULTS, parse_training_arguments
     from hf_ext.data import generate_samples, write_entities
     from hf_ext.metrics.score_table import score_table
     from hf_ext.training.span_extraction import SpanExtractionJob
@@ -39,18 +39,15 @@ def demo(
     arguments = parse_training_arguments(
         [],
         model_dir,
-        learning_rate=1e-3,
-        num_train_epochs=epochs,
-        per_device_train_batch_size=32,
-        per_device_eval_batch_size=128,
-        warmup_steps=0.1,
-        weight_decay=0.01,
-        train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
-        save_strategy="no",
-        logging_steps=20,
-        report_to="none",
-        seed=seed,
+        **{
+            **DEFAULTS,
+            "learning_rate": 2e-3,
+            "num_train_epochs": epochs,
+            "per_device_train_batch_size": 32,
+            "save_strategy": "no",
+            "load_best_model_at_end": False,
+            "seed": seed,
+        },
     )
     scores = job.run(arguments)
     (model_dir / "curves.png").replace(output_dir / "curves.png")

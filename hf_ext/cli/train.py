@@ -8,7 +8,7 @@ import typer
 app = typer.Typer(help="Train a model on files.", no_args_is_help=True)
 
 # TrainingArguments to start from; each can be given on the command line.
-_ALWAYS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
     "save_total_limit": 1,
@@ -22,7 +22,7 @@ _ALWAYS: dict[str, Any] = {
     "weight_decay": 0.01,
 }
 _FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-5, "num_train_epochs": 5, "per_device_train_batch_size": 16}
-_FROM_SCRATCH: dict[str, Any] = {"learning_rate": 5e-4, "num_train_epochs": 10, "per_device_train_batch_size": 16}
+_FROM_SCRATCH: dict[str, Any] = {"learning_rate": 1e-3, "num_train_epochs": 10, "per_device_train_batch_size": 16}
 
 
 def parse_training_arguments(options: list[str], output_dir: Path, **defaults: Any) -> Any:
@@ -39,6 +39,7 @@ def parse_training_arguments(options: list[str], output_dir: Path, **defaults: A
     from argparse import ArgumentError
     from typing import NoReturn
 
+    import torch
     from transformers import HfArgumentParser, TrainingArguments
 
     class Parser(HfArgumentParser):
@@ -47,7 +48,8 @@ def parse_training_arguments(options: list[str], output_dir: Path, **defaults: A
 
     dataclass: Any = TrainingArguments
     parser = Parser(dataclass, prog="hf-ext train", allow_abbrev=False)
-    parser.set_defaults(**defaults)
+    # Without an accelerator there is nothing to pin memory for, and each loader would warn of it.
+    parser.set_defaults(dataloader_pin_memory=torch.accelerator.is_available(), **defaults)
     try:
         (arguments,) = parser.parse_args_into_dataclasses(["--output_dir", str(output_dir), *options])
     except ArgumentError as error:
@@ -91,7 +93,7 @@ def ner(
         stride=stride,
         head_options={"span_head": span_head, "span_head_size": span_head_size},
     )
-    defaults = _ALWAYS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
+    defaults = DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
     scores = job.run(parse_training_arguments(context.args, output_dir, **defaults))
     console = Console()
     console.print(score_table(scores, title=str(validation_file)))
