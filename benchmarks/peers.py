@@ -1,0 +1,110 @@
+"""Imports of the peers: what a fresh installation of them lacks is put right here, and nowhere else."""
+
+import importlib
+import importlib.util
+import json
+import sys
+import tempfile
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def import_bert4torch() -> ModuleType:
+    """Import bert4torch; its text models then work whether or not torchvision is there.
+
+    bert4torch 0.6.2 imports torchvision for its vision models as soon as it is imported at all, and declares neither
+    that nor httpx, so that ``pip install bert4torch`` alone cannot be imported. Where torchvision is absent an empty
+    module stands in for it meanwhile: no text model uses it. httpx has to be installed.
+
+    Raises:
+        ModuleNotFoundError: if bert4torch or httpx is not installed.
+    """
+    if "bert4torch" in sys.modules or importlib.util.find_spec("torchvision") is not None:
+        return importlib.import_module("bert4torch")
+    # Transformers looks for torchvision as well, and must find that there is none.
+    importlib.import_module("transformers.modeling_utils")
+    names = (
+        "torchvision",
+        "torchvision.transforms",
+        "torchvision.transforms.v2",
+        "torchvision.transforms.v2.functional",
+    )
+    for name in names:
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None, is_package=True)
+        module.__path__ = []
+        sys.modules[name] = module
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], child, module)
+    try:
+        return importlib.import_module("bert4torch")
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
+def build_bert4torch(model: str, config: dict[str, Any]) -> Any:
+    """bert4torch's encoder with fresh weights, from a config in its own file format."""
+    import_bert4torch()
+    from bert4torch.models import build_transformer_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bert4torch_config.json"
+        path.write_text(json.dumps({"model": model, **config}), encoding="utf-8")
+        return build_transformer_model(config_path=str(path))
+
+
+def bert4torch_roformer_config(config: Any) -> dict[str, Any]:
+    """The settings of a `RoFormerConfig` under bert4torch's names."""
+    same = (
+        "vocab_size",
+        "embedding_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "hidden_act",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "initializer_range",
+        "layer_norm_eps",
+        "pad_token_id",
+    )
+    return {**{name: getattr(config, name) for name in same}, "pos_emb_type": "rotary"}
+
+
+def copy_to_bert4torch(source: Any, target: Any) -> None:
+    """Give bert4torch's RoFormer the weights of ours or of the stock one, so that both compute the same.
+
+    Raises:
+        KeyError: if a parameter of the source has no place in the target.
+    """
+    import torch
+
+    names = {
+        "encoder.layer": "encoderLayer",
+        "attention.self.query": "multiHeadAttention.q",
+        "attention.self.key": "multiHeadAttention.k",
+        "attention.self.value": "multiHeadAttention.v",
+        "attention.output.dense": "multiHeadAttention.o",
+        "attention.output.LayerNorm": "attnLayerNorm",
+        "intermediate.dense": "feedForward.intermediateDense",
+        "output.dense": "feedForward.outputDense",
+        "output.LayerNorm": "ffnLayerNorm",
+        "token_type_embeddings": "segment_embeddings",
+        "embeddings.LayerNorm": "embeddings.layerNorm",
+        "embeddings_project": "embeddings.embedding_hidden_mapping_in",
+    }
+    theirs = dict(target.named_parameters())
+    with torch.no_grad():
+        for name, parameter in source.named_parameters():
+            for mine, other in names.items():
+                name = name.replace(mine, other)
+            theirs.pop(name).copy_(parameter)
+    if theirs:
+        raise KeyError(f"parameters of the target that the source lacks: {sorted(theirs)}")
