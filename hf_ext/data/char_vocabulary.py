@@ -3,10 +3,13 @@
 import string
 from collections import Counter
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
-from transformers import BertTokenizer
+
+if TYPE_CHECKING:
+    from transformers import BertTokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -39,8 +42,10 @@ def build_char_vocabulary(texts: Iterable[str], min_count: int = 1, do_lower_cas
     return [*SPECIAL_TOKENS, *characters, *inner]
 
 
-def build_char_tokenizer(texts: Iterable[str], min_count: int = 1, do_lower_case: bool = True) -> BertTokenizer:
+def build_char_tokenizer(texts: Iterable[str], min_count: int = 1, do_lower_case: bool = True) -> "BertTokenizer":
     """A BERT tokenizer that cuts texts into characters, over :func:`build_char_vocabulary`."""
+    from transformers import BertTokenizer
+
     vocabulary = build_char_vocabulary(texts, min_count, do_lower_case)
     vocab = {entry: index for index, entry in enumerate(vocabulary)}
     return BertTokenizer(vocab=vocab, do_lower_case=do_lower_case)

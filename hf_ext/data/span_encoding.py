@@ -4,13 +4,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedTokenizerBase
-
 from .windows import merge_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
     from numpy import ndarray
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class SpanEncoder:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: "PreTrainedTokenizerBase",
         label2id: Mapping[str, int],
         max_length: int = 512,
         stride: int = 64,
@@ -96,7 +95,13 @@ class SpanEncoder:
         return Features({**inputs, **pairs, "lost_entities": Value("int32"), "example_id": Value("int64")})
 
     def encode_dataset(self, dataset: "Dataset", num_proc: int | None = None) -> "Dataset":
-        """Encode a dataset of ``text`` and ``entities``; lost entities are counted in one logged warning."""
+        """Encode a dataset of ``text`` and ``entities``; lost entities are counted in one logged warning.
+
+        Raises:
+            ValueError: if the dataset is empty.
+        """
+        if not len(dataset):
+            raise ValueError("dataset must have at least one row, got none")
         encoded = dataset.map(
             self,
             batched=True,

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import EvalPrediction
+
+if TYPE_CHECKING:
+    from transformers import EvalPrediction
 
 Span = tuple[Hashable, int, int]
 
@@ -50,7 +52,7 @@ def span_scores(
     return _summary(names, counts.reshape(-1, 3))
 
 
-def compute_span_metrics(eval_prediction: EvalPrediction, id2label: Mapping[int, str]) -> dict[str, float]:
+def compute_span_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
     """Score the token spans that a span-extraction head gives to ``Trainer``; rows are scored as separate texts.
 
     Args:
@@ -62,15 +64,13 @@ def compute_span_metrics(eval_prediction: EvalPrediction, id2label: Mapping[int,
         ``precision``, ``recall``, ``f1``, ``macro_f1`` as in :func:`span_scores`, and ``f1_<label>`` for each label.
 
     Raises:
-        ValueError: if a shape is another, or a label has no name.
+        ValueError: if a shape is another, the numbers of rows differ, or a label has no name.
     """
-    found, true = (
-        _span_rows(name, array, width, len(id2label))
-        for name, array, width in (
-            ("predictions", eval_prediction.predictions, 4),
-            ("label_ids", eval_prediction.label_ids, 3),
-        )
-    )
+    predictions, label_ids = eval_prediction.predictions, eval_prediction.label_ids
+    found = _span_rows("predictions", predictions, 4, len(id2label))
+    true = _span_rows("label_ids", label_ids, 3, len(id2label))
+    if len(predictions) != len(label_ids):
+        raise ValueError(f"predictions must have as many rows as label_ids, {len(label_ids)}, got {len(predictions)}")
     # Each span as a single number, so that sets of them are sorted arrays.
     shape = np.concatenate([found, true, np.zeros((1, 4), dtype=np.int64)]).max(axis=0) + 1
     found_keys, true_keys = (np.unique(np.ravel_multi_index(tuple(spans.T), tuple(shape))) for spans in (found, true))
