@@ -54,15 +54,14 @@ def merge_spans(
         raise ValueError(f"spans must have one entry for each of the {len(windows)} windows, got {len(spans)}")
     if any(start > following for bounds in zip(*windows) for start, following in pairwise(bounds)):
         raise ValueError(f"windows must be in the order of the text, got {list(windows)}")
-    # The ends of the text cut nothing.
-    starts = [-inf if start == windows[0][0] else start for start, _ in windows]
-    ends = [inf if end == windows[-1][1] else end for _, end in windows]
+    starts, ends = [start for start, _ in windows], [end for _, end in windows]
     best: dict[tuple[int, int, str], dict[str, Any]] = {}
     for found, left, right in zip(spans, starts, ends):
         for span in found:
             start, end = span["start"], span["end"]
             clear = left < start and end < right
-            # Windows from the first of these to before the second see the place with context on both sides.
+            # From the first index to before the second, windows see the place clear of their borders. At the ends of the
+            # text there are none: nothing is cut there.
             if not clear and bisect_right(ends, end) < bisect_left(starts, start):
                 continue
             key = (start, end, span["label"])
