@@ -252,9 +252,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         """What decides the encodings of a batch besides the arguments of the call."""
         return self.backend_tokenizer.generation, self.truncation_side, self._special_tokens_map["pad_token"]
 
-    def _make_encodings(
-        self, state: tuple[Any, ...], text: Any, text_pair: Any, **arguments: Any
-    ) -> Sequence[Encoding]:
+    def _make_encodings(self, state: tuple[Any, ...], *texts: Any, **arguments: Any) -> Sequence[Encoding]:
         if self._encoding_state != state:
             raise RuntimeError(
                 "the tokenizer's tokens, words or settings changed after this batch was encoded, so its encodings can "
@@ -289,6 +287,9 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         # The base class leaves added tokens to the tokenizer.json that is not written here.
         config_file = Path(save_directory, f"{prefix}tokenizer_config.json")
         config = json.loads(config_file.read_text(encoding="utf-8"))
+        for name in ("is_local", "local_files_only"):
+            # Of where the tokenizer came from, which the base class saves with what it is.
+            config.pop(name, None)
         config["added_tokens_decoder"] = {
             str(index): token.__getstate__() for index, token in sorted(self.added_tokens_decoder.items())
         }

@@ -42,7 +42,7 @@ class WordSegmenter:
                 self._jieba = self._rjieba.Jieba()
             if word:
                 self._jieba.add_word(word, None, None)
-            if self.cut(word) != [word]:
+            if self.cut(word) != [word] or word.isspace():
                 raise ValueError(
                     f"user_words has {word!r}, which jieba gives as {self.cut(word)}; "
                     "wanted a word of ideographs, letters and digits, without spaces or punctuation"
