@@ -60,8 +60,8 @@ def merge_spans(
         for span in found:
             start, end = span["start"], span["end"]
             clear = left < start and end < right
-            # From the first index to before the second, windows see the place clear of their borders. At the ends of the
-            # text there are none: nothing is cut there.
+            # From the first index to before the second, windows see the place clear of their borders. At an end of the
+            # text none does, and nothing is cut there.
             if not clear and bisect_right(ends, end) < bisect_left(starts, start):
                 continue
             key = (start, end, span["label"])
