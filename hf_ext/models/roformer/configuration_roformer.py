@@ -49,7 +49,8 @@ class RoFormerConfig(PreTrainedConfig):
         pooler_activation: of the pooler on the first token, ``"tanh"`` or ``"linear"``; None: no pooler.
         attention_mode: ``"bidirectional"``, ``"causal"``, or ``"unilm"``: token type 0 is seen by all, each token of
             type 1 sees what is before it. None: causal if ``is_decoder``, else bidirectional.
-        rotary_value: whether values are rotated too (no released model does).
+        rotary_value: whether values are rotated too (no released model does). Texts padded on the left then need
+            ``position_ids``, as positions count and not distances alone.
         rope_parameters: ``rope_theta``, and ``rope_type`` with its settings to stretch the context.
         unpad: run batches that have padding packed into one row without it: the same outputs in less time. Not with a
             cache, nor where hidden states or attentions are asked for.
@@ -72,6 +73,7 @@ class RoFormerConfig(PreTrainedConfig):
         "encoder.layer.*.intermediate.dense": "colwise",
         "encoder.layer.*.output.dense": "rowwise",
     }
+    base_model_fsdp_plan: ClassVar[dict[Any, str]] = {"encoder.layer.*": "free_full_weight"}
 
     vocab_size: int = 50000
     embedding_size: int | None = None
