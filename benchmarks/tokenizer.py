@@ -1,6 +1,7 @@
 """Sentences a second of the word tokenizer and of Transformers' RoFormerTokenizer and BertTokenizer, on one thread.
 
-All sides run in turn in one process; a number is the least process-CPU time of several. The ratio is to RoFormerTokenizer.
+All sides run in turn in one process; a number comes from the least process-CPU time of several rounds. The ratio is to
+RoFormerTokenizer.
 
     python benchmarks/tokenizer.py [--rounds 5] [--data ../shared]
 """
@@ -13,6 +14,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -74,7 +76,7 @@ def main() -> None:
     rows = []
     for source, batch in texts(arguments.data / "data").items():
         for kind, call in kinds.items():
-            sides = {name: lambda t=tokenizer, c=call: c(t, batch) for name, tokenizer in tokenizers.items()}
+            sides = {name: partial(call, tokenizer, batch) for name, tokenizer in tokenizers.items()}
             least = interleaved(sides, arguments.rounds)
             for name, seconds in least.items():
                 ratio = least[REFERENCE] / seconds

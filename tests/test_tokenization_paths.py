@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import AddedToken, Encoding
+from tokenizers.processors import TemplateProcessing
 from transformers import BatchEncoding
 from word_vocabulary import ENTRIES, SENTENCES, WORDS
 
@@ -87,7 +88,7 @@ def test_encodings_made_in_python_are_those_of_the_rust_pipeline(texts, name, ki
     few = [text for text in texts if len(text) < 40][:200]
     items = {
         "single": texts,
-        "pair": list(zip(few[:60], few[60:120])),
+        "pair": list(zip(few[:30], few[30:60])),
         "words": [text.split(" ") for text in few],
     }[kind]
     pretokenized = kind == "words"
@@ -267,9 +268,7 @@ def test_copies_of_a_batch_are_plain_batches_with_encodings(tokenizer, clone):
     assert shallow.word_ids(0) == [None, 0, 1, None]
 
 
-def test_a_replaced_post_processor_is_followed(tokenizer):
-    from tokenizers.processors import TemplateProcessing
-
+def test_a_replaced_post_processor_is_followed():
     tokenizer = JiebaWordPieceTokenizer(VOCABULARY)
     tokenizer("今天")
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
@@ -281,9 +280,17 @@ def test_a_replaced_post_processor_is_followed(tokenizer):
 
 
 def test_the_word_tables_are_bounded(monkeypatch):
-    monkeypatch.setattr("hf_ext.tokenization.encoder.MAX_WORDS", 8)
+    monkeypatch.setattr("hf_ext.tokenization.word_pieces.MAX_WORDS", 8)
     tokenizer = JiebaWordPieceTokenizer(VOCABULARY)
     backend = tokenizer.backend_tokenizer
     assert_equal(backend.encode_batch(SENTENCES), backend.tokenizer.encode_batch(SENTENCES), SENTENCES)
     assert len(backend.encoder._ids) <= 8
     assert len(backend.encoder._tokens) <= 8
+
+
+def test_a_post_processor_that_swaps_the_texts_is_followed():
+    tokenizer = JiebaWordPieceTokenizer(VOCABULARY)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A", pair="$B [SEP] $A", special_tokens=[("[SEP]", 3)]
+    )
+    assert tokenizer("今天", "公园")["input_ids"] == [VOCABULARY["公园"], 3, VOCABULARY["今天"]]

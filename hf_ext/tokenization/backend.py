@@ -124,21 +124,27 @@ class WordBackend:
                 return self.tokenizer.post_process(parts[0], *parts[1:], add_special_tokens=add_special_tokens)
         return self.tokenizer.encode_batch([item], is_pretokenized, add_special_tokens)[0]
 
-    def template(self, pair: bool, add_special_tokens: bool) -> Template:
+    def template(self, pair: bool, add_special_tokens: bool) -> Template | None:
         """The special tokens around a text, or around the two of a pair."""
         key = pair, add_special_tokens
         if key not in self._templates:
             self._templates[key] = read_template(self.tokenizer, *key)
         return self._templates[key]
 
-    def content_ids(self, text: str) -> list[int]:
-        """Ids of a text's tokens, without special tokens at its ends and without truncation."""
-        ids = self.encoder.ids(text)
-        if ids is None:
-            self.tokenizer.no_truncation()
-            self.tokenizer.no_padding()
-            ids = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+    def content(self, text: str, offsets: bool) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids of a text's tokens without special tokens at its ends and without truncation, and offsets if wanted."""
+        if offsets:
+            tokens = self.encoder.offsets(text)
+            if tokens is not None:
+                return tokens
+        else:
+            ids = self.encoder.ids(text)
+            if ids is not None:
+                return ids, []
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return encoding.ids, encoding.offsets
 
     def to_str(self, pretty: bool = False) -> str:
         """The tokenizer as JSON with BERT's pre-tokenizer in place of the words, which JSON cannot hold."""

@@ -1,117 +1,45 @@
-"""The word models' encoding in plain Python: ids, or whole `Encoding`s, without a call from Rust for each word.
+"""The word models' encoding in plain Python: ids, offsets or whole `Encoding`s, without a call from Rust for each word.
 
 It gives what the pipeline of `hf_ext.tokenization.backend` gives, several times faster: a word's tokens are looked up
 in a table, and only words that are not in it yet are cut.
 """
 
-import json
 import unicodedata
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import accumulate, chain, repeat
+from operator import add
 from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 
-from hf_ext.tokenization.segmentation import WordSegmenter, basic_pieces
+from hf_ext.tokenization.segmentation import WordSegmenter
+from hf_ext.tokenization.word_pieces import IdTable, TokenTable, WordPieces
 
-# Bounds of the tables: an entry takes about 200 bytes.
-MAX_WORDS = 1 << 17
-MAX_WORD_LENGTH = 64
-
-
-class Piece(NamedTuple):
-    """A token of a word: its id, its text, its characters in the word, and which piece of the word it is part of."""
-
-    id: int
-    token: str
-    start: int
-    end: int
-    piece: int
+_flat = chain.from_iterable
 
 
-class WordPieces:
-    """Cuts one word into tokens, as the pre-tokenizer and the WordPiece model of the backend do."""
+class Tokens(NamedTuple):
+    """The tokens of a text: their ids, a JSON list of them without its brackets, characters, and numbers of words.
 
-    def __init__(self, tokenizer: Tokenizer):
-        self.vocabulary = tokenizer.get_vocab(with_added_tokens=False)
-        self.model = tokenizer.model
-
-    def __call__(self, word: str) -> list[Piece]:
-        """The tokens of a word of the normalised text, in order."""
-        if word in self.vocabulary:
-            return [Piece(self.vocabulary[word], word, 0, len(word), 0)]
-        pieces: list[Piece] = []
-        for number, kept in enumerate(basic_pieces(word)):
-            tokens = self.model.tokenize("".join(word[position] for position in kept))
-            first = 0
-            for token in tokens:
-                # An unknown piece is one token, whatever its length; a later token of a piece begins with "##".
-                length = len(kept) if len(tokens) == 1 else len(token.value) - 2 * (first > 0)
-                pieces.append(Piece(token.id, token.value, kept[first], kept[first + length - 1] + 1, number))
-                first += length
-        return pieces
-
-
-class IdTable(dict[str, tuple[int, ...]]):
-    """Words and the ids of their tokens, filled as words are met."""
-
-    def __init__(self, cut: WordPieces):
-        self.cut = cut
-
-    def __missing__(self, word: str) -> tuple[int, ...]:
-        ids = tuple(piece.id for piece in self.cut(word))
-        if len(word) <= MAX_WORD_LENGTH:
-            if len(self) >= MAX_WORDS:
-                self.clear()
-            self[word] = ids
-        return ids
-
-
-# Ids of a word's tokens; the tokens as a JSON list without its brackets; their first characters and the ones after
-# their last, in turn; the piece of the word each belongs to; the number of pieces. Bare tuples, which the garbage
-# collector does not visit again and again as it would tens of thousands of other objects.
-WordTokens = tuple[tuple[int, ...], str, tuple[int, ...], tuple[int, ...], int]
-
-
-class TokenTable(dict[str, WordTokens]):
-    """Words and their tokens in the form in which encodings are put together, filled as words are met."""
-
-    def __init__(self, cut: WordPieces):
-        self.cut = cut
-
-    def __missing__(self, word: str) -> WordTokens:
-        pieces = self.cut(word)
-        tokens = (
-            tuple(piece.id for piece in pieces),
-            json.dumps([piece.token for piece in pieces], ensure_ascii=False)[1:-1],
-            tuple(chain.from_iterable((piece.start, piece.end) for piece in pieces)),
-            tuple(piece.piece for piece in pieces),
-            pieces[-1].piece + 1 if pieces else 0,
-        )
-        if len(word) <= MAX_WORD_LENGTH:
-            if len(self) >= MAX_WORDS:
-                self.clear()
-            self[word] = tokens
-        return tokens
-
-
-def make_encoding(ids: list[int], tokens: str, bounds: list[int], words: list[int], type_id: int) -> Encoding:
-    """An encoding of one text without special tokens, which Python can make only as if it had been pickled.
-
-    Args:
-        ids: ids of the tokens.
-        tokens: the tokens as a JSON list without its brackets.
-        bounds: the first character of each token and the one after its last, in turn.
-        words: number of the word of each token.
-        type_id: of every token.
+    ``bounds`` has the first character of each token and the one after its last, in turn.
     """
-    n = len(ids)
-    offsets = ("[%d,%d]," * n)[:-1] % tuple(bounds)
+
+    ids: list[int]
+    texts: str
+    bounds: list[int]
+    words: list[int]
+
+
+def make_encoding(tokens: Tokens, type_id: int) -> Encoding:
+    """An encoding of one text without special tokens, which Python can make only as if it had been pickled."""
+    n = len(tokens.ids)
+    offsets = ("[%d,%d]," * n)[:-1] % tuple(tokens.bounds)
     encoding = Encoding()
     encoding.__setstate__(
-        f'{{"ids":{ids},"type_ids":{[type_id] * n},"tokens":[{tokens}],"words":{words},"offsets":[{offsets}],'
-        f'"special_tokens_mask":{[0] * n},"attention_mask":{[1] * n},"overflowing":[],"sequence_ranges":{{}}}}'.encode()
+        f'{{"ids":{tokens.ids},"type_ids":{[type_id] * n},"tokens":[{tokens.texts}],"words":{tokens.words},'
+        f'"offsets":[{offsets}],"special_tokens_mask":{[0] * n},"attention_mask":{[1] * n},'
+        '"overflowing":[],"sequence_ranges":{}}'.encode()
     )
     return encoding
 
@@ -149,6 +77,13 @@ class TextEncoder:
             return None
         return list(chain.from_iterable(map(self._ids.__getitem__, self._segment(normalized))))
 
+    def offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]] | None:
+        """Ids of a text's tokens and their characters, or None as of `ids`."""
+        tokens = self._tokens_of(text)
+        if tokens is None:
+            return None
+        return tokens.ids, list(zip(tokens.bounds[::2], tokens.bounds[1::2]))
+
     def encoding(self, text: str | Sequence[str], type_id: int) -> Encoding | None:
         """Tokens of a text, or of a sentence given as words, with offsets; None if the backend has to encode it.
 
@@ -156,37 +91,43 @@ class TextEncoder:
             text: a text, or the words of one; then offsets count from the beginning of each word.
             type_id: which text of a pair this is, 0 or 1.
         """
-        ids: list[int] = []
-        tokens: list[str] = []
-        bounds: list[int] = []
-        words: list[int] = []
-        split = not isinstance(text, str)
-        for number, part in enumerate([text] if isinstance(text, str) else text):
-            normalized, origin = self._normalize_plain(part), None
-            if normalized is None:
-                normalized, origin = self._normalize_aligned(part)
-                if normalized is None:
-                    return None
-            if _occurs(self._raw, part) or _occurs(self._normalized, normalized):
+        if isinstance(text, str):
+            tokens = self._tokens_of(text)
+            return None if tokens is None else make_encoding(tokens, type_id)
+        joined = Tokens([], "", [], [])
+        texts: list[str] = []
+        for number, word in enumerate(text):
+            part = self._tokens_of(word)
+            if part is None:
                 return None
-            before = len(ids)
-            begin = first = 0
-            for word in self._segment(normalized):
-                word_ids, word_text, word_bounds, pieces, n_pieces = self._tokens[word]
-                if n_pieces:
-                    ids += word_ids
-                    tokens.append(word_text)
-                    bounds += [begin + bound for bound in word_bounds]
-                    words += [first + piece for piece in pieces]
-                    first += n_pieces
-                begin += len(word)
-            if origin is not None:
-                ends = [origin[bound - 1] + 1 for bound in bounds[2 * before + 1 :: 2]]
-                bounds[2 * before :: 2] = [origin[bound] for bound in bounds[2 * before :: 2]]
-                bounds[2 * before + 1 :: 2] = ends
-            if split:
-                words[before:] = [number] * (len(words) - before)
-        return make_encoding(ids, ",".join(tokens), bounds, words, type_id)
+            joined.ids.extend(part.ids)
+            joined.bounds.extend(part.bounds)
+            joined.words.extend([number] * len(part.ids))
+            texts.append(part.texts)
+        return make_encoding(joined._replace(texts=",".join(filter(None, texts))), type_id)
+
+    def _tokens_of(self, text: str) -> Tokens | None:
+        normalized, origin = self._normalize_plain(text), None
+        if normalized is None:
+            normalized, origin = self._normalize_aligned(text)
+            if normalized is None:
+                return None
+        if _occurs(self._raw, text) or _occurs(self._normalized, normalized):
+            return None
+        words = self._segment(normalized)
+        if not words:
+            return Tokens([], "", [], [])
+        # A transposition and passes in C: a loop over the words takes three times as long.
+        ids, texts, bounds, n_bounds, pieces, n_tokens, n_pieces = zip(*map(self._tokens.__getitem__, words))
+        starts = accumulate(map(len, words), initial=0)
+        firsts = accumulate(n_pieces, initial=0)
+        in_text = list(map(add, _flat(bounds), _flat(map(repeat, starts, n_bounds))))
+        if origin is not None:
+            ends = [origin[bound - 1] + 1 for bound in in_text[1::2]]
+            in_text[::2] = [origin[bound] for bound in in_text[::2]]
+            in_text[1::2] = ends
+        numbers = list(map(add, _flat(pieces), _flat(map(repeat, firsts, n_tokens))))
+        return Tokens(list(_flat(ids)), ",".join(filter(None, texts)), in_text, numbers)
 
     def _normalize_plain(self, text: str) -> str | None:
         """The normalised text, if its characters stay one each and can be lower-cased at once; else None."""

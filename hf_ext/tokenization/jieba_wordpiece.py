@@ -19,7 +19,7 @@ from transformers.utils import PaddingStrategy
 
 from hf_ext.tokenization.backend import WordBackend
 from hf_ext.tokenization.batch import LazyBatchEncoding
-from hf_ext.tokenization.rows import pad_rows, text_items, truncated_lengths
+from hf_ext.tokenization.rows import T, fill, pad_rows, text_items, truncated_lengths
 from hf_ext.tokenization.vocabulary import check_special_tokens, check_vocabulary, read_vocabulary, write_vocabulary
 
 # A longer word is one unknown token in the originals (BERT's own limit is 100).
@@ -180,13 +180,14 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         return_tensors: str | None = None,
         return_token_type_ids: bool | None = None,
         return_attention_mask: bool | None = None,
+        return_offsets_mapping: bool = False,
         pad_to_multiple_of: int | None = None,
         padding_side: str | None = None,
         split_special_tokens: bool | None = None,
         verbose: bool = True,
         **others: Any,
     ) -> BatchEncoding | None:
-        """The batch without encodings; None if more than ids and masks is asked for, or the arguments are unusual."""
+        """The batch without encodings; None for what only encodings tell, and for wrong arguments."""
         items = None if any(others.values()) else text_items(text, text_pair)
         if items is None:
             return None
@@ -198,19 +199,24 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         truncate = truncation_strategy != TruncationStrategy.DO_NOT_TRUNCATE
         rows: list[list[int]] = []
         types: list[list[int]] = []
+        offsets: list[list[tuple[int, int]]] = []
         for item in items:
             template = backend.template(len(item) == 2, add_special_tokens)
-            contents = [backend.content_ids(part) for part in item]
+            if template is None:
+                return None
+            contents = [backend.content(part, return_offsets_mapping) for part in item]
+            ids, spans = [content[0] for content in contents], [content[1] for content in contents]
             if truncate:
                 limit = (max_length or 0) - template.size
-                lengths = truncated_lengths([len(ids) for ids in contents], limit, truncation_strategy.value)
+                lengths = truncated_lengths([len(part) for part in ids], limit, truncation_strategy.value)
                 if lengths is None:
                     return None
-                left = self.truncation_side == "left"
-                contents = [ids[len(ids) - n :] if left else ids[:n] for ids, n in zip(contents, lengths)]
-            row, type_ids = template.fill(contents)
-            rows.append(row)
-            types.append(type_ids)
+                ids = [self._truncated(part, length) for part, length in zip(ids, lengths)]
+                spans = [self._truncated(part, length) for part, length in zip(spans, lengths)]
+            rows.append(fill(template.ids, ids))
+            types.append(fill(template.type_ids, [[t] * len(part) for t, part in zip(template.text_type_ids, ids)]))
+            if return_offsets_mapping:
+                offsets.append(fill([[(0, 0)] * len(special) for special in template.ids], spans))
 
         self._eventual_warn_about_too_long_sequence(max(rows, key=len), max_length, verbose)
         names = self.model_input_names
@@ -219,14 +225,19 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
             data["token_type_ids"] = types
         if return_attention_mask or (return_attention_mask is None and "attention_mask" in names):
             data["attention_mask"] = [[1] * len(row) for row in rows]
+        if return_offsets_mapping:
+            data["offset_mapping"] = offsets
         if padding_strategy != PaddingStrategy.DO_NOT_PAD:
             longest = max(map(len, rows))
             length = max_length or longest if padding_strategy == PaddingStrategy.MAX_LENGTH else longest
-            fill = {"input_ids": self.pad_token_id, "token_type_ids": self.pad_token_type_id, "attention_mask": 0}
-            left = (padding_side or self.padding_side) == "left"
-            data = {
-                name: pad_rows(values, length, pad_to_multiple_of, fill[name], left) for name, values in data.items()
+            padding = {
+                "input_ids": self.pad_token_id,
+                "token_type_ids": self.pad_token_type_id,
+                "attention_mask": 0,
+                "offset_mapping": (0, 0),
             }
+            left = (padding_side or self.padding_side) == "left"
+            data = {name: pad_rows(data[name], length, pad_to_multiple_of, padding[name], left) for name in data}
 
         batched = not isinstance(text, str)
         source = partial(
@@ -246,6 +257,9 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         if not batched and return_tensors is None:
             data = {name: values[0] for name, values in data.items()}
         return LazyBatchEncoding(data, tensor_type=return_tensors, n_sequences=len(items[0]), source=source)
+
+    def _truncated(self, content: list[T], length: int) -> list[T]:
+        return content[-length or len(content) :] if self.truncation_side == "left" else content[:length]
 
     @property
     def _encoding_state(self) -> tuple[Any, ...]:

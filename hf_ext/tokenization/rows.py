@@ -1,14 +1,16 @@
 """Rows of ids from the ids of texts: special tokens, truncation and padding, as the Rust tokenizer does them."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tokenizers import Tokenizer
 
-from hf_ext.tokenization.encoder import make_encoding
+from hf_ext.tokenization.encoder import Tokens, make_encoding
 
-# An id that no token has, to find where the post-processor puts a text.
-_PLACEHOLDER = 2**32 - 1
+# Ids that no token has, to find where the post-processor puts the first text and the second.
+_FIRST = 2**32 - 2
+
+T = TypeVar("T")
 
 
 class Template(NamedTuple):
@@ -23,24 +25,23 @@ class Template(NamedTuple):
         """Number of special tokens."""
         return sum(map(len, self.ids))
 
-    def fill(self, contents: Sequence[list[int]]) -> tuple[list[int], list[int]]:
-        """Ids and type ids of a row, for the ids of its one or two texts."""
-        row, type_ids = list(self.ids[0]), list(self.type_ids[0])
-        for ids, text_type, after, after_types in zip(contents, self.text_type_ids, self.ids[1:], self.type_ids[1:]):
-            row += ids
-            row += after
-            type_ids += [text_type] * len(ids)
-            type_ids += after_types
-        return row, type_ids
+
+def fill(specials: Sequence[list[T]], contents: Sequence[list[T]]) -> list[T]:
+    """A row of what the special tokens have and what the texts have, in turn."""
+    row = list(specials[0])
+    for content, after in zip(contents, specials[1:]):
+        row += content
+        row += after
+    return row
 
 
-def read_template(tokenizer: Tokenizer, pair: bool, add_special_tokens: bool) -> Template:
-    """What the tokenizer's post-processor puts around a text, or around the two of a pair."""
+def read_template(tokenizer: Tokenizer, pair: bool, add_special_tokens: bool) -> Template | None:
+    """What the tokenizer's post-processor puts around a text, or around the two of a pair; None if it reorders them."""
     truncation, padding = tokenizer.truncation, tokenizer.padding
     tokenizer.no_truncation()
     tokenizer.no_padding()
     try:
-        texts = [make_encoding([_PLACEHOLDER], '""', [0, 0], [0], type_id) for type_id in range(2 if pair else 1)]
+        texts = [make_encoding(Tokens([_FIRST + i], '""', [0, 0], [0]), type_id=i) for i in range(2 if pair else 1)]
         encoding = tokenizer.post_process(texts[0], texts[1] if pair else None, add_special_tokens)
     finally:
         if truncation is not None:
@@ -49,14 +50,15 @@ def read_template(tokenizer: Tokenizer, pair: bool, add_special_tokens: bool) ->
             tokenizer.enable_padding(**padding)
     template = Template([[]], [[]], [])
     for index, type_id in zip(encoding.ids, encoding.type_ids):
-        if index == _PLACEHOLDER:
+        if index >= _FIRST:
             template.text_type_ids.append(type_id)
             template.ids.append([])
             template.type_ids.append([])
         else:
             template.ids[-1].append(index)
             template.type_ids[-1].append(type_id)
-    return template
+    in_order = [index - _FIRST for index in encoding.ids if index >= _FIRST] == [*range(len(texts))]
+    return template if in_order else None
 
 
 def truncated_lengths(lengths: Sequence[int], limit: int, strategy: str) -> Sequence[int] | None:
@@ -85,13 +87,13 @@ def truncated_lengths(lengths: Sequence[int], limit: int, strategy: str) -> Sequ
     return [length - excess * (index == cut) for index, length in enumerate(lengths)]
 
 
-def pad_rows(rows: list[list[int]], length: int, multiple: int | None, fill: int, left: bool) -> list[list[int]]:
+def pad_rows(rows: list[list[T]], length: int, multiple: int | None, value: T, left: bool) -> list[list[T]]:
     """The rows filled up to ``length`` rounded up to a multiple; longer ones stay as they are."""
     if multiple:
         length = -(-length // multiple) * multiple
     if left:
-        return [[fill] * (length - len(row)) + row for row in rows]
-    return [row + [fill] * (length - len(row)) for row in rows]
+        return [[value] * (length - len(row)) + row for row in rows]
+    return [row + [value] * (length - len(row)) for row in rows]
 
 
 def text_items(text: Any, text_pair: Any) -> list[Sequence[str]] | None:
