@@ -1,0 +1,94 @@
+"""Importing makes the Auto classes and PEFT know the models, whatever is imported first, and as often as one likes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import transformers
+from roformer_tiny import tiny, tiny_config
+from transformers.models.auto import modeling_auto
+from transformers.models.auto.auto_factory import _LazyAutoMapping
+
+import hf_ext
+from hf_ext.models.roformer import RoFormerConfig, RoFormerForMaskedLM, RoFormerModel
+from hf_ext.registration import register_family
+
+MAPPINGS = {name: one for name, one in vars(modeling_auto).items() if isinstance(one, _LazyAutoMapping)}
+
+
+def in_a_new_process(code: str, **environment: str) -> dict[str, object]:
+    """What the code prints as JSON; it fails with what the code writes to stderr."""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_auto_class_that_knows_roformer_gives_ours() -> None:
+    """One that were left out would build the stock model on our config without a word."""
+    stock = {name for name, one in MAPPINGS.items() if "roformer" in one._model_mapping}
+    ours = {name: one[RoFormerConfig] for name, one in MAPPINGS.items() if RoFormerConfig in one}
+    assert len(stock) == 8
+    assert ours.keys() == stock
+    for name, found in ours.items():
+        assert isinstance(found, type), name
+        assert found.__module__ == "hf_ext.models.roformer.modeling_roformer", name
+        assert found.config_class is RoFormerConfig
+    assert type(transformers.AutoConfig.for_model("roformer")) is RoFormerConfig
+
+
+def test_registering_twice_changes_nothing() -> None:
+    before = {name: one[RoFormerConfig] for name, one in MAPPINGS.items() if RoFormerConfig in one}
+    models = {"AutoModel": RoFormerModel, "AutoModelForMaskedLM": RoFormerForMaskedLM}
+    register_family(RoFormerConfig, models, adapter_targets=("query", "value"))
+    assert {name: one[RoFormerConfig] for name, one in MAPPINGS.items() if RoFormerConfig in one} == before
+    assert type(transformers.AutoModelForMaskedLM.from_config(tiny_config())) is RoFormerForMaskedLM
+
+
+@pytest.mark.parametrize("keep", ["1", ""])
+def test_the_stock_family_can_be_kept(keep: str, tmp_path: Path) -> None:
+    """And PEFT's tables know ours, whichever of the two is imported first."""
+    tiny(RoFormerForMaskedLM).save_pretrained(tmp_path)
+    first, second = ("hf_ext", "peft") if keep else ("peft", "hf_ext")
+    code = f"""
+import importlib, json
+for name in {[first, second]}: importlib.import_module(name)
+from transformers import AutoConfig, AutoModelForMaskedLM
+from transformers.utils import logging
+logging.set_verbosity_error()
+model = AutoModelForMaskedLM.from_pretrained({str(tmp_path)!r})
+config = AutoConfig.from_pretrained({str(tmp_path)!r})
+tables = vars(importlib.import_module("peft.utils.constants"))
+kinds = [k for k in tables if k.endswith("_TARGET_MODULES_MAPPING") and "roformer" in tables[k]]
+lora = tables["TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING"].get("roformer")
+print(json.dumps([type(model).__module__, type(config).__module__, lora, len(kinds)]))
+"""
+    model, config, lora, kinds = in_a_new_process(code, HF_EXT_KEEP_ROFORMER=keep)
+    package = "transformers" if keep else "hf_ext"
+    assert model == f"{package}.models.roformer.modeling_roformer"
+    assert config == f"{package}.models.roformer.configuration_roformer"
+    if keep:
+        assert not lora
+    else:
+        assert lora == ["query", "value"]
+        assert kinds > 3
+
+
+def test_tables_of_peft_that_was_imported_later() -> None:
+    constants = __import__("peft.utils.constants", fromlist=["constants"])
+    assert constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING["roformer"] == ["query", "value"]
+    # IA3 adapts other layers than LoRA does: its rows are not ours to guess.
+    tables = {name: one for name, one in vars(constants).items() if name.endswith("_TARGET_MODULES_MAPPING")}
+    bert = tables["TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING"]["bert"]
+    for name, table in tables.items():
+        assert ("roformer" in table) == (table.get("bert") == bert), name
+
+
+def test_public_names() -> None:
+    assert set(hf_ext.__all__) <= set(dir(hf_ext))
+    for name in hf_ext.__all__:
+        assert getattr(hf_ext, name) is not None
+    with pytest.raises(AttributeError, match="'hf_ext' has no attribute 'RoFormerForNothing'"):
+        _ = hf_ext.RoFormerForNothing
