@@ -1,0 +1,62 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else; both work in .venv, which they make once.
+#
+#   PYTHON       the interpreter that .venv is made from
+#   TORCH_INDEX  one more index for torch; give that of the CPU wheels to do without gigabytes of CUDA
+#   PIP_ARGS     more options for every pip install
+#   PYTEST_ARGS  more options for pytest
+#   BENCHMARK    what `make bench` runs, with its options
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+BENCHMARK ?= benchmarks/roformer.py
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+
+demo: $(VENV)/.package ## train a small model on an embedded sample and extract entities with it
+	$(BIN)/hf-ext demo --output-dir demo_output
+
+test: lint ## check the style and the types, then run every test with coverage
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered --durations=10 $(PYTEST_ARGS)
+
+lint: $(VENV)/.development ## check the style and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.development ## put the sources into their style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.benchmarks ## measure against the peers
+	$(BIN)/python $(BENCHMARK)
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) build dist demo_output .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info
+
+# torch first and by itself, so that TORCH_INDEX says where it comes from and nothing else does.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	touch $@
+
+$(VENV)/.package: $(VENV)/.torch pyproject.toml
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.development: $(VENV)/.torch pyproject.toml
+	$(PIP) --editable ".[dev]"
+	touch $@ $(VENV)/.package
+
+$(VENV)/.benchmarks: $(VENV)/.development
+	$(PIP) --editable ".[bench]"
+	touch $@

@@ -1,0 +1,40 @@
+"""Every example runs as a user runs it, with few steps on little data."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+import hf_ext
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(name, *options):
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(EXAMPLES / name), *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def test_every_example_has_a_test_here():
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert [file.name for file in EXAMPLES.glob("*.py") if f'"{file.name}"' not in source] == []
+
+
+def test_ner(tmp_path):
+    output = tmp_path / "model"
+    options = ["--output-dir", output, "--max-steps", 2]
+    for name, seed in (("train", 0), ("validation", 1)):
+        hf_ext.write_entities(tmp_path / f"{name}.jsonl", hf_ext.generate_samples(20, seed))
+        options += [f"--{name}-file", tmp_path / f"{name}.jsonl"]
+    assert "F1: " in run("ner.py", *options)
+    config = json.loads((output / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForSpanExtraction"]
+    head = [name for name in load_file(output / "model.safetensors") if name.startswith("classifier.")]
+    assert head
+    assert (output / "tokenizer.json").is_file()
