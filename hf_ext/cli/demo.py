@@ -11,7 +11,7 @@ import typer
 def demo(
     output_dir: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("demo_output"),
     texts: Annotated[int, typer.Option(help="Sentences to generate; a fifth of them is held out.")] = 5000,
-    epochs: Annotated[float, typer.Option(help="Epochs to train.")] = 5,
+    epochs: Annotated[float, typer.Option(help="Epochs to train.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the sample and of training.")] = 1,
 ) -> None:
     """Generate sentences, train a small RoFormer with GlobalPointer from scratch, and extract entities with it.
@@ -43,7 +43,7 @@ def demo(
             **DEFAULTS,
             "learning_rate": 2e-3,
             "num_train_epochs": epochs,
-            "per_device_train_batch_size": 32,
+            "per_device_train_batch_size": 16,
             "save_strategy": "no",
             "load_best_model_at_end": False,
             "seed": seed,
