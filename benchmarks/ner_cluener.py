@@ -125,6 +125,7 @@ def run_ours(train: list[Example], validation: list[Example], training: dict[str
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
+            dataloader_pin_memory=torch.accelerator.is_available(),
             **training,
         )
         return job.run(arguments)

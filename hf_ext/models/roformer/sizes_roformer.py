@@ -4,9 +4,8 @@ from typing import Any
 
 from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
 
-# The last two have widths of released models. The first two are for training from scratch on little data and slow
-# machines: few layers, which learn it better than many, and no dropped attention weights, which on a CPU would make
-# attention several times slower.
+# The last two have widths of released models. The first two are small enough to train from scratch on a CPU, where
+# dropping attention weights alone would make attention several times slower.
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "hidden_size": 128,
