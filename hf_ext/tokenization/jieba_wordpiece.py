@@ -243,16 +243,15 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         source = partial(
             self._make_encodings,
             self._encoding_state,
-            list(text) if batched else text,
-            list(text_pair) if batched and text_pair is not None else text_pair,
-            add_special_tokens=add_special_tokens,
+            items,
+            add_special_tokens,
+            split_special_tokens,
             padding_strategy=padding_strategy,
             truncation_strategy=truncation_strategy,
             max_length=max_length,
+            stride=0,
             pad_to_multiple_of=pad_to_multiple_of,
             padding_side=padding_side or self.padding_side,
-            split_special_tokens=split_special_tokens,
-            verbose=False,
         )
         if not batched and return_tensors is None:
             data = {name: values[0] for name, values in data.items()}
@@ -266,13 +265,23 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         """What decides the encodings of a batch besides the arguments of the call."""
         return self.backend_tokenizer.generation, self.truncation_side, self._special_tokens_map["pad_token"]
 
-    def _make_encodings(self, state: tuple[Any, ...], *texts: Any, **arguments: Any) -> Sequence[Encoding]:
+    def _make_encodings(
+        self,
+        state: tuple[Any, ...],
+        items: Sequence[Sequence[str]],
+        add_special_tokens: bool,
+        split_special_tokens: bool,
+        **settings: Any,
+    ) -> Sequence[Encoding]:
         if self._encoding_state != state:
             raise RuntimeError(
                 "the tokenizer's tokens, words or settings changed after this batch was encoded, so its encodings can "
                 "no longer be made; encode it again, or read batch.encodings before the change"
             )
-        return super()._encode_plus(*texts, **arguments).encodings or []
+        self.set_truncation_and_padding(**settings)
+        self.backend_tokenizer.encode_special_tokens = split_special_tokens
+        inputs = [tuple(item) if len(item) == 2 else item[0] for item in items]
+        return self.backend_tokenizer.encode_batch(inputs, add_special_tokens=add_special_tokens)
 
     def train_new_from_iterator(self, text_iterator: Any, vocab_size: int, *arguments: Any, **kwargs: Any) -> Any:
         """Train a vocabulary on jieba's words; see `TokenizersBackend.train_new_from_iterator`."""
