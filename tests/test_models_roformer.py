@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from roformer_tiny import V2, VARIANTS, packed, tiny, tiny_config, tokens
+from roformer_tiny import V2, VARIANTS, packed, tiny, tokens
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, LlamaConfig
 from transformers.masking_utils import flash_attention_mask
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from hf_ext.models.roformer import (
-    RoFormerForCausalLM,
     RoFormerForMaskedLM,
     RoFormerForMultipleChoice,
     RoFormerForSequenceClassification,
@@ -295,56 +294,6 @@ def test_inner_states(layout: str, fields: dict[str, Any]) -> None:
     torch.testing.assert_close(run(model, inputs)[where], output.last_hidden_state[where], atol=1e-11, rtol=0)
     only = run(model, inputs, output_hidden_states=True)
     torch.testing.assert_close(only[where], output.last_hidden_state[where], atol=1e-11, rtol=0)
-
-
-def test_generation_settings_of_a_bidirectional_model(caplog: pytest.LogCaptureFixture) -> None:
-    """A causal model of an encoder's config says what it does, and leaves that config alone."""
-    config = tiny_config()
-    model = RoFormerForCausalLM(config)
-    assert "attention_mode" in caplog.text
-    assert (model.config.attention_mode, config.attention_mode) == ("causal", None)
-
-
-@pytest.mark.parametrize("mode", ["causal", "unilm"])
-@pytest.mark.parametrize("typed", [True, False])
-@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"do_sample": True}], ids=["greedy", "beam", "sample"])
-def test_generation_with_and_without_a_cache(mode: str, typed: bool, settings: dict[str, Any]) -> None:
-    """A prompt may end inside the target; it is the same text with each cache, and for each row alone."""
-    model = tiny(RoFormerForCausalLM, attention_mode=mode)
-    batch = tokens([6, 3], "left")
-    if not typed:
-        del batch["token_type_ids"]
-    found = []
-    for cache in ({"use_cache": True}, {"use_cache": False}, {"cache_implementation": "static"}):
-        torch.manual_seed(0)
-        found.append(
-            model.generate(**batch, max_new_tokens=6, pad_token_id=0, **{"do_sample": False} | settings, **cache)
-        )
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
-    if not settings.get("do_sample"):
-        alone = {name: value[1:, 3:] for name, value in batch.items()}
-        text = model.generate(**alone, max_new_tokens=6, pad_token_id=0, do_sample=False, **settings)
-        assert torch.equal(text[0], found[0][1, 3:])
-
-
-@pytest.mark.parametrize("mode", ["causal", "unilm"])
-def test_cache_filled_in_pieces(mode: str) -> None:
-    """A text run in pieces with a cache, each piece with its own types, is the text run whole."""
-    model = tiny(RoFormerForCausalLM, attention_mode=mode)
-    batch = tokens([8, 8])
-    # UniLM's source has to be run at once: its tokens see one another.
-    batch["token_type_ids"] = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1]] * 2)
-    with torch.no_grad():
-        whole = model(**batch).logits
-        cache, pieces = None, []
-        for start, stop in ((0, 3), (3, 6), (6, 7), (7, 8)):
-            piece = {name: value[:, start:stop] for name, value in batch.items()}
-            piece["attention_mask"] = batch["attention_mask"][:, :stop]
-            output = model(**piece, past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
-            pieces.append(output.logits)
-    torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("side", ["right", "left"])

@@ -164,8 +164,8 @@ class RoFormerModel(RoFormerPreTrainedModel):
                 packing = Packing.from_documents(documents)
             elif self.config.unpad and attention_mask is not None and not self._wants("hidden_states", kwargs):
                 found = unpadded_index(attention_mask)
-                # A batch of padding alone runs as it is.
-                if found[1].lengths:
+                # A batch without padding, or of padding alone, runs as it is.
+                if 0 < len(found[0]) < attention_mask.numel():
                     index, packing = found
                     tokens = pack(tokens, index)
                     cos_sin = tuple(pack(x.expand(batch_size, -1, -1), index) for x in cos_sin)
@@ -315,6 +315,11 @@ class RoFormerForCausalLM(_RoFormerLMHead, GenerationMixin):
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
@@ -326,11 +331,27 @@ class RoFormerForCausalLM(_RoFormerLMHead, GenerationMixin):
             attention_mask: ``[B, L]``.
             token_type_ids: ``[B, L]``; in UniLM mode 0 for the source and 1 for the target.
             inputs_embeds: ``[B, L, E]``.
+            position_ids: and the next four: as in :meth:`RoFormerModel.forward`.
+            encoder_hidden_states: ``[B, S, H]``.
+            encoder_attention_mask: ``[B, S]``.
+            past_key_values: cache.
+            use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 where nothing is asked (in UniLM mode, at the source).
             logits_to_keep: logits of this many last tokens only, or of these; 0: of all.
             **kwargs: of :meth:`RoFormerModel.forward`.
         """
-        outputs = self.roformer(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.roformer(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            position_ids=position_ids,
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=encoder_attention_mask,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            **kwargs,
+        )
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.cls(outputs.last_hidden_state[:, keep])
         loss = None
@@ -364,12 +385,24 @@ class RoFormerForCausalLM(_RoFormerLMHead, GenerationMixin):
             model_kwargs["token_type_ids"] = types
         return model_kwargs
 
-    def prepare_inputs_for_generation(self: Any, input_ids: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def prepare_inputs_for_generation(
+        self: Any, input_ids: Any, *args: Any, inputs_embeds: Tensor | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
         """Complete the token types of a UniLM source, which are 0, and leave the rest to the library."""
         types = kwargs.get("token_type_ids")
         if types is not None and types.shape[1] < input_ids.shape[1]:
             kwargs["token_type_ids"] = nn.functional.pad(types, (input_ids.shape[1] - types.shape[1], 0))
+        kwargs["inputs_embeds"] = inputs_embeds
         return GenerationMixin.prepare_inputs_for_generation(self, input_ids, *args, **kwargs)
+
+    def _assisted_decoding(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # The library gives a draft the type of the last token: as part of a source it would see its own future.
+        if self.config.resolved_attention_mode == "unilm":
+            raise ValueError(
+                'assisted generation cannot tell a draft from the source under attention_mode="unilm"; '
+                "generate without assistant_model and prompt_lookup_num_tokens"
+            )
+        return GenerationMixin._assisted_decoding(self, *args, **kwargs)
 
     @staticmethod
     def create_masks_for_generate(
