@@ -130,7 +130,9 @@ def test_only_line_feeds_end_lines(tmp_path, ending, last):
 
 def test_words_tell_a_word_vocabulary(shared):
     assert has_words(VOCABULARY)
-    assert not has_words({word: index for index, word in enumerate(WORDS[:99])})
+    characters = [chr(0x4E00 + index) for index in range(95)]
+    for words, answer in ((WORDS[:5], False), (WORDS[:6], True)):
+        assert has_words({entry: index for index, entry in enumerate([*characters, *words])}) is answer
     found = {path.name: has_words(read_vocabulary(path)) for path in (shared / "vocab").glob("*.vocab.txt")}
     assert {name for name, words in found.items() if words} == {
         "roformer-word_wobert-plus_t5-pegasus.vocab.txt",

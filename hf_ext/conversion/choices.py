@@ -1,11 +1,11 @@
 """Settings that no file of a release states, each decided by an option, the folder's name or the vocabulary."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hf_ext.conversion.errors import ConversionError
 from hf_ext.conversion.release import Release
+from hf_ext.tokenization.vocabulary import count_words, has_words
 
 POOLERS = ("tanh", "linear")
 NO_POOLER = "none"
@@ -19,11 +19,6 @@ _MODE_OF_WORD: Mapping[str, str] = {
     "gpt": "causal",
     "lm": "causal",
 }
-
-# The released word vocabularies have 58 % and more, the character ones none but what a user puts in their spare places.
-_SHARE_OF_WORDS = 0.05
-
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -80,9 +75,9 @@ def choose_tokenizer(given: str | None, vocabulary: Mapping[str, int]) -> Choice
     name = "tokenizer"
     if given is not None:
         return Choice(name, _one_of(name, given, TOKENIZERS), "given")
-    words = sum(len(_HAN.findall(token)) > 1 for token in vocabulary if not token.startswith(("##", "[")))
-    value = "word" if words > _SHARE_OF_WORDS * len(vocabulary) else "character"
-    return Choice(name, value, f"{words} of {len(vocabulary)} tokens are words of several Chinese characters")
+    value = "word" if has_words(vocabulary) else "character"
+    reason = f"{count_words(vocabulary)} of {len(vocabulary)} tokens are words of several Chinese characters"
+    return Choice(name, value, reason)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
