@@ -66,8 +66,8 @@ class RoFormerPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     supports_gradient_checkpointing = True
-    # The table of sines that the built-in RoFormer saves.
-    _keys_to_ignore_on_load_unexpected = [r"encoder\.embed_positions\.weight"]  # noqa: RUF012
+    # The table of sines that the built-in RoFormer saves, and a pooler where the head does without.
+    _keys_to_ignore_on_load_unexpected = [r"encoder\.embed_positions\.weight", r"pooler\."]  # noqa: RUF012
     _can_record_outputs = {  # noqa: RUF012
         "hidden_states": RoFormerLayer,
         "attentions": OutputRecorder(RoFormerSelfAttention, index=1, layer_name="attention"),
@@ -82,15 +82,21 @@ class RoFormerPreTrainedModel(PreTrainedModel):
 
 
 class RoFormerModel(RoFormerPreTrainedModel):
-    """RoFormer without a head; has a pooler if ``config.pooler_activation`` names one."""
+    """RoFormer without a head.
 
-    def __init__(self, config: RoFormerConfig):
+    Args:
+        config: settings.
+        add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names. Heads that read tokens do
+            without, as a parameter that no loss reaches stops plain distributed training.
+    """
+
+    def __init__(self, config: RoFormerConfig, add_pooling_layer: bool = True):
         super().__init__(config)
         self.embeddings = RoFormerEmbeddings(config)
         if config.resolved_embedding_size != config.hidden_size:
             self.embeddings_project = nn.Linear(config.resolved_embedding_size, config.hidden_size)
         self.encoder = RoFormerEncoder(config)
-        self.pooler = RoFormerPooler(config) if config.pooler_activation else None
+        self.pooler = RoFormerPooler(config) if add_pooling_layer and config.pooler_activation else None
         self.post_init()
 
     @merge_with_config_defaults
@@ -446,7 +452,7 @@ class RoFormerForSequenceClassification(RoFormerPreTrainedModel):
 
     def __init__(self, config: RoFormerConfig):
         super().__init__(config)
-        self.roformer = RoFormerModel(config)
+        self.roformer = RoFormerModel(config, add_pooling_layer=False)
         self.classifier = RoFormerClassificationHead(config)
         self.post_init()
 
@@ -480,7 +486,7 @@ class RoFormerForMultipleChoice(RoFormerPreTrainedModel):
 
     def __init__(self, config: RoFormerConfig):
         super().__init__(config)
-        self.roformer = RoFormerModel(config)
+        self.roformer = RoFormerModel(config, add_pooling_layer=False)
         self.dropout = _classifier_dropout(config)
         self.classifier = nn.Linear(config.hidden_size, 1)
         self.post_init()
@@ -519,7 +525,7 @@ class RoFormerForTokenClassification(RoFormerPreTrainedModel):
 
     def __init__(self, config: RoFormerConfig):
         super().__init__(config)
-        self.roformer = RoFormerModel(config)
+        self.roformer = RoFormerModel(config, add_pooling_layer=False)
         self.dropout = _classifier_dropout(config)
         self.classifier = nn.Linear(config.hidden_size, _num_labels(config))
         self.post_init()
@@ -555,7 +561,7 @@ class RoFormerForQuestionAnswering(RoFormerPreTrainedModel):
     def __init__(self, config: RoFormerConfig):
         super().__init__(config)
         config.num_labels = 2
-        self.roformer = RoFormerModel(config)
+        self.roformer = RoFormerModel(config, add_pooling_layer=False)
         self.qa_outputs = nn.Linear(config.hidden_size, 2)
         self.post_init()
 
