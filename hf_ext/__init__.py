@@ -3,11 +3,11 @@
 The public names below are imported when they are first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hf_ext.models.roformer
 import hf_ext.pipelines  # noqa: F401  (registers, as the line above does)
+from hf_ext.lazy_names import lazy_names
 from hf_ext.version import __version__
 
 if TYPE_CHECKING:
@@ -66,16 +66,7 @@ _PUBLIC = {
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
 }
-_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 
-__all__ = ["__version__", *_MODULE_OF]
+__all__ = ["__version__", *(name for names in _PUBLIC.values() for name in names)]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'hf_ext' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULE_OF[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULE_OF])
+__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

@@ -1,30 +1,26 @@
 """Reading, encoding and batching texts with labelled spans."""
 
-from importlib import import_module
-from typing import Any
+from hf_ext.data.char_vocabulary import build_char_tokenizer, build_char_vocabulary
+from hf_ext.data.entities import read_entities, write_entities
+from hf_ext.data.entity_example import EntityDataError, EntityExample, check_labels
+from hf_ext.data.samples import generate_samples
+from hf_ext.data.span_collator import DataCollatorForSpanExtraction
+from hf_ext.data.span_encoding import SpanEncoder, decode_dataset, decode_spans
+from hf_ext.data.windows import merge_spans, split_windows
 
-_HOMES = {
-    "DataCollatorForSpanExtraction": "span_collator",
-    "EntityDataError": "entity_example",
-    "EntityExample": "entity_example",
-    "SpanEncoder": "span_encoding",
-    "build_char_tokenizer": "char_vocabulary",
-    "build_char_vocabulary": "char_vocabulary",
-    "check_labels": "entity_example",
-    "decode_dataset": "span_encoding",
-    "decode_spans": "span_encoding",
-    "generate_samples": "samples",
-    "merge_spans": "windows",
-    "read_entities": "entities",
-    "sample_vocabulary": "samples",
-    "split_windows": "windows",
-    "write_entities": "entities",
-}
-
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__all__ = [
+    "DataCollatorForSpanExtraction",
+    "EntityDataError",
+    "EntityExample",
+    "SpanEncoder",
+    "build_char_tokenizer",
+    "build_char_vocabulary",
+    "check_labels",
+    "decode_dataset",
+    "decode_spans",
+    "generate_samples",
+    "merge_spans",
+    "read_entities",
+    "split_windows",
+    "write_entities",
+]

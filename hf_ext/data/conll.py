@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .entity_example import EntityDataError, EntityExample
+from hf_ext.data.entity_example import EntityDataError, EntityExample
 
 _TAG = re.compile(r"([BIMES])([-_])(.*\S.*)", re.DOTALL)
 # A character, which broken encoding may have made into several, and a position; the character may be a digit itself.

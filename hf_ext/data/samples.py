@@ -6,10 +6,7 @@ of one sample do not occur in another, while many of their characters occur in c
 
 import random
 import re
-from itertools import chain
 from typing import Any
-
-from .char_vocabulary import build_char_vocabulary
 
 MIN_LENGTH = 8
 MAX_LENGTH = 60
@@ -136,11 +133,6 @@ def generate_samples(number: int, seed: int = 0) -> list[dict[str, Any]]:
             entities = [{"start": start, "end": end, "label": label} for start, end, label in sorted(spans)]
             samples.append({"text": text, "entities": entities})
     return samples
-
-
-def sample_vocabulary() -> list[str]:
-    """The entries of a character vocabulary that covers every sentence of :func:`generate_samples`."""
-    return build_char_vocabulary(_SYMBOL.sub("", rule) for rule in chain.from_iterable(_RULES.values()))
 
 
 def _write(symbol: str, source: random.Random) -> tuple[str, set[tuple[int, int, str]]]:

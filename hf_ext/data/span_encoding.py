@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .windows import merge_spans
+from hf_ext.data.windows import merge_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

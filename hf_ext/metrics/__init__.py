@@ -1,19 +1,14 @@
 """Metrics that work offline."""
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-_HOMES = {
-    "SpanMetric": "span_metric",
-    "compute_span_metrics": "exact_spans",
-    "span_metrics": "exact_spans",
-    "span_scores": "exact_spans",
-}
+from hf_ext.lazy_names import lazy_names
+from hf_ext.metrics.exact_spans import compute_span_metrics, span_metrics, span_scores
 
-__all__ = list(_HOMES)
+if TYPE_CHECKING:
+    from hf_ext.metrics.span_metric import SpanMetric
 
+__all__ = ["SpanMetric", "compute_span_metrics", "span_metrics", "span_scores"]
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+# The library `evaluate` is imported with it.
+__getattr__, __dir__ = lazy_names(__name__, {"hf_ext.metrics.span_metric": ("SpanMetric",)})

@@ -6,7 +6,7 @@ from typing import Any
 import evaluate
 from datasets import Features, List, Value
 
-from .exact_spans import as_tuple, span_scores
+from hf_ext.metrics.exact_spans import as_tuple, span_scores
 
 _SPANS = List({"label": Value("string"), "start": Value("int64"), "end": Value("int64")})
 

@@ -1,7 +1,8 @@
 """Pipelines; importing this registers them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hf_ext.lazy_names import lazy_names
 from hf_ext.pipelines.registration import register_pipelines
 
 if TYPE_CHECKING:
@@ -11,10 +12,5 @@ __all__ = ["SpanExtractionPipeline", "register_pipelines"]
 
 register_pipelines()
 
-
-def __getattr__(name: str) -> Any:
-    if name != "SpanExtractionPipeline":
-        raise AttributeError(f"module 'hf_ext.pipelines' has no attribute {name!r}")
-    from hf_ext.pipelines.span_extraction import SpanExtractionPipeline
-
-    return SpanExtractionPipeline
+# Transformers' pipelines are imported with it.
+__getattr__, __dir__ = lazy_names(__name__, {"hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",)})
