@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .conll import read_conll
-from .entity_example import EntityDataError, EntityExample, checked_example
+from hf_ext.atomic_file import atomic_write
+from hf_ext.data.conll import read_conll
+from hf_ext.data.entity_example import EntityDataError, EntityExample, checked_example
 
 logger = logging.getLogger(__name__)
 
@@ -67,16 +68,10 @@ def write_entities(path: str | os.PathLike[str], examples: Iterable[Mapping[str,
     Raises:
         EntityDataError: if an example is not valid, naming the line it would have had.
     """
-    target = os.path.realpath(path)
-    draft = f"{target}.{os.getpid()}.tmp"
-    try:
-        with open(draft, "w", encoding="utf-8", newline="\n") as file:
-            for number, example in enumerate(examples, start=1):
-                checked = checked_example(example.get("text"), example.get("entities"), os.fspath(path), number)
-                file.write(json.dumps(checked, ensure_ascii=False) + "\n")
-        os.replace(draft, target)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        for number, example in enumerate(examples, start=1):
+            checked = checked_example(example.get("text"), example.get("entities"), os.fspath(path), number)
+            file.write(json.dumps(checked, ensure_ascii=False) + "\n")
 
 
 def _read_json(line: str, path: str, number: int) -> EntityExample:

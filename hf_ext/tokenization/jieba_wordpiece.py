@@ -17,6 +17,7 @@ from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils import PaddingStrategy
 
+from hf_ext.atomic_file import atomic_write
 from hf_ext.tokenization.backend import WordBackend
 from hf_ext.tokenization.batch import LazyBatchEncoding
 from hf_ext.tokenization.rows import T, fill, pad_rows, text_items, truncated_lengths
@@ -316,9 +317,8 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         config["added_tokens_decoder"] = {
             str(index): token.__getstate__() for index, token in sorted(self.added_tokens_decoder.items())
         }
-        config_file.write_text(
-            json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        with atomic_write(config_file) as file:
+            file.write(json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
         # One from another class in the same folder would win over vocab.txt, and segment otherwise where this class is
         # not known.
         Path(save_directory, f"{prefix}tokenizer.json").unlink(missing_ok=True)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from hf_ext.atomic_file import atomic_write
+
 CONTINUATION = "##"
 
 # The released word vocabularies have 58 % and more, the character ones none but what a user puts in their spare places.
@@ -45,7 +47,8 @@ def write_vocabulary(vocabulary: Mapping[str, int], path: str | os.PathLike[str]
     for entry in entries:
         if "\n" in entry:
             raise ValueError(f"vocabulary entry {entry!r} holds a line break, which a vocab.txt cannot hold")
-    Path(path).write_bytes("".join(f"{entry}\n" for entry in entries).encode("utf-8"))
+    with atomic_write(path) as file:
+        file.writelines(f"{entry}\n" for entry in entries)
 
 
 def check_vocabulary(vocabulary: object) -> dict[str, int]:
