@@ -51,24 +51,28 @@ def test_registering_twice_changes_nothing() -> None:
 def test_the_stock_family_can_be_kept(keep: str, tmp_path: Path) -> None:
     """And PEFT's tables know ours, also where PEFT is imported first."""
     tiny(RoFormerForMaskedLM).save_pretrained(tmp_path)
+    hf_ext.JiebaWordPieceTokenizer().save_pretrained(tmp_path)
     code = f"""
 import json
 {"" if keep else "import peft.utils.constants as constants"}
 import hf_ext
-from transformers import AutoConfig, AutoModelForMaskedLM
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging
 logging.set_verbosity_error()
 model = AutoModelForMaskedLM.from_pretrained({str(tmp_path)!r})
 config = AutoConfig.from_pretrained({str(tmp_path)!r})
+tokenizer = AutoTokenizer.from_pretrained({str(tmp_path)!r})
 tables = {"{}" if keep else "vars(constants)"}
 kinds = [k for k in tables if k.endswith("_TARGET_MODULES_MAPPING") and "roformer" in tables[k]]
 lora = tables.get("TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING", {{}}).get("roformer")
-print(json.dumps([type(model).__module__, type(config).__module__, lora, len(kinds)]))
+print(json.dumps([type(model).__module__, type(config).__module__, type(tokenizer).__name__, lora, len(kinds)]))
 """
-    model, config, lora, kinds = in_a_new_process(code, HF_EXT_KEEP_ROFORMER=keep)
+    model, config, tokenizer, lora, kinds = in_a_new_process(code, HF_EXT_KEEP_ROFORMER=keep)
     package = "transformers" if keep else "hf_ext"
     assert model == f"{package}.models.roformer.modeling_roformer"
     assert config == f"{package}.models.roformer.configuration_roformer"
+    # The word tokenizer is no matter of the family: its folders open in any case.
+    assert tokenizer == "JiebaWordPieceTokenizer"
     if not keep:
         assert lora == ["query", "value"]
         assert kinds > 3

@@ -1,14 +1,8 @@
-"""Word tokenizers, as WoBERT, RoFormer and T5-PEGASUS have them."""
+"""Word tokenizers, as WoBERT, RoFormer and T5-PEGASUS have them; importing this registers them by name."""
 
-from importlib import import_module
-from typing import Any
+from hf_ext.tokenization.jieba_wordpiece import JiebaWordPieceTokenizer
+from hf_ext.tokenization.registration import register_tokenizers, register_word_tokenizer
 
-_HOMES = {"JiebaWordPieceTokenizer": "jieba_wordpiece", "register_tokenizers": "registration"}
+__all__ = ["JiebaWordPieceTokenizer", "register_tokenizers", "register_word_tokenizer"]
 
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+register_word_tokenizer()

@@ -42,15 +42,20 @@ class RoFormerTokenizer:
         raise OSError(f"{pretrained_model_name_or_path} has no vocabulary; wanted a vocab.txt (or a tokenizer.json)")
 
 
-def register_tokenizers(config_class: type[PreTrainedConfig]) -> None:
-    """Make `AutoTokenizer` know the word tokenizer, and choose by the vocabulary for RoFormer.
+def register_word_tokenizer() -> None:
+    """Make `AutoTokenizer` know the folders that name the word tokenizer, whatever their model type.
 
     WoBERT's folders say ``bert`` and ``BertTokenizer`` and keep that; load them with
     `JiebaWordPieceTokenizer.from_pretrained`.
+    """
+    REGISTERED_TOKENIZER_CLASSES[JiebaWordPieceTokenizer.__name__] = JiebaWordPieceTokenizer
+
+
+def register_tokenizers(config_class: type[PreTrainedConfig]) -> None:
+    """Make `AutoTokenizer` choose by the vocabulary for RoFormer.
 
     Args:
         config_class: the configuration whose folders are RoFormer's.
     """
     AutoTokenizer.register(config_class, tokenizer_class=RoFormerTokenizer, exist_ok=True)
     REGISTERED_TOKENIZER_CLASSES["RoFormerTokenizerFast"] = RoFormerTokenizer
-    REGISTERED_TOKENIZER_CLASSES[JiebaWordPieceTokenizer.__name__] = JiebaWordPieceTokenizer
