@@ -7,12 +7,14 @@ import sys
 from itertools import chain
 
 import pytest
+from transformers import BertConfig, BertForMaskedLM
 from typer.testing import CliRunner
 
 from hf_ext.cli import app
 from hf_ext.cli.predict import read_texts
 from hf_ext.cli.train import parse_training_arguments
-from hf_ext.data import generate_samples, write_entities
+from hf_ext.data import build_char_tokenizer, generate_samples, write_entities
+from hf_ext.heads import AutoModelForSpanExtraction
 
 
 def run(*arguments, **options):
@@ -54,6 +56,26 @@ def test_train_writes_model_scores_and_curves(trained, files):
     assert "micro" in result.output
     config = json.loads((output / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["RoFormerForSpanExtraction"]
+
+
+def test_train_fine_tunes_any_encoder(files, tmp_path):
+    texts = [json.loads(line)["text"] for line in (files / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    tokenizer = build_char_tokenizer(texts)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    encoder = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **size))
+    for part in (encoder, tokenizer):
+        part.save_pretrained(tmp_path / "bert")
+    arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
+    del arguments["--config"]
+    options = {"--model": tmp_path / "bert", "--max-steps": 2, "--span-head": "global_pointer", "--span-head-size": 8}
+    result = run("train", "ner", *chain(*(arguments | options).items()), "--use-cpu")
+    assert result.exit_code == 0, result.output
+    model = AutoModelForSpanExtraction.from_pretrained(tmp_path / "model")
+    assert type(model).__name__ == "BertForSpanExtraction"
+    assert (model.config.span_head, model.config.span_head_size) == ("global_pointer", 8)
+    # It began with the encoder's weights, which two steps hardly move.
+    trained, given = model.bert.embeddings.word_embeddings.weight, encoder.bert.embeddings.word_embeddings.weight
+    assert (trained - given).abs().max() < 1e-3
 
 
 def test_predict_takes_texts_a_file_and_standard_input(trained, tmp_path):
