@@ -28,7 +28,7 @@ def eager_attention_forward(
         query: ``[B, N, Lq, D]``.
         key: ``[B, N, Lk, D]``.
         value: ``[B, N, Lk, D]``.
-        attention_mask: additive, broadcastable to ``[B, N, Lq, Lk]``, or None.
+        attention_mask: additive, or bool with True where a key is seen, broadcastable to ``[B, N, Lq, Lk]``; or None.
         scaling: factor of the scores.
         dropout: probability of dropping a weight.
         **kwargs: what other back ends take.
@@ -37,11 +37,17 @@ def eager_attention_forward(
         Output ``[B, Lq, N, D]`` and weights ``[B, N, Lq, Lk]``.
     """
     scores = query @ key.transpose(2, 3) * scaling
-    if attention_mask is not None:
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    elif attention_mask is not None:
         scores = scores + attention_mask
     weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).type_as(query)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+def _without_weights(*args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+    return eager_attention_forward(*args, **kwargs)[0], None
 
 
 def supports_packing(implementation: str) -> bool:
@@ -79,6 +85,10 @@ def attend(
     config: Any = module.config
     implementation = config._attn_implementation
     function = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+    implicit = attention_mask is None and module.is_causal
+    if implementation == "sdpa" and dropout and query.device.type == "cpu" and not implicit:
+        # No fused kernel on the CPU drops weights, and what sdpa falls back to is a fifth slower than this.
+        function = _without_weights
     if sequence_lengths is None or implementation not in _PER_SEQUENCE:
         return function(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs)
     masks: Any = attention_mask or [None] * len(sequence_lengths)
