@@ -5,12 +5,11 @@ import pytest
 import torch
 from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer, BertTokenizer, pipeline
-from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.pipelines.pt_utils import KeyDataset
 
 import hf_ext  # noqa: F401  (registers)
 from hf_ext.heads import AutoModelForSpanExtraction
-from hf_ext.pipelines import SpanExtractionPipeline, register_pipelines
+from hf_ext.pipelines import SpanExtractionPipeline
 
 CHARACTERS = "小明在北京大学读书，a b c d e f g h i j k l m n o p q r s t u v w x y z".replace(" ", "")
 TEXTS = ["小明在北京大学读书", "北京", "ABC小明DEF", "", "  ", "小明 在 北京"]
@@ -187,12 +186,14 @@ def test_other_models_are_refused(pipe):
         SpanExtractionPipeline(model=AutoModelForTokenClassification.from_config(config), tokenizer=pipe.tokenizer)
 
 
-def test_registered_when_pipelines_are_there_already():
-    register_pipelines()
-    assert PIPELINE_REGISTRY.supported_tasks.pop("span-extraction")["impl"] is SpanExtractionPipeline
-    register_pipelines()
-    assert PIPELINE_REGISTRY.supported_tasks["span-extraction"]["impl"] is SpanExtractionPipeline
-    assert not hasattr(SpanExtractionPipeline, "_registered_impl")
+@pytest.mark.parametrize("imports", ["import transformers.pipelines", "import hf_ext.pipelines.span_extraction"])
+def test_registered_in_whatever_order_of_imports(imports):
+    code = (
+        f"{imports}; import hf_ext; from transformers.pipelines import PIPELINE_REGISTRY; "
+        "assert PIPELINE_REGISTRY.supported_tasks['span-extraction']['impl'] is hf_ext.SpanExtractionPipeline; "
+        "assert not hasattr(hf_ext.SpanExtractionPipeline, '_registered_impl')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_registered_without_importing_pipelines(folder):

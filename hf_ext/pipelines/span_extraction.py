@@ -10,7 +10,9 @@ from transformers.pipelines.base import ChunkPipeline
 
 from hf_ext.data.span_encoding import decode_spans
 from hf_ext.data.windows import merge_spans
+from hf_ext.heads.auto import AutoModelForSpanExtraction
 from hf_ext.ops.pointer import top_spans
+from hf_ext.pipelines.registration import register_task
 
 _WINDOW = 512
 _STRIDE = 64
@@ -143,3 +145,6 @@ class SpanExtractionPipeline(ChunkPipeline):
 
 def _logit(probability: float) -> float:
     return -inf if probability == 0 else log(probability / (1 - probability))
+
+
+register_task("span-extraction", SpanExtractionPipeline, AutoModelForSpanExtraction)
