@@ -1,8 +1,7 @@
 """Heads over the encoder of any family that Transformers or a plug-in knows.
 
 A head is a mixin over a family's own ``PreTrainedModel``. The class ``<Family>For<Task>`` is made when it is first
-asked
-for: by an Auto class, by name from the head's module (which is how pickle and spawned workers find it), or by
+asked for: by an Auto class, by name from the head's module (which is how pickle and spawned workers find it), or by
 `head_class`. The encoder sits under the family's own prefix and the head's layers under ``classifier``, so that a
 checkpoint of the encoder loads into the head, one of the head loads back into ``AutoModel``, and PEFT trains and saves
 the head.

@@ -46,9 +46,9 @@ class SpanExtraction(EncoderHead):
     """Head that scores every span of tokens for every type.
 
     Config fields: ``span_head`` ("efficient_global_pointer" or "global_pointer"), ``span_head_size`` (64),
-        ``span_rope`` (True),
-    ``span_top_k`` (256; spans returned a row). Types are the config's ``id2label``. [CLS] and [SEP] are tokens like
-    others, as in the original; spans on them have no characters and are dropped when they are decoded.
+    ``span_rope`` (True), ``span_top_k`` (256; spans returned a row). Types are the config's ``id2label``. [CLS] and
+    [SEP] are tokens like others, as in the original; spans on them have no characters and are dropped when they are
+    decoded.
     """
 
     suffix = "ForSpanExtraction"
@@ -89,10 +89,9 @@ class SpanExtraction(EncoderHead):
     ) -> SpanExtractionOutput:
         """Score spans.
 
-        In evaluation only the best spans are returned, not the scores: Trainer gathers what a model returns, pads it
-            in its
-        second dimension alone, and would have to keep ``B * C * L * L`` numbers a batch. In training with labels and
-        the efficient head, the scores are not even made.
+        In evaluation only the best spans are returned, not the scores: Trainer gathers what a model returns, pads it in
+        its second dimension alone, and would have to keep ``B * C * L * L`` numbers a batch. In training with labels
+        and the efficient head, the scores are not even made.
 
         Args:
             input_ids: ``[B, L]``.
