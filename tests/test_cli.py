@@ -2,15 +2,16 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import chain
 
 import pytest
-from transformers import BertConfig, BertForMaskedLM
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 from typer.testing import CliRunner
 
-from hf_ext.cli import app
+from hf_ext.cli import app, main
 from hf_ext.cli.predict import read_texts
 from hf_ext.cli.train import parse_training_arguments
 from hf_ext.data import build_char_tokenizer, generate_samples, write_entities
@@ -56,6 +57,8 @@ def test_train_writes_model_scores_and_curves(trained, files):
     assert "micro" in result.output
     config = json.loads((output / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["RoFormerForSpanExtraction"]
+    # The pipeline then reads windows of the length of training.
+    assert AutoTokenizer.from_pretrained(output).model_max_length == 64
 
 
 def test_train_fine_tunes_any_encoder(files, tmp_path):
@@ -116,6 +119,7 @@ def test_predict_takes_a_long_document_whole(trained, tmp_path):
         ([], []),
         (["甲\n", "\n", "乙"], ["甲", "乙"]),
         (['{"text": "甲"}\n', "\r\n", '{"text": "乙\\n丙"}'], ["甲", "乙\n丙"]),
+        (['{ "text": "甲"}\n'], ["甲"]),
         (["{甲}\n"], ["{甲}"]),
     ],
 )
@@ -164,6 +168,27 @@ def test_errors_are_one_line_without_a_traceback(files, tmp_path):
     assert line.startswith("error: ")
     assert "broken.jsonl:1" in line
     assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_predict_refuses_before_it_loads_a_model(tmp_path):
+    result = run("predict", "no-model", "甲", "--output", tmp_path / "no-folder" / "found.jsonl")
+    assert re.search(r"found\.jsonl must be in a folder that exists", str(result.exception))
+    text = tmp_path / "text.txt"
+    text.write_bytes("甲".encode("gb18030"))
+    result = run("predict", "no-model", "--file", text)
+    assert re.search(r"text\.txt must be UTF-8, got", str(result.exception))
+
+
+def test_a_config_that_is_not_understood_is_refused_in_one_line(files, tmp_path, monkeypatch, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "roformer", "hierarchical_position": true}')
+    options = ("--config", tmp_path, *train_options(files, tmp_path / "out")[2:])
+    monkeypatch.setattr(sys, "argv", ["hf-ext", "train", "ner", *map(str, options)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "hierarchical_position must be False" in line
 
 
 def test_demo_makes_everything(tmp_path):

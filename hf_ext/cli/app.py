@@ -4,6 +4,7 @@ import logging
 import sys
 
 import typer
+from huggingface_hub.errors import StrictDataclassError
 
 from hf_ext.cli import convert, demo, predict, train
 from hf_ext.version import __version__
@@ -37,6 +38,6 @@ def main() -> None:
     """Run the command; an input that cannot be used is one line on standard error and exit status 1."""
     try:
         app()
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+    except (ValueError, OSError, StrictDataclassError) as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)

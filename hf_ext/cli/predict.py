@@ -1,12 +1,16 @@
 """`hf-ext predict`: entities in text, a file or standard input."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+# As files of entities begin; a text may begin with a brace too.
+_JSON_OBJECT = re.compile(r'\s*\{\s*"')
 
 
 def read_texts(lines: Iterable[str], source: str, whole: bool = False) -> Iterator[str]:
@@ -29,7 +33,7 @@ def read_texts(lines: Iterable[str], source: str, whole: bool = False) -> Iterat
         if not line.strip():
             continue
         if as_json is None:
-            as_json = line.lstrip().startswith('{"')
+            as_json = _JSON_OBJECT.match(line) is not None
         if not as_json:
             yield line
             continue
@@ -53,7 +57,10 @@ def predict(
     html: Annotated[Path | None, typer.Option(help="Also write a page with the entities highlighted.")] = None,
     threshold: Annotated[float, typer.Option(help="Least score of an entity, between 0 and 1.")] = 0.5,
     batch_size: Annotated[int, typer.Option(help="Texts run at a time.")] = 16,
-    stride: Annotated[int, typer.Option(help="Tokens that two windows of a long text share.")] = 64,
+    stride: Annotated[
+        int | None,
+        typer.Option(help="Tokens that two windows share; else 64, or less in small windows."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
 ) -> None:
     """Extract entities: one JSON line a text, {"text", "entities": [{"start", "end", "label", "score", "text"}]}."""
@@ -66,13 +73,19 @@ def predict(
 
     if text and file:
         raise typer.BadParameter("give either texts or --file, got both")
-    if text:
-        texts = list(text)
-    elif file:
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            texts = list(read_texts(stream, str(file), whole))
-    else:
-        texts = list(read_texts(sys.stdin, "standard input", whole))
+    for target in (output, html):
+        if target is not None and not target.parent.is_dir():
+            raise ValueError(f"{target} must be in a folder that exists")
+    try:
+        if text:
+            texts = list(text)
+        elif file:
+            with open(file, encoding="utf-8-sig", newline="") as stream:
+                texts = list(read_texts(stream, str(file), whole))
+        else:
+            texts = list(read_texts(sys.stdin, "standard input", whole))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file or 'standard input'} must be UTF-8, got {error.reason}") from error
 
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline

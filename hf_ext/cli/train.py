@@ -94,7 +94,10 @@ def ner(
         head_options={"span_head": span_head, "span_head_size": span_head_size},
     )
     defaults = DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
-    scores = job.run(parse_training_arguments(context.args, output_dir, **defaults))
+    arguments = parse_training_arguments(context.args, output_dir, **defaults)
+    scores = job.run(arguments)
+    if arguments.process_index > 0:
+        return
     console = Console()
     console.print(score_table(scores, title=str(validation_file)))
     console.print(f"saved to {output_dir}: the model, scores.json and curves.png", highlight=False)

@@ -45,10 +45,11 @@ class SpanExtractionJob:
         train_file: texts with entities, in a format of :func:`hf_ext.data.read_entities`.
         validation_file: the same for evaluation; its labels must be among those of training.
         model: checkpoint to fine-tune, a name on the Hub or a folder. Either this or ``config``.
-        config: to train from scratch: the name of a size (``"small"``), the folder or file of a config, or the name of a
-            repository on the Hub (``"org/name"``).
+        config: to train from scratch: the name of a size (``"small"``), the folder or file of a config, or the name of
+            a repository on the Hub (``"org/name"``).
         tokenizer: name or folder; None: the model's, or for a new model the characters of the training texts.
-        max_length: tokens in a window.
+        max_length: tokens in a window; saved with the tokenizer, so that the pipeline reads windows like those of
+            training.
         stride: tokens that two windows of a long text share.
         head_options: fields of the head, such as ``span_head`` and ``span_head_size``.
     """
@@ -100,7 +101,10 @@ class SpanExtractionJob:
         labels = check_labels(train, validation)
         if not labels:
             raise ValueError(f"train_file must have entities, got {len(train)} texts without any in {self.train_file}")
+        if not validation:
+            raise ValueError(f"validation_file must have texts, got none in {self.validation_file}")
         tokenizer = self.load_tokenizer([example["text"] for example in train])
+        tokenizer.model_max_length = self.max_length
         model = self.load_model(tokenizer, labels)
         encoder = SpanEncoder(tokenizer, model.config.label2id, self.max_length, self.stride)
         encoded_train, encoded_validation = (
