@@ -19,6 +19,8 @@ parser.add_argument("--encoder", help="name on the Hub or folder")
 parser.add_argument("--output-dir", default="ner-model")
 parser.add_argument("--max-steps", type=int, default=500)
 arguments = parser.parse_args()
+if bool(arguments.train_file) != bool(arguments.validation_file):
+    parser.error("give both --train-file and --validation-file, or neither")
 
 if arguments.train_file:
     train, validation = hf_ext.read_entities(arguments.train_file), hf_ext.read_entities(arguments.validation_file)

@@ -8,7 +8,9 @@ import sys
 from itertools import chain
 
 import pytest
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM
 from typer.testing import CliRunner
 
 from hf_ext.cli import app, main
@@ -16,6 +18,7 @@ from hf_ext.cli.predict import read_texts
 from hf_ext.cli.train import parse_training_arguments
 from hf_ext.data import build_char_tokenizer, generate_samples, write_entities
 from hf_ext.heads import AutoModelForSpanExtraction
+from hf_ext.models.roformer.sizes_roformer import config_of_size
 
 
 def run(*arguments, **options):
@@ -79,6 +82,36 @@ def test_train_fine_tunes_any_encoder(files, tmp_path):
     # It began with the encoder's weights, which two steps hardly move.
     trained, given = model.bert.embeddings.word_embeddings.weight, encoder.bert.embeddings.word_embeddings.weight
     assert (trained - given).abs().max() < 1e-3
+
+
+def test_train_goes_on_with_a_trained_head_for_the_same_labels_only(trained, files, tmp_path):
+    arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
+    del arguments["--config"]
+    arguments |= {"--model": trained[0], "--max-steps": 1, "--learning-rate": 0, "--warmup-steps": 0}
+    result = run("train", "ner", *chain(*arguments.items()), "--use-cpu")
+    assert result.exit_code == 0, result.output
+    before, after = (load_file(folder / "model.safetensors") for folder in (trained[0], tmp_path / "model"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+    other = [{"text": "甲乙", "entities": [{"start": 0, "end": 1, "label": "x"}]}]
+    write_entities(tmp_path / "other.jsonl", other)
+    arguments |= {"--train-file": tmp_path / "other.jsonl", "--validation-file": tmp_path / "other.jsonl"}
+    result = run("train", "ner", *chain(*arguments.items()), "--use-cpu")
+    assert "labels" in str(result.exception)
+    assert "'x'" in str(result.exception)
+
+
+def test_predict_refuses_a_model_without_a_trained_head(trained, tmp_path):
+    AutoModel.from_pretrained(trained[0]).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(trained[0]).save_pretrained(tmp_path)
+    result = run("predict", tmp_path, "甲")
+    assert "RoFormerModel" in str(result.exception)
+
+
+def test_sizes_need_our_roformer(monkeypatch):
+    monkeypatch.setenv("HF_EXT_KEEP_ROFORMER", "1")
+    with pytest.raises(ValueError, match="HF_EXT_KEEP_ROFORMER"):
+        config_of_size("small")
 
 
 def test_predict_takes_texts_a_file_and_standard_input(trained, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, Trainer, TrainingArguments
 
-import hf_ext  # noqa: F401  (registers)
+import hf_ext
 from hf_ext.heads import AutoModelForSpanExtraction, SpanExtraction, head_class
 from hf_ext.heads import span_extraction as module
 from hf_ext.losses import span_loss
@@ -409,3 +409,15 @@ def test_accumulation_gives_the_same_gradients(tmp_path, steps):
     trainer.train()
     for (name, before), after in zip(start.named_parameters(), model.parameters()):
         torch.testing.assert_close(before - after, before.grad, rtol=1e-3, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_packed_documents_are_refused():
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = hf_ext.RoFormerConfig(vocab_size=20, num_labels=2, **size)
+    model = AutoModelForSpanExtraction.from_config(config).eval()
+    ids = torch.arange(1, 7)[None]
+    with pytest.raises(ValueError, match="position_ids"):
+        model(ids, position_ids=torch.tensor([[0, 1, 2, 0, 1, 2]]))
+    shifted = model(ids, position_ids=torch.arange(6)[None] + 5)
+    torch.testing.assert_close(shifted.spans, model(ids).spans)

@@ -90,6 +90,11 @@ def predict(
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
     extract = make_pipeline("span-extraction", model=model, device=device)
+    made = extract.model
+    names = made.config.architectures or ()
+    adapted = getattr(made, "_hf_peft_config_loaded", False)
+    if not adapted and not any(name.endswith("ForSpanExtraction") for name in names):
+        raise ValueError(f"model must have a trained span extraction head, got {', '.join(names)} in {model}")
     found = extract((one for one in texts), batch_size=batch_size, threshold=threshold, stride=stride)
     progress = track(found, "predicting", total=len(texts), console=Console(stderr=True), disable=len(texts) < 2)
     documents = [{"text": one, "entities": entities} for one, entities in zip(texts, progress)]

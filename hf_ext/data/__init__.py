@@ -6,7 +6,7 @@ from hf_ext.data.entity_example import EntityDataError, EntityExample, check_lab
 from hf_ext.data.samples import generate_samples
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder, decode_dataset, decode_spans
-from hf_ext.data.windows import merge_spans, split_windows
+from hf_ext.data.windows import merge_spans
 
 __all__ = [
     "DataCollatorForSpanExtraction",
@@ -21,6 +21,5 @@ __all__ = [
     "generate_samples",
     "merge_spans",
     "read_entities",
-    "split_windows",
     "write_entities",
 ]

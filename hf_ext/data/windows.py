@@ -1,32 +1,10 @@
-"""Overlapping windows over long documents, and the merging of the spans found in them."""
+"""Merging the spans found in overlapping windows of a long document."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import inf
 from typing import Any
-
-
-def split_windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
-    """Windows that cover a sequence, as a fast tokenizer cuts it with ``stride=overlap`` (special tokens aside).
-
-    Args:
-        length: number of tokens to cover.
-        size: tokens in a window; the last one may be shorter.
-        overlap: tokens that a window shares with the one before.
-
-    Returns:
-        (start, end) of each window, ``end`` exclusive; one empty window for an empty sequence.
-
-    Raises:
-        ValueError: if ``length`` is negative, or not ``0 <= overlap < size``.
-    """
-    if length < 0:
-        raise ValueError(f"length must not be negative, got {length}")
-    if not 0 <= overlap < size:
-        raise ValueError(f"overlap must be at least 0 and less than size {size}, got {overlap}")
-    step = size - overlap
-    return [(start, min(start + size, length)) for start in range(0, max(length - overlap, 1), step)]
 
 
 def merge_spans(

@@ -12,6 +12,7 @@ from transformers.utils.generic import can_return_tuple
 from hf_ext.heads.generic import EncoderHead, head_class_by_name
 from hf_ext.losses.span import efficient_span_loss, span_loss
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer, SpanScorer
+from hf_ext.ops.masks import document_ids
 from hf_ext.ops.pointer import top_spans
 
 SPAN_HEADS: dict[str, type[EfficientGlobalPointer] | type[GlobalPointer]] = {
@@ -103,11 +104,15 @@ class SpanExtraction(EncoderHead):
             **kwargs: passed on to the encoder.
 
         Raises:
-            ValueError: if the mask or the labels do not have these shapes, or (on a CPU, outside of compiled graphs) a
-                labelled span is not within the real tokens or its label not among the types.
+            ValueError: if the mask or the labels do not have these shapes, ``position_ids`` mark packed documents, or
+                (on a CPU, outside of compiled graphs) a labelled span is not within the real tokens or its label not
+                among the types.
         """
         if attention_mask is not None and attention_mask.ndim != 2:
             raise ValueError(f"attention_mask must have shape [B, L], got {tuple(attention_mask.shape)}")
+        # The encoder would keep packed documents apart, and the head would look for spans across them.
+        if attention_mask is None and _restarts(kwargs.get("position_ids")):
+            raise ValueError("position_ids must not restart within a row; to save padding set unpad in the config")
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
         if labels is not None:
@@ -133,13 +138,19 @@ class SpanExtraction(EncoderHead):
         )
 
 
+def _restarts(position_ids: Tensor | None) -> bool:
+    if position_ids is None or torch.compiler.is_compiling():
+        return False
+    return bool(document_ids(position_ids)[:, -1].any())
+
+
 def check_span_labels(labels: Tensor, types: int, shape: tuple[int, int], attention_mask: Tensor | None = None) -> None:
     """Refuse labels that no score stands for.
 
     Args:
         labels: ``[B, M, 3]`` of (label, start, end), padded with -100. The values are looked at on a CPU and outside
             of compiled graphs only; elsewhere a span on padding or with its end before its start makes the loss
-            infinite.
+            infinite, and a label that is not among the types is an index out of range.
         types: number of types C.
         shape: B and L.
         attention_mask: ``[B, L]``, nonzero at real tokens.

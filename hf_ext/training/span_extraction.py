@@ -74,17 +74,41 @@ class SpanExtractionJob:
         return AutoTokenizer.from_pretrained(name) if name else build_char_tokenizer(texts)
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
-        """The model that the job names, with a head for ``labels``."""
+        """The model that the job names, with a head for ``labels``.
+
+        Raises:
+            ValueError: if ``model`` has a trained head for other labels, or takes fewer tokens than ``max_length``.
+        """
+        if self.model is not None:
+            labels = self._labels_of_trained_head(labels)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
         head = {key: value for key, value in (self.head_options or {}).items() if value is not None}
         if self.model is not None:
-            return AutoModelForSpanExtraction.from_pretrained(self.model, **fields, **head)
+            model = AutoModelForSpanExtraction.from_pretrained(self.model, **fields, **head)
+            longest = getattr(model.config, "max_position_embeddings", None)
+            # Rotary positions have no end.
+            if longest and self.max_length > longest and not getattr(model.config, "rope_parameters", None):
+                raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
+            return model
         fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         name = str(self.config)
         known = Path(name).exists() or "/" in name
         config = AutoConfig.from_pretrained(name, **fields) if known else config_of_size(name, **fields)
         return AutoModelForSpanExtraction.from_config(config, **head)
+
+    def _labels_of_trained_head(self, labels: Sequence[str]) -> Sequence[str]:
+        """The labels in the order in which a trained head has them; as they are where there is none."""
+        config = AutoConfig.from_pretrained(str(self.model))
+        if not any(name.endswith("ForSpanExtraction") for name in config.architectures or ()):
+            return labels
+        trained = [config.id2label[index] for index in range(len(config.id2label))]
+        if set(trained) != set(labels):
+            raise ValueError(
+                f"model has a head for the labels {sorted(trained)}, and train_file has {sorted(labels)}; "
+                "fine-tune the encoder that it was made from"
+            )
+        return trained
 
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.
@@ -106,7 +130,8 @@ class SpanExtractionJob:
         tokenizer = self.load_tokenizer([example["text"] for example in train])
         tokenizer.model_max_length = self.max_length
         model = self.load_model(tokenizer, labels)
-        encoder = SpanEncoder(tokenizer, model.config.label2id, self.max_length, self.stride)
+        config: Any = model.config
+        encoder = SpanEncoder(tokenizer, config.label2id, self.max_length, self.stride)
         encoded_train, encoded_validation = (
             encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
             for examples in (train, validation)
@@ -118,7 +143,7 @@ class SpanExtractionJob:
             eval_dataset=encoded_validation,
             processing_class=tokenizer,
             data_collator=DataCollatorForSpanExtraction(tokenizer),
-            compute_metrics=span_metrics(model.config.id2label),
+            compute_metrics=span_metrics(config.id2label),
         )
         if not arguments.disable_tqdm:
             trainer.remove_callback(DefaultProgressCallback)
@@ -131,7 +156,7 @@ class SpanExtractionJob:
         predictions = trainer.predict(encoded_validation).predictions
         arguments.train_sampling_strategy = sampling
         texts = [example["text"] for example in validation]
-        found = decode_dataset(predictions, encoded_validation, texts, model.config.id2label)
+        found = decode_dataset(predictions, encoded_validation, texts, config.id2label)
         scores = span_scores(found, [example["entities"] for example in validation], labels)
         trainer.save_model()
         trainer.save_state()

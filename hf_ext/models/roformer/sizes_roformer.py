@@ -1,5 +1,6 @@
 """RoFormers by the name of their size, to train from scratch."""
 
+import os
 from typing import Any
 
 from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
@@ -35,8 +36,10 @@ def config_of_size(size: str, **fields: Any) -> RoFormerConfig:
         **fields: of :class:`RoFormerConfig`, over those of the size.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: if the name is unknown, or the built-in RoFormer is kept, which would ignore what these configs say.
     """
+    if os.environ.get("HF_EXT_KEEP_ROFORMER") == "1":
+        raise ValueError(f"size {size!r} needs hf_ext's RoFormer, but HF_EXT_KEEP_ROFORMER=1 keeps the built-in one")
     if size not in SIZES:
         raise ValueError(f"config must be a folder or one of the sizes {', '.join(SIZES)}, got {size!r}")
     return RoFormerConfig(**{"unpad": True, **SIZES[size], **fields})
