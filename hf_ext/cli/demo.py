@@ -16,7 +16,7 @@ def demo(
 ) -> None:
     """Generate sentences, train a small RoFormer with GlobalPointer from scratch, and extract entities with it.
 
-    Needs no data, no network and no GPU, and takes about three minutes.
+    Needs no data, no network and no GPU, and takes about a minute on two cores.
     """
     from rich.console import Console
 
