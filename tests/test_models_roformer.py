@@ -210,7 +210,7 @@ def test_beyond_the_length_of_pre_training(back_end: str) -> None:
     model = tiny(RoFormerModel, dtype=torch.float32)
     positions = torch.tensor([[0, 1535, 1536, 100_003]])
     angles = np.outer(positions.numpy(), 10000.0 ** (-np.arange(0, 8, 2) / 8))
-    for found, wanted in zip(model._cos_sin(positions), (np.cos(angles), np.sin(angles))):
+    for found, wanted in zip(model.position_tensors(positions), (np.cos(angles), np.sin(angles))):
         np.testing.assert_allclose(found[0].numpy(), wanted, atol=6e-8, rtol=0)
 
 
@@ -260,7 +260,7 @@ def test_scaled_positions(rope: dict[str, Any], length: int) -> None:
     peer = LlamaRotaryEmbedding(LlamaConfig(**sizes, rope_parameters=dict(rope)))
     model = tiny(RoFormerModel, dtype=torch.float32, rope_parameters=dict(rope))
     positions = torch.arange(length)[None]
-    for found, wanted in zip(model._cos_sin(positions), peer(torch.zeros(1), positions)):
+    for found, wanted in zip(model.position_tensors(positions), peer(torch.zeros(1), positions)):
         torch.testing.assert_close(found, wanted[..., :4], atol=3e-5, rtol=0)
     batch = tokens([length, 3])
     unpadded = tiny(RoFormerModel, rope_parameters=dict(rope), unpad=True)

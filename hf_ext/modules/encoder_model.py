@@ -1,0 +1,237 @@
+"""The forward pass that encoders share: documents, packing, cache, masks, pooling.
+
+Shapes: B batch, L tokens, T tokens of a packed batch, H hidden, E embedding size.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
+from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import TransformersKwargs
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from hf_ext.modules.attention import supports_packing
+from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
+from hf_ext.modules.encoder_config import EncoderConfig
+from hf_ext.modules.output_layers import Pooler
+from hf_ext.modules.transformer_block import CrossAttention, LayerStack, SelfAttention, TransformerLayer
+from hf_ext.ops.masks import document_ids
+from hf_ext.ops.packing import Packing, pack, unpack, unpadded_index
+from hf_ext.ops.pooling import first_token
+
+_KNOWN_KWARGS = frozenset(TransformersKwargs.__annotations__)
+
+
+class EncoderPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and what the library may do with a family; a family names its config and prefix."""
+
+    config: EncoderConfig
+    base_model_class: type[PreTrainedModel]
+    """The family's model without a head, which its heads build."""
+    _input_embed_layer = "word_embeddings"
+    _no_split_modules = ["TransformerLayer"]  # noqa: RUF012
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    supports_gradient_checkpointing = True
+    # A pooler where the head does without.
+    _keys_to_ignore_on_load_unexpected = [r"pooler\."]  # noqa: RUF012
+    _can_record_outputs = {  # noqa: RUF012
+        "hidden_states": TransformerLayer,
+        "attentions": OutputRecorder(SelfAttention, index=1, layer_name="attention"),
+        "cross_attentions": CrossAttention,
+    }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        # A module with bare parameters says itself how they begin.
+        if hasattr(module, "init_weights") and not isinstance(module, PreTrainedModel):
+            module.init_weights()  # type: ignore[operator]
+
+
+if TYPE_CHECKING:
+
+    class _Base(EncoderPreTrainedModel):
+        """What the mixin is mixed into."""
+
+else:
+    _Base = object
+
+
+class EncoderModel(_Base):
+    """Mixin of a family's model without a head.
+
+    The family builds ``embeddings`` and ``encoder`` in :meth:`build`, and says in :meth:`position_tensors` what its
+    embeddings and layers are told of positions.
+
+    Args:
+        config: settings.
+        add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names. Heads that read tokens do
+            without, as a parameter that no loss reaches stops plain distributed training.
+    """
+
+    embeddings: Any
+    encoder: LayerStack
+
+    def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True):
+        super().__init__(config)
+        self.build(config)
+        if config.resolved_embedding_size != config.hidden_size:
+            self.embeddings_project = nn.Linear(config.resolved_embedding_size, config.hidden_size)
+        self.pooler = Pooler(config) if add_pooling_layer and config.pooler_activation else None
+        self.post_init()
+
+    def build(self, config: Any) -> None:
+        """Make ``self.embeddings`` and ``self.encoder``."""
+        raise NotImplementedError
+
+    def position_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:
+        """What embeddings and layers are told of ``position_ids`` ``[B or 1, L]``: tensors ``[B or 1, L, ...]``."""
+        return (position_ids,)
+
+    def may_unpad(self, attention_mask: Tensor) -> bool:
+        """Whether the rows of ``attention_mask`` ``[B, L]`` give the same outputs with their padding taken out."""
+        return True
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Any = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPoolingAndCrossAttentions:
+        """Encode tokens.
+
+        Args:
+            input_ids: ``[B, L]`` token ids; or give ``inputs_embeds``.
+            attention_mask: ``[B, L]``, 1 at real tokens; or ``[B, 1, L, L]`` in the back end's form. None: no padding.
+            token_type_ids: ``[B, L]``; None: all 0.
+            inputs_embeds: ``[B, L, E]`` in place of ``input_ids``.
+            position_ids: ``[B or 1, L]``; None: counted from 0. Without ``attention_mask``, a position that does not
+                grow starts a new document that neither sees nor is seen by the others (packed sequences).
+            encoder_hidden_states: ``[B, S, H]`` for cross attention.
+            encoder_attention_mask: ``[B, S]``, 1 at real tokens.
+            past_key_values: cache of causal and UniLM models.
+            use_cache: whether to return the cache; without effect while training.
+            **kwargs: ``output_hidden_states``, ``output_attentions`` and others that all models take.
+
+        Returns:
+            ``last_hidden_state`` ``[B, L, H]`` (zeros at padding under ``config.unpad``), ``pooler_output`` ``[B, H]``
+            or None, and the cache.
+
+        Raises:
+            TypeError: for an argument that no model takes.
+            ValueError: if not just one of ``input_ids`` and ``inputs_embeds`` is given, or the back end cannot do
+                what is asked.
+        """
+        if unknown := kwargs.keys() - _KNOWN_KWARGS:
+            raise TypeError(f"{type(self).__name__}.forward() got unexpected keyword arguments {sorted(unknown)}")
+        if (input_ids is None) == (inputs_embeds is None):
+            given = "neither" if input_ids is None else "both"
+            raise ValueError(f"give either input_ids or inputs_embeds, got {given}")
+        if encoder_hidden_states is not None and not self.config.add_cross_attention:
+            raise ValueError("encoder_hidden_states needs a model made with config.add_cross_attention=True, got False")
+
+        mode = self.config.resolved_attention_mode
+        tokens = input_ids if input_ids is not None else inputs_embeds
+        assert tokens is not None
+        batch_size, length = tokens.shape[:2]
+        documents = None
+        if position_ids is not None and attention_mask is None and past_key_values is None:
+            documents = self._find_documents(position_ids.expand(batch_size, -1))
+        # Packed rows have no next step that a cache would serve.
+        may_cache = mode != "bidirectional" and documents is None and not self.training
+        if use_cache and may_cache and past_key_values is None:
+            past_key_values = DynamicCache(config=self.config)
+            if encoder_hidden_states is not None:
+                past_key_values = EncoderDecoderCache(past_key_values, DynamicCache(config=self.config))
+        if position_ids is None:
+            past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
+            position_ids = torch.arange(past_length, past_length + length, device=tokens.device)[None]
+        positions = self.position_tensors(position_ids)
+
+        index = packing = None
+        if past_key_values is None and encoder_hidden_states is None and self._may_pack(attention_mask, kwargs):
+            if documents is not None and batch_size == 1:
+                packing = Packing.from_documents(documents)
+            elif self.config.unpad and attention_mask is not None and not self._wants("hidden_states", kwargs):
+                found = unpadded_index(attention_mask)
+                # A batch without padding, or of padding alone, runs as it is.
+                if 0 < len(found[0]) < attention_mask.numel() and self.may_unpad(attention_mask):
+                    index, packing = found
+                    tokens = pack(tokens, index)
+                    positions = tuple(pack(x.expand(batch_size, *x.shape[1:]), index) for x in positions)
+                    if token_type_ids is not None:
+                        token_type_ids = pack(token_type_ids.expand(batch_size, -1), index)
+
+        hidden_states = self.embeddings.word_embeddings(tokens) if input_ids is not None else tokens
+        hidden_states = self.embeddings(hidden_states, token_type_ids, positions)
+        if hasattr(self, "embeddings_project"):
+            hidden_states = self.embeddings_project(hidden_states)
+
+        if packing is not None:
+            mask: Any = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
+            kwargs |= packed_arguments(self.config, packing)
+        else:
+            mask = padded_mask(
+                self.config, mode, hidden_states, attention_mask, token_type_ids, documents, past_key_values
+            )
+        if encoder_attention_mask is not None:
+            encoder_attention_mask = create_bidirectional_mask(
+                config=self.config,
+                inputs_embeds=hidden_states,
+                attention_mask=encoder_attention_mask,
+                encoder_hidden_states=encoder_hidden_states,
+            )
+        hidden_states = self.encoder(
+            hidden_states,
+            mask,
+            positions=positions,
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=encoder_attention_mask,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
+        if index is not None:
+            hidden_states = unpack(hidden_states, index, batch_size, length)
+        pooled = self.pooler(first_token(hidden_states, attention_mask)) if self.pooler is not None else None
+        return BaseModelOutputWithPoolingAndCrossAttentions(
+            last_hidden_state=hidden_states, pooler_output=pooled, past_key_values=past_key_values
+        )
+
+    @staticmethod
+    def _find_documents(position_ids: Tensor) -> Tensor | None:
+        """Documents ``[B, L]`` of packed rows; None where every row is one, as far as can be told without the data."""
+        documents = document_ids(position_ids)
+        compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+        return documents if compiling or bool(documents[:, -1].any()) else None
+
+    def _may_pack(self, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> bool:
+        """Whether the back end can run sequences one after the other by their lengths."""
+        return (
+            supports_packing(self.config._attn_implementation)
+            # A graph has no place for lengths that only the data knows.
+            and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
+            and (attention_mask is None or attention_mask.dim() == 2)
+            and not self._wants("attentions", kwargs)
+        )
+
+    def _wants(self, what: str, kwargs: dict[str, Any]) -> bool:
+        """Whether the caller asks for inner states; hooks record them in the shape that the layers run in."""
+        return bool(kwargs.get(f"output_{what}", getattr(self.config, f"output_{what}", False)))
