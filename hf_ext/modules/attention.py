@@ -8,7 +8,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 # Back ends that see one sequence at a time; of the others, flash attention takes all sequences of a packed row at once
 # by their offsets, and flex attention a mask.
-_PER_SEQUENCE = ("eager", "sdpa")
+_PER_SEQUENCE = ("eager", "sdpa", "gated_attention")
 
 
 def eager_attention_forward(
