@@ -5,7 +5,11 @@ The public names below are imported when they are first used.
 
 from typing import TYPE_CHECKING
 
+import hf_ext.models.gau_alpha
+import hf_ext.models.gpt_cdial
+import hf_ext.models.nezha
 import hf_ext.models.roformer
+import hf_ext.models.unilm_bert
 import hf_ext.pipelines  # noqa: F401  (registers, as the line above does)
 from hf_ext.lazy_names import lazy_names
 from hf_ext.version import __version__
@@ -24,6 +28,15 @@ if TYPE_CHECKING:
     )
     from hf_ext.heads import AutoModelForSpanExtraction  # noqa: F401
     from hf_ext.metrics import SpanMetric, span_metrics, span_scores  # noqa: F401
+    from hf_ext.models.gau_alpha import (  # noqa: F401
+        GAUAlphaConfig,
+        GAUAlphaForMaskedLM,
+        GAUAlphaForMultipleChoice,
+        GAUAlphaForQuestionAnswering,
+        GAUAlphaForSequenceClassification,
+        GAUAlphaForTokenClassification,
+        GAUAlphaModel,
+    )
     from hf_ext.models.roformer import (  # noqa: F401
         RoFormerConfig,
         RoFormerForCausalLM,
@@ -52,6 +65,15 @@ _PUBLIC = {
     ),
     "hf_ext.heads": ("AutoModelForSpanExtraction",),
     "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores"),
+    "hf_ext.models.gau_alpha": (
+        "GAUAlphaConfig",
+        "GAUAlphaForMaskedLM",
+        "GAUAlphaForMultipleChoice",
+        "GAUAlphaForQuestionAnswering",
+        "GAUAlphaForSequenceClassification",
+        "GAUAlphaForTokenClassification",
+        "GAUAlphaModel",
+    ),
     "hf_ext.models.roformer": (
         "RoFormerConfig",
         "RoFormerForCausalLM",

@@ -1,0 +1,80 @@
+"""GAU-alpha: the encoder and its heads (kexue.fm/archives/9052; arXiv 2205.05842).
+
+Shapes: B batch, L tokens, K size of the query and key head.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.utils.output_capturing import OutputRecorder
+
+from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
+from hf_ext.models.gau_alpha.layers_gau_alpha import FUSED, GatedAttentionUnit, GAUAlphaEncoder, GAUAlphaLayer
+from hf_ext.modules.embeddings import TokenEmbeddings
+from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.task_heads import (
+    MaskedLMHead,
+    MultipleChoiceHead,
+    QuestionAnsweringHead,
+    SequenceClassificationHead,
+    TokenClassificationHead,
+)
+from hf_ext.ops.rotary import rotary_cos_sin
+
+
+class GAUAlphaPreTrainedModel(EncoderPreTrainedModel):
+    """What the library may do with the family."""
+
+    config: GAUAlphaConfig
+    base_model_prefix = "gau_alpha"
+    _no_split_modules = ["TokenEmbeddings", "GAUAlphaLayer"]  # noqa: RUF012
+    # Its kernels want values as wide as queries.
+    _supports_flash_attn = False
+    _can_record_outputs = {  # noqa: RUF012
+        "hidden_states": GAUAlphaLayer,
+        "attentions": OutputRecorder(GatedAttentionUnit, index=1, layer_name="gau"),
+    }
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, *args: Any, **kwargs: Any) -> str:
+        """The attention implementation that runs: unless told otherwise, the one made for these units."""
+        return super().get_correct_attn_implementation(requested_attention or FUSED, *args, **kwargs)
+
+
+class GAUAlphaModel(EncoderModel, GAUAlphaPreTrainedModel):
+    """GAU-alpha without a head."""
+
+    config: GAUAlphaConfig
+
+    def build(self, config: Any) -> None:
+        """Make embeddings and blocks."""
+        self.embeddings = TokenEmbeddings(config)
+        self.encoder = GAUAlphaEncoder(config)
+
+    def position_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:
+        """Rotations of all layers, cos and sin ``[B or 1, L, K/2]`` each, in float32 or better."""
+        dtype = torch.promote_types(self.dtype, torch.float32)
+        return tuple(x.to(dtype) for x in rotary_cos_sin(position_ids, self.config.attention_key_size))
+
+
+GAUAlphaPreTrainedModel.base_model_class = GAUAlphaModel
+
+
+class GAUAlphaForMaskedLM(MaskedLMHead, GAUAlphaPreTrainedModel):
+    """GAU-alpha with the head that predicts masked tokens: the token embedding alone."""
+
+
+class GAUAlphaForSequenceClassification(SequenceClassificationHead, GAUAlphaPreTrainedModel):
+    """GAU-alpha that classifies or scores a text or a pair."""
+
+
+class GAUAlphaForMultipleChoice(MultipleChoiceHead, GAUAlphaPreTrainedModel):
+    """GAU-alpha that picks one of several texts, each scored by its first token."""
+
+
+class GAUAlphaForTokenClassification(TokenClassificationHead, GAUAlphaPreTrainedModel):
+    """GAU-alpha that labels each token on its own."""
+
+
+class GAUAlphaForQuestionAnswering(QuestionAnsweringHead, GAUAlphaPreTrainedModel):
+    """GAU-alpha that scores each token as the start and the end of the answer."""
