@@ -9,13 +9,14 @@ import hf_ext.models.gau_alpha
 import hf_ext.models.gpt_cdial
 import hf_ext.models.nezha
 import hf_ext.models.roformer
+import hf_ext.models.t5_pegasus
 import hf_ext.models.unilm_bert
 import hf_ext.pipelines  # noqa: F401  (registers, as the line above does)
 from hf_ext.lazy_names import lazy_names
 from hf_ext.version import __version__
 
 if TYPE_CHECKING:
-    from hf_ext.conversion import convert_release  # noqa: F401
+    from hf_ext.conversion import convert_release, export_release  # noqa: F401
     from hf_ext.data import (  # noqa: F401
         DataCollatorForSpanExtraction,
         SpanEncoder,
@@ -47,12 +48,18 @@ if TYPE_CHECKING:
         RoFormerForTokenClassification,
         RoFormerModel,
     )
+    from hf_ext.models.t5_pegasus import (  # noqa: F401
+        T5PegasusConfig,
+        T5PegasusEncoderModel,
+        T5PegasusForConditionalGeneration,
+        T5PegasusModel,
+    )
     from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
 
 _PUBLIC = {
-    "hf_ext.conversion": ("convert_release",),
+    "hf_ext.conversion": ("convert_release", "export_release"),
     "hf_ext.data": (
         "DataCollatorForSpanExtraction",
         "SpanEncoder",
@@ -83,6 +90,12 @@ _PUBLIC = {
         "RoFormerForSequenceClassification",
         "RoFormerForTokenClassification",
         "RoFormerModel",
+    ),
+    "hf_ext.models.t5_pegasus": (
+        "T5PegasusConfig",
+        "T5PegasusEncoderModel",
+        "T5PegasusForConditionalGeneration",
+        "T5PegasusModel",
     ),
     "hf_ext.modules.global_pointer": ("EfficientGlobalPointer", "GlobalPointer"),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),

@@ -210,7 +210,6 @@ class TestOriginals:
             ("unilm_bert", "is BERT, WoBERT or SimBERT .*not supported yet"),
             ("gpt_nezha_gen", "is BERT, WoBERT or SimBERT .*not supported yet"),
             ("gau_alpha", "is GAU-alpha .*not supported yet"),
-            ("t5_pegasus", "is T5-PEGASUS .*not supported yet"),
             ("gpt_cdial", "is CDial-GPT .*not supported yet"),
             ("nezha", "is NEZHA or WoNEZHA .*folder's name says 'nezha'.*pass --family roformer"),
             ("gpt_nezha_dialog", "is NEZHA or WoNEZHA .*not supported yet"),

@@ -51,7 +51,7 @@ def convert_release(
     check_output(source, target, overwrite)
     plan = make_plan(source, family, attention_mode, pooler)
     tokenizer_choice = choose_tokenizer(tokenizer, plan.release.vocabulary)
-    text_tokenizer = make_tokenizer(plan.release, tokenizer_choice, plan.config)
+    text_tokenizer = make_tokenizer(plan.release, tokenizer_choice, plan.config, plan.family.tokenizer_options)
     parameters = _read(plan)
     with _quiet(), whole_folder(target) as draft:
         model = _load(plan, None, config=plan.config, state_dict=dict(parameters), dtype=plan.dtype)

@@ -56,6 +56,7 @@ class Family(Identity):
         token_fields: field of ours -> the token whose id it is.
         choice_fields: choice ("attention_mode", "pooler") -> field of ours.
         pooler: beginning of the names of the pooler's variables; None: the family has no pooler.
+        tokenizer_options: arguments of the tokenizer, such as ``model_input_names`` of a model without token types.
     """
 
     table: Table
@@ -68,6 +69,7 @@ class Family(Identity):
     pooler: str | None = None
     optional: tuple[str, ...] = ()
     harmless: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_table(self.table)
@@ -84,7 +86,6 @@ class Announced(Identity):
 _ANNOUNCED = (
     Announced(name="bert", title="BERT, WoBERT or SimBERT", variable="bert/embeddings/position_embeddings"),
     Announced(name="gau_alpha", title="GAU-alpha", variable="GAU_alpha/encoder/layer_0/gau/i_dense/kernel"),
-    Announced(name="t5_pegasus", title="T5-PEGASUS", variable="shared/embedding"),
     Announced(name="gpt", title="CDial-GPT", variable="gpt/embeddings/word_embeddings"),
     Announced(
         name="nezha",

@@ -1,5 +1,6 @@
 """The tokenizer of a release."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import BertTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
@@ -18,8 +19,10 @@ _SPECIAL = {
 _NEEDED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
-def make_tokenizer(release: Release, choice: Choice, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
-    """A tokenizer that gives the release's ids: by words (jieba), or by characters as BERT's.
+def make_tokenizer(
+    release: Release, choice: Choice, config: PreTrainedConfig, options: Mapping[str, Any]
+) -> PreTrainedTokenizerBase:
+    """A tokenizer that gives the release's ids, by words (jieba) or by characters as BERT's; `options`: its arguments.
 
     Raises:
         ConversionError: the vocabulary lacks a special token, or the tokenizer has other ids.
@@ -29,7 +32,7 @@ def make_tokenizer(release: Release, choice: Choice, config: PreTrainedConfig) -
         raise ConversionError(f"{release.folder / VOCABULARY_NAME} lacks {', '.join(missing)}")
     # A special token that the vocabulary lacks would be added behind its end, where the model has no embedding.
     special = {name: token if token in ids else None for name, token in _SPECIAL.items()}
-    options: dict[str, Any] = {"do_lower_case": True, **special}
+    options = dict(options) | {"do_lower_case": True, **special}
     if hasattr(config, "max_position_embeddings"):
         options["model_max_length"] = config.max_position_embeddings
     tokenizer: PreTrainedTokenizerBase

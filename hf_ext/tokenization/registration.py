@@ -11,7 +11,7 @@ from hf_ext.tokenization.jieba_wordpiece import JiebaWordPieceTokenizer
 from hf_ext.tokenization.vocabulary import has_words, read_vocabulary
 
 # Arguments of `from_pretrained` that say where a file is.
-_LOCATION = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+LOCATION = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 class RoFormerTokenizer:
@@ -28,7 +28,7 @@ class RoFormerTokenizer:
         Raises:
             OSError: if there is neither a ``vocab.txt`` nor a ``tokenizer.json``.
         """
-        location = {name: kwargs[name] for name in _LOCATION if name in kwargs}
+        location = {name: kwargs[name] for name in LOCATION if name in kwargs}
         for filename in ("vocab.txt", "tokenizer.json"):
             path = cached_file(
                 pretrained_model_name_or_path, filename, _raise_exceptions_for_missing_entries=False, **location
