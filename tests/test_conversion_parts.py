@@ -292,11 +292,11 @@ class TestWholeFolder:
         check_output(source, tmp_path / "empty", overwrite=False)
         check_output(source, source / "out", overwrite=False)
         for output, overwrite, message in (
-            (source, True, "is or holds the release"),
-            (tmp_path, True, "is or holds the release"),
+            (source, True, "is or holds the input"),
+            (tmp_path, True, "is or holds the input"),
             (file, True, "is a file"),
             (full, False, "--overwrite"),
-            (full, True, "has no config.json"),
+            (full, True, "has no config file"),
         ):
             with pytest.raises(ConversionError, match=message):
                 check_output(source, output, overwrite)

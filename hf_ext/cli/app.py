@@ -6,7 +6,7 @@ import sys
 import typer
 from huggingface_hub.errors import StrictDataclassError
 
-from hf_ext.cli import convert, demo, predict, train
+from hf_ext.cli import convert, demo, export_release, predict, train
 from hf_ext.version import __version__
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command("convert")(convert.convert)
 app.command("demo")(demo.demo)
+app.command("export-release")(export_release.export_release)
 app.command("predict")(predict.predict)
 app.add_typer(train.app, name="train")
 

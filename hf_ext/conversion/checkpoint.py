@@ -1,9 +1,9 @@
-"""Reading the variables of a TensorFlow checkpoint. The only file that imports TensorFlow."""
+"""Reading and writing the variables of a TensorFlow checkpoint. The only file that imports TensorFlow."""
 
 import importlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 from types import ModuleType
@@ -98,6 +98,22 @@ class Checkpoint:
             )
 
 
+def write_checkpoint(prefix: Path, variables: Mapping[str, Tensor]) -> None:
+    """Write variables as a checkpoint of TensorFlow's V2 format, under their own names, in one data file.
+
+    Raises:
+        ConversionError: TensorFlow is not installed.
+    """
+    tensorflow = _import_tensorflow()
+    with tensorflow.device("CPU"):
+        tensorflow.raw_ops.SaveV2(
+            prefix=str(prefix),
+            tensor_names=list(variables),
+            shape_and_slices=[""] * len(variables),
+            tensors=[tensorflow.constant(tensor.numpy()) for tensor in variables.values()],
+        )
+
+
 def _import_tensorflow() -> ModuleType:
     # Read when TensorFlow's libraries load: silences their start-up messages on stderr.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -105,7 +121,7 @@ def _import_tensorflow() -> ModuleType:
         return importlib.import_module("tensorflow")
     except ImportError as error:
         raise ConversionError(
-            f'reading an original release needs TensorFlow: pip install "hf-ext[convert]" ({_line(error)})'
+            f'reading or writing an original release needs TensorFlow: pip install "hf-ext[convert]" ({_line(error)})'
         ) from error
 
 

@@ -1,19 +1,17 @@
 """The conversion of a release: every variable is used once, every parameter filled, and all or nothing written."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.utils import logging
 
 from hf_ext.conversion.choices import choose_tokenizer
 from hf_ext.conversion.errors import ConversionError
 from hf_ext.conversion.folder import check_output, whole_folder
 from hf_ext.conversion.plan import Plan, make_plan
+from hf_ext.conversion.quiet import quiet
 from hf_ext.conversion.report import ConversionReport
 from hf_ext.conversion.table import to_parameters
 from hf_ext.conversion.tokenizer import make_tokenizer
@@ -53,7 +51,7 @@ def convert_release(
     tokenizer_choice = choose_tokenizer(tokenizer, plan.release.vocabulary)
     text_tokenizer = make_tokenizer(plan.release, tokenizer_choice, plan.config, plan.family.tokenizer_options)
     parameters = _read(plan)
-    with _quiet(), whole_folder(target) as draft:
+    with quiet(), whole_folder(target) as draft:
         model = _load(plan, None, config=plan.config, state_dict=dict(parameters), dtype=plan.dtype)
         model.save_pretrained(draft)
         text_tokenizer.save_pretrained(draft)
@@ -111,15 +109,3 @@ def _check_written(model: PreTrainedModel, parameters: dict[str, Tensor]) -> Non
     for name, tensor in parameters.items():
         if state[name].dtype != tensor.dtype or not torch.equal(state[name], tensor):
             raise ConversionError(f"{name} does not come back from the written file as it was read")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's progress bars, which say nothing here."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

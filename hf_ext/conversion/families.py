@@ -16,86 +16,82 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 import hf_ext.models
 from hf_ext.conversion.checkpoint import Checkpoint, is_training_state
-from hf_ext.conversion.choices import Choice
-from hf_ext.conversion.errors import ConversionError
-from hf_ext.conversion.release import Release
+from hf_ext.conversion.choices import POOLERS, Choice, stated_mode
+from hf_ext.conversion.errors import ConversionError, some
+from hf_ext.conversion.release import CHECKPOINT_NAMES, CONFIG_NAMES, Release
 from hf_ext.conversion.table import Row, Table, check_table, count_layers, expand
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
-    """How a family is called, and what tells it from one whose checkpoints have the same variables.
+class Family:
+    """All that the conversion of one family's releases needs to know.
 
     Attributes:
         name: what `--family` takes.
         title: what a reader calls it.
-        folder_words: words of a release folder's name that mean it.
+        folder_words: words of a release folder's name that mean it and no other family with the same variables.
         config_keys: keys of a config file that mean it.
         vocabulary_sizes: numbers of tokens that its releases have; asked only where the others say nothing.
-    """
-
-    name: str
-    title: str
-    folder_words: frozenset[str] = frozenset()
-    config_keys: frozenset[str] = frozenset()
-    vocabulary_sizes: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family(Identity):
-    """All that the conversion of one family's releases needs to know.
-
-    Attributes:
         table: (variable, parameter, transform) rows, see `hf_ext.conversion.table`.
         optional: beginnings of variable names that a release may lack; those with the same beginning come together.
+        absent: beginning of optional variables -> config fields that say that a release lacks them.
         config: the config class.
         models: attention mode -> model class whose checkpoint is written; the modes that the family's originals have.
+            Of several classes, the fullest first, it is the one whose parameters a release has.
         fields: key of the original config -> field of ours.
         harmless: key of the original config -> the one value that changes nothing (`...`: any).
+        settings: key of the original config -> what a release that is written here says, where no field of ours does.
         constants: fields of ours that no original config states.
         token_fields: field of ours -> the token whose id it is.
         choice_fields: choice ("attention_mode", "pooler") -> field of ours.
         pooler: beginning of the names of the pooler's variables; None: the family has no pooler.
         tokenizer_options: arguments of the tokenizer, such as ``model_input_names`` of a model without token types.
+        config_name: name of the config file in the family's releases.
+        checkpoint_name: name of the checkpoint in the family's releases.
     """
 
+    name: str
+    title: str
     table: Table
     config: type[PreTrainedConfig]
-    models: Mapping[str, type[PreTrainedModel]]
+    models: Mapping[str, type[PreTrainedModel] | tuple[type[PreTrainedModel], ...]]
     fields: Mapping[str, str]
     constants: Mapping[str, Any]
     token_fields: Mapping[str, str]
     choice_fields: Mapping[str, str] = field(default_factory=dict)
+    folder_words: frozenset[str] = frozenset()
+    config_keys: frozenset[str] = frozenset()
+    vocabulary_sizes: frozenset[int] = frozenset()
     pooler: str | None = None
     optional: tuple[str, ...] = ()
+    absent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     harmless: Mapping[str, Any] = field(default_factory=dict)
     tokenizer_options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    config_name: str = CONFIG_NAMES[0]
+    checkpoint_name: str = CHECKPOINT_NAMES[0]
 
     def __post_init__(self) -> None:
         check_table(self.table)
 
+    @property
+    def modes(self) -> frozenset[str]:
+        """The attention modes that the family's originals have."""
+        return frozenset(self.models)
 
-@dataclass(frozen=True, kw_only=True)
-class Announced(Identity):
-    """A family that is recognised but not converted: by one of its variables, or by having those of another family."""
+    @property
+    def poolers(self) -> tuple[str, ...]:
+        """The activations of a pooler that the family's config can state; BERT's own where it states none."""
+        return POOLERS if "pooler" in self.choice_fields else POOLERS[:1]
 
-    variable: str | None = None
-    like: str | None = None
+    def model_classes(self, attention_mode: str) -> tuple[type[PreTrainedModel], ...]:
+        """The model classes of an attention mode, the fullest first."""
+        classes = self.models[attention_mode]
+        return classes if isinstance(classes, tuple) else (classes,)
 
 
-_ANNOUNCED = (
-    Announced(name="bert", title="BERT, WoBERT or SimBERT", variable="bert/embeddings/position_embeddings"),
-    Announced(name="gau_alpha", title="GAU-alpha", variable="GAU_alpha/encoder/layer_0/gau/i_dense/kernel"),
-    Announced(name="gpt", title="CDial-GPT", variable="gpt/embeddings/word_embeddings"),
-    Announced(
-        name="nezha",
-        title="NEZHA or WoNEZHA",
-        like="roformer",
-        folder_words=frozenset({"nezha", "wonezha"}),
-        config_keys=frozenset({"use_relative_position", "max_relative_position"}),
-        vocabulary_sizes=frozenset({21128, 33586}),
-    ),
-)
+# Of families with the same variables, the one that a release is taken for where nothing tells which it is.
+_ASSUMED = ("bert", "roformer")
 
 _registered: dict[str, Family] = {}
 
@@ -111,45 +107,35 @@ def families() -> dict[str, Family]:
     return dict(_registered)
 
 
-def recognise(release: Release, checkpoint: Checkpoint, name: str | None = None) -> tuple[Family, Choice]:
+def recognise(
+    release: Release, checkpoint: Checkpoint, name: str | None = None, attention_mode: str | None = None
+) -> tuple[Family, Choice]:
     """The family of a release, by the names of its variables.
 
-    RoFormer and NEZHA have the same ones. Between such, `name` decides; else the config's keys and the folder's name;
-    else the size of the vocabulary; else the registered family is assumed, and the choice says so.
+    RoFormer and NEZHA have the same ones, and BERT and SimBERT. Between such, `name` decides; else the config's keys
+    and the folder's name; else the attention mode, where it is stated and one of them alone has it; else the size of
+    the vocabulary; else RoFormer or BERT is assumed, and the choice says so.
 
     Raises:
-        ConversionError: the family is unknown, is not converted, or the evidence contradicts itself.
+        ConversionError: the family is unknown, or the evidence contradicts itself.
     """
     known = families()
-    announced = {entry.name: entry for entry in _ANNOUNCED if entry.name not in known}
     if name is not None:
-        if name in announced:
-            raise ConversionError(f"family={name!r} (--family): {announced[name].title} is known but not supported yet")
         if name not in known:
             raise ConversionError(f"family={name!r} (--family); one of {', '.join(sorted(known))} is expected")
         if difference := _difference(known[name], checkpoint):
             raise ConversionError(f"{checkpoint.prefix} is not {known[name].title}: it {difference}")
         return known[name], Choice("family", name, "given")
 
-    for entry in announced.values():
-        if entry.variable in checkpoint.shapes:
-            raise _unsupported(release, entry, f"it has {entry.variable}")
     fitting = [family for family in known.values() if not _difference(family, checkpoint)]
     if not fitting:
-        nearest = min(known.values(), key=lambda family: sum(map(len, _unlike(family, checkpoint))))
+        apart = {family.name: sum(map(len, _unlike(family, checkpoint))) for family in known.values()}
+        nearest = min(known.values(), key=lambda family: (apart[family.name], family.name not in _ASSUMED))
         raise ConversionError(
             f"{checkpoint.prefix} has the variables of no known family; the nearest is {nearest.title}, "
             f"but it {_difference(nearest, checkpoint)}"
         )
-    names = {family.name for family in fitting}
-    contenders = [*fitting, *(entry for entry in announced.values() if entry.like in names)]
-    found, choice = _decide(contenders, release)
-    if isinstance(found, Announced):
-        raise _unsupported(
-            release, found, choice.reason, f"; if it is {fitting[0].title}, pass --family {fitting[0].name}"
-        )
-    assert isinstance(found, Family)
-    return found, choice
+    return _decide(fitting, release, stated_mode(attention_mode, release))
 
 
 def rows_of(family: Family, checkpoint: Checkpoint) -> tuple[Row, ...]:
@@ -159,8 +145,8 @@ def rows_of(family: Family, checkpoint: Checkpoint) -> tuple[Row, ...]:
     return tuple(row for row in rows if not row.variable.startswith(absent)) if absent else rows
 
 
-def _decide(contenders: list[Identity], release: Release) -> tuple[Identity, Choice]:
-    """Choose between families with the same variables."""
+def _decide(contenders: list[Family], release: Release, mode: tuple[str, str] | None) -> tuple[Family, Choice]:
+    """Choose between families with the same variables; `mode` is the attention mode that is stated, and by what."""
     if len(contenders) == 1:
         return contenders[0], Choice("family", contenders[0].name, "by its variables")
     titles = " and ".join(entry.title for entry in contenders)
@@ -172,13 +158,21 @@ def _decide(contenders: list[Identity], release: Release) -> tuple[Identity, Cho
             *(f"the folder's name says {word!r}" for word in sorted(entry.folder_words & release.words)),
         )
     ]
+    if not evidence and mode is not None and (able := [entry for entry in contenders if mode[0] in entry.modes]):
+        contenders = able
+        if len(able) == 1:
+            reason = (
+                f"of {titles}, which have the same variables, it alone has the attention mode {mode[0]} ({mode[1]})"
+            )
+            return able[0], Choice("family", able[0].name, reason)
     if not evidence:
         size = len(release.vocabulary)
         reason = f"{titles} have the same variables; a vocabulary of {size} tokens is its own"
         evidence = [(entry, reason) for entry in contenders if size in entry.vocabulary_sizes]
     if not evidence:
         reason = f"{titles} have the same variables and nothing in the folder tells which it is; see --family"
-        return contenders[0], Choice("family", contenders[0].name, reason, assumed=True)
+        assumed = next((entry for entry in contenders if entry.name in _ASSUMED), contenders[0])
+        return assumed, Choice("family", assumed.name, reason, assumed=True)
     if len({entry.name for entry, _ in evidence}) > 1:
         claims = "; ".join(f"{entry.title}: {reason}" for entry, reason in evidence)
         raise ConversionError(f"{release.folder} contradicts itself ({claims}); state the family (--family)")
@@ -194,17 +188,8 @@ def _unlike(family: Family, checkpoint: Checkpoint) -> tuple[list[str], list[str
 
 def _difference(family: Family, checkpoint: Checkpoint) -> str:
     lacking, besides = _unlike(family, checkpoint)
-    parts = [f"{verb} {_some(names)}" for verb, names in (("lacks", lacking), ("also has", besides)) if names]
+    parts = [f"{verb} {some(names)}" for verb, names in (("lacks", lacking), ("also has", besides)) if names]
     return " and ".join(parts)
-
-
-def _some(names: list[str], limit: int = 3) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
-def _unsupported(release: Release, entry: Announced, reason: str, advice: str = "") -> ConversionError:
-    return ConversionError(f"{release.folder} is {entry.title} ({reason}), which is not supported yet{advice}")
 
 
 @cache

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hf_ext.conversion.errors import ConversionError
+from hf_ext.conversion.release import CONFIG_NAMES
 
 
 def check_output(source: Path, output: Path, overwrite: bool) -> None:
@@ -15,19 +16,20 @@ def check_output(source: Path, output: Path, overwrite: bool) -> None:
 
     Raises:
         ConversionError: `output` is a file, is or holds `source`, or holds files and `overwrite` is not set or it is no
-            model folder.
+            folder of a model or a release.
     """
     if source.resolve().is_relative_to(output.resolve()):
-        raise ConversionError(f"output={str(output)!r} is or holds the release {str(source)!r}; name another folder")
+        raise ConversionError(f"output={str(output)!r} is or holds the input {str(source)!r}; name another folder")
     if output.exists() and not output.is_dir():
         raise ConversionError(f"output={str(output)!r} is a file; a folder is expected")
     if not output.is_dir() or not any(output.iterdir()):
         return
     if not overwrite:
         raise ConversionError(f"output={str(output)!r} is not empty; set overwrite (--overwrite) to replace it")
-    if not (output / "config.json").is_file():
+    if not any((output / name).is_file() for name in CONFIG_NAMES):
         raise ConversionError(
-            f"output={str(output)!r} has no config.json, so it is no model folder and is not replaced"
+            f"output={str(output)!r} has no config file ({', '.join(CONFIG_NAMES)}), so it holds no model and is not "
+            "replaced"
         )
 
 

@@ -39,15 +39,14 @@ def make_plan(directory: Path, family_name: str | None, attention_mode: str | No
     """
     release = find_release(directory)
     checkpoint = Checkpoint(release)
-    family, family_choice = recognise(release, checkpoint, family_name)
+    family, family_choice = recognise(release, checkpoint, family_name, attention_mode)
     rows = rows_of(family, checkpoint)
     mode = choose_attention_mode(attention_mode, release, tuple(family.models))
     has_pooler = family.pooler is not None and any(row.variable.startswith(family.pooler) for row in rows)
-    choices = (family_choice, mode, choose_pooler(pooler, has_pooler, mode))
+    choices = (family_choice, mode, choose_pooler(pooler, has_pooler, mode, family.poolers))
     _check_sizes(release, count_layers(family.table, checkpoint.shapes))
-    config = _make_config(release, family, choices)
-    model = family.models[mode.value]
-    _check_shapes(release, checkpoint, rows, model, config)
+    config = _make_config(release, family, rows, choices)
+    model = _check_shapes(release, checkpoint, rows, family.model_classes(mode.value), config)
     return Plan(
         release, checkpoint, family, rows, choices, config, model, checkpoint.dtype(row.variable for row in rows)
     )
@@ -67,8 +66,13 @@ def _check_sizes(release: Release, layers: int) -> None:
             )
 
 
-def _make_config(release: Release, family: Family, choices: tuple[Choice, ...]) -> PreTrainedConfig:
+def _make_config(
+    release: Release, family: Family, rows: tuple[Row, ...], choices: tuple[Choice, ...]
+) -> PreTrainedConfig:
     fields: dict[str, Any] = {**config_fields(release, family.fields, family.harmless), **family.constants}
+    for start, values in family.absent.items():
+        if not any(row.variable.startswith(start) for row in rows):
+            fields |= values
     fields |= {field: release.vocabulary.get(token) for field, token in family.token_fields.items()}
     for choice in choices:
         if choice.name in family.choice_fields:
@@ -79,22 +83,26 @@ def _make_config(release: Release, family: Family, choices: tuple[Choice, ...]) 
         raise ConversionError(f"{release.config_file}: {' '.join(str(error).split())}") from error
 
 
+def parameter_shapes(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of the parameters that a saved checkpoint of the model has; tied ones are in it once."""
+    with torch.device("meta"):
+        model = model_class(config)
+    tied = model.all_tied_weights_keys or {}
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
+
+
 def _check_shapes(
     release: Release,
     checkpoint: Checkpoint,
     rows: tuple[Row, ...],
-    model_class: type[PreTrainedModel],
+    model_classes: tuple[type[PreTrainedModel], ...],
     config: PreTrainedConfig,
-) -> None:
-    """Hold the rows against the model that the config makes: the same parameters, in the same shapes."""
-    with torch.device("meta"):
-        model = model_class(config)
-    wanted = {
-        name: tuple(tensor.shape)
-        for name, tensor in model.state_dict().items()
-        if name not in (model.all_tied_weights_keys or {})
-    }
+) -> type[PreTrainedModel]:
+    """The first model with the parameters of the rows, in the same shapes; what is wrong is told of the first one."""
     made = {row.parameter: row.parameter_shape(checkpoint.shapes[row.variable]) for row in rows}
+    shapes = {model_class: parameter_shapes(model_class, config) for model_class in model_classes}
+    model = next((one for one in model_classes if shapes[one].keys() == made.keys()), model_classes[0])
+    wanted = shapes[model]
     variables = {row.parameter: row.variable for row in rows}
     config_name = release.config_file.name
     if missing := sorted(wanted.keys() - made.keys()):
@@ -111,3 +119,4 @@ def _check_shapes(
             f"{checkpoint.prefix}: {variables[name]} makes a parameter of shape {list(made[name])}, but {config_name} "
             f"asks for {list(wanted[name])} ({len(wrong)} of {len(made)} differ); they are of different releases"
         )
+    return model

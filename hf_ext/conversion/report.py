@@ -46,3 +46,40 @@ class ConversionReport:
         lines.append(f"  parameters      {len(self.parameters)} tensors, {self.elements:,} numbers, {self.dtype}")
         lines += [f"  written         {name} ({size:,} bytes)" for name, size in self.files.items()]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The account of one export to an original release; `str(report)` is its text.
+
+    Attributes:
+        title: the family as a reader calls it.
+        source: the model folder.
+        output: the folder that was written.
+        variables: variables of the checkpoint that was written.
+        absent: variables of heads that a release may have and the model does not.
+        dropped: parameters of the model that a release has no place for.
+        elements: numbers written.
+        notes: what no file of a release states, and whoever loads it has to: name -> value.
+        files: name -> bytes of each file written.
+    """
+
+    title: str
+    source: Path
+    output: Path
+    variables: tuple[str, ...]
+    absent: tuple[str, ...]
+    dropped: tuple[str, ...]
+    elements: int
+    notes: dict[str, str]
+    files: dict[str, int]
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}: {self.source} -> {self.output}"]
+        lines.append(f"  variables       {len(self.variables)}, {self.elements:,} numbers")
+        for name, left in (("absent", self.absent), ("dropped", self.dropped)):
+            if left:
+                lines.append(f"  {name:<14}  {len(left)}: {', '.join(left[:4])}{', ...' if len(left) > 4 else ''}")
+        lines += [f"  {name:<14}  {value} (no file states it)" for name, value in self.notes.items()]
+        lines += [f"  written         {name} ({size:,} bytes)" for name, size in self.files.items()]
+        return "\n".join(lines)

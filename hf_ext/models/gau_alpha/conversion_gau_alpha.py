@@ -48,6 +48,7 @@ FAMILIES: tuple[dict[str, Any], ...] = (
         "token_fields": {"pad_token_id": "[PAD]", "bos_token_id": "[CLS]", "eos_token_id": "[SEP]"},
         # There is one head, whatever the file says of heads.
         "harmless": {"model_type": "gau_alpha", "num_attention_heads": ...},
+        "settings": {"num_attention_heads": 1},
         "folder_words": frozenset({"gau"}),
         "vocabulary_sizes": frozenset({12000}),
     },
