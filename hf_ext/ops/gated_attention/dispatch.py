@@ -60,7 +60,9 @@ def gated_attention(
     # Under compilation the readable form is what gets fused.
     compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
     if compiling or activation is not F.silu or projected.numel() == 0:
-        return naive_gated_attention(projected, query_scale, key_scale, query_rotation, key_rotation, mask, lengths, dropout, activation)
+        return naive_gated_attention(
+            projected, query_scale, key_scale, query_rotation, key_rotation, mask, lengths, dropout, activation
+        )
     return fused_gated_attention(
         projected, query_scale, key_scale, query_rotation, key_rotation, mask, lengths, dropout
     )

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from hf_ext.ops.gated_attention.naive import Rotation, apply_mask, rotate, softmax
@@ -96,45 +95,53 @@ class _GatedAttention(torch.autograd.Function):
         return gated
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_gated: Tensor) -> tuple[Tensor | None, ...]:
-        projected, query_scale, key_scale, query_cos, query_sin, key_cos, key_sin, mask, attended = ctx.saved_tensors
-        rows, length, inner = _sizes(projected, query_scale)
-        hidden = F.silu(projected[..., inner:])
-        value, shared = hidden[..., :inner], hidden[..., inner:]
-        query = rotate(shared * query_scale.to(shared.dtype), query_cos, query_sin)
-        key = rotate(shared * key_scale.to(shared.dtype), key_cos, key_sin)
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "gated_attention has gradients of first order only, but they were asked for with create_graph=True; "
+                'take naive_gated_attention, or attn_implementation="eager" for a model'
+            )
+        with torch.autocast(grad_gated.device.type, enabled=False):
+            return *_backward(ctx, grad_gated), *[None] * 7
 
-        # Of the activation's output first, gate, value and shared vector side by side.
-        grad = torch.zeros_like(projected)
-        grad_value = grad[..., inner : 2 * inner]
-        grad_query, grad_key = torch.empty_like(query), torch.zeros_like(key)
-        weights = _Weights(query, key, mask, ctx.dropout, ctx.seed)
-        for tile in _tiles(rows, length, ctx.lengths, projected.device):
-            row, queries, keys = tile
-            probabilities, kept = weights(tile)
-            dropped = probabilities if kept is None else probabilities * kept
-            values, upper = value[row, keys], grad_gated[row, queries]
-            tile_attended = torch.bmm(dropped, values) if attended is None else attended[row, queries]
-            torch.mul(upper, tile_attended, out=grad[row, queries, :inner])
-            grad_attended = F.silu(projected[row, queries, :inner]).mul_(upper)
-            grad_value[row, keys].baddbmm_(dropped.mT, grad_attended)
-            grad_weights = torch.bmm(grad_attended, values.mT)
-            if kept is not None:
-                grad_weights.mul_(kept)
-            grad_scores = _softmax_backward(grad_weights, probabilities)
-            torch.bmm(grad_scores, key[row, keys], out=grad_query[row, queries])
-            grad_key[row, keys].baddbmm_(grad_scores.mT, query[row, queries])
 
-        # The inverse of a rotation turns the other way.
-        grad_query, grad_key = rotate(grad_query, query_cos, -query_sin), rotate(grad_key, key_cos, -key_sin)
-        torch.add(
-            grad_query * query_scale.to(grad.dtype), grad_key * key_scale.to(grad.dtype), out=grad[..., 2 * inner :]
-        )
-        grad_query_scale = (grad_query * shared).sum((0, 1)).to(query_scale.dtype)
-        grad_key_scale = (grad_key * shared).sum((0, 1)).to(key_scale.dtype)
-        torch.ops.aten.silu_backward.grad_input(grad, projected, grad_input=grad)
-        return grad, grad_query_scale, grad_key_scale, None, None, None, None, None, None, None
+def _backward(ctx: Any, grad_gated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the projection and of both scales."""
+    projected, query_scale, key_scale, query_cos, query_sin, key_cos, key_sin, mask, attended = ctx.saved_tensors
+    rows, length, inner = _sizes(projected, query_scale)
+    hidden = F.silu(projected[..., inner:])
+    value, shared = hidden[..., :inner], hidden[..., inner:]
+    query = rotate(shared * query_scale.to(shared.dtype), query_cos, query_sin)
+    key = rotate(shared * key_scale.to(shared.dtype), key_cos, key_sin)
+
+    # Of the activation's output first, gate, value and shared vector side by side.
+    grad = torch.zeros_like(projected)
+    grad_value = grad[..., inner : 2 * inner]
+    grad_query, grad_key = torch.empty_like(query), torch.zeros_like(key)
+    weights = _Weights(query, key, mask, ctx.dropout, ctx.seed)
+    for tile in _tiles(rows, length, ctx.lengths, projected.device):
+        row, queries, keys = tile
+        probabilities, kept = weights(tile)
+        dropped = probabilities if kept is None else probabilities * kept
+        values, upper = value[row, keys], grad_gated[row, queries]
+        tile_attended = torch.bmm(dropped, values) if attended is None else attended[row, queries]
+        torch.mul(upper, tile_attended, out=grad[row, queries, :inner])
+        grad_attended = F.silu(projected[row, queries, :inner]).mul_(upper)
+        grad_value[row, keys].baddbmm_(dropped.mT, grad_attended)
+        grad_weights = torch.bmm(grad_attended, values.mT)
+        if kept is not None:
+            grad_weights.mul_(kept)
+        grad_scores = _softmax_backward(grad_weights, probabilities)
+        torch.bmm(grad_scores, key[row, keys], out=grad_query[row, queries])
+        grad_key[row, keys].baddbmm_(grad_scores.mT, query[row, queries])
+
+    # The inverse of a rotation turns the other way.
+    grad_query, grad_key = rotate(grad_query, query_cos, -query_sin), rotate(grad_key, key_cos, -key_sin)
+    torch.add(grad_query * query_scale.to(grad.dtype), grad_key * key_scale.to(grad.dtype), out=grad[..., 2 * inner :])
+    grad_query_scale = (grad_query * shared).sum((0, 1)).to(query_scale.dtype)
+    grad_key_scale = (grad_key * shared).sum((0, 1)).to(key_scale.dtype)
+    torch.ops.aten.silu_backward.grad_input(grad, projected, grad_input=grad)
+    return grad, grad_query_scale, grad_key_scale
 
 
 class _Weights:
