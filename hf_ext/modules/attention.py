@@ -1,5 +1,6 @@
 """The one attention body of all encoders: back end by name, padded or packed."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -64,6 +65,7 @@ def attend(
     scaling: float,
     dropout: float = 0.0,
     sequence_lengths: list[int] | None = None,
+    function: Callable[..., tuple[Tensor, Tensor | None]] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Run the back end that ``module.config._attn_implementation`` names.
@@ -77,6 +79,7 @@ def attend(
         scaling: factor of the scores.
         dropout: probability of dropping a weight.
         sequence_lengths: lengths of the sequences of a packed row (B = 1), none of which sees another.
+        function: in place of the back end, of the same form; of a family whose attention no back end computes.
         **kwargs: passed on to the back end.
 
     Returns:
@@ -84,8 +87,9 @@ def attend(
     """
     config: Any = module.config
     implementation = config._attn_implementation
-    function = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
     implicit = attention_mask is None and module.is_causal
+    if function is None:
+        function = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
     if implementation == "sdpa" and dropout and query.device.type == "cpu" and not implicit:
         # No fused kernel on the CPU drops weights, and what sdpa falls back to is a fifth slower than this.
         function = _without_weights

@@ -101,23 +101,35 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         model_kwargs = super()._update_model_kwargs_for_generation(
             outputs, model_kwargs, is_encoder_decoder, num_new_tokens
         )
-        if self.config.resolved_attention_mode == "unilm":
-            # What is generated is the target, type 1, where the base class repeats the type of the last token. Without
-            # types for the source only the target's are kept.
+        new = model_kwargs.get("generated_token_type_ids")
+        if new is None and self.config.resolved_attention_mode == "unilm":
+            # What is generated is the target, where the base class repeats the type of the last token.
+            new = 1
+        if new is not None:
             types = model_kwargs.get("token_type_ids")
+            # Without types for the prompt only those of what is generated are kept.
             types = (
                 outputs.logits.new_zeros((len(outputs.logits), num_new_tokens), dtype=torch.long)
                 if types is None
                 else types.clone()
             )
-            types[:, -num_new_tokens:] = 1
+            types[:, -num_new_tokens:] = new[:, None] if isinstance(new, Tensor) else new
             model_kwargs["token_type_ids"] = types
         return model_kwargs
 
     def prepare_inputs_for_generation(
-        self: Any, input_ids: Any, *args: Any, inputs_embeds: Tensor | None = None, **kwargs: Any
+        self: Any,
+        input_ids: Any,
+        *args: Any,
+        inputs_embeds: Tensor | None = None,
+        generated_token_type_ids: Tensor | None = None,
+        **kwargs: Any,
     ) -> dict[str, Any]:
-        """Complete the token types of a UniLM source, which are 0, and leave the rest to the library."""
+        """Complete the token types of a prompt that has none, which are 0, and leave the rest to the library.
+
+        ``generated_token_type_ids`` ``[B]`` is an argument of ``generate``: the type of all that is generated, such as
+        that of the speaker who answers. Left out, it is 1 in UniLM mode and else that of the prompt's last token.
+        """
         types = kwargs.get("token_type_ids")
         if types is not None and types.shape[1] < input_ids.shape[1]:
             kwargs["token_type_ids"] = nn.functional.pad(types, (input_ids.shape[1] - types.shape[1], 0))
@@ -126,9 +138,10 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
 
     def _assisted_decoding(self: Any, *args: Any, **kwargs: Any) -> Any:
         # The library gives a draft the type of the last token: as part of a source it would see its own future.
-        if self.config.resolved_attention_mode == "unilm":
+        if kwargs.get("generated_token_type_ids") is not None or self.config.resolved_attention_mode == "unilm":
             raise ValueError(
-                'assisted generation cannot tell a draft from the source under attention_mode="unilm"; '
+                'assisted generation gives a draft the type of the last token: not under attention_mode="unilm" or '
+                "with generated_token_type_ids; "
                 "generate without assistant_model and prompt_lookup_num_tokens"
             )
         return GenerationMixin._assisted_decoding(self, *args, **kwargs)

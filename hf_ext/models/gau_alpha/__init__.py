@@ -11,6 +11,16 @@ from hf_ext.models.gau_alpha.modeling_gau_alpha import (
 )
 from hf_ext.registration import register_family
 
+__all__ = [
+    "GAUAlphaConfig",
+    "GAUAlphaForMaskedLM",
+    "GAUAlphaForMultipleChoice",
+    "GAUAlphaForQuestionAnswering",
+    "GAUAlphaForSequenceClassification",
+    "GAUAlphaForTokenClassification",
+    "GAUAlphaModel",
+]
+
 register_family(
     GAUAlphaConfig,
     {

@@ -15,6 +15,17 @@ from hf_ext.models.roformer.modeling_roformer import (
 from hf_ext.registration import register_family
 from hf_ext.tokenization import register_tokenizers
 
+__all__ = [
+    "RoFormerConfig",
+    "RoFormerForCausalLM",
+    "RoFormerForMaskedLM",
+    "RoFormerForMultipleChoice",
+    "RoFormerForQuestionAnswering",
+    "RoFormerForSequenceClassification",
+    "RoFormerForTokenClassification",
+    "RoFormerModel",
+]
+
 if os.environ.get("HF_EXT_KEEP_ROFORMER") != "1":
     register_family(
         RoFormerConfig,

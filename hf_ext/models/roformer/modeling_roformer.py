@@ -7,14 +7,14 @@ checkpoints on the Hub.
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.generation import GenerationMixin
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
 from hf_ext.modules.causal_lm_head import CausalLMHead
+from hf_ext.modules.embeddings import TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
-from hf_ext.modules.norm import make_norm
 from hf_ext.modules.task_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -24,26 +24,6 @@ from hf_ext.modules.task_heads import (
 )
 from hf_ext.modules.transformer_block import SelfAttention, transformer_stack
 from hf_ext.ops.rotary import apply_rotary, rotary_cos_sin
-
-
-class RoFormerEmbeddings(nn.Module):
-    """Token and token-type embeddings: there is no position embedding."""
-
-    def __init__(self, config: RoFormerConfig):
-        super().__init__()
-        size = config.resolved_embedding_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size)
-        self.LayerNorm = make_norm(config.norm_type, size, config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, inputs_embeds: Tensor, token_type_ids: Tensor | None, positions: tuple[Tensor, ...]) -> Tensor:
-        """Add types to ``inputs_embeds`` ``[B, L, E]``; without ``token_type_ids`` ``[B, L]`` all are of type 0."""
-        if token_type_ids is None:
-            types = self.token_type_embeddings.weight[0]
-        else:
-            types = self.token_type_embeddings(token_type_ids)
-        return self.dropout(self.LayerNorm(inputs_embeds + types))
 
 
 class RoFormerSelfAttention(SelfAttention):
@@ -63,7 +43,7 @@ class RoFormerPreTrainedModel(EncoderPreTrainedModel):
 
     config: RoFormerConfig
     base_model_prefix = "roformer"
-    _no_split_modules = ["RoFormerEmbeddings", "TransformerLayer"]  # noqa: RUF012
+    _no_split_modules = ["TokenEmbeddings", "TransformerLayer"]  # noqa: RUF012
     # The table of sines that the built-in RoFormer saves, and a pooler where the head does without.
     _keys_to_ignore_on_load_unexpected = [r"encoder\.embed_positions\.weight", r"pooler\."]  # noqa: RUF012
 
@@ -75,7 +55,7 @@ class RoFormerModel(EncoderModel, RoFormerPreTrainedModel):
 
     def build(self, config: Any) -> None:
         """Make embeddings and blocks."""
-        self.embeddings = RoFormerEmbeddings(config)
+        self.embeddings = TokenEmbeddings(config)
         self.encoder = transformer_stack(config, RoFormerSelfAttention)
 
     def position_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:

@@ -11,6 +11,13 @@ from hf_ext.models.t5_pegasus.modeling_t5_pegasus import (
 from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import register_tokenizers
 from hf_ext.registration import register_family
 
+__all__ = [
+    "T5PegasusConfig",
+    "T5PegasusEncoderModel",
+    "T5PegasusForConditionalGeneration",
+    "T5PegasusModel",
+]
+
 register_family(
     T5PegasusConfig,
     {

@@ -12,7 +12,7 @@ from hf_ext.tokenization.registration import LOCATION, RoFormerTokenizer
 # The model has no token types, and generation refuses what the model does not take.
 MODEL_INPUT_NAMES = ("input_ids", "attention_mask")
 # T5's own special tokens, which its folders name, are not in the vocabulary.
-_SPECIAL = {
+_SPECIAL: dict[str, Any] = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
     "cls_token": "[CLS]",
@@ -20,6 +20,8 @@ _SPECIAL = {
     "mask_token": "[MASK]",
     "bos_token": None,
     "eos_token": None,
+    "extra_special_tokens": [],
+    "additional_special_tokens": [],
 }
 _FILES_OF_T5 = ("spiece.model", "tokenizer.json")
 

@@ -1,4 +1,4 @@
-"""RoFormer V1, V2, RoFormer-Sim and RoFormer-GPT against what the originals computed.
+"""The encoders and decoders made of the shared blocks against what the originals computed.
 
 The weights are read from the originals' own checkpoints. Every layout (padded, unpadded, packed) has to give the same
 numbers on every back end, and the same gradients.
@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import DataCollatorWithFlattening, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, DataCollatorWithFlattening, PreTrainedModel
 
+import hf_ext  # noqa: F401  (registers)
 from hf_ext.conversion import load_state_dict
-from hf_ext.models.roformer import RoFormerForCausalLM, RoFormerForMaskedLM
 
 # Of the library's own call of flex attention: a flag that PyTorch deprecates, what PyTorch imports to compile it, and
 # what it says of running uncompiled.
@@ -33,8 +33,20 @@ MODES = {
     "roformer_v2": "bidirectional",
     "roformer_unilm": "unilm",
     "roformer_lm": "causal",
+    "nezha": "bidirectional",
+    "gpt_nezha_dialog": "causal",
+    "gpt_nezha_gen": "causal",
+    "unilm_bert": "unilm",
+    "gpt_cdial": "causal",
 }
+# Neither the folders' names nor their configs tell NEZHA from RoFormer.
+FAMILIES = {"nezha": "nezha", "gpt_nezha_dialog": "nezha"}
+# Ten records of decoding each but for this one.
+RECORDS = {"gpt_cdial": 8}
+DECODED = [case for case, mode in MODES.items() if mode != "bidirectional"]
 BACK_ENDS = ("eager", "sdpa", "flex_attention")
+# NEZHA adds positions to the values, which takes the weights that only eager attention has.
+RUNS = [(case, back_end) for case in MODES for back_end in BACK_ENDS if case not in FAMILIES or back_end == "eager"]
 # golden/README.md: hidden states and pooled vectors, logits, probabilities.
 TOLERANCES = {torch.float64: (2e-6, 5e-6, 1e-6), torch.float32: (2e-5, 1e-4, 1e-5)}
 
@@ -48,11 +60,15 @@ def _flex_attention_in_eager_mode() -> Iterator[None]:
 
 
 class Batch(NamedTuple):
-    """Token ids, types and the mask of real tokens, ``[B, L]`` each."""
+    """Token ids, types (None in a model without) and the mask of real tokens, ``[B, L]`` each."""
 
     ids: Tensor
-    types: Tensor
+    types: Tensor | None
     real: Tensor
+
+    def packed_types(self) -> Tensor | None:
+        """The types of the real tokens in one row."""
+        return None if self.types is None else self.types[self.real][None]
 
 
 LoadModel = Callable[..., PreTrainedModel]
@@ -64,26 +80,36 @@ def load_model(golden: Path) -> LoadModel:
     pytest.importorskip("tensorflow", reason="the originals' checkpoints are TensorFlow's")
     read: dict[str, Any] = {}
 
-    def load(case: str, dtype: torch.dtype = torch.float64, back_end: str = "sdpa", **fields: Any) -> PreTrainedModel:
+    def load(
+        case: str, dtype: torch.dtype = torch.float64, back_end: str | None = None, **fields: Any
+    ) -> PreTrainedModel:
         if case not in read:
-            read[case] = load_state_dict(golden / case, attention_mode=MODES[case])
+            read[case] = load_state_dict(golden / case, FAMILIES.get(case), attention_mode=MODES[case])
         config, state = read[case]
         config = type(config)(**(config.to_dict() | fields))
-        model_class = RoFormerForMaskedLM if MODES[case] == "bidirectional" else RoFormerForCausalLM
+        auto: Any = AutoModelForMaskedLM if MODES[case] == "bidirectional" else AutoModelForCausalLM
+        model_class = auto._model_mapping[type(config)]
         model = model_class.from_pretrained(
-            None, config=config, state_dict=dict(state), dtype=dtype, attn_implementation=back_end
+            None,
+            config=config,
+            state_dict=dict(state),
+            dtype=dtype,
+            attn_implementation=back_end or ("eager" if case in FAMILIES else "sdpa"),
         )
         return model.eval()
 
     return load
 
 
-def read_batch(io: Any, prefix: str = "") -> Batch:
+def read_batch(io: Any, prefix: str = "", case: str = "") -> Batch:
     ids = torch.from_numpy(io[f"{prefix}token_ids"]).long()
-    # The originals mask the keys of id 0, but never that at position 0.
+    types = torch.from_numpy(io[f"{prefix}segment_ids"]).long() if f"{prefix}segment_ids" in io else None
+    # The originals mask the keys of id 0, and of type 0 where types are tokens, but never that at position 0.
     real = ids != 0
+    if case == "gpt_cdial" and types is not None:
+        real &= types != 0
     real[:, 0] = True
-    return Batch(ids, torch.from_numpy(io[f"{prefix}segment_ids"]).long(), real)
+    return Batch(ids, types, real)
 
 
 def padded(batch: Batch) -> dict[str, Any]:
@@ -94,7 +120,7 @@ def packed(batch: Batch) -> dict[str, Any]:
     """The batch as one row of its real tokens; only the positions say where a text begins."""
     return {
         "input_ids": batch.ids[batch.real][None],
-        "token_type_ids": batch.types[batch.real][None],
+        "token_type_ids": batch.packed_types(),
         "position_ids": torch.cat([torch.arange(int(n)) for n in batch.real.sum(-1)])[None],
     }
 
@@ -106,7 +132,7 @@ def collated(batch: Batch) -> dict[str, Any]:
     return {
         "input_ids": inputs["input_ids"],
         "position_ids": inputs["position_ids"],
-        "token_type_ids": batch.types[batch.real][None],
+        "token_type_ids": batch.packed_types(),
     }
 
 
@@ -120,7 +146,7 @@ def recorded(model: PreTrainedModel, **inputs: Any) -> dict[str, Tensor]:
     def record(name: str) -> Any:
         return lambda module, args, output: found.__setitem__(name, output)
 
-    base = model.roformer
+    base: Any = model.base_model
     hooks = [base.embeddings.register_forward_hook(record("embedding_output"))]
     hooks += [layer.register_forward_hook(record(f"layer_{i}_output")) for i, layer in enumerate(base.encoder.layer)]
     hooks.append(base.register_forward_hook(record("base")))
@@ -144,13 +170,12 @@ def at_real_tokens(value: Tensor, real: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("back_end", BACK_ENDS)
-@pytest.mark.parametrize("case", MODES)
+@pytest.mark.parametrize(("case", "back_end"), RUNS)
 def test_every_tensor(
     load_model: LoadModel, golden: Path, case: str, back_end: str, layout: str, dtype: torch.dtype
 ) -> None:
     io = np.load(golden / case / "io.npz")
-    batch = read_batch(io)
+    batch = read_batch(io, case=case)
     model = load_model(case, dtype, back_end, unpad=layout == "unpadded")
     with torch.no_grad():
         found = recorded(model, **LAYOUTS[layout](batch))
@@ -160,7 +185,7 @@ def test_every_tensor(
     if layout in ("packed", "collated"):
         # The pooler reads the first token of the row; what belongs to the other texts is not pooled.
         found.pop("pooled_output", None)
-    expected = {name for name in io if not name.startswith("edge_")} - {"token_ids", "segment_ids"}
+    expected = {name for name in io if not name.startswith(("edge_", "long_"))} - {"token_ids", "segment_ids"}
     if layout in ("packed", "collated"):
         expected.discard("pooled_output")
     assert found.keys() == expected
@@ -178,8 +203,7 @@ def test_every_tensor(
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("layout", ["padded", "unpadded"])
-@pytest.mark.parametrize("back_end", BACK_ENDS)
-@pytest.mark.parametrize("case", ["roformer", "roformer_v2"])
+@pytest.mark.parametrize(("case", "back_end"), [run for run in RUNS if run[0] in ("roformer", "roformer_v2", "nezha")])
 def test_padding_inside_the_text(
     load_model: LoadModel, golden: Path, case: str, back_end: str, layout: str, dtype: torch.dtype
 ) -> None:
@@ -215,11 +239,11 @@ def test_packed_without_types(load_model: LoadModel, golden: Path) -> None:
 @pytest.mark.parametrize("case", MODES)
 def test_gradients(load_model: LoadModel, golden: Path, case: str) -> None:
     """Of all parameters and the embedded inputs, on both back ends that have a backward pass on a CPU."""
-    batch = read_batch(np.load(golden / case / "io.npz"))
+    batch = read_batch(np.load(golden / case / "io.npz"), case=case)
     torch.manual_seed(0)
     weight = torch.randn(int(batch.real.sum()), 120, dtype=torch.float64)
     first: dict[str, Tensor] = {}
-    for back_end in ("eager", "sdpa"):
+    for back_end in [run[1] for run in RUNS if run[0] == case and run[1] != "flex_attention"]:
         for layout in ("padded", "unpadded", "packed"):
             model = load_model(case, back_end=back_end, unpad=layout == "unpadded")
             inputs = LAYOUTS[layout](batch)
@@ -239,14 +263,14 @@ def test_gradients(load_model: LoadModel, golden: Path, case: str) -> None:
 
 
 def read_records() -> list[Any]:
-    """The cases of decode.json by case and index; ten each, which a test asserts."""
-    return [pytest.param(case, i, id=f"{case}-{i}") for case in ("roformer_unilm", "roformer_lm") for i in range(10)]
+    """The cases of decode.json by case and index; as many as the fixture below asserts."""
+    return [pytest.param(case, i, id=f"{case}-{i}") for case in DECODED for i in range(RECORDS.get(case, 10))]
 
 
 @pytest.fixture(scope="session")
 def decode(golden: Path) -> Callable[[str], list[dict[str, Any]]]:
-    records = {case: json.loads((golden / case / "decode.json").read_text())["cases"] for case in MODES if "lm" in case}
-    assert all(len(found) == 10 for found in records.values())
+    records = {case: json.loads((golden / case / "decode.json").read_text())["cases"] for case in DECODED}
+    assert all(len(found) == RECORDS.get(case, 10) for case, found in records.items())
     return records.__getitem__
 
 
@@ -261,16 +285,28 @@ def cut(ids: list[int], record: dict[str, Any]) -> list[int]:
     return ids
 
 
-def generate(model: Any, records: list[dict[str, Any]], eos: int | None, **settings: Any) -> list[list[int]]:
+def generated_type(case: str, record: dict[str, Any]) -> int | None:
+    """The type of what the original generates after the prompt of a record; None in a model without types."""
+    if case == "gpt_nezha_dialog":
+        return 1 - record["segment_ids"][-1]
+    if case == "gpt_cdial":
+        return record["token_ids"][-1]
+    return {"unilm": 1, "causal": 0}[MODES[case]] if case != "gpt_nezha_gen" else None
+
+
+def generate(model: Any, case: str, records: list[dict[str, Any]], eos: int | None, **settings: Any) -> list[list[int]]:
     """What generate produces after the prompts of records of one ``maxlen``, padded on the left to one length."""
     longest = max(len(record["token_ids"]) for record in records)
     missing = [longest - len(record["token_ids"]) for record in records]
-    inputs = {
+    inputs: dict[str, Any] = {
         "input_ids": [[0] * n + record["token_ids"] for n, record in zip(missing, records)],
         "attention_mask": [[0] * n + [1] * (longest - n) for n in missing],
     }
     if "segment_ids" in records[0]:
         inputs["token_type_ids"] = [[0] * n + record["segment_ids"] for n, record in zip(missing, records)]
+        # What UniLM generates is of type 1 unless told otherwise.
+        if MODES[case] == "causal":
+            inputs["generated_token_type_ids"] = [generated_type(case, record) for record in records]
     model.generation_config.eos_token_id = eos
     out = model.generate(
         **{name: torch.tensor(value) for name, value in inputs.items()},
@@ -287,8 +323,9 @@ CACHES = {"cache": {}, "no cache": {"use_cache": False}, "static": {"cache_imple
 
 
 @pytest.mark.parametrize("settings", CACHES.values(), ids=CACHES)
-@pytest.mark.parametrize("back_end", ["sdpa", "eager"])
-@pytest.mark.parametrize("case", ["roformer_unilm", "roformer_lm"])
+@pytest.mark.parametrize(
+    ("case", "back_end"), [run for run in RUNS if run[0] in DECODED and run[1] != "flex_attention"]
+)
 def test_greedy(
     load_model: LoadModel, decode: Callable[..., Any], case: str, back_end: str, settings: dict[str, Any]
 ) -> None:
@@ -298,9 +335,9 @@ def test_greedy(
     end id to ``maxlen``, and the originals' rule cuts what it gives.
     """
     records = [record for record in decode(case) if record["topk"] == 1]
-    assert len({len(record["token_ids"]) for record in records}) == 2
+    assert len({len(record["token_ids"]) for record in records}) > 1
     model = load_model(case, torch.float32, back_end)
-    for record, ids in zip(records, generate(model, records, None, **settings)):
+    for record, ids in zip(records, generate(model, case, records, None, **settings)):
         assert cut(ids, record) == record["output_ids"]
 
 
@@ -318,7 +355,7 @@ def same_stopping_rule(record: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("settings", CACHES.values(), ids=CACHES)
 @pytest.mark.parametrize("topk", [1, 3])
-@pytest.mark.parametrize("case", ["roformer_unilm", "roformer_lm"])
+@pytest.mark.parametrize("case", DECODED)
 def test_generate_with_the_end_id(
     load_model: LoadModel, decode: Callable[..., Any], case: str, topk: int, settings: dict[str, Any]
 ) -> None:
@@ -327,7 +364,7 @@ def test_generate_with_the_end_id(
     assert len(records) >= 2
     model = load_model(case, torch.float32)
     for record in records:
-        [ids] = generate(model, [record], record["end_id"], num_beams=topk, **settings)
+        [ids] = generate(model, case, [record], record["end_id"], num_beams=topk, **settings)
         length = len(record["output_ids"])
         assert ids[:length] == record["output_ids"]
         assert not any(ids[length:])
@@ -338,20 +375,20 @@ def test_beams_in_a_padded_batch(load_model: LoadModel, decode: Callable[..., An
     for case, count in (("roformer_unilm", 2), ("roformer_lm", 2)):
         records = [record for record in decode(case) if record["topk"] == 3 and record["end_id"] == 3]
         assert len({len(record["token_ids"]) for record in records}) == count
-        found = generate(load_model(case, torch.float32), records, 3, num_beams=3)
+        found = generate(load_model(case, torch.float32), case, records, 3, num_beams=3)
         assert found == [record["output_ids"] for record in records]
 
 
-def original_beam_search(model: Any, record: dict[str, Any]) -> tuple[list[int], list[list[list[int]]]]:
+def original_beam_search(model: Any, case: str, record: dict[str, Any]) -> tuple[list[int], list[list[list[int]]]]:
     """The originals' search, step by step: what it returns, and the hypotheses before each step."""
     topk, beams, scores, steps = record["topk"], [[]], torch.zeros(1, dtype=torch.float64), []
+    prompt, new = record["token_ids"], generated_type(case, record)
     for _ in range(record["maxlen"]):
         steps.append(beams)
-        prompt = record["token_ids"]
         ids = torch.tensor([prompt + beam for beam in beams])
-        types = torch.tensor([record.get("segment_ids", [0] * len(prompt)) + [1] * len(beam) for beam in beams])
-        if model.config.attention_mode != "unilm":
-            types = torch.zeros_like(ids)
+        types = None
+        if new is not None:
+            types = torch.tensor([record.get("segment_ids", [0] * len(prompt)) + [new] * len(beam) for beam in beams])
         with torch.no_grad():
             logits = model(ids, token_type_ids=types).logits[:, -1]
         totals = scores[:, None] + torch.log(logits.double().softmax(-1) + 1e-12)
@@ -373,6 +410,6 @@ def original_beam_search(model: Any, record: dict[str, Any]) -> tuple[list[int],
 def test_original_beam_search(load_model: LoadModel, decode: Callable[..., Any], case: str, index: int) -> None:
     """Our logits under the originals' search: all records, with every hypothesis on the way."""
     record = decode(case)[index]
-    ids, steps = original_beam_search(load_model(case), record)
+    ids, steps = original_beam_search(load_model(case), case, record)
     assert ids == record["output_ids"]
     assert [sorted(step) for step in steps] == [sorted(step) for step in record["beams_before_each_step"]]

@@ -1,0 +1,38 @@
+"""NEZHA and NEZHA-GPT; importing registers it."""
+
+from hf_ext.models.nezha.configuration_nezha import NezhaConfig
+from hf_ext.models.nezha.modeling_nezha import (
+    NezhaForCausalLM,
+    NezhaForMaskedLM,
+    NezhaForMultipleChoice,
+    NezhaForQuestionAnswering,
+    NezhaForSequenceClassification,
+    NezhaForTokenClassification,
+    NezhaModel,
+)
+from hf_ext.registration import register_family
+
+__all__ = [
+    "NezhaConfig",
+    "NezhaForCausalLM",
+    "NezhaForMaskedLM",
+    "NezhaForMultipleChoice",
+    "NezhaForQuestionAnswering",
+    "NezhaForSequenceClassification",
+    "NezhaForTokenClassification",
+    "NezhaModel",
+]
+
+register_family(
+    NezhaConfig,
+    {
+        "AutoModel": NezhaModel,
+        "AutoModelForMaskedLM": NezhaForMaskedLM,
+        "AutoModelForCausalLM": NezhaForCausalLM,
+        "AutoModelForSequenceClassification": NezhaForSequenceClassification,
+        "AutoModelForTokenClassification": NezhaForTokenClassification,
+        "AutoModelForQuestionAnswering": NezhaForQuestionAnswering,
+        "AutoModelForMultipleChoice": NezhaForMultipleChoice,
+    },
+    adapter_targets=("query", "value"),
+)

@@ -1,0 +1,128 @@
+"""NEZHA: BERT with sinusoidal relative positions in scores and values (arXiv 1909.00204), and as a decoder NEZHA-GPT.
+
+Shapes: B batch, L tokens, N heads, D head size, E embedding size. Parameter names are those of checkpoints on the Hub.
+"""
+
+from typing import Any
+
+from torch import Tensor
+from transformers.cache_utils import Cache
+from transformers.generation import GenerationMixin
+
+from hf_ext.models.nezha.configuration_nezha import NezhaConfig
+from hf_ext.modules.attention import attend
+from hf_ext.modules.causal_lm_head import CausalLMHead
+from hf_ext.modules.embeddings import TokenEmbeddings
+from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.task_heads import (
+    MaskedLMHead,
+    MultipleChoiceHead,
+    QuestionAnsweringHead,
+    SequenceClassificationHead,
+    TokenClassificationHead,
+)
+from hf_ext.modules.transformer_block import SelfAttention, transformer_stack
+from hf_ext.ops.relative_attention import relative_attention, sinusoidal_table
+
+
+class NezhaSelfAttention(SelfAttention):
+    """Multi-head attention with the distance of query and key in scores and values."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Any = None,
+        positions: tuple[Tensor, ...] = (),
+        past_key_values: Cache | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend within ``hidden_states`` ``[B, L, H]``; returns the joined heads and the weights."""
+        cached: Any = past_key_values.get_seq_length(self.layer_idx) if past_key_values is not None else 0
+        if isinstance(cached, Tensor):
+            # A cache of fixed size counts in a tensor of its own, which the update changes.
+            cached = cached.clone()
+        return super().forward(hidden_states, attention_mask, positions, past_key_values, first_query=cached, **kwargs)
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Any, first_query: int | Tensor = 0, **kwargs: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend with ``[B, N, L, D]``; returns ``[B, L, N, D]`` and the weights.
+
+        Distances are those of tokens in their sequence. ``first_query`` is the number of cached keys.
+        """
+        rows = 2 * self.config.max_relative_position + 1
+        table = sinusoidal_table(rows, self.head_size, query.device, query.dtype)
+
+        def relative(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **options: Any) -> Any:
+            out, weights = relative_attention(
+                query, key, value, table, mask, options["scaling"], options["dropout"], first_query
+            )
+            return out.transpose(1, 2), weights
+
+        dropout = self.dropout.p if self.training else 0.0
+        lengths = kwargs.get("sequence_lengths")
+        return attend(self, query, key, value, mask, self.scaling, dropout, lengths, function=relative)
+
+
+class NezhaPreTrainedModel(EncoderPreTrainedModel):
+    """What the library may do with the family."""
+
+    config: NezhaConfig
+    base_model_prefix = "nezha"
+    _no_split_modules = ["TokenEmbeddings", "TransformerLayer"]  # noqa: RUF012
+    # The values' part needs the weights, which fused kernels do not give.
+    _supports_sdpa = False
+    _supports_flash_attn = False
+    _supports_flex_attn = False
+    _supports_attention_backend = False
+    # The table that the old port saved in each layer, a pooler where the head does without, and the next-sentence head.
+    _keys_to_ignore_on_load_unexpected = [  # noqa: RUF012
+        r"relative_positions_encoding\.positions_encoding",
+        r"embeddings\.position_ids",
+        r"pooler\.",
+        r"cls\.seq_relationship\.",
+    ]
+
+
+class NezhaModel(EncoderModel, NezhaPreTrainedModel):
+    """NEZHA without a head. ``position_ids`` mark documents only: distances are counted in tokens."""
+
+    config: NezhaConfig
+
+    def build(self, config: Any) -> None:
+        """Make embeddings and blocks."""
+        self.embeddings = TokenEmbeddings(config)
+        self.encoder = transformer_stack(config, NezhaSelfAttention)
+
+    def may_unpad(self, attention_mask: Tensor) -> bool:
+        """Padding between tokens keeps them apart, and only rows without it may lose theirs."""
+        starts = (attention_mask[:, 1:] != 0) & (attention_mask[:, :-1] == 0)
+        runs = starts.sum(-1) + (attention_mask[:, 0] != 0)
+        return bool((runs <= 1).all())
+
+
+NezhaPreTrainedModel.base_model_class = NezhaModel
+
+
+class NezhaForMaskedLM(MaskedLMHead, NezhaPreTrainedModel):
+    """NEZHA with the head that predicts masked tokens."""
+
+
+class NezhaForCausalLM(CausalLMHead, NezhaPreTrainedModel, GenerationMixin):
+    """NEZHA that generates, as the multi-turn dialogue model NEZHA-GPT (kexue.fm/archives/7718)."""
+
+
+class NezhaForSequenceClassification(SequenceClassificationHead, NezhaPreTrainedModel):
+    """NEZHA that classifies or scores a text or a pair."""
+
+
+class NezhaForMultipleChoice(MultipleChoiceHead, NezhaPreTrainedModel):
+    """NEZHA that picks one of several texts, each scored by its first token."""
+
+
+class NezhaForTokenClassification(TokenClassificationHead, NezhaPreTrainedModel):
+    """NEZHA that labels each token on its own."""
+
+
+class NezhaForQuestionAnswering(QuestionAnsweringHead, NezhaPreTrainedModel):
+    """NEZHA that scores each token as the start and the end of the answer."""

@@ -1,0 +1,61 @@
+"""The inputs of the first block: tokens, token types, and positions where the model has a table of them.
+
+Shapes: B batch, L tokens, E embedding size. Parameter names are BERT's.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from hf_ext.modules.encoder_config import EncoderConfig
+from hf_ext.modules.norm import make_norm
+
+
+class TokenEmbeddings(nn.Module):
+    """Token and token-type embeddings and their norm: there is no position embedding."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        size = config.resolved_embedding_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id)
+        if config.type_vocab_size:
+            self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size)
+        self.LayerNorm = make_norm(config.norm_type, size, config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def add_types(self, inputs_embeds: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Add types ``[B, L]`` to ``[B, L, E]``; without them all are of type 0.
+
+        Raises:
+            ValueError: for types where the model has none.
+        """
+        if not hasattr(self, "token_type_embeddings"):
+            if token_type_ids is not None:
+                raise ValueError("token_type_ids must be None in a model made with type_vocab_size=0")
+            return inputs_embeds
+        if token_type_ids is None:
+            return inputs_embeds + self.token_type_embeddings.weight[0]
+        return inputs_embeds + self.token_type_embeddings(token_type_ids)
+
+    def forward(self, inputs_embeds: Tensor, token_type_ids: Tensor | None, positions: tuple[Tensor, ...]) -> Tensor:
+        """Add types to ``inputs_embeds`` ``[B, L, E]`` and normalise."""
+        return self.dropout(self.LayerNorm(self.add_types(inputs_embeds, token_type_ids)))
+
+
+class PositionTable(nn.Embedding):
+    """A vector for each position, of which there are as many as the model was made with."""
+
+    def forward(self, position_ids: Tensor) -> Tensor:
+        """Look up ``[B or 1, L]``.
+
+        Raises:
+            ValueError: for a position beyond the table.
+        """
+        # Under compilation, and on a GPU where looking would wait for it, the kernel's own check has to do.
+        if position_ids.device.type == "cpu" and not torch.compiler.is_compiling() and position_ids.numel():
+            last = int(position_ids.max())
+            if last >= self.num_embeddings:
+                raise ValueError(
+                    f"position_ids must be below max_position_embeddings={self.num_embeddings}, got {last}: shorten "
+                    "the text, or take a model without a table of positions"
+                )
+        return super().forward(position_ids)

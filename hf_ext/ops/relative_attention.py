@@ -1,0 +1,76 @@
+"""Attention with clipped relative positions in scores and values (NEZHA, arXiv 1909.00204), without an [L, L, D].
+
+Shapes: B batch, N heads, Q queries, S keys, D head size, R = 2M + 1 distances from -M to M.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def sinusoidal_table(
+    rows: int, dim: int, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Sinusoids of the row number: sines in even columns, cosines in odd ones, ``angle = row * 10000^(-2i/dim)``.
+
+    Args:
+        rows: number of rows.
+        dim: number of columns, even.
+        device: where the result lies.
+        dtype: of the result; the angles are computed in float64 all the same.
+
+    Returns:
+        ``[rows, dim]``.
+    """
+    numbers = torch.arange(rows, device=device, dtype=torch.float64)[:, None]
+    angles = numbers * 10000.0 ** -(torch.arange(0, dim, 2, device=device, dtype=torch.float64) / dim)
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).to(dtype)
+
+
+def relative_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    table: Tensor,
+    attention_mask: Tensor | None = None,
+    scaling: float = 1.0,
+    dropout: float = 0.0,
+    first_query: int | Tensor = 0,
+) -> tuple[Tensor, Tensor]:
+    """Attend with ``table[clip(j - i, -M, M) + M]`` added to key j and to value j of query i.
+
+    The scores' part is a product with the R rows of the table, spread over the keys; the values' part is a product of
+    the table with the weights summed by distance. Both take time and memory in Q * S, not in Q * S * D.
+
+    Args:
+        query: ``[B, N, Q, D]``.
+        key: ``[B, N, S, D]``.
+        value: ``[B, N, S, D]``.
+        table: ``[R, D]``, R odd.
+        attention_mask: additive, or bool with True where a key is seen, broadcastable to ``[B, N, Q, S]``; or None.
+        scaling: factor of the scores.
+        dropout: probability of dropping a weight.
+        first_query: place of the first query among the keys (with a cache, the number of cached keys).
+
+    Returns:
+        Output ``[B, N, Q, D]`` and weights ``[B, N, Q, S]``.
+    """
+    queries, keys, reach = query.shape[2], key.shape[2], len(table) // 2
+    places = torch.arange(queries, device=query.device) + first_query
+    distance = torch.arange(keys, device=query.device) - places[:, None]
+    row = distance.clamp(-reach, reach) + reach
+    scores = query @ key.transpose(2, 3)
+    scores = scores + (query @ table.T).gather(-1, row.expand(*scores.shape[:2], -1, -1))
+    scores = scores * scaling
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    elif attention_mask is not None:
+        scores = scores + attention_mask
+    weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).type_as(query)
+    weights = nn.functional.dropout(weights, p=dropout)
+    # Of the distances that are not clipped each has one key at most; the two ends have all that lie beyond.
+    near = torch.arange(1 - reach, reach, device=query.device) + places[:, None]
+    inside = (near >= 0) & (near < keys)
+    middle = weights.gather(-1, near.clamp(0, keys - 1).expand(*weights.shape[:2], -1, -1)) * inside
+    left, right = ((weights * end).sum(-1, keepdim=True) for end in (distance <= -reach, distance >= reach))
+    by_distance = torch.cat((left, middle, right), dim=-1)
+    return weights @ value + by_distance @ table, weights
