@@ -32,7 +32,7 @@ class Case:
     inputs: tuple[tuple[str, str], ...] = tuple(ENCODER.items())
     hidden: str = "last_hidden_state"
     logits: str = "mlm_logits"
-    # Keys of the config that an export states otherwise, or not (None), as the original's code is told them in its call.
+    # Keys of the config that an export states otherwise, or not (None): the original is told them when it is called.
     restated: tuple[tuple[str, int | None], ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Releases of RoFormer made here and the original ones: what converts, what is refused, what is left on disk."""
+"""Releases of RoFormer made here: what converts, what is refused, what is left on disk."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from releases import SETTINGS, VOCABULARY, random_variables, write_release
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from hf_ext.cli import main
@@ -13,46 +14,8 @@ from hf_ext.conversion import ConversionError, convert_release, load_state_dict
 from hf_ext.conversion.checkpoint import Checkpoint, write_checkpoint
 from hf_ext.conversion.families import families, rows_of
 from hf_ext.conversion.release import find_release
-from hf_ext.conversion.table import expand, to_variables
+from hf_ext.conversion.table import to_variables
 from hf_ext.tokenization import JiebaWordPieceTokenizer
-
-SETTINGS = {
-    "attention_probs_dropout_prob": 0.1,
-    "directionality": "bidi",
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "hidden_size": 8,
-    "initializer_range": 0.02,
-    "intermediate_size": 12,
-    "max_position_embeddings": 16,
-    "num_attention_heads": 2,
-    "num_hidden_layers": 3,
-    "pooler_type": "first_token_transform",
-    "type_vocab_size": 2,
-    "vocab_size": 11,
-}
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "天", "气", "a", "##b", "\u2028", ""]
-
-
-def write_release(folder, variables, settings=SETTINGS, vocabulary=VOCABULARY):
-    folder.mkdir(parents=True)
-    (folder / "bert_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
-    write_checkpoint(folder / "bert_model.ckpt", variables)
-    return folder
-
-
-def random_variables(name="roformer", seed=0, **settings):
-    """Variables of a release, made from a random model by the table read backwards."""
-    family = families()[name]
-    fields = {key: value for key, value in {**SETTINGS, **settings}.items() if key in family.fields}
-    constants = {**family.constants, "pooler_activation": "tanh" if family.pooler else None}
-    torch.manual_seed(seed)
-    state = family.models["bidirectional"](family.config(**fields, **constants)).state_dict()
-    for tensor in state.values():
-        torch.nn.init.normal_(tensor)
-    rows = expand(family.table, fields["num_hidden_layers"])
-    return to_variables([row for row in rows if row.parameter in state], state)
 
 
 @pytest.fixture(scope="session")
