@@ -227,7 +227,7 @@ def _notes(
         notes["pooler"] = getattr(config, field) if field else family.poolers[0]
     words = getattr(tokenizer, "user_words", None)
     notes["tokenizer"] = "character" if words is None else "word"
-    if not getattr(tokenizer, "do_lower_case", True):
+    if not tokenizer.init_kwargs.get("do_lower_case", True):
         notes["tokenizer"] += ", do_lower_case=False"
     if words:
         notes["user words"] = ", ".join(words)
