@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from hf_ext.conversion import convert_release, load_state_dict
+from hf_ext.conversion import convert_release, export_release, load_state_dict
 from hf_ext.models.t5_pegasus import T5PegasusForConditionalGeneration
 from hf_ext.tokenization import JiebaWordPieceTokenizer
 
@@ -233,3 +233,14 @@ def test_word_vocabulary_of_the_release_is_read_by_words(shared: Path, tmp_path:
     assert isinstance(tokenizer, JiebaWordPieceTokenizer)
     assert [*tokenizer("今天天气很好")] == ["input_ids", "attention_mask"]
     assert (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id) == (0, 101, 102)
+
+
+def test_export_gives_the_release_back(golden: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="the original's checkpoint is TensorFlow's")
+    convert_release(golden / "t5_pegasus", tmp_path / "ours")
+    export_release(tmp_path / "ours", tmp_path / "theirs")
+    assert {"config.json", "model.ckpt.index", "vocab.txt"} <= {file.name for file in (tmp_path / "theirs").iterdir()}
+    (config, state), (again_config, again) = (load_state_dict(f) for f in (golden / "t5_pegasus", tmp_path / "theirs"))
+    assert config.to_dict() == again_config.to_dict()
+    assert state.keys() == again.keys()
+    assert all(torch.equal(state[name], again[name]) for name in state)

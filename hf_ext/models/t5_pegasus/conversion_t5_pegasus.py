@@ -63,6 +63,8 @@ FAMILIES: tuple[dict[str, Any], ...] = (
         "constants": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "layer_norm_epsilon": 1e-6},
         "token_fields": {"pad_token_id": "[PAD]", "decoder_start_token_id": "[CLS]", "eos_token_id": "[SEP]"},
         "tokenizer_options": {"model_input_names": list(MODEL_INPUT_NAMES)},
+        "config_name": "config.json",
+        "checkpoint_name": "model.ckpt",
         "folder_words": frozenset({"t5", "pegasus"}),
         "vocabulary_sizes": frozenset({50000}),
     },
