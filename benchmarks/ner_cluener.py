@@ -177,7 +177,8 @@ def run_bert4torch(train: list[Example], validation: list[Example], training: di
         def __init__(self) -> None:
             super().__init__()
             config = encoder_config(len(vocabulary))
-            self.encoder = peers.build_bert4torch("roformer", peers.bert4torch_roformer_config(config))
+            settings = peers.bert4torch_config(config) | {"pos_emb_type": "rotary"}
+            self.encoder = peers.build_bert4torch("roformer", settings)
             self.dropout = nn.Dropout(config.hidden_dropout_prob)
             self.head = EfficientGlobalPointer(config.hidden_size, heads=len(labels), head_size=HEAD_SIZE)
             for layer in (self.head.p_dense, self.head.q_dense):

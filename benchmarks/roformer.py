@@ -82,7 +82,9 @@ def build(names: list[str], layers: int, device: str) -> dict[str, tuple[nn.Modu
                 raise SystemExit(f"the stock model lacks weights {missing} and does not know {unexpected}")
             sides[name] = stock, partial(call_transformers, stock)
         else:
-            peer = peers.build_bert4torch("roformer", peers.bert4torch_roformer_config(ours.config)).to(device)
+            peer = peers.build_bert4torch(
+                "roformer", peers.bert4torch_config(ours.config) | {"pos_emb_type": "rotary"}
+            ).to(device)
             peers.copy_to_bert4torch(ours, peer)
             sides[name] = peer, partial(call_bert4torch, peer)
     return sides
