@@ -14,17 +14,22 @@ from hf_ext.version import __version__
 if TYPE_CHECKING:
     from hf_ext.conversion import convert_release, export_release  # noqa: F401
     from hf_ext.data import (  # noqa: F401
+        DataCollatorForPseudoSummary,
         DataCollatorForSpanExtraction,
         SpanEncoder,
         build_char_tokenizer,
         decode_dataset,
         decode_spans,
+        decode_summaries,
+        encode_summaries,
         generate_samples,
+        make_pseudo_summary,
         read_entities,
+        read_summaries,
         write_entities,
     )
     from hf_ext.heads import AutoModelForSpanExtraction  # noqa: F401
-    from hf_ext.metrics import SpanMetric, span_metrics, span_scores  # noqa: F401
+    from hf_ext.metrics import SpanMetric, span_metrics, span_scores, summary_metrics, summary_scores  # noqa: F401
     from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
@@ -32,17 +37,22 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "hf_ext.conversion": ("convert_release", "export_release"),
     "hf_ext.data": (
+        "DataCollatorForPseudoSummary",
         "DataCollatorForSpanExtraction",
         "SpanEncoder",
         "build_char_tokenizer",
         "decode_dataset",
         "decode_spans",
+        "decode_summaries",
+        "encode_summaries",
         "generate_samples",
+        "make_pseudo_summary",
         "read_entities",
+        "read_summaries",
         "write_entities",
     ),
     "hf_ext.heads": ("AutoModelForSpanExtraction",),
-    "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores"),
+    "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores", "summary_metrics", "summary_scores"),
     "hf_ext.modules.global_pointer": ("EfficientGlobalPointer", "GlobalPointer"),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
