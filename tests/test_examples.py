@@ -38,3 +38,12 @@ def test_ner(tmp_path):
     head = [name for name in load_file(output / "model.safetensors") if name.startswith("classifier.")]
     assert head
     assert (output / "tokenizer.json").is_file()
+
+
+def test_flash():
+    held = [
+        line.split(" holds ")[1]
+        for line in run("flash.py", "--steps", 2, "--new-tokens", 70).splitlines()
+        if "KiB" in line
+    ]
+    assert held[0] == held[1]

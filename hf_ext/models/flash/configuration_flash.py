@@ -83,6 +83,8 @@ class FLASHConfig(EncoderConfig):
         """
         if self.attention_key_size < 2 or self.attention_key_size % 2:
             raise ValueError(f"attention_key_size must be even and positive, got {self.attention_key_size}")
+        if self.type_vocab_size < 1:
+            raise ValueError(f"type_vocab_size must be at least 1, got {self.type_vocab_size}")
         if self.chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, got {self.chunk_size}")
         rope: Any = self.rope_parameters or {}
