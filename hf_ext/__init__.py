@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hf_ext.data import (  # noqa: F401
         DataCollatorForPseudoSummary,
         DataCollatorForSpanExtraction,
+        DataCollatorForWholeWordMasking,
+        DocumentEncoder,
         SpanEncoder,
         build_char_tokenizer,
         decode_dataset,
@@ -39,6 +41,8 @@ _PUBLIC = {
     "hf_ext.data": (
         "DataCollatorForPseudoSummary",
         "DataCollatorForSpanExtraction",
+        "DataCollatorForWholeWordMasking",
+        "DocumentEncoder",
         "SpanEncoder",
         "build_char_tokenizer",
         "decode_dataset",

@@ -1,6 +1,7 @@
 """Reading, encoding and batching texts."""
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer, build_char_vocabulary
+from hf_ext.data.document_encoding import DocumentEncoder
 from hf_ext.data.entities import read_entities, write_entities
 from hf_ext.data.entity_example import EntityDataError, EntityExample, check_labels
 from hf_ext.data.pseudo_summary import DataCollatorForPseudoSummary, make_pseudo_summary
@@ -8,11 +9,14 @@ from hf_ext.data.samples import generate_samples
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder, decode_dataset, decode_spans
 from hf_ext.data.summaries import decode_summaries, encode_summaries, read_summaries
+from hf_ext.data.whole_word_masking import DataCollatorForWholeWordMasking
 from hf_ext.data.windows import merge_spans
 
 __all__ = [
     "DataCollatorForPseudoSummary",
     "DataCollatorForSpanExtraction",
+    "DataCollatorForWholeWordMasking",
+    "DocumentEncoder",
     "EntityDataError",
     "EntityExample",
     "SpanEncoder",
