@@ -57,8 +57,8 @@ def build_bert4torch(model: str, config: dict[str, Any]) -> Any:
         return build_transformer_model(config_path=str(path))
 
 
-def bert4torch_roformer_config(config: Any) -> dict[str, Any]:
-    """The settings of a `RoFormerConfig` under bert4torch's names."""
+def bert4torch_config(config: Any) -> dict[str, Any]:
+    """The settings of a config of ours under bert4torch's names."""
     same = (
         "vocab_size",
         "embedding_size",
@@ -75,7 +75,7 @@ def bert4torch_roformer_config(config: Any) -> dict[str, Any]:
         "layer_norm_eps",
         "pad_token_id",
     )
-    return {**{name: getattr(config, name) for name in same}, "pos_emb_type": "rotary"}
+    return {name: getattr(config, name) for name in same}
 
 
 def copy_to_bert4torch(source: Any, target: Any) -> None:
@@ -108,3 +108,57 @@ def copy_to_bert4torch(source: Any, target: Any) -> None:
             theirs.pop(name).copy_(parameter)
     if theirs:
         raise KeyError(f"parameters of the target that the source lacks: {sorted(theirs)}")
+
+
+def build_bert4torch_gau_alpha(source: Any) -> Any:
+    """bert4torch's GAU-alpha with the weights of ours, computing what the original does.
+
+    By itself bert4torch 0.6.2 computes something else: it has no norm after the embeddings, and its norms subtract the
+    mean. Here it is given the original's norm in both places, which costs it less time than its own.
+
+    Raises:
+        KeyError: if a parameter of either side has no place in the other.
+    """
+    import torch
+    from torch import Tensor, nn
+
+    class OriginalNorm(nn.Module):
+        def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            return nn.functional.rms_norm(x, x.shape[-1:], eps=source.config.layer_norm_eps)
+
+    same = (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "intermediate_size",
+        "attention_key_size",
+        "normalization",
+        "attention_scale",
+        "hidden_act",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "initializer_range",
+        "use_bias",
+        "pad_token_id",
+    )
+    config = {name: getattr(source.config, name) for name in same}
+    target = build_bert4torch("gau_alpha", {**config, "num_attention_heads": 12, "pos_emb_type": "rotary"})
+    target.embeddings.layerNorm = OriginalNorm()
+    for layer in target.encoderLayer:
+        layer.attnLayerNorm = OriginalNorm()
+    theirs = dict(target.named_parameters())
+    with torch.no_grad():
+        for name, parameter in source.named_parameters():
+            name = name.replace("encoder.layer", "encoderLayer").replace("token_type_", "segment_")
+            for row, scale in enumerate(("q_scaleoffset.weight", "k_scaleoffset.weight")):
+                if name.endswith(scale):
+                    # Both scales are the rows of one parameter.
+                    theirs[name.replace(scale, "offsetscale.gamma")][row].copy_(parameter)
+                    break
+            else:
+                theirs.pop(name).copy_(parameter)
+    if left := sorted(name for name in theirs if "offsetscale" not in name):
+        raise KeyError(f"parameters of the target that the source lacks: {left}")
+    return target

@@ -47,3 +47,11 @@ def test_flash():
         if "KiB" in line
     ]
     assert held[0] == held[1]
+
+
+def test_gau_alpha(tmp_path):
+    printed = run("gau_alpha.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert "accuracy: " in printed
+    assert printed.count("'label': ") == 3
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["GAUAlphaForSequenceClassification"]

@@ -1,4 +1,4 @@
-"""GAU-alpha against what the original computed, in every layout and on every back end; and the conversion of its files."""
+"""GAU-alpha against what the original computed, in every layout and on every back end; the conversion of its files."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Gated attention: the fused form against its readable twin and the originals' numbers; scores that grow with length."""
+"""Gated attention: the fused form against its readable twin and the originals' numbers; the growth of scores."""
 
 import math
 from typing import Any

@@ -40,7 +40,6 @@ class GAUAlphaConfig(EncoderConfig):
         "is_decoder": False,
         "add_cross_attention": False,
         "position_embedding_type": "rotary",
-        "rope_scaling": None,
         "rope_parameters": None,
         "rotary_value": False,
         "self_attention": True,

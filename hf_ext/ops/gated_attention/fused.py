@@ -115,9 +115,9 @@ def _backward(ctx: Any, grad_gated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     key = rotate(shared * key_scale.to(shared.dtype), key_cos, key_sin)
 
     # Of the activation's output first, gate, value and shared vector side by side.
-    grad = torch.zeros_like(projected)
+    grad = torch.empty_like(projected)
     grad_value = grad[..., inner : 2 * inner]
-    grad_query, grad_key = torch.empty_like(query), torch.zeros_like(key)
+    grad_query, grad_key = torch.empty_like(query), torch.empty_like(key)
     weights = _Weights(query, key, mask, ctx.dropout, ctx.seed)
     for tile in _tiles(rows, length, ctx.lengths, projected.device):
         row, queries, keys = tile
@@ -127,13 +127,15 @@ def _backward(ctx: Any, grad_gated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tile_attended = torch.bmm(dropped, values) if attended is None else attended[row, queries]
         torch.mul(upper, tile_attended, out=grad[row, queries, :inner])
         grad_attended = F.silu(projected[row, queries, :inner]).mul_(upper)
-        grad_value[row, keys].baddbmm_(dropped.mT, grad_attended)
+        # The first queries that see these keys write, the others add.
+        beta = int(queries.start != keys.start)
+        grad_value[row, keys].baddbmm_(dropped.mT, grad_attended, beta=beta)
         grad_weights = torch.bmm(grad_attended, values.mT)
         if kept is not None:
             grad_weights.mul_(kept)
         grad_scores = _softmax_backward(grad_weights, probabilities)
         torch.bmm(grad_scores, key[row, keys], out=grad_query[row, queries])
-        grad_key[row, keys].baddbmm_(grad_scores.mT, query[row, queries])
+        grad_key[row, keys].baddbmm_(grad_scores.mT, query[row, queries], beta=beta)
 
     # The inverse of a rotation turns the other way.
     grad_query, grad_key = rotate(grad_query, query_cos, -query_sin), rotate(grad_key, key_cos, -key_sin)
