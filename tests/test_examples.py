@@ -55,3 +55,12 @@ def test_gau_alpha(tmp_path):
     assert printed.count("'label': ") == 3
     config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["GAUAlphaForSequenceClassification"]
+
+
+def test_wobert(tmp_path):
+    output = tmp_path / "model"
+    printed = run("wobert.py", "--output-dir", output, "--max-steps", 2, "--words", 50, "--max-length", 24)
+    assert "50 words; " in printed
+    assert json.loads((output / "config.json").read_text(encoding="utf-8"))["architectures"] == ["BertForMaskedLM"]
+    assert (output / "vocab.txt").is_file()
+    assert not (output / "tokenizer.json").exists()
