@@ -14,9 +14,11 @@ from hf_ext.version import __version__
 if TYPE_CHECKING:
     from hf_ext.conversion import convert_release, export_release  # noqa: F401
     from hf_ext.data import (  # noqa: F401
+        DataCollatorForDialogue,
         DataCollatorForPseudoSummary,
         DataCollatorForSpanExtraction,
         DataCollatorForWholeWordMasking,
+        DialogueEncoder,
         DocumentEncoder,
         SpanEncoder,
         build_char_tokenizer,
@@ -26,22 +28,27 @@ if TYPE_CHECKING:
         encode_summaries,
         generate_samples,
         make_pseudo_summary,
+        read_dialogues,
         read_entities,
         read_summaries,
         write_entities,
     )
     from hf_ext.heads import AutoModelForSpanExtraction  # noqa: F401
     from hf_ext.metrics import SpanMetric, span_metrics, span_scores, summary_metrics, summary_scores  # noqa: F401
+    from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics  # noqa: F401
     from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer  # noqa: F401
+    from hf_ext.pipelines.chat import Chat  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
 
 _PUBLIC = {
     "hf_ext.conversion": ("convert_release", "export_release"),
     "hf_ext.data": (
+        "DataCollatorForDialogue",
         "DataCollatorForPseudoSummary",
         "DataCollatorForSpanExtraction",
         "DataCollatorForWholeWordMasking",
+        "DialogueEncoder",
         "DocumentEncoder",
         "SpanEncoder",
         "build_char_tokenizer",
@@ -51,6 +58,7 @@ _PUBLIC = {
         "encode_summaries",
         "generate_samples",
         "make_pseudo_summary",
+        "read_dialogues",
         "read_entities",
         "read_summaries",
         "write_entities",
@@ -58,6 +66,8 @@ _PUBLIC = {
     "hf_ext.heads": ("AutoModelForSpanExtraction",),
     "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores", "summary_metrics", "summary_scores"),
     "hf_ext.modules.global_pointer": ("EfficientGlobalPointer", "GlobalPointer"),
+    "hf_ext.metrics.perplexity": ("next_token_sums", "perplexity_metrics"),
+    "hf_ext.pipelines.chat": ("Chat",),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
 }

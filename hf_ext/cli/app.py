@@ -6,7 +6,8 @@ import sys
 import typer
 from huggingface_hub.errors import StrictDataclassError
 
-from hf_ext.cli import convert, demo, export_release, predict, train
+import hf_ext.cli.train_summarization  # noqa: F401  (registers with train)
+from hf_ext.cli import chat, convert, demo, export_release, predict, train, train_dialogue  # noqa: F401  (registers)
 from hf_ext.version import __version__
 
 app = typer.Typer(
@@ -15,6 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("chat")(chat.chat)
 app.command("convert")(convert.convert)
 app.command("demo")(demo.demo)
 app.command("export-release")(export_release.export_release)

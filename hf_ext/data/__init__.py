@@ -1,6 +1,8 @@
 """Reading, encoding and batching texts."""
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer, build_char_vocabulary
+from hf_ext.data.dialogue_encoding import DataCollatorForDialogue, DialogueEncoder
+from hf_ext.data.dialogues import read_dialogues
 from hf_ext.data.document_encoding import DocumentEncoder
 from hf_ext.data.entities import read_entities, write_entities
 from hf_ext.data.entity_example import EntityDataError, EntityExample, check_labels
@@ -13,9 +15,11 @@ from hf_ext.data.whole_word_masking import DataCollatorForWholeWordMasking
 from hf_ext.data.windows import merge_spans
 
 __all__ = [
+    "DataCollatorForDialogue",
     "DataCollatorForPseudoSummary",
     "DataCollatorForSpanExtraction",
     "DataCollatorForWholeWordMasking",
+    "DialogueEncoder",
     "DocumentEncoder",
     "EntityDataError",
     "EntityExample",
@@ -30,6 +34,7 @@ __all__ = [
     "generate_samples",
     "make_pseudo_summary",
     "merge_spans",
+    "read_dialogues",
     "read_entities",
     "read_summaries",
     "write_entities",

@@ -49,7 +49,7 @@ def read_conll(lines: Iterable[tuple[int, str]], path: str) -> tuple[list[Entity
     examples: list[EntityExample] = []
     invalid: list[tuple[int, str]] = []
     for block in _without_positions(blocks):
-        text, offsets = _join([row.token for row in block])
+        text, offsets = join_tokens([row.token for row in block])
         chunks = list(_chunks(block))
         entities = [
             {"start": offsets[first][0], "end": offsets[last][1], "label": block[first].label} for first, last in chunks
@@ -117,8 +117,8 @@ def _without_positions(blocks: list[list[_Row]]) -> list[list[_Row]]:
     return cut
 
 
-def _join(tokens: list[str]) -> tuple[str, list[tuple[int, int]]]:
-    """The text and the offsets of its tokens, ``end`` exclusive."""
+def join_tokens(tokens: list[str]) -> tuple[str, list[tuple[int, int]]]:
+    """A text and the offsets of its tokens, ``end`` exclusive; a space parts words of two letters or more alone."""
     parts: list[str] = []
     offsets: list[tuple[int, int]] = []
     at = 0
