@@ -1,6 +1,7 @@
 """Which form of gated attention runs: by the device, the type, the size, and whether a graph is being compiled."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -63,6 +64,22 @@ def gated_attention(
         return naive_gated_attention(
             projected, query_scale, key_scale, query_rotation, key_rotation, mask, lengths, dropout, activation
         )
+    in_triton = fits_triton(projected, size, mask, dropout)
     return fused_gated_attention(
-        projected, query_scale, key_scale, query_rotation, key_rotation, mask, lengths, dropout
+        projected, query_scale, key_scale, query_rotation, key_rotation, mask, lengths, dropout, in_triton
+    )
+
+
+def fits_triton(projected: Tensor, size: int, mask: Tensor | None, dropout: float) -> bool:
+    """Whether the kernel takes these inputs: half precision on an NVIDIA GPU that has bfloat16, no dropped weights."""
+    return (
+        projected.device.type == "cuda"
+        and projected.dtype in (torch.float16, torch.bfloat16)
+        and projected.is_contiguous()
+        and size <= 128
+        and not dropout
+        and (mask is None or mask.dtype == torch.bool)
+        and find_spec("triton") is not None
+        and torch.version.hip is None
+        and torch.cuda.get_device_capability(projected.device) >= (8, 0)
     )

@@ -33,8 +33,9 @@ def fused_gated_attention(
     mask: Tensor | None = None,
     lengths: list[int] | None = None,
     dropout: float = 0.0,
+    in_triton: bool = False,
 ) -> Tensor:
-    """As :func:`hf_ext.ops.gated_attention.gated_attention`, for ``silu``.
+    """As :func:`hf_ext.ops.gated_attention.gated_attention`, for ``silu``; ``in_triton``: forward in one kernel.
 
     Returns:
         ``[B, L, I]``.
@@ -42,7 +43,7 @@ def fused_gated_attention(
     # The products run in the type of the projection, whatever autocast would make of them.
     with torch.autocast(projected.device.type, enabled=False):
         return _GatedAttention.apply(
-            projected, query_scale, key_scale, *query_rotation, *key_rotation, mask, lengths, dropout
+            projected, query_scale, key_scale, *query_rotation, *key_rotation, mask, lengths, dropout, in_triton
         )
 
 
@@ -60,6 +61,7 @@ class _GatedAttention(torch.autograd.Function):
         mask: Tensor | None,
         lengths: list[int] | None,
         dropout: float,
+        in_triton: bool,
     ) -> Tensor:
         rows, length, inner = _sizes(projected, query_scale)
         ctx.lengths, ctx.dropout = lengths, dropout
@@ -70,11 +72,18 @@ class _GatedAttention(torch.autograd.Function):
         query = rotate(shared * query_scale.to(shared.dtype), query_cos, query_sin)
         key = rotate(shared * key_scale.to(shared.dtype), key_cos, key_sin)
 
-        attended = projected.new_empty(rows, length, inner)
         keep = ctx.needs_input_grad[0] and max(lengths or [length]) >= _KEEP_ATTENDED
-        gated = torch.empty_like(attended) if keep else attended
+        if in_triton:
+            from hf_ext.ops.gated_attention.triton import triton_forward
+
+            attended, gated = triton_forward(query, key, value, projected[..., :inner], mask, lengths)
+            tiles: Iterator[Tile] = iter(())
+        else:
+            attended = projected.new_empty(rows, length, inner)
+            gated = torch.empty_like(attended) if keep else attended
+            tiles = _tiles(rows, length, lengths, projected.device)
         weights = _Weights(query, key, mask, dropout, ctx.seed)
-        for tile in _tiles(rows, length, lengths, projected.device):
+        for tile in tiles:
             row, queries, keys = tile
             probabilities, kept = weights(tile)
             dropped = probabilities if kept is None else probabilities.mul_(kept)
@@ -102,7 +111,7 @@ class _GatedAttention(torch.autograd.Function):
                 'take naive_gated_attention, or attn_implementation="eager" for a model'
             )
         with torch.autocast(grad_gated.device.type, enabled=False):
-            return *_backward(ctx, grad_gated), *[None] * 7
+            return *_backward(ctx, grad_gated), *[None] * 8
 
 
 def _backward(ctx: Any, grad_gated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
