@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from hf_ext.conversion import convert_release, export_release  # noqa: F401
     from hf_ext.data import (  # noqa: F401
         DataCollatorForDialogue,
+        DataCollatorForParaphrase,
         DataCollatorForPseudoSummary,
         DataCollatorForSpanExtraction,
         DataCollatorForWholeWordMasking,
         DialogueEncoder,
         DocumentEncoder,
+        ParaphraseDataset,
         SpanEncoder,
         build_char_tokenizer,
         decode_dataset,
@@ -30,14 +32,19 @@ if TYPE_CHECKING:
         make_pseudo_summary,
         read_dialogues,
         read_entities,
+        read_paraphrases,
         read_summaries,
         write_entities,
     )
     from hf_ext.heads import AutoModelForSpanExtraction  # noqa: F401
+    from hf_ext.hub.sentence_transformers_folder import save_for_sentence_transformers  # noqa: F401
     from hf_ext.metrics import SpanMetric, span_metrics, span_scores, summary_metrics, summary_scores  # noqa: F401
     from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics  # noqa: F401
+    from hf_ext.metrics.retrieval import paraphrase_retrieval_accuracy  # noqa: F401
     from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer  # noqa: F401
     from hf_ext.pipelines.chat import Chat  # noqa: F401
+    from hf_ext.pipelines.embedding import EmbeddingPipeline  # noqa: F401
+    from hf_ext.pipelines.paraphrase import ParaphrasePipeline  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
 
@@ -46,7 +53,10 @@ _PUBLIC = {
     "hf_ext.data": (
         "DataCollatorForDialogue",
         "DataCollatorForPseudoSummary",
+        "DataCollatorForParaphrase",
         "DataCollatorForSpanExtraction",
+        "ParaphraseDataset",
+        "read_paraphrases",
         "DataCollatorForWholeWordMasking",
         "DialogueEncoder",
         "DocumentEncoder",
@@ -64,10 +74,14 @@ _PUBLIC = {
         "write_entities",
     ),
     "hf_ext.heads": ("AutoModelForSpanExtraction",),
+    "hf_ext.hub.sentence_transformers_folder": ("save_for_sentence_transformers",),
     "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores", "summary_metrics", "summary_scores"),
+    "hf_ext.metrics.retrieval": ("paraphrase_retrieval_accuracy",),
     "hf_ext.modules.global_pointer": ("EfficientGlobalPointer", "GlobalPointer"),
     "hf_ext.metrics.perplexity": ("next_token_sums", "perplexity_metrics"),
     "hf_ext.pipelines.chat": ("Chat",),
+    "hf_ext.pipelines.embedding": ("EmbeddingPipeline",),
+    "hf_ext.pipelines.paraphrase": ("ParaphrasePipeline",),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
 }

@@ -6,6 +6,7 @@ from hf_ext.data.dialogues import read_dialogues
 from hf_ext.data.document_encoding import DocumentEncoder
 from hf_ext.data.entities import read_entities, write_entities
 from hf_ext.data.entity_example import EntityDataError, EntityExample, check_labels
+from hf_ext.data.paraphrases import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.data.pseudo_summary import DataCollatorForPseudoSummary, make_pseudo_summary
 from hf_ext.data.samples import generate_samples
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
@@ -16,6 +17,7 @@ from hf_ext.data.windows import merge_spans
 
 __all__ = [
     "DataCollatorForDialogue",
+    "DataCollatorForParaphrase",
     "DataCollatorForPseudoSummary",
     "DataCollatorForSpanExtraction",
     "DataCollatorForWholeWordMasking",
@@ -23,6 +25,7 @@ __all__ = [
     "DocumentEncoder",
     "EntityDataError",
     "EntityExample",
+    "ParaphraseDataset",
     "SpanEncoder",
     "build_char_tokenizer",
     "build_char_vocabulary",
@@ -36,6 +39,7 @@ __all__ = [
     "merge_spans",
     "read_dialogues",
     "read_entities",
+    "read_paraphrases",
     "read_summaries",
     "write_entities",
 ]

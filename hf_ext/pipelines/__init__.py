@@ -6,11 +6,20 @@ from hf_ext.lazy_names import lazy_names
 from hf_ext.pipelines.registration import register_pipelines
 
 if TYPE_CHECKING:
+    from hf_ext.pipelines.embedding import EmbeddingPipeline
+    from hf_ext.pipelines.paraphrase import ParaphrasePipeline
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline
 
-__all__ = ["SpanExtractionPipeline", "register_pipelines"]
+__all__ = ["EmbeddingPipeline", "ParaphrasePipeline", "SpanExtractionPipeline", "register_pipelines"]
 
 register_pipelines()
 
 # Transformers' pipelines are imported with it.
-__getattr__, __dir__ = lazy_names(__name__, {"hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",)})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "hf_ext.pipelines.embedding": ("EmbeddingPipeline",),
+        "hf_ext.pipelines.paraphrase": ("ParaphrasePipeline",),
+        "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
+    },
+)

@@ -15,6 +15,7 @@ from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.embeddings import TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.paraphrase_head import ParaphraseHead
 from hf_ext.modules.task_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -79,6 +80,12 @@ class RoFormerForMaskedLM(MaskedLMHead, RoFormerPreTrainedModel):
 
 class RoFormerForCausalLM(CausalLMHead, RoFormerPreTrainedModel, GenerationMixin):
     """RoFormer that generates: left to right, or as UniLM (``config.attention_mode``)."""
+
+
+class RoFormerForParaphrase(ParaphraseHead, RoFormerPreTrainedModel, GenerationMixin):
+    """RoFormer-Sim in training: RoFormer that learns to generate paraphrases and to retrieve them."""
+
+    similarity_scale = 20.0
 
 
 class RoFormerForSequenceClassification(SequenceClassificationHead, RoFormerPreTrainedModel):

@@ -12,6 +12,7 @@ from hf_ext.models.unilm_bert.configuration_unilm_bert import UniLMBertConfig
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.embeddings import PositionTable, TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.paraphrase_head import ParaphraseHead
 from hf_ext.modules.task_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -64,6 +65,10 @@ class UniLMBertForMaskedLM(MaskedLMHead, UniLMBertPreTrainedModel):
 
 class UniLMBertForCausalLM(CausalLMHead, UniLMBertPreTrainedModel, GenerationMixin):
     """BERT that generates, as SimBERT its paraphrases."""
+
+
+class UniLMBertForParaphrase(ParaphraseHead, UniLMBertPreTrainedModel, GenerationMixin):
+    """SimBERT in training: BERT that learns to generate paraphrases and to retrieve them."""
 
 
 class UniLMBertForSequenceClassification(SequenceClassificationHead, UniLMBertPreTrainedModel):

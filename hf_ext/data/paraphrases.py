@@ -1,0 +1,125 @@
+"""Sentences with their synonyms: files, pairs drawn from them, and the batches that SimBERT learns from."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from hf_ext.losses.sequence_to_sequence import target_labels
+
+
+def read_paraphrases(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Read JSON lines ``{"text": str, "synonyms": [str]}``, SimBERT's own format; other keys are ignored.
+
+    Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; blank lines are left out.
+
+    Returns:
+        Dicts ``{"text", "synonyms"}`` without spaces at the ends of sentences, at least one synonym in each.
+
+    Raises:
+        ValueError: naming the file and the line, if a line cannot be read, a sentence is not a string or blank, or
+            there is no synonym.
+    """
+    name = os.fspath(path)
+    try:
+        content = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        broken = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{name}:{broken}: the file must be UTF-8, got {error.reason}") from error
+    # Not splitlines: texts hold U+2028 and its like.
+    lines = enumerate(content.split("\n"), start=1)
+    return [_read(line, f"{name}:{number}") for number, line in lines if line.strip()]
+
+
+class ParaphraseDataset(Dataset[tuple[str, str]]):
+    """A pair of sentences for each example.
+
+    Args:
+        examples: ``{"text", "synonyms"}``, as :func:`read_paraphrases` gives them.
+        draw: whether a pair is two sentences of the example drawn anew each time, as in SimBERT's training; else the
+            text and its first synonym, as an evaluation needs it.
+    """
+
+    def __init__(self, examples: Sequence[Mapping[str, Any]], draw: bool = True):
+        self.sentences = [[example["text"], *example["synonyms"]] for example in examples]
+        self.draw = draw
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def __getitem__(self, index: int) -> tuple[str, str]:
+        sentences = self.sentences[index]
+        # Loaders give each worker its own seed of torch's generator, and not of Python's.
+        first, second = torch.randperm(len(sentences))[:2].tolist() if self.draw else (0, 1)
+        return sentences[first], sentences[second]
+
+
+@dataclass
+class DataCollatorForParaphrase:
+    """Makes SimBERT's batch of pairs: rows 2i and 2i+1 are a pair both ways.
+
+    A row is ``[CLS] source [SEP] target [SEP]`` with token types 0 and 1; labels ask for the target and its [SEP].
+
+    Args:
+        tokenizer: one that tells a pair's texts by token types 0 and 1.
+        max_length: most tokens of a row; the longer of source and target is cut.
+        pad_to_multiple_of: pads the number of tokens up to a multiple of this.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int = 128
+    pad_to_multiple_of: int | None = None
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+        """A batch of model inputs and ``labels``, each ``[2N, L]``, of N pairs of sentences.
+
+        Raises:
+            ValueError: if the tokenizer gives the target no type of its own.
+        """
+        batch = self.tokenizer(
+            [text for pair in pairs for text in pair],
+            [text for pair in pairs for text in reversed(pair)],
+            truncation="longest_first",
+            max_length=self.max_length,
+            padding=True,
+            pad_to_multiple_of=self.pad_to_multiple_of,
+            return_tensors="pt",
+            return_token_type_ids=True,
+            return_attention_mask=True,
+        )
+        types: Any = batch["token_type_ids"]
+        if not bool(types.any(-1).all()):
+            name = type(self.tokenizer).__name__
+            raise ValueError(f"tokenizer must give the second text of a pair token type 1, got 0 from {name}")
+        ids: Any = batch["input_ids"]
+        return {**batch, "labels": target_labels(ids, types)}
+
+
+def _read(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    # ValueError also for an integer of thousands of digits.
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: the line must be a JSON object, got {error}") from error
+    if not isinstance(record, dict):
+        _fail(where, "the line must be a JSON object", record)
+    text, synonyms = record.get("text"), record.get("synonyms")
+    if not isinstance(text, str):
+        _fail(where, "text must be a string", text)
+    if not isinstance(synonyms, list) or not synonyms or not all(isinstance(one, str) for one in synonyms):
+        _fail(where, "synonyms must be a list of at least one string", synonyms)
+    sentences = [sentence.strip() for sentence in (text, *synonyms)]
+    if not all(sentences):
+        _fail(where, "no sentence may be blank", record)
+    return {"text": sentences[0], "synonyms": sentences[1:]}
+
+
+def _fail(where: str, wanted: str, seen: Any) -> NoReturn:
+    raise ValueError(f"{where}: {wanted}, got {str(seen)[:60]!r}")

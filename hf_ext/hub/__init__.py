@@ -1,0 +1,1 @@
+"""What a checkpoint needs to be used elsewhere."""
