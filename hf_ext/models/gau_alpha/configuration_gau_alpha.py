@@ -43,6 +43,8 @@ class GAUAlphaConfig(EncoderConfig):
         "rope_parameters": None,
         "rotary_value": False,
         "self_attention": True,
+        "norm_position": "post",
+        "is_glu": False,
         "shared_segment_embeddings": False,
         "hierarchical_position": False,
     }
