@@ -343,7 +343,8 @@ def test_kernel_in_the_interpreter() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("layout", ["full", "pairs", "padding", "packed"])
-def test_on_a_gpu(layout: str) -> None:
+def test_on_a_gpu(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_EXT_TRITON", "1")
     rows, length, settings = LAYOUTS[layout]
     arguments = inputs(rows, length)
     exact = outputs(naive_gated_attention, arguments, **settings)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer, BertTokenizer
+from transformers import AutoTokenizer, BertTokenizer, PreTrainedConfig
 from word_vocabulary import CHARACTERS, ENTRIES, SENTENCES, SPECIAL
 
 import hf_ext
@@ -209,3 +209,18 @@ def test_a_new_vocabulary_can_be_trained(tokenizer):
     trained = tokenizer.train_new_from_iterator([["今天公园", "今天学习研究"] * 30] * 10, vocab_size=60)
     assert type(trained) is JiebaWordPieceTokenizer
     assert trained.tokenize("今天公园") == ["今天", "公园"]
+
+
+FAMILIES = [getattr(hf_ext, f"{name}Config") for name in ("Nezha", "UniLMBert", "CDialGPT", "GAUAlpha", "FLASH")]
+
+
+@pytest.mark.parametrize("config_class", FAMILIES)
+def test_a_folder_of_any_family_with_only_a_vocabulary(config_class: type[PreTrainedConfig], tmp_path: Path) -> None:
+    """Words are cut as words, characters as characters, though nothing but the vocabulary says which."""
+    for folder, words in (("words", ["今天", "天气"]), ("characters", [])):
+        (tmp_path / folder).mkdir()
+        tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "今", "天", "气", *words]
+        (tmp_path / folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+        config_class(vocab_size=len(tokens)).save_pretrained(tmp_path / folder)
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / folder)
+        assert tokenizer.tokenize("今天 天气") == (words or list("今天天气"))

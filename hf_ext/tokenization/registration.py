@@ -1,4 +1,4 @@
-"""Which tokenizer a RoFormer folder gets: words if its vocabulary has words, else BERT's characters."""
+"""Which tokenizer a folder of our families gets: words if its vocabulary has words, else BERT's characters."""
 
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,10 @@ from hf_ext.tokenization.vocabulary import has_words, read_vocabulary
 LOCATION = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
-class RoFormerTokenizer:
+class TokenizerByVocabulary:
     """Chooses a tokenizer by the vocabulary: `JiebaWordPieceTokenizer` for words, `BertTokenizer` for characters.
 
-    Stands where a folder names Transformers' ``RoFormerTokenizer``, or has the model type ``roformer`` and names no
-    tokenizer. Like `AutoTokenizer` it is never instantiated.
+    Stands where a folder has a model type of ours and names no tokenizer. Never instantiated.
     """
 
     @classmethod
@@ -42,6 +41,10 @@ class RoFormerTokenizer:
         raise OSError(f"{pretrained_model_name_or_path} has no vocabulary; wanted a vocab.txt (or a tokenizer.json)")
 
 
+class RoFormerTokenizer(TokenizerByVocabulary):
+    """The same where a folder names Transformers' ``RoFormerTokenizer``."""
+
+
 def register_word_tokenizer() -> None:
     """Make `AutoTokenizer` know the folders that name the word tokenizer, whatever their model type.
 
@@ -52,10 +55,13 @@ def register_word_tokenizer() -> None:
 
 
 def register_tokenizers(config_class: type[PreTrainedConfig]) -> None:
-    """Make `AutoTokenizer` choose by the vocabulary for RoFormer.
+    """Make `AutoTokenizer` choose by the vocabulary for a family.
 
     Args:
-        config_class: the configuration whose folders are RoFormer's.
+        config_class: the configuration of the family. RoFormer's also takes over the names of its stock tokenizers.
     """
-    AutoTokenizer.register(config_class, tokenizer_class=RoFormerTokenizer, exist_ok=True)
-    REGISTERED_TOKENIZER_CLASSES["RoFormerTokenizerFast"] = RoFormerTokenizer
+    stock = config_class.model_type == "roformer"
+    chooser = RoFormerTokenizer if stock else TokenizerByVocabulary
+    AutoTokenizer.register(config_class, tokenizer_class=chooser, exist_ok=True)
+    if stock:
+        REGISTERED_TOKENIZER_CLASSES["RoFormerTokenizerFast"] = chooser

@@ -12,6 +12,7 @@ from hf_ext.models.flash.modeling_flash import (
     FLASHModel,
 )
 from hf_ext.registration import register_family
+from hf_ext.tokenization import register_tokenizers
 
 __all__ = [
     "FLASHCache",
@@ -39,3 +40,4 @@ register_family(
     },
     adapter_targets=("i_dense", "o_dense"),
 )
+register_tokenizers(FLASHConfig)

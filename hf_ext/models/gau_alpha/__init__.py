@@ -10,6 +10,7 @@ from hf_ext.models.gau_alpha.modeling_gau_alpha import (
     GAUAlphaModel,
 )
 from hf_ext.registration import register_family
+from hf_ext.tokenization import register_tokenizers
 
 __all__ = [
     "GAUAlphaConfig",
@@ -34,3 +35,4 @@ register_family(
     },
     adapter_targets=("i_dense", "o_dense"),
 )
+register_tokenizers(GAUAlphaConfig)

@@ -6,6 +6,7 @@ from hf_ext.models.gpt_cdial.modeling_gpt_cdial import (
     CDialGPTModel,
 )
 from hf_ext.registration import register_family
+from hf_ext.tokenization import register_tokenizers
 
 __all__ = [
     "CDialGPTConfig",
@@ -21,3 +22,4 @@ register_family(
     },
     adapter_targets=("query", "value"),
 )
+register_tokenizers(CDialGPTConfig)

@@ -11,6 +11,7 @@ from hf_ext.models.nezha.modeling_nezha import (
     NezhaModel,
 )
 from hf_ext.registration import register_family
+from hf_ext.tokenization import register_tokenizers
 
 __all__ = [
     "NezhaConfig",
@@ -27,6 +28,7 @@ register_family(
     NezhaConfig,
     {
         "AutoModel": NezhaModel,
+        "AutoModelForTextEncoding": NezhaModel,
         "AutoModelForMaskedLM": NezhaForMaskedLM,
         "AutoModelForCausalLM": NezhaForCausalLM,
         "AutoModelForSequenceClassification": NezhaForSequenceClassification,
@@ -36,3 +38,4 @@ register_family(
     },
     adapter_targets=("query", "value"),
 )
+register_tokenizers(NezhaConfig)

@@ -12,6 +12,7 @@ from hf_ext.models.unilm_bert.modeling_unilm_bert import (
     UniLMBertModel,
 )
 from hf_ext.registration import register_family
+from hf_ext.tokenization import register_tokenizers
 
 __all__ = [
     "UniLMBertConfig",
@@ -29,6 +30,7 @@ register_family(
     UniLMBertConfig,
     {
         "AutoModel": UniLMBertModel,
+        "AutoModelForTextEncoding": UniLMBertModel,
         "AutoModelForMaskedLM": UniLMBertForMaskedLM,
         "AutoModelForCausalLM": UniLMBertForCausalLM,
         "AutoModelForSequenceClassification": UniLMBertForSequenceClassification,
@@ -38,3 +40,4 @@ register_family(
     },
     adapter_targets=("query", "value"),
 )
+register_tokenizers(UniLMBertConfig)

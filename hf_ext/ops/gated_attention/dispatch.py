@@ -1,5 +1,6 @@
 """Which form of gated attention runs: by the device, the type, the size, and whether a graph is being compiled."""
 
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -71,9 +72,14 @@ def gated_attention(
 
 
 def fits_triton(projected: Tensor, size: int, mask: Tensor | None, dropout: float) -> bool:
-    """Whether the kernel takes these inputs: half precision on an NVIDIA GPU that has bfloat16, no dropped weights."""
+    """Whether the kernel is asked for (``HF_EXT_TRITON=1``) and takes these inputs.
+
+    It takes half precision on an NVIDIA GPU that has bfloat16, without dropped weights. It has agreed with its twin in
+    Triton's interpreter, and not yet been run on a GPU by its authors: until then it runs for those alone who ask.
+    """
     return (
-        projected.device.type == "cuda"
+        os.environ.get("HF_EXT_TRITON") == "1"
+        and projected.device.type == "cuda"
         and projected.dtype in (torch.float16, torch.bfloat16)
         and projected.is_contiguous()
         and size <= 128
