@@ -5,8 +5,8 @@
 The floor is the time of the products alone, of the same shapes, forward and backward. bert4torch's model holds our
 weights and the original's norms, and outputs are compared before anything is timed. RoFormer has half as many blocks,
 twice as large. Batches of 128, 512 and 2,048 tokens a row are full; the ragged one has the lengths of real texts: four
-titles (TNEWS) and four passages (CMRC 2018, cut at 512). Our sides run with ``unpad=True`` and drop attention weights
-in training, which bert4torch's GAU-alpha does not. Data is read from ``--data``.
+titles (TNEWS) and four passages (CMRC 2018, cut at 512). Our sides run with ``unpad=True``. No side drops
+attention weights in training, as bert4torch's GAU-alpha never does. Data is read from ``--data``.
 """
 
 import argparse
@@ -72,7 +72,8 @@ def main() -> None:
 def build(names: list[str], layers: int, device: str) -> dict[str, tuple[nn.Module, Call]]:
     """Each side but the products: its model, and how it is called with ids ``[B, L]``."""
     torch.manual_seed(0)
-    config = GAUAlphaConfig(vocab_size=VOCABULARY, num_hidden_layers=layers, unpad=True, softmax_plus_min_keys=1)
+    same: dict[str, Any] = {"vocab_size": VOCABULARY, "unpad": True, "attention_probs_dropout_prob": 0.0}
+    config = GAUAlphaConfig(**same, num_hidden_layers=layers, softmax_plus_min_keys=1)
     ours = GAUAlphaModel(config).to(device)
     sides: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]] = {
         "hf_ext": (ours, partial(call_transformers, ours))
@@ -81,8 +82,7 @@ def build(names: list[str], layers: int, device: str) -> dict[str, tuple[nn.Modu
         peer = peers.build_bert4torch_gau_alpha(ours).to(device)
         sides["bert4torch"] = peer, partial(call_bert4torch, peer)
     if "hf_ext RoFormer" in names:
-        size: dict[str, Any] = {"vocab_size": VOCABULARY, "num_hidden_layers": layers // 2, "embedding_size": 768}
-        roformer = RoFormerModel(RoFormerConfig(**size, unpad=True)).to(device)
+        roformer = RoFormerModel(RoFormerConfig(**same, num_hidden_layers=layers // 2)).to(device)
         sides["hf_ext RoFormer"] = roformer, partial(call_transformers, roformer)
     return sides
 
