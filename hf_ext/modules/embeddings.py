@@ -10,15 +10,58 @@ from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.norm import make_norm
 
 
+class CheckedTable(nn.Embedding):
+    """A table of vectors that names the argument that asks for one it has not."""
+
+    argument: str
+    field: str
+    advice = ""
+
+    def forward(self, ids: Tensor, argument: str | None = None) -> Tensor:
+        """Look up ``ids`` ``[B or 1, L]``, which the error calls by the name ``argument``.
+
+        Raises:
+            ValueError: for an id outside the table.
+        """
+        # Under compilation, and on a GPU where looking would wait for it, the kernel's own check has to do.
+        if ids.device.type == "cpu" and not torch.compiler.is_compiling() and ids.numel():
+            outside = ids[(ids < 0) | (ids >= self.num_embeddings)]
+            if len(outside):
+                raise ValueError(
+                    f"{argument or self.argument} must be in [0, {self.field}={self.num_embeddings}), "
+                    f"got {int(outside[0])}{self.advice}"
+                )
+        return super().forward(ids)
+
+
+class TokenTable(CheckedTable):
+    """A vector for each token."""
+
+    argument, field = "input_ids", "vocab_size"
+
+
+class TypeTable(CheckedTable):
+    """A vector for each token type."""
+
+    argument, field = "token_type_ids", "type_vocab_size"
+
+
+class PositionTable(CheckedTable):
+    """A vector for each position, of which there are as many as the model was made with."""
+
+    argument, field = "position_ids", "max_position_embeddings"
+    advice = ": shorten the text, or take a model without a table of positions"
+
+
 class TokenEmbeddings(nn.Module):
     """Token and token-type embeddings and their norm: there is no position embedding."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
         size = config.resolved_embedding_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id)
+        self.word_embeddings = TokenTable(config.vocab_size, size, padding_idx=config.pad_token_id)
         if config.type_vocab_size:
-            self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size)
+            self.token_type_embeddings = TypeTable(config.type_vocab_size, size)
         self.LayerNorm = make_norm(config.norm_type, size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -39,23 +82,3 @@ class TokenEmbeddings(nn.Module):
     def forward(self, inputs_embeds: Tensor, token_type_ids: Tensor | None, positions: tuple[Tensor, ...]) -> Tensor:
         """Add types to ``inputs_embeds`` ``[B, L, E]`` and normalise."""
         return self.dropout(self.LayerNorm(self.add_types(inputs_embeds, token_type_ids)))
-
-
-class PositionTable(nn.Embedding):
-    """A vector for each position, of which there are as many as the model was made with."""
-
-    def forward(self, position_ids: Tensor) -> Tensor:
-        """Look up ``[B or 1, L]``.
-
-        Raises:
-            ValueError: for a position beyond the table.
-        """
-        # Under compilation, and on a GPU where looking would wait for it, the kernel's own check has to do.
-        if position_ids.device.type == "cpu" and not torch.compiler.is_compiling() and position_ids.numel():
-            last = int(position_ids.max())
-            if last >= self.num_embeddings:
-                raise ValueError(
-                    f"position_ids must be below max_position_embeddings={self.num_embeddings}, got {last}: shorten "
-                    "the text, or take a model without a table of positions"
-                )
-        return super().forward(position_ids)

@@ -54,7 +54,16 @@ class EncoderConfig(PreTrainedConfig):
 
     # Fields of other releases that change what is computed, and the value under which ours is right. Under any other
     # the weights would load and give numbers that mean nothing.
-    fixed_fields: ClassVar[dict[str, Any]] = {}
+    fixed_fields: ClassVar[dict[str, Any]] = {
+        "normalization": "softmax",
+        "attention_scale": True,
+        "norm_position": "post",
+        "is_glu": False,
+        "shared_segment_embeddings": False,
+        "hierarchical_position": False,
+    }
+    # Other model types whose settings and weights have the same names and meaning.
+    readable_types: ClassVar[tuple[str, ...]] = ()
 
     vocab_size: int = 21128
     embedding_size: int | None = None
@@ -88,6 +97,16 @@ class EncoderConfig(PreTrainedConfig):
         if self.embedding_size is None:
             self.embedding_size = self.hidden_size
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """The config of settings, as `transformers.PreTrainedConfig.from_dict` makes it.
+
+        Raises:
+            ValueError: if the settings are those of another model type, whose weights would be left out.
+        """
+        check_model_type(cls, config_dict)
+        return super().from_dict(config_dict, **kwargs)
 
     @property
     def head_size(self) -> int:
@@ -162,9 +181,40 @@ class EncoderConfig(PreTrainedConfig):
         Raises:
             ValueError: naming the field, its value and the value that works.
         """
-        for field, value in self.fixed_fields.items():
-            if getattr(self, field, value) not in (value, None):
-                raise ValueError(
-                    f"{field} must be {value!r} in a {type(self).__name__}, got {getattr(self, field)!r}: "
-                    "these weights belong to another architecture and would give meaningless numbers"
-                )
+        check_fixed_fields(self, self.fixed_fields)
+
+
+def check_model_type(config_class: type[PreTrainedConfig], settings: dict[str, Any]) -> None:
+    """Refuse the settings of another model type: of its weights none would be found, and new ones made in their place.
+
+    Args:
+        config_class: the class that is to read them; its ``readable_types`` are other types that it may read.
+        settings: what a ``config.json`` holds; without a model type they are taken on trust.
+
+    Raises:
+        ValueError: naming both types.
+    """
+    found = settings.get("model_type") or config_class.model_type
+    if found not in (config_class.model_type, *getattr(config_class, "readable_types", ())):
+        raise ValueError(
+            f"model_type must be {config_class.model_type!r} to be read as a {config_class.__name__}, got {found!r}: "
+            "open the folder with an Auto class, which finds the model that it holds"
+        )
+
+
+def check_fixed_fields(config: PreTrainedConfig, fixed: dict[str, Any]) -> None:
+    """Refuse fields of other architectures.
+
+    Args:
+        config: settings, with fields of any name.
+        fixed: the value that works for each field; one that is absent or None works too.
+
+    Raises:
+        ValueError: naming the field, its value and the value that works.
+    """
+    for field, value in fixed.items():
+        if getattr(config, field, value) not in (value, None):
+            raise ValueError(
+                f"{field} must be {value!r} in a {type(config).__name__}, got {getattr(config, field)!r}: "
+                "these weights belong to another architecture and would give meaningless numbers"
+            )

@@ -27,6 +27,23 @@ from hf_ext.ops.pooling import first_token
 _KNOWN_KWARGS = frozenset(TransformersKwargs.__annotations__)
 
 
+def one_input(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+    """The one of ``input_ids`` ``[B, L]`` and ``inputs_embeds`` ``[B, L, E]`` that is given.
+
+    Raises:
+        ValueError: if not just one is, or it has another shape or no tokens.
+    """
+    if (input_ids is None) == (inputs_embeds is None):
+        given = "neither" if input_ids is None else "both"
+        raise ValueError(f"give either input_ids or inputs_embeds, got {given}")
+    tokens = input_ids if inputs_embeds is None else inputs_embeds
+    assert tokens is not None
+    name, axes = ("input_ids", "B, L") if inputs_embeds is None else ("inputs_embeds", "B, L, E")
+    if tokens.dim() != len(axes.split()) or tokens.shape[1] == 0:
+        raise ValueError(f"{name} must have shape [{axes}] with at least one token, got {list(tokens.shape)}")
+    return tokens
+
+
 class EncoderPreTrainedModel(PreTrainedModel):
     """Weight initialisation and what the library may do with a family; a family names its config and prefix."""
 
@@ -137,20 +154,16 @@ class EncoderModel(_Base):
 
         Raises:
             TypeError: for an argument that no model takes.
-            ValueError: if not just one of ``input_ids`` and ``inputs_embeds`` is given, or the back end cannot do
-                what is asked.
+            ValueError: if not just one of ``input_ids`` and ``inputs_embeds`` is given, it has no tokens or unknown
+                ones, or the back end cannot do what is asked.
         """
         if unknown := kwargs.keys() - _KNOWN_KWARGS:
             raise TypeError(f"{type(self).__name__}.forward() got unexpected keyword arguments {sorted(unknown)}")
-        if (input_ids is None) == (inputs_embeds is None):
-            given = "neither" if input_ids is None else "both"
-            raise ValueError(f"give either input_ids or inputs_embeds, got {given}")
+        tokens = one_input(input_ids, inputs_embeds)
         if encoder_hidden_states is not None and not self.config.add_cross_attention:
             raise ValueError("encoder_hidden_states needs a model made with config.add_cross_attention=True, got False")
 
         mode = self.config.resolved_attention_mode
-        tokens = input_ids if input_ids is not None else inputs_embeds
-        assert tokens is not None
         batch_size, length = tokens.shape[:2]
         documents = None
         if position_ids is not None and attention_mask is None and past_key_values is None:

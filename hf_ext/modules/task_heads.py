@@ -45,6 +45,15 @@ class VocabularyHead(_Base):
         self.cls = Predictions(config)
         self.post_init()
 
+    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
+        """Which parameters are another one: the output matrix if the config says so, the two names of its bias always.
+
+        The library unties all at once, and would save two biases of which one is used.
+        """
+        tied = super().get_expanded_tied_weights_keys(all_submodels)
+        bias = "cls.predictions.decoder.bias"
+        return tied if all_submodels or bias not in self._tied_weights_keys else tied | {bias: "cls.predictions.bias"}
+
     def get_output_embeddings(self) -> nn.Linear:
         """The output matrix, tied to the token embedding."""
         return self.cls.predictions.decoder
@@ -131,6 +140,7 @@ class MultipleChoiceHead(_Base):
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: Any,
     ) -> MultipleChoiceModelOutput:
@@ -140,7 +150,8 @@ class MultipleChoiceHead(_Base):
             raise ValueError("give either input_ids or inputs_embeds, got neither")
         choices = tokens.shape[1]
         flat = [
-            None if x is None else x.flatten(0, 1) for x in (input_ids, attention_mask, token_type_ids, inputs_embeds)
+            None if x is None else x.flatten(0, 1)
+            for x in (input_ids, attention_mask, token_type_ids, inputs_embeds, position_ids)
         ]
         outputs = self.base_model(*flat, **kwargs)
         logits = self.classifier(self.dropout(first_token(outputs.last_hidden_state, flat[1]))).view(-1, choices)

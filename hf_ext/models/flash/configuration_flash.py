@@ -39,6 +39,10 @@ class FLASHConfig(EncoderConfig):
     keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012
     base_model_tp_plan: ClassVar[dict[str, str]] = {}
     fixed_fields: ClassVar[dict[str, Any]] = {
+        **EncoderConfig.fixed_fields,
+        "position_embedding_type": "rotary",
+        "normalization": "squared_relu",
+        "norm_position": "pre",
         "num_attention_heads": 1,
         "attention_probs_dropout_prob": 0,
         "add_cross_attention": False,

@@ -16,6 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from hf_ext.models.flash.cache_flash import FLASHCache
 from hf_ext.models.flash.configuration_flash import FLASHConfig
+from hf_ext.modules.embeddings import TokenTable, TypeTable
 from hf_ext.ops.mixed_chunk_attention import (
     extend_state,
     mixed_chunk_attention,
@@ -76,8 +77,8 @@ class FLASHEmbeddings(nn.Module):
     def __init__(self, config: FLASHConfig):
         super().__init__()
         size = config.resolved_embedding_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, size, padding_idx=config.pad_token_id)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size)
+        self.word_embeddings = TokenTable(config.vocab_size, size, padding_idx=config.pad_token_id)
+        self.token_type_embeddings = TypeTable(config.type_vocab_size, size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, inputs_embeds: Tensor, token_type_ids: Tensor | None) -> Tensor:

@@ -21,7 +21,7 @@ from hf_ext.models.flash.cache_flash import FLASHCache
 from hf_ext.models.flash.configuration_flash import FLASHConfig
 from hf_ext.models.flash.layers_flash import CosSin, FLASHEmbeddings, FLASHLayer, Surroundings, make_flash_norm
 from hf_ext.modules.causal_lm_head import CausalLMHead
-from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel, one_input
 from hf_ext.modules.task_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -108,9 +108,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
                 raise ValueError(f"{name} must be None, as FLASH has no cross attention")
         if unknown := kwargs.keys() - _KNOWN_KWARGS:
             raise TypeError(f"{type(self).__name__}.forward() got unexpected keyword arguments {sorted(unknown)}")
-        if (input_ids is None) == (inputs_embeds is None):
-            given = "neither" if input_ids is None else "both"
-            raise ValueError(f"give either input_ids or inputs_embeds, got {given}")
+        one_input(input_ids, inputs_embeds)
         self._check_cache(past_key_values)
         if attention_mask is not None and attention_mask.dim() != 2:
             raise ValueError(f"attention_mask must have shape [B, L], got {list(attention_mask.shape)}")

@@ -22,10 +22,9 @@ class CDialGPTConfig(EncoderConfig):
 
     model_type = "gpt_cdial"
     fixed_fields: ClassVar[dict[str, Any]] = {
+        **EncoderConfig.fixed_fields,
         "position_embedding_type": "absolute",
-        "norm_position": "post",
         "shared_segment_embeddings": True,
-        "hierarchical_position": False,
     }
 
     vocab_size: int = 13088

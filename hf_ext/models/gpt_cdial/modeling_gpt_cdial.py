@@ -10,7 +10,7 @@ from transformers.generation import GenerationMixin
 
 from hf_ext.models.gpt_cdial.configuration_gpt_cdial import CDialGPTConfig
 from hf_ext.modules.causal_lm_head import CausalLMHead
-from hf_ext.modules.embeddings import PositionTable
+from hf_ext.modules.embeddings import PositionTable, TokenTable
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
 from hf_ext.modules.transformer_block import transformer_stack
 
@@ -20,7 +20,7 @@ class CDialGPTEmbeddings(nn.Module):
 
     def __init__(self, config: CDialGPTConfig):
         super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.word_embeddings = TokenTable(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
         self.position_embeddings = PositionTable(config.max_position_embeddings, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -28,7 +28,7 @@ class CDialGPTEmbeddings(nn.Module):
         """Add positions to ``inputs_embeds`` ``[B, L, H]``, and speakers' tokens ``[B, L]`` where they are given."""
         embedded = inputs_embeds + self.position_embeddings(*positions)
         if token_type_ids is not None:
-            embedded = embedded + self.word_embeddings(token_type_ids)
+            embedded = embedded + self.word_embeddings(token_type_ids, "token_type_ids")
         return self.dropout(embedded)
 
 

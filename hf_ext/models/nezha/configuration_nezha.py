@@ -20,12 +20,7 @@ class NezhaConfig(EncoderConfig):
     """
 
     model_type = "nezha"
-    fixed_fields: ClassVar[dict[str, Any]] = {
-        "position_embedding_type": "relative",
-        "normalization": "softmax",
-        "norm_position": "post",
-        "shared_segment_embeddings": False,
-    }
+    fixed_fields: ClassVar[dict[str, Any]] = {**EncoderConfig.fixed_fields, "position_embedding_type": "relative"}
 
     max_relative_position: int = 64
     layer_norm_eps: float = 1e-7

@@ -28,15 +28,7 @@ class RoFormerConfig(EncoderConfig):
 
     model_type = "roformer"
     default_theta = 10000.0
-    fixed_fields: ClassVar[dict[str, Any]] = {
-        "position_embedding_type": "rotary",
-        "normalization": "softmax",
-        "attention_scale": True,
-        "norm_position": "post",
-        "is_glu": False,
-        "shared_segment_embeddings": False,
-        "hierarchical_position": False,
-    }
+    fixed_fields: ClassVar[dict[str, Any]] = {**EncoderConfig.fixed_fields, "position_embedding_type": "rotary"}
 
     vocab_size: int = 50000
     max_position_embeddings: int = 1536

@@ -3,13 +3,14 @@
 import logging
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import MT5Config as BuiltInMT5Config
 from transformers.activations import ACT2FN
 from transformers.utils import cached_file
 
+from hf_ext.modules.encoder_config import check_fixed_fields, check_model_type
 from hf_ext.tokenization.registration import LOCATION
 from hf_ext.tokenization.vocabulary import read_vocabulary
 
@@ -44,6 +45,16 @@ class T5PegasusConfig(BuiltInMT5Config):
     """
 
     model_type = "t5_pegasus"
+    # Fields of relatives under which other numbers would be right.
+    fixed_fields: ClassVar[dict[str, Any]] = {
+        "position_embedding_type": "relative",
+        "normalization": "softmax",
+        "attention_scale": False,
+        "norm_position": "pre",
+        "is_glu": None,
+        "shared_segment_embeddings": False,
+        "hierarchical_position": False,
+    }
 
     vocab_size: int = 50000
     d_model: int = 768
@@ -72,6 +83,7 @@ class T5PegasusConfig(BuiltInMT5Config):
             ValueError: naming the field, its value and the values that work.
         """
         super().validate_architecture()
+        check_fixed_fields(self, self.fixed_fields)
         if self.feed_forward_proj.removeprefix("gated-") not in ACT2FN:
             raise ValueError(
                 f"feed_forward_proj must be an activation, or gated-<activation>, of {', '.join(sorted(ACT2FN))}; "
@@ -79,6 +91,16 @@ class T5PegasusConfig(BuiltInMT5Config):
             )
         if self.decoder_start_token_id is None:
             raise ValueError("decoder_start_token_id must be the id of [CLS], with which the decoder starts, got None")
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """The config of settings, as `transformers.PreTrainedConfig.from_dict` makes it.
+
+        Raises:
+            ValueError: if the settings are those of another model type.
+        """
+        check_model_type(cls, config_dict)
+        return super().from_dict(config_dict, **kwargs)
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:

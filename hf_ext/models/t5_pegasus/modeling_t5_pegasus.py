@@ -15,6 +15,7 @@ from transformers.models.mt5.modeling_mt5 import MT5Block, MT5LayerNorm, MT5Stac
 from transformers.utils import can_return_tuple
 
 from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
+from hf_ext.modules.embeddings import TokenTable
 
 
 class T5PegasusLayerNorm(MT5LayerNorm):
@@ -77,6 +78,13 @@ class T5PegasusPreTrainedModel(MT5PreTrainedModel):
     config_class = T5PegasusConfig
     config: Any
     _no_split_modules = ["T5PegasusBlock"]  # noqa: RUF012
+    # Trainer misses parameters that are another one, and warns of it, unless they stand here.
+    _keys_to_ignore_on_save = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]  # noqa: RUF012
+
+    def _initialize_weights(self, module: nn.Module, *_: Any) -> None:
+        # Of classes outside of Transformers the library passes over modules that have no parameters of their own, such
+        # as attention, and mT5 initialises the layers within by those.
+        super()._initialize_weights(module)
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
         """Parameters that are another one: the stacks' embeddings always, the output matrix if the config says so."""
@@ -88,13 +96,13 @@ class T5PegasusPreTrainedModel(MT5PreTrainedModel):
         }
 
 
-class T5PegasusStack(MT5Stack):
+class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
     """The encoder, or the decoder if the config says so: mT5's, of blocks of T5-PEGASUS."""
 
     def __init__(self, config: T5PegasusConfig):
         # Not mT5's own: it would make its blocks first.
         super(MT5Stack, self).__init__(config)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.embed_tokens = TokenTable(config.vocab_size, config.d_model)
         self.is_decoder = config.is_decoder
         self.block = nn.ModuleList(T5PegasusBlock(config, i == 0, layer_idx=i) for i in range(config.num_layers))
         self.final_layer_norm = T5PegasusLayerNorm(config.d_model, eps=config.layer_norm_epsilon)
@@ -123,7 +131,7 @@ class T5PegasusModel(T5PegasusPreTrainedModel, MT5Model):
 
     def __init__(self, config: T5PegasusConfig):
         super(MT5Model, self).__init__(config)
-        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.shared = TokenTable(config.vocab_size, config.d_model)
         self.encoder, self.decoder = _make_encoder(config), _make_decoder(config)
         self.post_init()
 
@@ -135,7 +143,7 @@ class T5PegasusEncoderModel(T5PegasusPreTrainedModel, MT5EncoderModel):
 
     def __init__(self, config: T5PegasusConfig):
         super(MT5EncoderModel, self).__init__(config)
-        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.shared = TokenTable(config.vocab_size, config.d_model)
         self.encoder = _make_encoder(config)
         self.post_init()
 
@@ -147,7 +155,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
 
     def __init__(self, config: T5PegasusConfig):
         super(MT5ForConditionalGeneration, self).__init__(config)
-        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.shared = TokenTable(config.vocab_size, config.d_model)
         self.encoder, self.decoder = _make_encoder(config), _make_decoder(config)
         self.model_dim = config.d_model
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)

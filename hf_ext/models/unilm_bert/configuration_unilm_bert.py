@@ -20,12 +20,8 @@ class UniLMBertConfig(EncoderConfig):
     """
 
     model_type = "unilm_bert"
-    fixed_fields: ClassVar[dict[str, Any]] = {
-        "position_embedding_type": "absolute",
-        "norm_position": "post",
-        "shared_segment_embeddings": False,
-        "hierarchical_position": False,
-    }
+    fixed_fields: ClassVar[dict[str, Any]] = {**EncoderConfig.fixed_fields, "position_embedding_type": "absolute"}
+    readable_types: ClassVar[tuple[str, ...]] = ("bert",)
 
     attention_mode: str | None = "unilm"
     pooler_activation: str | None = "linear"

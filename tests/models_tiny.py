@@ -1,0 +1,334 @@
+"""The table of all families: tiny models of every class, with weights large enough that every parameter moves the
+outputs, and batches for them.
+
+A new family is a row in ``FAMILIES``; the tests of what all models have in common then hold it to the same.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+from transformers import BertConfig, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+import hf_ext
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+UNITS: dict[str, Any] = SIZES | {"num_attention_heads": 1, "attention_key_size": 8}
+V2: dict[str, Any] = {"norm_type": "rms_norm", "use_bias": False}
+
+ENCODER_HEADS = (
+    "AutoModelForMaskedLM",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForMultipleChoice",
+    "AutoModelForSpanExtraction",
+)
+DECODER_HEADS = ("AutoModelForCausalLM",)
+# No Auto class gives this one.
+UNILM_HEADS = (*DECODER_HEADS, "ForParaphrase")
+
+
+class Variant(NamedTuple):
+    """Settings of a family, and which heads are tested under them beside the base model."""
+
+    fields: dict[str, Any]
+    heads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the tests must know of a family.
+
+    Attributes:
+        config: its class.
+        fields: of a tiny config.
+        variants: settings over those, by name.
+        back_ends: attention implementations that it has.
+        types: number of token types; None: it takes no ``token_type_ids``.
+        places: whether positions count, and not distances alone, so that padding on the left needs ``position_ids``.
+        unpads: whether it has ``config.unpad``.
+        attentions: whether it has attention weights to show.
+        ours: whether the models are this package's.
+    """
+
+    config: type[PreTrainedConfig]
+    fields: dict[str, Any]
+    variants: dict[str, Variant]
+    back_ends: tuple[str, ...] = ("eager", "sdpa")
+    types: int | None = 2
+    places: bool = False
+    unpads: bool = True
+    attentions: bool = True
+    ours: bool = True
+
+    @property
+    def paired(self) -> bool:
+        """Whether it is an encoder and a decoder."""
+        return self.config is hf_ext.T5PegasusConfig
+
+
+FAMILIES: dict[str, Family] = {
+    "roformer": Family(
+        hf_ext.RoFormerConfig,
+        SIZES,
+        {
+            "v1": Variant({}, ENCODER_HEADS),
+            "v2": Variant(V2, ("AutoModelForMaskedLM", "AutoModelForSequenceClassification")),
+            "factorized": Variant({"embedding_size": 16, "pooler_activation": "tanh"}, ("AutoModelForMaskedLM",)),
+            "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
+            "unilm": Variant({"attention_mode": "unilm", "pooler_activation": "linear"}, UNILM_HEADS),
+        },
+    ),
+    "nezha": Family(
+        hf_ext.NezhaConfig,
+        SIZES | {"max_relative_position": 4},
+        {
+            "bidirectional": Variant({"pooler_activation": "tanh"}, ENCODER_HEADS),
+            "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
+        },
+        back_ends=("eager",),
+    ),
+    "unilm_bert": Family(
+        hf_ext.UniLMBertConfig,
+        SIZES,
+        {
+            "unilm": Variant({}, ENCODER_HEADS + UNILM_HEADS),
+            "factorized": Variant({"attention_mode": "bidirectional", "embedding_size": 16}, ("AutoModelForMaskedLM",)),
+            "causal": Variant({"attention_mode": "causal", "pooler_activation": None}, DECODER_HEADS),
+        },
+        places=True,
+    ),
+    "gpt_cdial": Family(
+        hf_ext.CDialGPTConfig,
+        SIZES,
+        {"causal": Variant({}, DECODER_HEADS)},
+        types=60,
+        places=True,
+    ),
+    "gau_alpha": Family(
+        hf_ext.GAUAlphaConfig,
+        UNITS,
+        {
+            "softmax plus": Variant({}, ENCODER_HEADS),
+            "softmax": Variant({"normalization": "softmax"}, ("AutoModelForMaskedLM",)),
+        },
+        back_ends=("gated_attention", "eager", "sdpa"),
+    ),
+    "flash": Family(
+        hf_ext.FLASHConfig,
+        UNITS | {"chunk_size": 4},
+        {
+            "mixed chunk": Variant({}, ENCODER_HEADS),
+            "quadratic": Variant({"attention": "quadratic"}, ("AutoModelForMaskedLM",)),
+            "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
+        },
+        back_ends=("eager",),
+        unpads=False,
+        attentions=False,
+    ),
+    "t5_pegasus": Family(
+        hf_ext.T5PegasusConfig,
+        {
+            "vocab_size": 60,
+            "d_model": 32,
+            "d_ff": 48,
+            "num_layers": 2,
+            "num_heads": 4,
+            "dropout_rate": 0.0,
+            "decoder_start_token_id": 2,
+            "eos_token_id": 3,
+        },
+        {"pair": Variant({}, ("AutoModelForSeq2SeqLM", "AutoModelForTextEncoding"))},
+        types=None,
+        unpads=False,
+    ),
+    # Transformers' own, which WoBERT is.
+    "bert": Family(
+        BertConfig,
+        SIZES,
+        {"absolute": Variant({}, ("AutoModelForMaskedLM", "AutoModelForSpanExtraction"))},
+        places=True,
+        unpads=False,
+        ours=False,
+    ),
+}
+
+
+class Case(NamedTuple):
+    """A class of a family under settings."""
+
+    family: Family
+    fields: dict[str, Any]
+    auto: str
+
+    @property
+    def model_class(self) -> Any:
+        """The class."""
+        if self.auto.startswith("For"):
+            return getattr(hf_ext, self.base_class.__name__.removesuffix("Model") + self.auto)
+        return auto_class(self.auto)._model_mapping[self.family.config]
+
+    @property
+    def opener(self) -> Any:
+        """What a user opens a folder of the class with: the Auto class if there is one."""
+        return self.model_class if self.auto.startswith("For") else auto_class(self.auto)
+
+    @property
+    def base_class(self) -> Any:
+        """The family's model without a head."""
+        return self._replace(auto="AutoModel").model_class
+
+    @property
+    def is_base(self) -> bool:
+        """Whether the outputs are hidden states."""
+        return self.auto in ("AutoModel", "AutoModelForTextEncoding")
+
+    def config(self, **fields: Any) -> Any:
+        """A tiny config, with three labels where there is a choice."""
+        return self.family.config(**(self.family.fields | {"num_labels": 3} | self.fields | fields))
+
+    def make(self, back_end: str | None = None, dtype: torch.dtype = torch.float64, **fields: Any) -> Any:
+        """A model in eval mode, the same weights for the same settings."""
+        return make(self.model_class, self.config(**fields), back_end or self.family.back_ends[0], dtype)
+
+    def batch(self, lengths: list[int], side: str = "right", seed: int = 0) -> dict[str, Tensor]:
+        """Random rows of the given lengths, padded to the longest, with all that the model wants to be told."""
+        batch = tokens(lengths, side, seed)
+        if self.family.types is None:
+            del batch["token_type_ids"]
+        if self.family.places and side == "left":
+            batch["position_ids"] = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        if self.auto == "AutoModelForMultipleChoice":
+            batch = {name: value.unflatten(0, (-1, 2)) for name, value in batch.items()}
+        if self.family.paired and self.auto != "AutoModelForTextEncoding":
+            generator = torch.Generator().manual_seed(seed + 1)
+            batch["decoder_input_ids"] = torch.randint(4, 60, (len(lengths), 5), generator=generator)
+        return batch
+
+    def labels(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the head is trained with, a different number of labels in each row where that can be."""
+        ids, real = batch["input_ids"], batch["attention_mask"]
+        rows = torch.arange(len(ids))
+        if self.auto in ("AutoModelForMaskedLM", "AutoModelForCausalLM"):
+            return {"labels": ids.roll(1, -1).masked_fill((real == 0) | (ids % 4 == 0), -100)}
+        if self.auto == "AutoModelForSeq2SeqLM":
+            targets = batch["decoder_input_ids"].roll(-1, -1)
+            return {"labels": targets.masked_fill(torch.arange(5) > rows[:, None] + 1, -100)}
+        if self.auto == "ForParaphrase":
+            return {"labels": ids.masked_fill((real == 0) | (batch["token_type_ids"] == 0), -100)}
+        if self.auto == "AutoModelForTokenClassification":
+            return {"labels": (ids % 3).masked_fill(real == 0, -100)}
+        if self.auto == "AutoModelForSpanExtraction":
+            first = real.argmax(-1)
+            spans = torch.stack((rows % 3, first, first), dim=-1)[:, None]
+            return {"labels": torch.cat((spans, torch.full_like(spans, -100)), dim=1)}
+        if self.auto == "AutoModelForQuestionAnswering":
+            first = real.argmax(-1)
+            return {"start_positions": first, "end_positions": first}
+        return {"labels": rows % 2}
+
+
+def auto_class(name: str) -> Any:
+    """An Auto class, Transformers' or ours."""
+    return getattr(transformers, name, None) or getattr(hf_ext, name)
+
+
+def make(model_class: Any, config: Any, back_end: str = "sdpa", dtype: torch.dtype = torch.float64) -> Any:
+    """A model in eval mode, the same weights for the same config, none of them at a default such as 0 or 1."""
+    torch.manual_seed(0)
+    model = model_class(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            # T5's tables of distances are the only matrices that begin too small to be seen.
+            if parameter.dim() <= 1 or "relative_attention_bias" in name:
+                parameter += 0.2 * torch.randn_like(parameter)
+    model.set_attn_implementation(back_end)
+    return model.to(dtype).eval()
+
+
+def tokens(lengths: list[int], side: str = "right", seed: int = 0) -> dict[str, Tensor]:
+    """Random rows of the given lengths, padded to the longest; the second half of each is of type 1."""
+    generator = torch.Generator().manual_seed(seed)
+    longest = max(lengths)
+    out = {name: torch.zeros(len(lengths), longest, dtype=torch.long) for name in ("input_ids", "token_type_ids")}
+    mask = torch.zeros(len(lengths), longest, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        cut = slice(0, length) if side == "right" else slice(longest - length, longest)
+        out["input_ids"][row, cut] = torch.randint(1, SIZES["vocab_size"], (length,), generator=generator)
+        out["token_type_ids"][row, cut] = (torch.arange(length) >= (length + 1) // 2).long()
+        mask[row, cut] = 1
+    return out | {"attention_mask": mask}
+
+
+def packed(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The real tokens of a batch as one row; its positions say where a text begins."""
+    real = batch["attention_mask"].bool()
+    row = {name: value[real][None] for name, value in batch.items() if name != "attention_mask"}
+    return row | {"position_ids": torch.cat([torch.arange(int(n)) for n in real.sum(-1)])[None]}
+
+
+def cases(*autos: str, ours: bool = False) -> list[Any]:
+    """Every class under every setting as parameters of a test.
+
+    Args:
+        *autos: Auto classes to keep; none: all.
+        ours: leave out Transformers' own models.
+    """
+    return [
+        pytest.param(case, id=f"{name}, {variant}, {case.auto.removeprefix('AutoModel') or 'base'}")
+        for name, variant, case in all_cases()
+        if (case.family.ours or not ours) and (not autos or case.auto in autos)
+    ]
+
+
+def all_cases() -> Iterator[tuple[str, str, Case]]:
+    """Family, variant and case."""
+    for name, family in FAMILIES.items():
+        for variant, (fields, heads) in family.variants.items():
+            for auto in ("AutoModel", *heads):
+                yield name, variant, Case(family, fields, auto)
+
+
+def one_head(name: str) -> Case:
+    """The head of a family that stands for all where one is enough: one that labels or predicts each token."""
+    wanted = ("AutoModelForTokenClassification", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
+    return next(case for auto in wanted for family, _, case in all_cases() if family == name and case.auto == auto)
+
+
+def tensors(output: ModelOutput) -> dict[str, Tensor]:
+    """The tensors of an output but the loss, by name; no caches and tuples."""
+    return {name: value for name, value in output.items() if isinstance(value, Tensor) and name != "loss"}
+
+
+def real_tensors(output: ModelOutput, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of an output, of those with a row for each token ``[B, L, ...]`` the real tokens alone."""
+    real = batch["attention_mask"].bool()
+    return {
+        name: value[real] if value.shape[: real.dim()] == real.shape else value
+        for name, value in tensors(output).items()
+    }
+
+
+def gradients(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The gradients so far, which are then cleared."""
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    assert math.fsum(float(g.abs().sum()) for g in found.values()) > 0
+    return found
