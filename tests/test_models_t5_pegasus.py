@@ -144,6 +144,30 @@ def test_differs_from_mt5_in_two_points_alone(monkeypatch):
     torch.testing.assert_close(found.loss.double(), wanted.loss, atol=0, rtol=1e-6)
 
 
+@pytest.mark.parametrize("made", ["from a config", "from a checkpoint"])
+def test_new_weights_are_those_of_mt5(tmp_path, made):
+    """As wide as in mT5, parameter by parameter, also those that a checkpoint lacks."""
+    config = T5PegasusConfig(**(TINY | {"d_ff": 128, "d_model": 128, "vocab_size": 200, "d_kv": 16}))
+    torch.manual_seed(0)
+    if made == "from a config":
+        ours = T5PegasusForConditionalGeneration(config)
+    else:
+        state = {"shared.weight": torch.zeros(200, 128)}
+        ours = T5PegasusForConditionalGeneration.from_pretrained(None, config=config, state_dict=state)
+        assert not ours.shared.weight.any()
+        torch.nn.init.normal_(ours.shared.weight)
+    peer = MT5ForConditionalGeneration(MT5Config(**(config.to_dict() | {"model_type": "mt5"})))
+    found, wanted = (dict(model.named_parameters()) for model in (ours, peer))
+    torch.testing.assert_close(found.pop("lm_head.weight").std(), torch.tensor(1.0), rtol=0.05, atol=0)
+    assert found.keys() == wanted.keys()
+    for name, parameter in found.items():
+        # Tables of positions have 128 values, and their widths scatter.
+        torch.testing.assert_close(
+            parameter.std(), wanted[name].std(), rtol=0.4 if "relative" in name else 0.05, atol=0
+        )
+        torch.testing.assert_close(parameter.mean(), wanted[name].mean(), rtol=0, atol=0.05)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_which_weights_are_tied(tmp_path, tied):
     model = tiny(tie_word_embeddings=tied)
