@@ -70,7 +70,7 @@ class DataCollatorForParaphrase:
     Args:
         tokenizer: one that tells a pair's texts by token types 0 and 1.
         max_length: most tokens of a row; the longer of source and target is cut.
-        pad_to_multiple_of: pads the number of tokens up to a multiple of this.
+        pad_to_multiple_of: pads the number of tokens up to a multiple of this, of which ``max_length`` is one too.
     """
 
     tokenizer: PreTrainedTokenizerBase

@@ -90,7 +90,7 @@ class EmbeddingPipeline(Pipeline):
             limit = self._limit(**tokenize)
             logger.warning("%d of %d texts are longer than %d tokens; their ends are not embedded", cut, total, limit)
 
-    def _sanitize_parameters(
+    def _sanitize_parameters(  # type: ignore[override]
         self,
         pooling: str | None = None,
         normalize: bool | None = None,
@@ -139,7 +139,7 @@ class EmbeddingPipeline(Pipeline):
     def _pad(self, rows: list[dict[str, list[int]]]) -> BatchEncoding:
         return self.tokenizer.pad(rows, return_tensors="pt")
 
-    def preprocess(self, input_: str, **options: Any) -> BatchEncoding:
+    def preprocess(self, input_: str, **options: Any) -> BatchEncoding:  # type: ignore[override]
         """Model inputs ``[1, L]`` of a text."""
         return self._pad(self._tokenize([input_], **options)[0])
 

@@ -59,7 +59,7 @@ class ParaphrasePipeline(Pipeline):
         run = generation if num_samples is None else {**generation, "num_samples": num_samples}
         return {}, run, {} if num_candidates is None else {"num_candidates": num_candidates}
 
-    def preprocess(self, input_: str) -> dict[str, Any]:
+    def preprocess(self, input_: str) -> dict[str, Any]:  # type: ignore[override]
         """Model inputs ``[1, L]`` of the text, all of type 0."""
         if not isinstance(input_, str):
             raise TypeError(f"inputs must be texts, got {type(input_).__name__}")

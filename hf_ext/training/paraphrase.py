@@ -159,7 +159,7 @@ class ParaphraseJob:
         return scores
 
 
-def pair_outputs(outputs: tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
+def pair_outputs(outputs: Any, labels: Tensor) -> Any:
     """What Trainer keeps of an evaluation: a row for each pair, as its dataset has them.
 
     Args:
@@ -177,6 +177,6 @@ def pair_outputs(outputs: tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, T
 
 def pair_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Retrieval accuracy and loss of language modelling from what :func:`pair_outputs` kept."""
-    embeddings, sums = prediction.predictions
+    embeddings, sums = tuple(prediction.predictions)
     loss, count = np.asarray(sums, dtype=np.float64).sum(0)
     return {METRIC: paraphrase_retrieval_accuracy(embeddings), "lm_loss": float(loss / count)}
