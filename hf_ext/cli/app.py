@@ -6,8 +6,9 @@ import sys
 import typer
 from huggingface_hub.errors import StrictDataclassError
 
+import hf_ext.cli.train_paraphrase
 import hf_ext.cli.train_summarization  # noqa: F401  (registers with train)
-from hf_ext.cli import chat, convert, demo, export_release, predict, train, train_dialogue  # noqa: F401  (registers)
+from hf_ext.cli import chat, convert, demo, embed, export_release, predict, train, train_dialogue  # noqa: F401  (registers)
 from hf_ext.version import __version__
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command("chat")(chat.chat)
 app.command("convert")(convert.convert)
 app.command("demo")(demo.demo)
+app.command("embed")(embed.embed)
 app.command("export-release")(export_release.export_release)
 app.command("predict")(predict.predict)
 app.add_typer(train.app, name="train")

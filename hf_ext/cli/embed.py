@@ -1,0 +1,75 @@
+"""`hf-ext embed`: vectors of texts in a file or standard input."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hf_ext.cli.predict import read_texts
+
+
+def embed(
+    model: Annotated[str, typer.Argument(help="An encoder: a folder or a name on the Hub.")],
+    output: Annotated[Path, typer.Option(help="Where to write: an array (.npy) or JSON lines (.jsonl).")],
+    input: Annotated[
+        Path | None, typer.Option(help="A text a line, or JSON lines with a text each; else standard input.")
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(help="pooler, cls or mean; else the pooler where it is linear, and the mean elsewhere."),
+    ] = None,
+    normalize: Annotated[bool, typer.Option("--normalize", help="Scale vectors to length 1.")] = False,
+    max_length: Annotated[int | None, typer.Option(help="Tokens of a text; else 512, or what the model takes.")] = None,
+    tokens_per_batch: Annotated[int, typer.Option(help="Tokens run at a time, padding included.")] = 8192,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
+) -> None:
+    """Embed texts, a vector each, in their order; files of any size."""
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+    from transformers import pipeline
+
+    import hf_ext  # noqa: F401  (registers the pipeline)
+    from hf_ext.pipelines.vector_file import write_jsonl, write_npy
+
+    if output.suffix not in (".npy", ".jsonl"):
+        raise ValueError(f"output must end in .npy or .jsonl, got {output}")
+    if not output.parent.is_dir():
+        raise ValueError(f"{output} must be in a folder that exists")
+    # The library's types list its own tasks only.
+    make_pipeline: Any = pipeline
+    extract = make_pipeline("text-embedding", model=model, device=device)
+    options = {"pooling": pooling, "normalize": normalize, "max_length": max_length}
+    columns = (TextColumn("embedding"), TextColumn("{task.completed} texts"), TimeElapsedColumn())
+    progress = Progress(*columns, console=Console(stderr=True))
+    task = progress.add_task("")
+    waiting: list[str] = []
+
+    def remembered(texts: Iterable[str]) -> Iterator[str]:
+        for text in texts:
+            waiting.append(text)
+            yield text
+
+    def vectors(lines: Iterable[str], source: str) -> Iterator[Any]:
+        for part in extract.stream(remembered(read_texts(lines, source)), tokens_per_batch=tokens_per_batch, **options):
+            progress.advance(task, len(part))
+            yield part
+            del waiting[: len(part)]
+
+    def write(lines: Iterable[str], source: str) -> int:
+        parts = vectors(lines, source)
+        if output.suffix == ".npy":
+            return write_npy(output, parts, extract.model.config.hidden_size)
+        return write_jsonl(output, (pair for part in parts for pair in zip(waiting, part)))
+
+    try:
+        with progress:
+            if input is None:
+                count = write(sys.stdin, "standard input")
+            else:
+                with open(input, encoding="utf-8-sig", newline="") as stream:
+                    count = write(stream, str(input))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{input or 'standard input'} must be UTF-8, got {error.reason}") from error
+    typer.echo(f"{count} texts in {output}", err=True)
