@@ -64,3 +64,23 @@ def test_wobert(tmp_path):
     assert json.loads((output / "config.json").read_text(encoding="utf-8"))["architectures"] == ["BertForMaskedLM"]
     assert (output / "vocab.txt").is_file()
     assert not (output / "tokenizer.json").exists()
+
+
+def test_dialogue(tmp_path):
+    printed = run("dialogue.py", "--output-dir", tmp_path / "model")
+    assert "9 of 9 replies are those of the dialogues" in printed
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert (config["architectures"], config["attention_mode"]) == (["NezhaForCausalLM"], "causal")
+
+
+def test_summarization(tmp_path):
+    options = ["--output-dir", tmp_path / "model", "--max-steps", 2]
+    for name in ("train", "validation"):
+        lines = [f"{a}研究{b}\t{a}用很长的时间研究了{b}，结果很好。" for a in "甲乙丙" for b in "丁戊"]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(lines), encoding="utf-8")
+        options += [f"--{name}-file", tmp_path / f"{name}.tsv"]
+    printed = run("summarization.py", *options)
+    assert "Rouge-L: " in printed
+    assert "summary: " in printed
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["T5PegasusForConditionalGeneration"]

@@ -25,12 +25,13 @@ _FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-5, "num_train_epochs": 5, "p
 _FROM_SCRATCH: dict[str, Any] = {"learning_rate": 1e-3, "num_train_epochs": 10, "per_device_train_batch_size": 16}
 
 
-def parse_training_arguments(options: list[str], output_dir: Path, **defaults: Any) -> Any:
+def parse_training_arguments(options: list[str], output_dir: Path, kind: type | None = None, **defaults: Any) -> Any:
     """TrainingArguments from command-line options.
 
     Args:
         options: as typed, ``["--learning-rate", "1e-4", ...]``.
         output_dir: where to write.
+        kind: TrainingArguments, or a class made from it.
         **defaults: fields to start from instead of the library's own values.
 
     Raises:
@@ -46,7 +47,7 @@ def parse_training_arguments(options: list[str], output_dir: Path, **defaults: A
         def error(self, message: str) -> NoReturn:
             raise typer.BadParameter(f"{message} (options of TrainingArguments are taken too)")
 
-    dataclass: Any = TrainingArguments
+    dataclass: Any = kind or TrainingArguments
     parser = Parser(dataclass, prog="hf-ext train", allow_abbrev=False)
     # Without an accelerator there is nothing to pin memory for, and each loader would warn of it.
     parser.set_defaults(dataloader_pin_memory=torch.accelerator.is_available(), **defaults)

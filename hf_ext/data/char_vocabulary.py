@@ -3,7 +3,7 @@
 import string
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -42,10 +42,12 @@ def build_char_vocabulary(texts: Iterable[str], min_count: int = 1, do_lower_cas
     return [*SPECIAL_TOKENS, *characters, *inner]
 
 
-def build_char_tokenizer(texts: Iterable[str], min_count: int = 1, do_lower_case: bool = True) -> "BertTokenizer":
-    """A BERT tokenizer that cuts texts into characters, over :func:`build_char_vocabulary`."""
+def build_char_tokenizer(
+    texts: Iterable[str], min_count: int = 1, do_lower_case: bool = True, **options: Any
+) -> "BertTokenizer":
+    """A BERT tokenizer that cuts texts into characters, over :func:`build_char_vocabulary`; ``options`` are its own."""
     from transformers import BertTokenizer
 
     vocabulary = build_char_vocabulary(texts, min_count, do_lower_case)
     vocab = {entry: index for index, entry in enumerate(vocabulary)}
-    return BertTokenizer(vocab=vocab, do_lower_case=do_lower_case)
+    return BertTokenizer(vocab=vocab, do_lower_case=do_lower_case, **options)
