@@ -84,3 +84,15 @@ def test_summarization(tmp_path):
     assert "summary: " in printed
     config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["T5PegasusForConditionalGeneration"]
+
+
+def test_paraphrase(tmp_path):
+    output = tmp_path / "model"
+    file = tmp_path / "sentences.jsonl"
+    lines = [{"text": f"{n}只小猫", "synonyms": [f"小猫有{n}只"]} for n in "一二三四"]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    printed = run("paraphrase.py", "--output-dir", output, "--max-steps", 2, "--file", file)
+    assert "nearest to 一只小猫: " in printed
+    config = json.loads((output / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForParaphrase"]
+    assert (output / "modules.json").is_file()
