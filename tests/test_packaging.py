@@ -21,8 +21,9 @@ from hf_ext.version import __version__
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# Imported only to read what another library wrote, where that library is installed.
-OPTIONAL = {"tensorflow"}
+# TensorFlow is imported only to read and write its checkpoints, where it is installed; Triton comes with PyTorch where
+# there is a GPU for it.
+OPTIONAL = {"tensorflow", "triton"}
 
 
 def requirements(lines):
