@@ -7,6 +7,7 @@ Everything is computed in float32 or better and is never negative nor NaN. A log
 import torch
 from torch import Tensor, nn
 
+from hf_ext.losses.rows import IGNORED, check_logits, check_soft_labels, reduced
 from hf_ext.ops.logsumexp import log_one_plus_sum_exp
 from hf_ext.ops.pointer import wide
 
@@ -18,11 +19,18 @@ def multilabel_softmax_loss(logits: Tensor, labels: Tensor, reduction: str = "me
         logits: ``[..., C]``.
         labels: ``[..., C]`` of any type: 1 positive, 0 negative, -100 left out.
         reduction: "none" (``[...]``), "sum", or "mean" over the rows that have a label.
+
+    Raises:
+        ValueError: if shapes differ, there are no logits, or, on the CPU, a label is neither in [0, 1] nor -100 or a
+            logit is NaN or +inf.
     """
+    check_logits(logits)
+    check_soft_labels(logits, labels)
     logits = wide(logits)
     negatives = logits.masked_fill(labels != 0, -torch.inf)
     positives = (-logits).masked_fill((labels <= 0) | (logits == -torch.inf), -torch.inf)
-    return _reduced(log_one_plus_sum_exp(negatives) + log_one_plus_sum_exp(positives), labels, reduction)
+    losses = log_one_plus_sum_exp(negatives) + log_one_plus_sum_exp(positives)
+    return reduced(losses, (labels != IGNORED).any(-1), reduction)
 
 
 def soft_multilabel_softmax_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
@@ -32,13 +40,20 @@ def soft_multilabel_softmax_loss(logits: Tensor, labels: Tensor, reduction: str 
         logits: ``[..., C]``.
         labels: ``[..., C]`` in [0, 1], or -100 to leave a class out.
         reduction: "none" (``[...]``), "sum", or "mean" over the rows that have a label.
+
+    Raises:
+        ValueError: if shapes differ, there are no logits, or, on the CPU, a label is neither in [0, 1] nor -100 or a
+            logit is NaN or +inf.
     """
+    check_logits(logits)
+    check_soft_labels(logits, labels)
     logits, targets = wide(logits), wide(labels)
     out = (targets < 0) | (logits == -torch.inf)
     targets = targets.clamp_min(0)
     negatives = (logits + torch.log1p(-targets)).masked_fill(out, -torch.inf)
     positives = (-logits + torch.log(targets)).masked_fill(out, -torch.inf)
-    return _reduced(log_one_plus_sum_exp(negatives) + log_one_plus_sum_exp(positives), labels, reduction)
+    losses = log_one_plus_sum_exp(negatives) + log_one_plus_sum_exp(positives)
+    return reduced(losses, (labels != IGNORED).any(-1), reduction)
 
 
 def sparse_multilabel_softmax_loss(
@@ -56,8 +71,10 @@ def sparse_multilabel_softmax_loss(
         reduction: "none" (``[...]``), "sum", or "mean" over all rows.
 
     Raises:
+        ValueError: if there are no logits or, on the CPU, one is NaN or +inf.
         IndexError, RuntimeError: if a label is neither -100 nor in [0, C).
     """
+    check_logits(logits)
     logits = wide(logits)
     if mask_zero:
         logits = torch.cat((torch.full_like(logits[..., :1], -torch.inf), logits[..., 1:]), dim=-1)
@@ -67,7 +84,7 @@ def sparse_multilabel_softmax_loss(
     zeros = torch.zeros_like(chosen)
     negatives = logits.scatter_add(-1, index, zeros.masked_fill(valid, -torch.inf))
     loss = log_one_plus_sum_exp(negatives) + log_one_plus_sum_exp((-chosen).masked_fill(~valid, -torch.inf))
-    return _reduced(loss, None, reduction)
+    return reduced(loss, None, reduction)
 
 
 def distinct(index: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,14 +137,3 @@ class SparseMultiLabelSoftmaxLoss(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Loss of ``logits`` ``[..., C]`` and ``labels`` ``[..., M]``."""
         return sparse_multilabel_softmax_loss(logits, labels, self.mask_zero, self.reduction)
-
-
-def _reduced(values: Tensor, labels: Tensor | None, reduction: str) -> Tensor:
-    if reduction == "none":
-        return values
-    if reduction == "sum":
-        return values.sum()
-    if reduction != "mean":
-        raise ValueError(f"reduction must be 'none', 'sum' or 'mean', got {reduction!r}")
-    # A row without a label has loss 0 and does not count.
-    return values.mean() if labels is None else values.sum() / (labels != -100).any(-1).sum().clamp(min=1)

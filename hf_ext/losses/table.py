@@ -2,23 +2,48 @@
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hf_ext.losses.cosent import cosent_loss
+from hf_ext.losses.cross_entropy import cross_entropy_loss
+from hf_ext.losses.dice import binary_dice_loss, dice_loss
+from hf_ext.losses.exact import exact_loss
+from hf_ext.losses.focal import binary_focal_loss, focal_loss
+from hf_ext.losses.joint_softmax import joint_softmax_loss
+from hf_ext.losses.logit_adjustment import logit_adjusted_loss
 from hf_ext.losses.multilabel_softmax import (
     multilabel_softmax_loss,
     soft_multilabel_softmax_loss,
     sparse_multilabel_softmax_loss,
 )
+from hf_ext.losses.noise import noise_cross_entropy_loss
+from hf_ext.losses.smooth_metrics import smooth_accuracy_loss, smooth_f1_loss
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
+    "binary_dice": binary_dice_loss,
+    "binary_focal": binary_focal_loss,
+    "cosent": cosent_loss,
+    "cross_entropy": cross_entropy_loss,
+    "dice": dice_loss,
+    "exact": exact_loss,
+    "focal": focal_loss,
+    "joint_softmax": joint_softmax_loss,
+    "logit_adjusted": logit_adjusted_loss,
     "multilabel_softmax": multilabel_softmax_loss,
+    "noise_cross_entropy": noise_cross_entropy_loss,
+    "smooth_accuracy": smooth_accuracy_loss,
+    "smooth_f1": smooth_f1_loss,
     "soft_multilabel_softmax": soft_multilabel_softmax_loss,
     "sparse_multilabel_softmax": sparse_multilabel_softmax_loss,
 }
 """Functions ``(logits, labels, **options)`` whose value is a mean over the rows that have a label (-100 is none)."""
+
+WHOLE_BATCH = frozenset({"cosent", "smooth_f1"})
+"""Those that compare the rows of a batch with each other, so that micro-batches do not add up to it."""
 
 _UNCOUNTABLE = frozenset({"sparse_multilabel_softmax"})
 
@@ -27,17 +52,19 @@ def for_trainer(name: str, **options: Any) -> Callable[..., Tensor]:
     """A loss of the table for ``Trainer(compute_loss_func=...)``, over the ``logits`` of any model.
 
     The value is the mean over all rows of an optimizer step, whatever the number of accumulation steps and processes:
-    Trainer gives the number of label entries of the whole step, and each micro-batch weighs by its share of them.
+    Trainer gives the number of label entries of the whole step, and each micro-batch weighs by its share of them. A
+    loss of `WHOLE_BATCH` is taken within each micro-batch, and these values are averaged in the same way.
 
     Args:
         name: a key of `LOSSES`.
-        **options: passed on to the loss.
+        **options: passed on to the loss (``gamma=1.0``).
 
     Returns:
         ``compute_loss_func(outputs, labels, num_items_in_batch=None)``; it pickles.
 
     Raises:
-        ValueError: if the name is unknown, or the loss takes labels whose number says nothing about the number of rows.
+        ValueError: if the name is unknown, the loss has no such option, or it takes labels whose number says nothing
+            about the number of rows.
     """
     if name not in LOSSES:
         raise ValueError(f"name must be one of {', '.join(sorted(LOSSES))}, got {name!r}")
@@ -46,6 +73,11 @@ def for_trainer(name: str, **options: Any) -> Callable[..., Tensor]:
             f"name {name!r} cannot be weighted over accumulation steps: its labels are lists of varying length, "
             "and Trainer counts their entries only; give dense labels and 'multilabel_softmax'"
         )
+    known = list(signature(LOSSES[name]).parameters)[2:]
+    unknown = sorted({*options} - {*known} | {*options} & {"reduction"})
+    if unknown:
+        choices = ", ".join(option for option in known if option != "reduction") or "none"
+        raise ValueError(f"options of {name!r} must be among {choices}, got {', '.join(unknown)}")
     return partial(_compute_loss, name, options)
 
 
