@@ -239,4 +239,5 @@ def test_version_and_help():
     assert run("--version").output.strip() == __version__
     for command in ([], ["train"], ["train", "ner"], ["predict"], ["convert"], ["demo"]):
         assert run(*command, "--help").exit_code == 0
-    assert {command.name for command in app.registered_commands} == {"convert", "demo", "predict"}
+    names = {command.name for command in app.registered_commands}
+    assert names == {"chat", "convert", "demo", "embed", "export-release", "predict"}
