@@ -71,7 +71,7 @@ class Family:
     config: type[PreTrainedConfig]
     fields: dict[str, Any]
     variants: dict[str, Variant]
-    back_ends: tuple[str, ...] = ("eager", "sdpa")
+    back_ends: tuple[str, ...] = ("eager", "sdpa", "flex_attention")
     types: int | None = 2
     places: bool = False
     unpads: bool = True
@@ -129,7 +129,7 @@ FAMILIES: dict[str, Family] = {
             "softmax plus": Variant({}, ENCODER_HEADS),
             "softmax": Variant({"normalization": "softmax"}, ("AutoModelForMaskedLM",)),
         },
-        back_ends=("gated_attention", "eager", "sdpa"),
+        back_ends=("gated_attention", "eager", "sdpa", "flex_attention"),
     ),
     "flash": Family(
         hf_ext.FLASHConfig,
@@ -156,6 +156,7 @@ FAMILIES: dict[str, Family] = {
             "eos_token_id": 3,
         },
         {"pair": Variant({}, ("AutoModelForSeq2SeqLM", "AutoModelForTextEncoding"))},
+        back_ends=("eager", "sdpa"),
         types=None,
         unpads=False,
     ),
@@ -164,6 +165,7 @@ FAMILIES: dict[str, Family] = {
         BertConfig,
         SIZES,
         {"absolute": Variant({}, ("AutoModelForMaskedLM", "AutoModelForSpanExtraction"))},
+        back_ends=("eager", "sdpa"),
         places=True,
         unpads=False,
         ours=False,
@@ -194,6 +196,11 @@ class Case(NamedTuple):
     def base_class(self) -> Any:
         """The family's model without a head."""
         return self._replace(auto="AutoModel").model_class
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the model is to be told to return numbers that have gradients in evaluation."""
+        return {"output_logits": True} if self.auto == "AutoModelForSpanExtraction" else {}
 
     @property
     def is_base(self) -> bool:
@@ -306,15 +313,28 @@ def all_cases() -> Iterator[tuple[str, str, Case]]:
                 yield name, variant, Case(family, fields, auto)
 
 
-def one_head(name: str) -> Case:
-    """The head of a family that stands for all where one is enough: one that labels or predicts each token."""
-    wanted = ("AutoModelForTokenClassification", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
-    return next(case for auto in wanted for family, _, case in all_cases() if family == name and case.auto == auto)
+def one_of_each(*autos: str) -> list[Any]:
+    """A case of each family of ours: the base model, or the first that there is of several Auto classes."""
+    found = {}
+    for auto in autos or ("AutoModel",):
+        for name, _, case in all_cases():
+            if case.auto == auto and case.family.ours:
+                found.setdefault(name, pytest.param(case, id=name))
+    return list(found.values())
+
+
+# A head of each family that labels or predicts each token.
+TOKEN_HEADS = one_of_each("AutoModelForTokenClassification", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
 
 
 def tensors(output: ModelOutput) -> dict[str, Tensor]:
     """The tensors of an output but the loss, by name; no caches and tuples."""
     return {name: value for name, value in output.items() if isinstance(value, Tensor) and name != "loss"}
+
+
+def finite_tensors(output: ModelOutput) -> dict[str, Tensor]:
+    """The numbers of an output, without the spans that the span head leaves out."""
+    return {name: value[value > -torch.inf] for name, value in tensors(output).items() if value.is_floating_point()}
 
 
 def real_tensors(output: ModelOutput, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -27,8 +27,13 @@ from hf_ext.ops.pooling import first_token
 _KNOWN_KWARGS = frozenset(TransformersKwargs.__annotations__)
 
 
-def one_input(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
-    """The one of ``input_ids`` ``[B, L]`` and ``inputs_embeds`` ``[B, L, E]`` that is given.
+def one_input(input_ids: Tensor | None, inputs_embeds: Tensor | None, axes: str = "B, L") -> Tensor:
+    """The one of ``input_ids`` and ``inputs_embeds`` that is given.
+
+    Args:
+        input_ids: of shape ``axes``.
+        inputs_embeds: the same with ``E`` behind.
+        axes: names of the axes, the tokens' last.
 
     Raises:
         ValueError: if not just one is, or it has another shape or no tokens.
@@ -38,8 +43,9 @@ def one_input(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
         raise ValueError(f"give either input_ids or inputs_embeds, got {given}")
     tokens = input_ids if inputs_embeds is None else inputs_embeds
     assert tokens is not None
-    name, axes = ("input_ids", "B, L") if inputs_embeds is None else ("inputs_embeds", "B, L, E")
-    if tokens.dim() != len(axes.split()) or tokens.shape[1] == 0:
+    last = axes.count(",")
+    name, axes = ("input_ids", axes) if inputs_embeds is None else ("inputs_embeds", axes + ", E")
+    if tokens.dim() != axes.count(",") + 1 or tokens.shape[last] == 0:
         raise ValueError(f"{name} must have shape [{axes}] with at least one token, got {list(tokens.shape)}")
     return tokens
 

@@ -17,7 +17,7 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.losses.classification import classification_loss
 from hf_ext.modules.encoder_config import EncoderConfig
-from hf_ext.modules.encoder_model import EncoderPreTrainedModel
+from hf_ext.modules.encoder_model import EncoderPreTrainedModel, one_input
 from hf_ext.modules.output_layers import ClassificationHead, Predictions, classifier_dropout, num_labels
 from hf_ext.ops.pooling import first_token
 
@@ -145,10 +145,7 @@ class MultipleChoiceHead(_Base):
         **kwargs: Any,
     ) -> MultipleChoiceModelOutput:
         """Score ``[B, K, L]`` choices: ``logits`` ``[B, K]``; ``labels`` ``[B]`` are the right ones."""
-        tokens = input_ids if input_ids is not None else inputs_embeds
-        if tokens is None:
-            raise ValueError("give either input_ids or inputs_embeds, got neither")
-        choices = tokens.shape[1]
+        choices = one_input(input_ids, inputs_embeds, "B, K, L").shape[1]
         flat = [
             None if x is None else x.flatten(0, 1)
             for x in (input_ids, attention_mask, token_type_ids, inputs_embeds, position_ids)

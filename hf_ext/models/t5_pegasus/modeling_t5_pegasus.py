@@ -16,6 +16,7 @@ from transformers.utils import can_return_tuple
 
 from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
 from hf_ext.modules.embeddings import TokenTable
+from hf_ext.modules.encoder_model import one_input
 
 
 class T5PegasusLayerNorm(MT5LayerNorm):
@@ -109,6 +110,30 @@ class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
         self.dropout = nn.Dropout(config.dropout_rate)
         self.gradient_checkpointing = False
         self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As mT5's stack, over ``[B, L]`` tokens of which there is one at least."""
+        one_input(input_ids, inputs_embeds)
+        return super().forward(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=encoder_attention_mask,
+            inputs_embeds=inputs_embeds,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            **kwargs,
+        )
 
 
 def _make_encoder(config: T5PegasusConfig) -> T5PegasusStack:
