@@ -1,0 +1,160 @@
+"""Messages of a CRF with one matrix product a step, in float64 and outside of logarithms.
+
+Probabilities are kept as they are and scaled every few steps; float64 holds numbers from e^-708 to e^709, and
+`range_of_scores` tells beforehand whether, and for how many steps, that is enough for all terms that matter.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# In nats: how small a product of forward and backward messages may become.
+_MOST_SHRINKAGE = 690.0
+# The sums of that many steps stay below e^709.
+_MOST_STEPS = 32
+
+
+class Messages(NamedTuple):
+    """What the recursions give, N being the most tokens of a row; garbage past a row's length.
+
+    Attributes:
+        forward: float64 ``[N, B, K]``, the sum over all beginnings that end with a tag, up to a factor a step and row.
+        backward: float64 ``[N, B, K]``, the sum over all endings that begin with a tag, up to such a factor. That of
+            the first token is not used.
+        log_partition: float64 ``[B]``.
+    """
+
+    forward: Tensor
+    backward: Tensor
+    log_partition: Tensor
+
+
+class Chain(NamedTuple):
+    """Emissions and transitions as factors of at most 1, and the logarithm of what was divided out.
+
+    Attributes:
+        local: float64 ``[N, B, K]``, e^emission.
+        step: float64 ``[K, K]``, e^transition.
+        start: float64 ``[K]``.
+        end: float64 ``[K]``.
+        log_scale: float64 ``[B]``.
+        lengths: int64 ``[B]``.
+    """
+
+    local: Tensor
+    step: Tensor
+    start: Tensor
+    end: Tensor
+    log_scale: Tensor
+    lengths: Tensor
+
+
+def range_of_scores(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor) -> int:
+    """How many steps may pass between two scalings, or 0 if float64 is not enough.
+
+    Two tags differ in their messages by at most what the scores along a shortest way between them differ, so the
+    ranges of emissions and transitions, times the steps in which every tag reaches every other, bound what can be lost.
+
+    Args:
+        emissions: ``[B, L, K]``.
+        transitions: ``[K, K]``, -inf where forbidden.
+        start: ``[K]``, -inf where forbidden.
+        end: ``[K]``, -inf where forbidden.
+        mask: bool ``[B, L]``.
+    """
+    spread = emissions.amax(-1) - emissions.amin(-1)
+    widest = float(torch.where(mask, spread, 0.0).max())
+    transitions, start, end = transitions.cpu(), start.cpu(), end.cpu()
+    for scores in (transitions, start, end):
+        finite = scores[scores > -torch.inf]
+        if not len(finite):
+            return 0
+        widest += float(finite.max() - finite.min())
+    mixing = _mixing_steps(transitions > -torch.inf)
+    # Also where a score is NaN.
+    if not mixing or not widest < _MOST_SHRINKAGE:
+        return 0
+    # Two messages shrink between scalings, and differ from tag to tag by what lies on the way between these.
+    steps = int((_MOST_SHRINKAGE / max(widest, 1.0) - 3 * mixing) / 2)
+    return max(0, min(_MOST_STEPS, steps))
+
+
+def _mixing_steps(allowed: Tensor) -> int:
+    """The least number of steps in which each tag can reach every tag, 0 if more than 4: tag schemes need up to 3."""
+    reached = allowed
+    for steps in range(1, 5):
+        if reached.all():
+            return steps
+        reached = (reached.float() @ allowed.float()) > 0
+    return 0
+
+
+def factors(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, places: Tensor, lengths: Tensor
+) -> Chain:
+    """The factors of a batch.
+
+    Args:
+        emissions: ``[B, L, K]``.
+        transitions: ``[K, K]``.
+        start: ``[K]``.
+        end: ``[K]``.
+        places: int64 ``[N, B]`` from :class:`hf_ext.ops.crf.rows.Rows`.
+        lengths: int64 ``[B]``.
+    """
+    local = emissions.flatten(0, 1).index_select(0, places.flatten()).view(*places.shape, -1).double()
+    peak = local.amax(-1, keepdim=True)
+    local.sub_(peak).exp_()
+    real = torch.arange(len(places), device=places.device)[:, None] < lengths
+    scale = torch.where(real, peak.squeeze(-1), 0.0).sum(0)
+    step, first, last = (scores.double() - scores.max() for scores in (transitions, start, end))
+    scale = scale + transitions.max() * (lengths - 1) + start.max() + end.max()
+    return Chain(local, step.exp(), first.exp(), last.exp(), scale, lengths)
+
+
+def scan_log_partition(chain: Chain, steps: int) -> Tensor:
+    """Log partition ``[B]``, from the forward messages alone, which take the place of ``chain.local``."""
+    messages, scales = _scan(chain.local.unsqueeze(1), chain.step[None], chain.start, steps)
+    return _total(messages[:, 0], scales[:, 0], chain, steps)
+
+
+def scan_messages(chain: Chain, steps: int) -> Messages:
+    """Both messages and the log partition in one loop over the steps, the backward ones running from each row's end."""
+    most, batch, _ = chain.local.shape
+    time = torch.arange(most, device=chain.local.device)[:, None]
+    mirrored = (chain.lengths - 1 - time).clamp_min(0)
+    row = torch.arange(batch, device=time.device)
+    local = torch.stack((chain.local, chain.local[mirrored, row]), dim=1)
+    both = torch.stack((chain.step, chain.step.T))
+    messages, scales = _scan(local, both, torch.stack((chain.start, chain.end)).unsqueeze(1), steps)
+    total = _total(messages[:, 0], scales[:, 0], chain, steps)
+    return Messages(messages[:, 0], messages[:, 1][mirrored, row], total)
+
+
+def _scan(local: Tensor, step: Tensor, first: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Turn ``local`` ``[N, D, B, K]`` into messages in place: ``m_t = (m_t-1 @ step) * local_t``.
+
+    Returns:
+        The messages, and the logarithms ``[N // steps + 1, D, B]`` of what they were divided by.
+    """
+    local[0].mul_(first)
+    moved = torch.empty_like(local[0])
+    scales = [torch.ones_like(moved[..., :1])]
+    message, *others = local.unbind(0)
+    for number, factor in enumerate(others, 1):
+        torch.bmm(message, step, out=moved)
+        message = factor.mul_(moved)
+        if number % steps == 0:
+            # A message is zero where nothing is allowed.
+            scale = message.sum(-1, keepdim=True).clamp_min_(torch.finfo(message.dtype).tiny)
+            message.div_(scale)
+            scales.append(scale)
+    return local, torch.stack(scales).squeeze(-1).log_().cumsum(0)
+
+
+def _total(forward: Tensor, scales: Tensor, chain: Chain, steps: int) -> Tensor:
+    last = (chain.lengths - 1).clamp_min(0)
+    row = torch.arange(len(last), device=last.device)
+    ends = (forward[last, row] * chain.end).sum(-1).log()
+    return ends + scales[last // steps, row] + chain.log_scale
