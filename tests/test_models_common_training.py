@@ -1,0 +1,154 @@
+"""How all models train: checkpointing, Trainer's accumulation and resuming, adapters; the table is in `models_tiny`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from models_tiny import TOKEN_HEADS, Case, cases, gradients, tensors
+from torch import Tensor
+from transformers import Trainer, TrainingArguments
+
+pytestmark = [
+    # PEFT and Trainer call this by the name that all releases of Transformers 5 know.
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning"),
+    # Trainer pins memory on a machine without a GPU.
+    pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
+]
+
+LENGTHS = [9, 4, 1, 6]
+HEADS = [case for case in cases(ours=True) if not case.values[0].is_base]
+
+
+def labelled(case: Case, lengths: list[int] = LENGTHS) -> dict[str, Tensor]:
+    batch = case.batch(lengths)
+    return batch | case.labels(batch)
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_gradient_checkpointing(case: Case) -> None:
+    """The same loss and gradients, with dropout and without a cache."""
+    batch = labelled(case)
+    dropout = "dropout_rate" if case.family.paired else "hidden_dropout_prob"
+    for unpad in (False, True)[: 1 + case.family.unpads]:
+        found = []
+        for checkpointing in (False, True):
+            model = case.make(**{dropout: 0.1} | ({"unpad": True} if unpad else {})).train()
+            if checkpointing:
+                model.gradient_checkpointing_enable()
+                assert model.is_gradient_checkpointing
+            torch.manual_seed(7)
+            loss = model(**batch).loss
+            loss.backward()
+            found.append((loss.detach(), gradients(model)))
+        torch.testing.assert_close(*found, atol=1e-12, rtol=1e-12)
+
+
+def rows(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    return [{name: value[i] for name, value in batch.items()} for i in range(len(batch["input_ids"]))]
+
+
+def trainer(model: Any, data: list[dict[str, Tensor]], folder: Path, **arguments: Any) -> Trainer:
+    settings: dict[str, Any] = {
+        "use_cpu": True,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "optim": "sgd",
+        "learning_rate": 0.1,
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": 0,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "num_train_epochs": 1,
+        "remove_unused_columns": False,
+        "train_sampling_strategy": "sequential",
+    }
+    return Trainer(model, TrainingArguments(str(folder), **(settings | arguments)), train_dataset=data)
+
+
+def losses(run: Trainer) -> list[float]:
+    return [entry["loss"] for entry in run.state.log_history if "loss" in entry]
+
+
+# The loss of paraphrases compares the rows of a batch, and is another one in another batch.
+@pytest.mark.parametrize("case", [case for case in HEADS if case.values[0].auto != "ForParaphrase"])
+def test_accumulation(case: Case, tmp_path: Path) -> None:
+    """One step of all rows, and of one row at a time: Trainer logs the same loss and moves the weights the same."""
+    data = rows(labelled(case))
+    found = []
+    for size in (len(data), 1):
+        model = case.make()
+        # Plain descent shows a wrong factor, which Adam would divide out.
+        run = trainer(
+            model, data, tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=len(data) // size
+        )
+        run.train()
+        assert run.state.global_step == 1
+        found.append((losses(run), dict(model.named_parameters())))
+    assert any(not torch.equal(p, q) for p, q in zip(found[0][1].values(), case.make().parameters()))
+    # The library's losses over the vocabulary are computed in float32.
+    torch.testing.assert_close(*found, atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize("case", TOKEN_HEADS)
+def test_resuming(case: Case, tmp_path: Path) -> None:
+    """Four steps, against two and, in a new model, two more: the same losses and weights to the last bit."""
+    data = rows(labelled(case, [9, 4, 1, 6, 5, 5, 3, 8]))
+    dropout = "dropout_rate" if case.family.paired else "hidden_dropout_prob"
+    settings: dict[str, Any] = {
+        "per_device_train_batch_size": 2,
+        "optim": "adamw_torch",
+        "learning_rate": 0.01,
+        "lr_scheduler_type": "linear",
+        "max_grad_norm": 1.0,
+        "train_sampling_strategy": "random",
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "max_steps": 4,
+    }
+    found = []
+    for resume in (None, str(tmp_path / "checkpoint-2")):
+        model = case.make(**{dropout: 0.1})
+        if resume:
+            # What is not restored would be seen.
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.zero_()
+        run = trainer(model, data, tmp_path, **settings)
+        run.train(resume_from_checkpoint=resume)
+        found.append((losses(run), dict(model.named_parameters())))
+        assert {"model.safetensors", "optimizer.pt"} <= set(os.listdir(tmp_path / "checkpoint-2"))
+    assert len(found[0][0]) == 4
+    torch.testing.assert_close(*found, atol=0, rtol=0)
+
+
+TASKS = {
+    "AutoModelForTokenClassification": "TOKEN_CLS",
+    "AutoModelForCausalLM": "CAUSAL_LM",
+    "AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM",
+}
+
+
+@pytest.mark.parametrize("case", TOKEN_HEADS)
+def test_adapters_without_naming_targets(case: Case, tmp_path: Path) -> None:
+    """PEFT knows the family: an adapter is trained, saved, loaded and merged."""
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    batch = labelled(case)
+    model = get_peft_model(case.make(), LoraConfig(task_type=TASKS[case.auto], r=2, init_lora_weights=False))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    loss = model(**batch).loss
+    loss.backward()
+    torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1).step()
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved
+    assert moved == {name for name in before if "lora" in name or "modules_to_save" in name}
+    assert ("classifier" in str(moved)) is (case.auto == "AutoModelForTokenClassification")
+
+    model.eval().save_pretrained(tmp_path)
+    again = PeftModel.from_pretrained(case.make(), tmp_path).eval()
+    with torch.no_grad():
+        wanted = tensors(model(**batch))
+        torch.testing.assert_close(tensors(again(**batch)), wanted, atol=1e-12, rtol=0)
+        torch.testing.assert_close(tensors(again.merge_and_unload()(**batch)), wanted, atol=1e-9, rtol=0)
