@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ class DataCollatorForSpanExtraction:
         pad_to_multiple_of: pads the number of tokens up to a multiple of this.
     """
 
+    label_width: ClassVar[int] = 3
+
     tokenizer: PreTrainedTokenizerBase
     pad_to_multiple_of: int | None = None
 
@@ -39,8 +41,8 @@ class DataCollatorForSpanExtraction:
             )
         )
         if "labels" in rows[0]:
-            spans = [torch.as_tensor(row["labels"], dtype=torch.long).reshape(-1, 3) for row in rows]
-            labels = torch.full((len(rows), max(1, *map(len, spans)), 3), -100)
+            spans = [torch.as_tensor(row["labels"], dtype=torch.long).reshape(-1, self.label_width) for row in rows]
+            labels = torch.full((len(rows), max(1, *map(len, spans)), self.label_width), -100)
             for padded, own in zip(labels, spans):
                 padded[: len(own)] = own
             batch["labels"] = labels

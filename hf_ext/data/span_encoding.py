@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_ext.data.windows import merge_spans
 
@@ -36,6 +36,9 @@ class SpanEncoder:
     Raises:
         ValueError: if the tokenizer is not fast, or ``stride`` leaves no room for new tokens in a window.
     """
+
+    annotations: ClassVar[str] = "entities"
+    """Column of what `_locate` finds in a row."""
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class SpanEncoder:
         rows: list[list[int]] = [[] for _ in texts]
         for row, owner in enumerate(owners):
             rows[owner].append(row)
-        for text, entities, own in zip(texts, batch["entities"], rows):
+        for text, entities, own in zip(texts, batch[self.annotations], rows):
             found: set[int] = set()
             for row in own if entities else ():
                 for number, span in self._locate(text, entities, encoded["offset_mapping"][row]):
@@ -112,11 +115,9 @@ class SpanEncoder:
         )
         lost = sum(encoded["lost_entities"])
         if lost:
-            total = sum(map(len, dataset["entities"]))
-            message = (
-                "%d of %d entities begin or end inside a token, or fit in no window of %d tokens; they are not learnt"
-            )
-            logger.warning(message, lost, total, self.max_length)
+            total = sum(map(len, dataset[self.annotations]))
+            message = "%d of %d %s begin or end inside a token, or fit in no window of %d tokens; they are not learnt"
+            logger.warning(message, lost, total, self.annotations, self.max_length)
         return encoded
 
     def _tokenize(self, texts: list[str]) -> dict[str, Any]:
@@ -134,14 +135,7 @@ class SpanEncoder:
         self, text: str, entities: Sequence[Mapping[str, Any]], offsets: Sequence[tuple[int, int]]
     ) -> Iterator[tuple[int, list[int]]]:
         """Number and token span of each entity whose borders are borders of tokens."""
-        firsts: dict[int, int] = {}
-        lasts: dict[int, int] = {}
-        for token, (start, end) in enumerate(offsets):
-            start, end = _trim(text, start, end)
-            if start < end:
-                # Tokens smaller than a character share its offsets: a span takes them all.
-                firsts.setdefault(start, token)
-                lasts[end] = token
+        firsts, lasts = token_borders(text, offsets)
         for number, entity in enumerate(entities):
             label = self.label2id.get(entity["label"])
             if label is None:
@@ -149,6 +143,19 @@ class SpanEncoder:
             first, last = firsts.get(entity["start"]), lasts.get(entity["end"])
             if first is not None and last is not None and first <= last:
                 yield number, [label, first, last]
+
+
+def token_borders(text: str, offsets: Sequence[tuple[int, int]]) -> tuple[dict[int, int], dict[int, int]]:
+    """The first token at each character where one begins, and the last token at each (exclusive) where one ends."""
+    firsts: dict[int, int] = {}
+    lasts: dict[int, int] = {}
+    for token, (start, end) in enumerate(offsets):
+        start, end = _trim(text, start, end)
+        if start < end:
+            # Tokens smaller than a character share its offsets: a span takes them all.
+            firsts.setdefault(start, token)
+            lasts[end] = token
+    return firsts, lasts
 
 
 def decode_spans(
