@@ -71,6 +71,12 @@ def relative_attention(
     near = torch.arange(1 - reach, reach, device=query.device) + places[:, None]
     inside = (near >= 0) & (near < keys)
     middle = weights.gather(-1, near.clamp(0, keys - 1).expand(*weights.shape[:2], -1, -1)) * inside
-    left, right = ((weights * end).sum(-1, keepdim=True) for end in (distance <= -reach, distance >= reach))
-    by_distance = torch.cat((left, middle, right), dim=-1)
+    if isinstance(first_query, int) and first_query == 0 and queries == keys:
+        # The ends are triangles in two corners of the weights.
+        rest = max(queries - reach, 0)
+        left = nn.functional.pad(weights[..., queries - rest :, :rest].tril().sum(-1), (queries - rest, 0))
+        right = nn.functional.pad(weights[..., :rest, keys - rest :].triu().sum(-1), (0, queries - rest))
+    else:
+        left, right = ((weights * end).sum(-1) for end in (distance <= -reach, distance >= reach))
+    by_distance = torch.cat((left[..., None], middle, right[..., None]), dim=-1)
     return weights @ value + by_distance @ table, weights
