@@ -41,12 +41,14 @@ if TYPE_CHECKING:
     from hf_ext.metrics import SpanMetric, span_metrics, span_scores, summary_metrics, summary_scores  # noqa: F401
     from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics  # noqa: F401
     from hf_ext.metrics.retrieval import paraphrase_retrieval_accuracy  # noqa: F401
+    from hf_ext.metrics.threshold_calibration import calibrate_span_thresholds, calibrate_thresholds  # noqa: F401
     from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer  # noqa: F401
     from hf_ext.pipelines.chat import Chat  # noqa: F401
     from hf_ext.pipelines.embedding import EmbeddingPipeline  # noqa: F401
     from hf_ext.pipelines.paraphrase import ParaphrasePipeline  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
+    from hf_ext.training.r_drop import RDropTrainer  # noqa: F401
 
 _PUBLIC = {
     "hf_ext.conversion": ("convert_release", "export_release"),
@@ -77,6 +79,7 @@ _PUBLIC = {
     "hf_ext.hub.sentence_transformers_folder": ("save_for_sentence_transformers",),
     "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores", "summary_metrics", "summary_scores"),
     "hf_ext.metrics.retrieval": ("paraphrase_retrieval_accuracy",),
+    "hf_ext.metrics.threshold_calibration": ("calibrate_span_thresholds", "calibrate_thresholds"),
     "hf_ext.modules.global_pointer": ("EfficientGlobalPointer", "GlobalPointer"),
     "hf_ext.metrics.perplexity": ("next_token_sums", "perplexity_metrics"),
     "hf_ext.pipelines.chat": ("Chat",),
@@ -84,6 +87,7 @@ _PUBLIC = {
     "hf_ext.pipelines.paraphrase": ("ParaphrasePipeline",),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
+    "hf_ext.training.r_drop": ("RDropTrainer",),
 }
 
 __all__ = ["__version__", *(name for names in _PUBLIC.values() for name in names)]

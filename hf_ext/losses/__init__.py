@@ -33,7 +33,14 @@ from hf_ext.losses.similarity import (
     similarity_distillation_loss,
 )
 from hf_ext.losses.smooth_metrics import SmoothAccuracyLoss, SmoothF1Loss, smooth_accuracy_loss, smooth_f1_loss
-from hf_ext.losses.span import SpanLoss, SpanSoftmaxLoss, efficient_span_loss, span_loss, span_softmax_loss
+from hf_ext.losses.span import (
+    SpanLoss,
+    SpanSoftmaxLoss,
+    efficient_span_loss,
+    pointer_span_loss,
+    span_loss,
+    span_softmax_loss,
+)
 from hf_ext.losses.table import LOSSES, for_trainer
 
 __all__ = [
@@ -81,6 +88,7 @@ __all__ = [
     "pair_features",
     "paraphrase_similarity_loss",
     "pointer_divergence",
+    "pointer_span_loss",
     "r_drop_loss",
     "sequence_to_sequence_loss",
     "sequence_to_sequence_losses",

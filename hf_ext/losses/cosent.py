@@ -24,10 +24,12 @@ def cosent_loss(scores: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
         scalar in float32 or better; 0 where all labels are the same.
 
     Raises:
-        ValueError: if shapes do not fit, there are no pairs, or, on the CPU, a label or score is NaN or a score +inf.
+        ValueError: if shapes do not fit, there are no pairs, or, on the CPU, a label is NaN or a score not finite.
     """
     check_positive("scale", scale)
     check_logits(scores, "scores")
+    if can_look(scores) and bool((scores == -torch.inf).any()):
+        raise ValueError("scores must be finite, got -inf")
     scores = scores.squeeze(-1) if scores.ndim == 2 and scores.shape[1] == 1 else scores
     if scores.ndim != 1:
         raise ValueError(f"scores must be [pairs] or [pairs, 1], got shape {tuple(scores.shape)}")

@@ -12,7 +12,8 @@ def dice_loss(
 ) -> Tensor:
     """``1 - (2 q y + smooth) / (q + y + smooth)`` with ``q = (1 - p)^alpha p``, the mean over the classes of a row.
 
-    p is the softmax probability of a class, y is 1 for the row's own class and 0 for the others.
+    p is the softmax probability of a class, y is 1 for the row's own class and 0 for the others. As q is largest at
+    ``p = 1 / (1 + alpha)``, a positive is lifted to there and no further: with alpha 1 just to the decision.
 
     Args:
         logits: ``[..., C]``; -inf is a class that is not there.

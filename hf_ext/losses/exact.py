@@ -51,7 +51,7 @@ def exact_loss(
     """
     if isinstance(sigma, Tensor):
         if can_look(sigma) and not bool((sigma > 0).all()):
-            raise ValueError(f"sigma must be above 0, got {float(sigma.min())}")
+            raise ValueError(f"sigma must be above 0, got {float(sigma.detach().min())}")
         sigma = sigma.unsqueeze(-1)
     else:
         check_positive("sigma", sigma)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_ext.losses.cross_entropy import class_factors, cross_entropy_loss
+from hf_ext.losses.rows import check_logits
 from hf_ext.ops.pointer import wide
 
 
@@ -29,6 +30,7 @@ def logit_adjusted_loss(
     Raises:
         ValueError: if an argument does not fit; a prior of 0 is refused.
     """
+    check_logits(logits)
     logits = wide(logits)
     log_prior = class_factors("prior", prior, logits, least=torch.finfo(logits.dtype).tiny).log()
     return cross_entropy_loss(logits + tau * (log_prior - log_prior.logsumexp(0)), labels, reduction=reduction)

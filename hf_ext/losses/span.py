@@ -1,4 +1,4 @@
-"""Losses of span scores ``[B, C, L, L]`` from lists of spans, without any dense label tensor."""
+"""Losses of spans from lists of them, without any dense label tensor, and from the pointers without dense scores."""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +6,8 @@ from torch.nn import functional as F
 
 from hf_ext.losses.multilabel_softmax import distinct
 from hf_ext.ops.logsumexp import log_one_plus_sum_exp
-from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, wide
-
-# In float64 a sum scaled by e^-600 still holds every term that shows beside 1.
-_SCALABLE = 600.0
+from hf_ext.ops.pointer import wide
+from hf_ext.ops.pointer_loss import efficient_pointer_loss, pointer_loss
 
 
 def span_loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -39,16 +37,37 @@ def span_loss(scores: Tensor, labels: Tensor) -> Tensor:
     return (log_one_plus_sum_exp(negatives) + log_one_plus_sum_exp(positives)).mean()
 
 
-def efficient_span_loss(
-    query: Tensor, key: Tensor, start_bias: Tensor, end_bias: Tensor, labels: Tensor, allowed: Tensor | None = None
+def pointer_span_loss(
+    query: Tensor, key: Tensor, labels: Tensor, attention_mask: Tensor | None = None, ordered: bool = True
 ) -> Tensor:
-    """`span_loss` of `efficient_pointer_scores` in memory ``[B, L, L]`` instead of ``[B, C, L, L]``.
+    """`span_loss` of GlobalPointer's scores, which are never there all at once.
 
-    The types share ``q_i . k_j``, so the sum over spans of e^score is a bilinear form ``u_c^T E v_c``, where E holds
-    the exponentials of the products and u_c, v_c those of the biases. Cells that carry a label of any type are left out
-    of E and their other types added one by one, so that no sum is the difference of two larger ones. In float64 it is
-    exact to float32; where the scores are too far apart for float64, and in a compiled graph, which cannot choose, the
-    dense scores are made.
+    Args:
+        query: ``[B, L, C, D]``, start vectors.
+        key: ``[B, L, C, D]``, end vectors.
+        labels: integers ``[B, M, 3]`` of (label, start, end), both ends inclusive, padded with -100; M may be 0.
+        attention_mask: ``[B, L]``, nonzero at real tokens; None if all are.
+        ordered: no end before its start.
+
+    Returns:
+        scalar, in float32 or better.
+
+    Raises:
+        ValueError: if a label is not among the types or its span not on real tokens, or, on the CPU, a score is NaN.
+    """
+    return pointer_loss(query, key, labels, attention_mask, ordered).mean()
+
+
+def efficient_span_loss(
+    query: Tensor,
+    key: Tensor,
+    start_bias: Tensor,
+    end_bias: Tensor,
+    labels: Tensor,
+    attention_mask: Tensor | None = None,
+    ordered: bool = True,
+) -> Tensor:
+    """`span_loss` of Efficient GlobalPointer's scores, which are never there all at once.
 
     Args:
         query: ``[B, L, D]``.
@@ -56,57 +75,16 @@ def efficient_span_loss(
         start_bias: ``[B, L, C]``.
         end_bias: ``[B, L, C]``.
         labels: integers ``[B, M, 3]`` of (label, start, end), both ends inclusive, padded with -100; M may be 0.
-        allowed: bool ``[B or 1, L, L]`` from `span_mask`; None allows all.
+        attention_mask: ``[B, L]``, nonzero at real tokens; None if all are.
+        ordered: no end before its start.
 
     Returns:
         scalar, in float32 or better.
+
+    Raises:
+        ValueError: as `pointer_span_loss`.
     """
-    if torch.compiler.is_compiling() or query.device.type == "mps":
-        return span_loss(efficient_pointer_scores(query, key, start_bias, end_bias, allowed), labels)
-    base = pointer_scores(query.unsqueeze(2), key.unsqueeze(2), allowed).squeeze(1)
-    start, end = wide(start_bias).mT, wide(end_bias).mT
-    peaks = base.detach().amax((-2, -1)).clamp_min(-1e4)[:, None], start.detach().amax(-1), end.detach().amax(-1)
-    if (peaks[0].abs() + peaks[1].abs() + peaks[2].abs()).max() > _SCALABLE:
-        return span_loss(efficient_pointer_scores(query, key, start_bias, end_bias, allowed), labels)
-
-    cell, valid, positive = _labelled_cells(labels, types=start.shape[1], length=base.shape[-1])
-    flat = base.flatten(1)
-    unlabelled = flat.scatter_add(1, cell, torch.zeros_like(valid, dtype=base.dtype).masked_fill(valid, -torch.inf))
-    negative = _bilinear_log_one_plus_sum_exp(unlabelled.view_as(base), start, end, *peaks)
-
-    place = cell.unsqueeze(1).expand_as(positive)
-    length = base.shape[-1]
-    chosen = start.gather(2, place // length) + end.gather(2, place % length) + flat.gather(1, cell).unsqueeze(1)
-    others = chosen.masked_fill(positive | ~valid.unsqueeze(1), -torch.inf)
-    negative = negative + log_one_plus_sum_exp(others - negative.unsqueeze(-1))
-    return (negative + log_one_plus_sum_exp((-chosen).masked_fill(~positive, -torch.inf))).mean()
-
-
-def _labelled_cells(labels: Tensor, types: int, length: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Cells ``[B, M]`` of (start, end), which are distinct ``[B, M]``, and which types stand there ``[B, C, M]``."""
-    batch, most, _ = labels.shape
-    label, start, end = labels.long().unbind(-1)
-    padded = label == -100
-    cell = (start * length + end).masked_fill(padded, -100)
-    index, valid = distinct(cell)
-    slot = torch.searchsorted(cell.sort(dim=-1).values, cell)
-    place = (label * most + slot).masked_fill(padded, 0)
-    count = torch.zeros(batch, types * most, dtype=torch.long, device=labels.device)
-    return index, valid, count.scatter_add_(1, place, (~padded).long()).view(batch, types, most) > 0
-
-
-def _bilinear_log_one_plus_sum_exp(
-    base: Tensor, start: Tensor, end: Tensor, base_peak: Tensor, start_peak: Tensor, end_peak: Tensor
-) -> Tensor:
-    """``log(1 + sum_ij e^(base_ij + start_ci + end_cj))``, ``[B, C]``, of ``[B, L, L]`` and twice ``[B, C, L]``."""
-    with torch.autocast(base.device.type, enabled=False):
-        exponentials = (base.double() - base_peak.unsqueeze(-1)).exp()
-        starts = (start.double() - start_peak.unsqueeze(-1)).exp()
-        ends = (end.double() - end_peak.unsqueeze(-1)).exp()
-        total = ((starts @ exponentials) * ends).sum(-1)
-    peak = (base_peak + start_peak + end_peak).double()
-    above = peak.clamp_min(0)
-    return (above + torch.log(torch.exp(-above) + total * torch.exp(peak - above))).to(base.dtype)
+    return efficient_pointer_loss(query, key, start_bias, end_bias, labels, attention_mask, ordered).mean()
 
 
 def span_softmax_loss(scores: Tensor, labels: Tensor) -> Tensor:
