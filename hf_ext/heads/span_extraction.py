@@ -10,10 +10,8 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from hf_ext.heads.generic import EncoderHead, head_class_by_name
-from hf_ext.losses.span import efficient_span_loss, span_loss
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer, SpanScorer
 from hf_ext.ops.masks import document_ids
-from hf_ext.ops.pointer import top_spans
 
 SPAN_HEADS: dict[str, type[EfficientGlobalPointer] | type[GlobalPointer]] = {
     "efficient_global_pointer": EfficientGlobalPointer,
@@ -105,8 +103,8 @@ class SpanExtraction(EncoderHead):
 
         Raises:
             ValueError: if the mask or the labels do not have these shapes, ``position_ids`` mark packed documents, or
-                (on a CPU, outside of compiled graphs) a labelled span is not within the real tokens or its label not
-                among the types.
+                (outside of compiled graphs) a labelled span is not within the real tokens, its label not among the
+                types, or a score NaN (that makes the loss NaN on a GPU, for gradient scaling to deal with).
         """
         if attention_mask is not None and attention_mask.ndim != 2:
             raise ValueError(f"attention_mask must have shape [B, L], got {tuple(attention_mask.shape)}")
@@ -115,23 +113,20 @@ class SpanExtraction(EncoderHead):
             raise ValueError("position_ids must not restart within a row; to save padding set unpad in the config")
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
-        if labels is not None:
-            check_span_labels(labels, self.classifier.num_labels, hidden.shape[:2], attention_mask)
-        parts = self.classifier.project(hidden)
-        allowed = self.classifier.allowed(hidden, attention_mask)
+        pointer = self.classifier
+        parts = pointer.project(hidden)
         if output_logits is None:
             output_logits = self.training and labels is None
-        loss = scores = spans = None
-        if output_logits or not self.training or not isinstance(self.classifier, EfficientGlobalPointer):
-            scores = self.classifier.score(*parts, allowed)
-            loss = None if labels is None else span_loss(scores, labels)
-            spans = None if self.training else top_spans(scores, self.config.span_top_k)
-        elif labels is not None:
-            query, key, start_bias, end_bias = parts
-            loss = efficient_span_loss(query, key, start_bias, end_bias, labels, allowed)
+        loss = logits = spans = None
+        if labels is not None:
+            loss = pointer.losses(*parts, labels, attention_mask, pointer.ordered).mean()
+        if not self.training:
+            spans = pointer.top_spans(*parts, self.config.span_top_k, attention_mask, pointer.ordered)
+        if output_logits:
+            logits = pointer.score(*parts, pointer.allowed(hidden, attention_mask))
         return SpanExtractionOutput(
             loss=loss,
-            logits=scores if output_logits else None,
+            logits=logits,
             spans=spans,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
@@ -142,42 +137,6 @@ def _restarts(position_ids: Tensor | None) -> bool:
     if position_ids is None or torch.compiler.is_compiling():
         return False
     return bool(document_ids(position_ids)[:, -1].any())
-
-
-def check_span_labels(labels: Tensor, types: int, shape: tuple[int, int], attention_mask: Tensor | None = None) -> None:
-    """Refuse labels that no score stands for.
-
-    Args:
-        labels: ``[B, M, 3]`` of (label, start, end), padded with -100. The values are looked at on a CPU and outside
-            of compiled graphs only; elsewhere a span on padding or with its end before its start makes the loss
-            infinite, and a label that is not among the types is an index out of range.
-        types: number of types C.
-        shape: B and L.
-        attention_mask: ``[B, L]``, nonzero at real tokens.
-
-    Raises:
-        ValueError: naming the first wrong span.
-    """
-    batch, length = shape
-    if labels.ndim != 3 or labels.shape[0] != batch or labels.shape[2] != 3 or labels.is_floating_point():
-        raise ValueError(
-            f"labels must be integers of shape [{batch}, M, 3], got {labels.dtype} of shape {tuple(labels.shape)}"
-        )
-    if labels.device.type != "cpu" or torch.compiler.is_compiling():
-        return
-    label, start, end = labels.unbind(-1)
-    wrong = (label < 0) | (label >= types) | (start < 0) | (start > end) | (end >= length)
-    if attention_mask is not None:
-        real = attention_mask.bool()
-        wrong |= ~real.gather(1, start.long().clamp(0, length - 1)) | ~real.gather(1, end.long().clamp(0, length - 1))
-    wrong &= label != -100
-    if wrong.any():
-        row, place = wrong.nonzero()[0].tolist()
-        tokens = length if attention_mask is None else int(attention_mask[row].bool().sum())
-        raise ValueError(
-            f"labels[{row}, {place}] must be (label in [0, {types}), start <= end, both on the {tokens} real tokens of "
-            f"{length}), got {tuple(labels[row, place].tolist())}"
-        )
 
 
 def __getattr__(name: str) -> Any:

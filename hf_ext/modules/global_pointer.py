@@ -8,14 +8,22 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask, wide
+from hf_ext.ops.pointer_loss import efficient_pointer_loss, pointer_loss
 from hf_ext.ops.rotary import apply_rotary, rotary_cos_sin
+from hf_ext.ops.top_spans import efficient_pointer_top_spans, pointer_top_spans
 
 
 class SpanScorer(nn.Module):
-    """What the two pointers share: ``score(*project(hidden), allowed)``."""
+    """What the two pointers share: ``score(*project(hidden), allowed)``, and what is had without the scores."""
 
     score: ClassVar[Callable[..., Tensor]]
     """Scores ``[B, C, L, L]`` of the parts that `project` gives and a mask."""
+
+    losses: ClassVar[Callable[..., Tensor]]
+    """Losses ``[B, C]`` of the parts, labels, a padding mask and whether spans are ordered."""
+
+    top_spans: ClassVar[Callable[..., Tensor]]
+    """Best spans ``[B, K, 4]`` of the parts, K, a padding mask and whether spans are ordered."""
 
     def __init__(self, num_labels: int, head_size: int, rope: bool, ordered: bool) -> None:
         super().__init__()
@@ -103,6 +111,8 @@ class GlobalPointer(SpanScorer):
         return query, key
 
     score = staticmethod(pointer_scores)
+    losses = staticmethod(pointer_loss)
+    top_spans = staticmethod(pointer_top_spans)
 
 
 class EfficientGlobalPointer(SpanScorer):
@@ -141,3 +151,5 @@ class EfficientGlobalPointer(SpanScorer):
         return query, key, bias[..., 1], bias[..., 0]
 
     score = staticmethod(efficient_pointer_scores)
+    losses = staticmethod(efficient_pointer_loss)
+    top_spans = staticmethod(efficient_pointer_top_spans)

@@ -79,7 +79,7 @@ def efficient_pointer_scores(
 
 
 def top_spans(scores: Tensor, k: int, above: float = 0.0) -> Tensor:
-    """The ``k`` spans that score highest in each row, best first.
+    """The ``k`` spans that score highest in each row, best first; of equal ones those of lower (label, start, end).
 
     Args:
         scores: ``[B, C, L, L]``.
@@ -98,14 +98,28 @@ def top_spans(scores: Tensor, k: int, above: float = 0.0) -> Tensor:
     batch, types, length, _ = scores.shape
     # The best K spans begin at the K starts whose best spans are best, so most of the tensor is never sorted.
     rows = scores.detach().flatten(1, 2)
-    row = rows.amax(-1).topk(min(k, types * length)).indices
+    row = _first_largest(rows.amax(-1), min(k, types * length))
     cells = rows.gather(1, row.unsqueeze(-1).expand(-1, -1, length)).flatten(1)
-    best, index = cells.topk(min(k, cells.shape[1]))
+    index = _first_largest(cells, min(k, cells.shape[1]))
+    best, order = cells.gather(1, index).sort(dim=-1, descending=True, stable=True)
+    index = index.gather(1, order)
     row = row.gather(1, index // length)
     spans = torch.stack((row // length, row % length, index % length, best), dim=-1).float()
     missing = spans.new_tensor([-1.0, -1.0, -1.0, 0.0])
     spans = torch.where(best.unsqueeze(-1) > above, spans, missing)
     return torch.cat((spans, missing.expand(batch, k - spans.shape[1], 4)), dim=1)
+
+
+def _first_largest(x: Tensor, k: int) -> Tensor:
+    """Indices ``[B, k]``, in order, of the k largest of ``x`` ``[B, n]``; of equal ones the first are taken."""
+    x = x.masked_fill(x.isnan(), -torch.inf)
+    least = x.topk(k).values[:, -1:]
+    higher, equal = x > least, x == least
+    taken = higher | (equal & (equal.cumsum(-1) <= k - higher.sum(-1, keepdim=True)))
+    # What is not taken goes to one place more.
+    place = torch.where(taken, taken.cumsum(-1) - 1, k)
+    index = torch.arange(x.shape[1], device=x.device).expand_as(x)
+    return index.new_zeros(x.shape[0], k + 1).scatter(1, place, index)[:, :k]
 
 
 def _additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
