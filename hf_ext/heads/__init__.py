@@ -1,14 +1,25 @@
 """Task heads over any encoder, each with its Auto class."""
 
-from hf_ext.heads.auto import AutoModelForSpanExtraction
+from hf_ext.heads.auto import AutoModelForRelationExtraction, AutoModelForSequenceLabeling, AutoModelForSpanExtraction
 from hf_ext.heads.generic import EncoderHead, HeadMapping, head_class, head_class_by_name
+from hf_ext.heads.linked_spans import LinkedSpanHead, LinkedSpanOutput
+from hf_ext.heads.relation_extraction import RelationExtraction
+from hf_ext.heads.sequence_labeling import SEQUENCE_HEADS, SequenceLabeling, SequenceLabelingOutput
 from hf_ext.heads.span_extraction import SPAN_HEADS, SpanExtraction, SpanExtractionOutput
 
 __all__ = [
+    "SEQUENCE_HEADS",
     "SPAN_HEADS",
+    "AutoModelForRelationExtraction",
+    "AutoModelForSequenceLabeling",
     "AutoModelForSpanExtraction",
     "EncoderHead",
     "HeadMapping",
+    "LinkedSpanHead",
+    "LinkedSpanOutput",
+    "RelationExtraction",
+    "SequenceLabeling",
+    "SequenceLabelingOutput",
     "SpanExtraction",
     "SpanExtractionOutput",
     "head_class",

@@ -3,7 +3,31 @@
 from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
 from hf_ext.heads.generic import HeadMapping
+from hf_ext.heads.relation_extraction import RelationExtraction
+from hf_ext.heads.sequence_labeling import SequenceLabeling
 from hf_ext.heads.span_extraction import SpanExtraction
+
+
+class AutoModelForSequenceLabeling(_BaseAutoModelClass):
+    """Any encoder with a sequence labelling head.
+
+    ``from_pretrained(name, id2label=..., label2id=..., sequence_head="crf", constrained_transitions=True)`` opens a
+    checkpoint of an encoder, a masked language model or a sequence labelling model; ``from_config(config)`` begins
+    anew. The class is ``<Family>ForSequenceLabeling``; see `SequenceLabeling` for the fields.
+    """
+
+    _model_mapping = HeadMapping(SequenceLabeling)  # type: ignore[assignment]
+
+
+class AutoModelForRelationExtraction(_BaseAutoModelClass):
+    """Any encoder with a relation extraction head, GPLinker's.
+
+    ``from_pretrained(name, id2label=..., label2id=..., span_head_size=64)`` opens a checkpoint of an encoder, a masked
+    language model or a relation extraction model; ``from_config(config)`` begins anew. The class is
+    ``<Family>ForRelationExtraction``; see `RelationExtraction` for the fields.
+    """
+
+    _model_mapping = HeadMapping(RelationExtraction)  # type: ignore[assignment]
 
 
 class AutoModelForSpanExtraction(_BaseAutoModelClass):
