@@ -8,6 +8,12 @@ from hf_ext.data.entities import read_entities, write_entities
 from hf_ext.data.entity_example import EntityDataError, EntityExample, check_labels
 from hf_ext.data.paraphrases import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.data.pseudo_summary import DataCollatorForPseudoSummary, make_pseudo_summary
+from hf_ext.data.relation_encoding import (
+    DataCollatorForRelationExtraction,
+    RelationEncoder,
+    decode_relation_dataset,
+)
+from hf_ext.data.relations import read_relation_schema, read_relations, relation_labels, to_duie
 from hf_ext.data.samples import generate_samples
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder, decode_dataset, decode_spans
@@ -19,6 +25,7 @@ __all__ = [
     "DataCollatorForDialogue",
     "DataCollatorForParaphrase",
     "DataCollatorForPseudoSummary",
+    "DataCollatorForRelationExtraction",
     "DataCollatorForSpanExtraction",
     "DataCollatorForWholeWordMasking",
     "DialogueEncoder",
@@ -26,11 +33,13 @@ __all__ = [
     "EntityDataError",
     "EntityExample",
     "ParaphraseDataset",
+    "RelationEncoder",
     "SpanEncoder",
     "build_char_tokenizer",
     "build_char_vocabulary",
     "check_labels",
     "decode_dataset",
+    "decode_relation_dataset",
     "decode_spans",
     "decode_summaries",
     "encode_summaries",
@@ -40,6 +49,10 @@ __all__ = [
     "read_dialogues",
     "read_entities",
     "read_paraphrases",
+    "read_relation_schema",
+    "read_relations",
     "read_summaries",
+    "relation_labels",
+    "to_duie",
     "write_entities",
 ]

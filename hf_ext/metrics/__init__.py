@@ -5,11 +5,22 @@ from typing import TYPE_CHECKING
 from hf_ext.lazy_names import lazy_names
 from hf_ext.metrics.exact_spans import compute_span_metrics, span_metrics, span_scores
 from hf_ext.metrics.summaries import summary_metrics, summary_scores
+from hf_ext.metrics.triples import compute_relation_metrics, relation_metrics, relation_scores
 
 if TYPE_CHECKING:
     from hf_ext.metrics.span_metric import SpanMetric
 
-__all__ = ["SpanMetric", "compute_span_metrics", "span_metrics", "span_scores", "summary_metrics", "summary_scores"]
+__all__ = [
+    "SpanMetric",
+    "compute_relation_metrics",
+    "compute_span_metrics",
+    "relation_metrics",
+    "relation_scores",
+    "span_metrics",
+    "span_scores",
+    "summary_metrics",
+    "summary_scores",
+]
 
 # The library `evaluate` is imported with it.
 __getattr__, __dir__ = lazy_names(__name__, {"hf_ext.metrics.span_metric": ("SpanMetric",)})

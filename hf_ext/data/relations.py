@@ -1,0 +1,198 @@
+"""Reads files of texts with relations; the format of a file is told by its content."""
+
+import json
+import logging
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hf_ext.data.text_lines import fail, parse_json, read_lines
+
+logger = logging.getLogger(__name__)
+
+SLOT_MARK = "|"
+"""Parts a predicate from the slot of its complex object in the name of a link: ``"获奖|inWork"``."""
+_VALUE = "@value"
+
+
+def read_relations(path: str | os.PathLike[str], predicates: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Read texts with relations from a file of JSON lines in one of three formats.
+
+    1. ``{"text", "relations": [{"predicate", "subject": {"start", "end"}, "object": {"start", "end"}, "slots":
+       [{"name", "start", "end"}]}]}``, ``end`` exclusive; ``slots`` may be left out.
+    2. DuIE 1.0: ``{"text", "spo_list": [{"subject", "predicate", "object"}]}``.
+    3. DuIE 2.0: the same with ``"object": {"@value": str, slot: str}``; the entries beside ``@value`` become slots.
+
+    DuIE names strings without their places: each is taken where it first occurs, rather not inside a word or number,
+    in any case of letters. Relations whose strings do not occur are left out, as by the originals, and counted in a
+    warning. Files are UTF-8; keys other than these are ignored.
+
+    Args:
+        path: the file.
+        predicates: names of links that may occur, see `relation_labels`; None allows all.
+
+    Returns:
+        Dicts ``{"text", "relations"}`` of relations ``{"predicate", "subject", "object", "slots"}``, the last three
+        with ``start``, ``end`` (exclusive, code points) and ``text``, slots also with ``name``.
+
+    Raises:
+        ValueError: naming the file and the line, if a line cannot be read, a value has the wrong type, a predicate is
+            not among ``predicates``, or a span is empty or outside its text.
+    """
+    examples, lost, total = [], 0, 0
+    for where, line in read_lines(path):
+        record = parse_json(line, where)
+        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+            fail(where, "the line must be an object with a string 'text'", record)
+        kind = next((key for key in ("relations", "spo_list") if key in record), None)
+        if kind is None or not isinstance(record[kind], list):
+            fail(where, "the object must have a list 'relations' or 'spo_list'", sorted(record))
+        text, listed = record["text"], record[kind]
+        read = _own_relation if kind == "relations" else _duie_relation
+        relations = [read(text, one, where) for one in listed]
+        known = [one for one in relations if one is not None]
+        for name in relation_names(known):
+            if predicates is not None and name not in predicates:
+                fail(where, f"the predicate must be one of {sorted(predicates)}", name)
+        lost += len(relations) - len(known)
+        total += len(relations)
+        examples.append({"text": text, "relations": known})
+    if lost:
+        logger.warning("%s: %d of %d relations name a string that is not in their text; left out", path, lost, total)
+    return examples
+
+
+def read_relation_schema(path: str | os.PathLike[str]) -> list[str]:
+    """Names of links from a schema of DuIE 1.0 or 2.0: JSON lines or an array of ``{"predicate", "object_type"}``.
+
+    A complex object's ``object_type`` is an object; each of its slots gives a name of its own.
+
+    Raises:
+        ValueError: naming the file, if it is not such a schema, or has no predicate.
+    """
+    name = os.fspath(path)
+    content = Path(path).read_text(encoding="utf-8-sig")
+    if content.lstrip().startswith("["):
+        records = [(name, one) for one in parse_json(content, name)]
+    else:
+        records = [(where, parse_json(line, where)) for where, line in read_lines(path)]
+    names: dict[str, None] = {}
+    for where, record in records:
+        if not isinstance(record, dict):
+            fail(where, "a schema's entry must be an object with 'predicate'", record)
+        predicate = _predicate(record, where)
+        kinds = record.get("object_type")
+        slots = [slot for slot in kinds if slot != _VALUE] if isinstance(kinds, dict) else []
+        names |= dict.fromkeys([predicate, *(link_name(predicate, slot) for slot in slots)])
+    if not names:
+        raise ValueError(f"{name}: a schema must have at least one predicate, got none")
+    return list(names)
+
+
+def link_name(predicate: str, slot: str | None = None) -> str:
+    """The name of the link from subject to object, or from object to the slot that completes it."""
+    return predicate if slot is None else f"{predicate}{SLOT_MARK}{slot}"
+
+
+def relation_names(relations: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Names of the links that relations are made of."""
+    for relation in relations:
+        yield link_name(relation["predicate"])
+        for slot in relation.get("slots") or ():
+            yield link_name(relation["predicate"], slot["name"])
+
+
+def relation_labels(examples: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The sorted names of the links in examples: what a model has to tell apart."""
+    return sorted({name for example in examples for name in relation_names(example["relations"])})
+
+
+def to_duie(relation: Mapping[str, Any]) -> dict[str, Any]:
+    """A relation as DuIE 2.0 writes it: ``{"subject", "predicate", "object": {"@value": str, slot: str}}``."""
+    object_ = {_VALUE: relation["object"]["text"]}
+    object_ |= {slot["name"]: slot["text"] for slot in relation.get("slots") or ()}
+    return {"subject": relation["subject"]["text"], "predicate": relation["predicate"], "object": object_}
+
+
+def locate(text: str, surface: str) -> dict[str, Any] | None:
+    """Where a string first occurs in a text, as ``{"start", "end", "text"}``; None if nowhere.
+
+    A place where the string does not cut a word or number in two comes before one where it does, and one with the same
+    case of letters before another.
+    """
+    cut = None
+    for haystack, needle in ((text, surface), (_lower(text), _lower(surface))):
+        start = haystack.find(needle) if needle else -1
+        while start >= 0:
+            span = text_span(text, start, start + len(needle))
+            if not _cuts(text, start) and not _cuts(text, start + len(needle)):
+                return span
+            cut = cut or span
+            start = haystack.find(needle, start + 1)
+    return cut
+
+
+def text_span(text: str, start: int, end: int) -> dict[str, Any]:
+    """``{"start", "end", "text"}`` of a place in a text."""
+    return {"start": start, "end": end, "text": text[start:end]}
+
+
+def checked_span(text: str, value: Any, name: str, where: str) -> dict[str, Any]:
+    """The span of an object with ``start`` and ``end``.
+
+    Raises:
+        ValueError: naming the place, if the offsets are no integers, or the span is empty or outside the text.
+    """
+    if not isinstance(value, dict) or type(value.get("start")) is not int or type(value.get("end")) is not int:
+        fail(where, f"{name} must be an object with integers 'start' and 'end'", value)
+    if not 0 <= value["start"] < value["end"] <= len(text):
+        seen = (value["start"], value["end"])
+        fail(where, f"{name} must be a span that lies within the text of {len(text)} characters", seen)
+    return text_span(text, value["start"], value["end"])
+
+
+def _predicate(record: Mapping[str, Any], where: str) -> str:
+    predicate = record.get("predicate")
+    if not isinstance(predicate, str) or not predicate.strip() or SLOT_MARK in predicate:
+        fail(where, f"predicate must be a string that is not blank, without {SLOT_MARK!r}", predicate)
+    return predicate
+
+
+def _own_relation(text: str, record: Any, where: str) -> dict[str, Any]:
+    if not isinstance(record, dict):
+        fail(where, "a relation must be an object with predicate, subject and object", record)
+    slots = record.get("slots") or []
+    if not isinstance(slots, list) or not all(isinstance(slot, dict) and slot.get("name") for slot in slots):
+        fail(where, "slots must be a list of objects with name, start and end", slots)
+    return {
+        "predicate": _predicate(record, where),
+        "subject": checked_span(text, record.get("subject"), "subject", where),
+        "object": checked_span(text, record.get("object"), "object", where),
+        "slots": [{"name": str(slot["name"]), **checked_span(text, slot, "a slot", where)} for slot in slots],
+    }
+
+
+def _duie_relation(text: str, record: Any, where: str) -> dict[str, Any] | None:
+    if not isinstance(record, dict):
+        fail(where, "an entry of spo_list must be an object with subject, predicate and object", record)
+    predicate, subject, object_ = _predicate(record, where), record.get("subject"), record.get("object")
+    values = object_ if isinstance(object_, dict) else {_VALUE: object_}
+    if _VALUE not in values or not all(isinstance(one, str) and one.strip() for one in (subject, *values.values())):
+        fail(where, "subject and object must be strings, or object an object with '@value'", json.dumps(record))
+    places = {name: locate(text, surface.strip()) for name, surface in {"": subject, **values}.items()}
+    if None in places.values():
+        return None
+    slots = [{"name": name, **(places[name] or {})} for name in values if name != _VALUE]
+    return {"predicate": predicate, "subject": places[""], "object": places[_VALUE], "slots": slots}
+
+
+def _lower(text: str) -> str:
+    # Some capitals have two small letters, and would move what follows.
+    return "".join(small if len(small := character.lower()) == 1 else character for character in text)
+
+
+def _cuts(text: str, place: int) -> bool:
+    """Whether a place lies between two letters or digits of ASCII, which no border of tokens does."""
+    pair = text[max(0, place - 1) : place + 1]
+    return 0 < place < len(text) and pair.isascii() and pair.isalnum()
