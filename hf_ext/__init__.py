@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hf_ext.metrics.retrieval import paraphrase_retrieval_accuracy  # noqa: F401
     from hf_ext.metrics.threshold_calibration import calibrate_span_thresholds, calibrate_thresholds  # noqa: F401
     from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer  # noqa: F401
+    from hf_ext.modules.whitening import Whitening  # noqa: F401
     from hf_ext.pipelines.chat import Chat  # noqa: F401
     from hf_ext.pipelines.embedding import EmbeddingPipeline  # noqa: F401
     from hf_ext.pipelines.paraphrase import ParaphrasePipeline  # noqa: F401
@@ -81,6 +82,7 @@ _PUBLIC = {
     "hf_ext.metrics.retrieval": ("paraphrase_retrieval_accuracy",),
     "hf_ext.metrics.threshold_calibration": ("calibrate_span_thresholds", "calibrate_thresholds"),
     "hf_ext.modules.global_pointer": ("EfficientGlobalPointer", "GlobalPointer"),
+    "hf_ext.modules.whitening": ("Whitening",),
     "hf_ext.metrics.perplexity": ("next_token_sums", "perplexity_metrics"),
     "hf_ext.pipelines.chat": ("Chat",),
     "hf_ext.pipelines.embedding": ("EmbeddingPipeline",),

@@ -148,7 +148,7 @@ def test_bad_options_are_refused(folder, options, message):
 def test_a_model_without_pooler_and_inputs_that_are_no_texts_are_refused(tokenizer):
     config = hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **SIZE)
     pipe = EmbeddingPipeline(model=hf_ext.RoFormerModel(config), tokenizer=tokenizer, device="cpu")
-    with pytest.raises(ValueError, match="RoFormerModel has no pooler"):
+    with pytest.raises(ValueError, match="for a model without a pooler, got 'pooler'"):
         pipe("你好", pooling="pooler")
     with pytest.raises(TypeError, match="inputs must be texts, got int"):
         pipe(["你好", 1])

@@ -21,6 +21,9 @@ def embed(
         typer.Option(help="pooler, cls or mean; else the pooler where it is linear, and the mean elsewhere."),
     ] = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale vectors to length 1.")] = False,
+    whitening: Annotated[
+        str | None, typer.Option(help="Folder of a whitening to apply to the vectors, as hf-ext whiten writes it.")
+    ] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text; else 512, or what the model takes.")] = None,
     tokens_per_batch: Annotated[int, typer.Option(help="Tokens run at a time, padding included.")] = 8192,
     device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
@@ -40,7 +43,7 @@ def embed(
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
     extract = make_pipeline("text-embedding", model=model, device=device)
-    options = {"pooling": pooling, "normalize": normalize, "max_length": max_length}
+    options = {"pooling": pooling, "normalize": normalize, "max_length": max_length, "whitening": whitening}
     columns = (TextColumn("embedding"), TextColumn("{task.completed} texts"), TimeElapsedColumn())
     progress = Progress(*columns, console=Console(stderr=True))
     task = progress.add_task("")
@@ -60,7 +63,7 @@ def embed(
     def write(lines: Iterable[str], source: str) -> int:
         parts = vectors(lines, source)
         if output.suffix == ".npy":
-            return write_npy(output, parts, extract.model.config.hidden_size)
+            return write_npy(output, parts, extract.width(**options))
         return write_jsonl(output, (pair for part in parts for pair in zip(waiting, part)))
 
     try:

@@ -1,4 +1,4 @@
-"""A model and its pooler as a folder that sentence-transformers loads, which need not be installed to write it."""
+"""A model with its pooling as a folder that sentence-transformers loads, which need not be installed to write it."""
 
 import json
 import os
@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.modules.whitening import Whitening
+from hf_ext.ops.pooling import POOLINGS
 
 # The names that all releases know.
 _TYPES = "sentence_transformers.models."
-_ACTIVATIONS = {"linear": "torch.nn.modules.linear.Identity", "tanh": "torch.nn.modules.activation.Tanh"}
+_ACTIVATIONS = {nn.Identity: "torch.nn.modules.linear.Identity", nn.Tanh: "torch.nn.modules.activation.Tanh"}
 
 
 def save_for_sentence_transformers(
@@ -21,26 +24,33 @@ def save_for_sentence_transformers(
     folder: str | os.PathLike[str],
     normalize: bool = False,
     max_length: int | None = None,
+    pooling: str | None = None,
+    whitening: Whitening | None = None,
 ) -> None:
-    """Save so that, after ``import hf_ext``, ``SentenceTransformer(folder)`` gives the model's ``pooler_output``.
+    """Save so that, after ``import hf_ext``, ``SentenceTransformer(folder)`` gives the model's vectors.
 
-    Beside the checkpoint stand the modules Pooling on the first token, Dense with the pooler's weights and activation,
-    and, if asked for, Normalize. The folder stays one that ``from_pretrained`` loads, head included if ``model`` has
-    one: SimBERT then generates and retrieves from one folder.
+    Beside the checkpoint stand the modules Pooling, on the first token or the mean, Dense with the pooler's weights and
+    activation, another Dense that whitens, and, if asked for, Normalize. The folder stays one that ``from_pretrained``
+    loads, head included if ``model`` has one: SimBERT then generates and retrieves from one folder.
 
     Args:
-        model: a model with a pooler, with or without a head.
+        model: a model, with or without a head.
         tokenizer: its tokenizer.
         folder: where to write; made where it is missing.
         normalize: whether embeddings are scaled to length 1.
         max_length: most tokens of a text; None: 512, or less if the model or the tokenizer takes less.
+        pooling: ``"pooler"``, ``"cls"`` or ``"mean"``; None: that of ``config.embedding_pooling``, else the pooler.
+        whitening: fitted to vectors of this pooling; applied before they are scaled.
 
     Raises:
-        ValueError: if the model has no pooler.
+        ValueError: if the model has no pooler and it is asked for, or the name of a pooling is another.
     """
+    pooling = pooling or getattr(model.config, "embedding_pooling", None) or "pooler"
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
     pooler: Any = getattr(model.base_model, "pooler", None)
-    activation = _ACTIVATIONS.get(str(getattr(model.config, "pooler_activation", None)))
-    if pooler is None or activation is None:
+    activation = _ACTIVATIONS.get(type(getattr(pooler, "activation", None)))
+    if pooling == "pooler" and (pooler is None or activation is None):
         raise ValueError(f"model must have a pooler (config.pooler_activation), got {type(model).__name__} without one")
     limits = (512, tokenizer.model_max_length, model.config.max_position_embeddings)
     root = Path(folder)
@@ -48,22 +58,29 @@ def save_for_sentence_transformers(
     tokenizer.save_pretrained(root)
 
     size = model.config.hidden_size
-    modules: list[tuple[str, str, dict[str, Any]]] = [
-        ("Pooling", "1_Pooling", {"word_embedding_dimension": size, "pooling_mode_cls_token": True}
-            | {f"pooling_mode_{name}": False for name in ("mean_tokens", "max_tokens", "mean_sqrt_len_tokens")}),
-        ("Dense", "2_Dense", {"in_features": size, "out_features": size, "bias": True,
-            "activation_function": activation}),
-    ]  # fmt: skip
+    mode = "mean_tokens" if pooling == "mean" else "cls_token"
+    modes = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
+    flags = {f"pooling_mode_{name}": name == mode for name in modes}
+    modules: list[tuple[str, dict[str, Any], nn.Linear | None]] = [
+        ("Pooling", {"word_embedding_dimension": size, **flags}, None)
+    ]
+    if pooling == "pooler":
+        modules.append(("Dense", {"activation_function": activation}, pooler.dense))
+    if whitening is not None:
+        modules.append(("Dense", {"activation_function": _ACTIVATIONS[nn.Identity]}, whitening.as_linear()))
     if normalize:
-        modules.append(("Normalize", "3_Normalize", {}))
-    for kind, name, settings in modules:
+        modules.append(("Normalize", {}, None))
+    names = [f"{index}_{kind}" for index, (kind, _, _) in enumerate(modules, start=1)]
+    for name, (_, settings, linear) in zip(names, modules):
         (root / name).mkdir(exist_ok=True)
+        if linear is not None:
+            sizes = {"in_features": linear.in_features, "out_features": linear.out_features, "bias": True}
+            settings = {**sizes, **settings}
+            weights = {f"linear.{key}": value.contiguous().cpu() for key, value in linear.state_dict().items()}
+            save_file(weights, root / name / "model.safetensors", metadata={"format": "pt"})
         if settings:
             _write(root / name / "config.json", settings)
-        if kind == "Dense":
-            weights = {f"linear.{key}": value.contiguous().cpu() for key, value in pooler.dense.state_dict().items()}
-            save_file(weights, root / name / "model.safetensors", metadata={"format": "pt"})
-    listed = [("Transformer", ""), *((kind, name) for kind, name, _ in modules)]
+    listed = [("Transformer", ""), *((kind, name) for name, (kind, _, _) in zip(names, modules))]
     _write(root / "sentence_bert_config.json", {"max_seq_length": max_length or min(limits), "do_lower_case": False})
     _write(root / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     # Last, since with this file the folder is one of sentence-transformers.

@@ -1,7 +1,52 @@
 """One vector for a text from the vectors of its tokens."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+POOLINGS = ("pooler", "cls", "mean")
+
+
+def text_vectors(outputs: Any, attention_mask: Tensor | None, pooling: str) -> Tensor:
+    """One vector for each text, ``[B, H]`` in float32 or better.
+
+    Args:
+        outputs: what an encoder returns: ``last_hidden_state`` ``[B, L, H]``, and ``pooler_output`` ``[B, H]``.
+        attention_mask: ``[B, L]``, non-zero at real tokens; None: all are.
+        pooling: ``"pooler"``, the model's own; ``"cls"``, the first token; or ``"mean"`` over the real tokens.
+
+    Raises:
+        ValueError: if the name is another, or the model has no pooler.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+    if pooling == "pooler":
+        vectors = getattr(outputs, "pooler_output", None)
+        if vectors is None:
+            raise ValueError("pooling must be 'cls' or 'mean' for a model without a pooler, got 'pooler'")
+    elif pooling == "cls":
+        vectors = first_token(outputs.last_hidden_state, attention_mask)
+    else:
+        vectors = mean_of_tokens(outputs.last_hidden_state, attention_mask)
+    return vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+
+
+def mean_of_tokens(hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    """Mean over the real tokens of each row, in float32 or better; 0 for a row without any.
+
+    Args:
+        hidden_states: ``[B, L, H]``.
+        attention_mask: ``[B, L]``, non-zero at real tokens; None: all are.
+
+    Returns:
+        ``[B, H]``.
+    """
+    hidden_states = hidden_states.to(torch.promote_types(hidden_states.dtype, torch.float32))
+    if attention_mask is None:
+        return hidden_states.mean(1)
+    weights = (attention_mask != 0).unsqueeze(-1).to(hidden_states.dtype)
+    return (hidden_states * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
 def first_token(hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:

@@ -1,6 +1,7 @@
 """The pipeline "text-embedding": texts in, vectors out, in memory that does not grow with their number."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -13,12 +14,12 @@ from torch import Tensor
 from transformers import AutoModel, BatchEncoding
 from transformers.pipelines.base import Pipeline
 
-from hf_ext.ops.pooling import first_token
+from hf_ext.modules.whitening import Whitening
+from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.pipelines.registration import register_task
 
 logger = logging.getLogger(__name__)
 
-POOLINGS = ("pooler", "cls", "mean")
 # Texts that are sorted by length together.
 _WINDOW = 1024
 _LONGEST = 512
@@ -35,7 +36,9 @@ class EmbeddingPipeline(Pipeline):
 
     Args (of the constructor or of a call):
         pooling: ``"pooler"``, the model's own; ``"cls"``, the first token; or ``"mean"`` over the real tokens. Default:
-            the pooler where it is linear, as in SimBERT and RoFormer-Sim, else the mean.
+            that of ``config.embedding_pooling``, by which the model was trained; else the pooler where it is linear, as
+            in SimBERT and RoFormer-Sim, and the mean elsewhere.
+        whitening: a `Whitening` or the folder of one, applied to the vectors; they have its K numbers then.
         normalize: whether to scale vectors to length 1; default no.
         max_length: most tokens of a text, special ones included; default 512, or less if the model or the tokenizer
             takes less.
@@ -60,7 +63,12 @@ class EmbeddingPipeline(Pipeline):
         if isinstance(inputs, str):
             return self([inputs], **options)[0]
         parts = list(self.stream(inputs, **options))
-        return np.concatenate(parts) if parts else np.zeros((0, self.model.config.hidden_size), np.float32)
+        return np.concatenate(parts) if parts else np.zeros((0, self.width(**options)), np.float32)
+
+    def width(self, **options: Any) -> int:
+        """Number of numbers in a vector, given the options of a call."""
+        whitening = {**self._postprocess_params, **self._sanitize_parameters(**options)[2]}.get("whitening")
+        return self.model.config.hidden_size if whitening is None else whitening.kernel.shape[1]
 
     def stream(self, texts: Iterable[str], **options: Any) -> Iterator[NDArray[np.float32]]:
         """Vectors of texts that need not be held in memory, in parts ``[n, H]`` in their order; options of a call."""
@@ -96,16 +104,22 @@ class EmbeddingPipeline(Pipeline):
         normalize: bool | None = None,
         max_length: int | None = None,
         tokens_per_batch: int | None = None,
+        whitening: Whitening | str | os.PathLike[str] | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         for name, value in (("max_length", max_length), ("tokens_per_batch", tokens_per_batch)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if pooling is not None and pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+        if whitening is not None and not isinstance(whitening, Whitening):
+            whitening = Whitening.from_pretrained(whitening)
+        if whitening is not None and len(whitening.mean) != self.model.config.hidden_size:
+            size = self.model.config.hidden_size
+            raise ValueError(f"whitening must be for vectors of {size} numbers, got {len(whitening.mean)}")
         given: tuple[dict[str, Any], ...] = (
             {"max_length": max_length},
             {"pooling": pooling, "tokens_per_batch": tokens_per_batch},
-            {"normalize": normalize},
+            {"normalize": normalize, "whitening": whitening},
         )
         before, during, after = ({k: v for k, v in one.items() if v is not None} for one in given)
         return before, during, after
@@ -144,27 +158,17 @@ class EmbeddingPipeline(Pipeline):
         return self._pad(self._tokenize([input_], **options)[0])
 
     def _forward(self, input_tensors: Any, pooling: str | None = None) -> Tensor:  # type: ignore[override]
-        linear = getattr(self.model.config, "pooler_activation", None) == "linear"
-        pooling = pooling or ("pooler" if linear else "mean")
-        outputs = self.model(**input_tensors)
-        mask = input_tensors.get("attention_mask")
-        if pooling == "pooler":
-            pooled = getattr(outputs, "pooler_output", None)
-            if pooled is None:
-                raise ValueError(f"pooling must be 'cls' or 'mean', as {type(self.model).__name__} has no pooler")
-            return pooled.float()
-        hidden = outputs.last_hidden_state
-        if pooling == "cls":
-            return first_token(hidden, mask).float()
-        weights = (torch.ones_like(hidden[..., 0]) if mask is None else mask).unsqueeze(-1).float()
-        return (hidden.float() * weights).sum(1) / weights.sum(1).clamp(min=1)
+        config = self.model.config
+        linear = getattr(config, "pooler_activation", None) == "linear"
+        pooling = pooling or getattr(config, "embedding_pooling", None) or ("pooler" if linear else "mean")
+        return text_vectors(self.model(**input_tensors), input_tensors.get("attention_mask"), pooling)
 
     def postprocess(  # type: ignore[override]
-        self, model_outputs: Tensor, normalize: bool = False
+        self, model_outputs: Tensor, normalize: bool = False, whitening: Whitening | None = None
     ) -> NDArray[np.float32]:
-        """Float32 ``[B, H]``, of length 1 if asked for."""
-        vectors = torch.nn.functional.normalize(model_outputs, dim=-1) if normalize else model_outputs
-        return vectors.numpy()
+        """Float32 ``[B, H]``, whitened to ``[B, K]`` and of length 1 if asked for."""
+        vectors = model_outputs if whitening is None else whitening(model_outputs)
+        return (torch.nn.functional.normalize(vectors, dim=-1) if normalize else vectors).float().numpy()
 
 
 register_task("text-embedding", EmbeddingPipeline, AutoModel)
