@@ -1,0 +1,79 @@
+"""Scores of classified texts, with one class each or any number."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_ext.metrics.exact_spans import span_scores
+
+if TYPE_CHECKING:
+    from transformers import EvalPrediction
+
+
+def classification_scores(
+    predictions: Sequence[Iterable[str]], references: Sequence[Iterable[str]], labels: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Score the classes of texts. A ratio with the denominator 0 is 0.
+
+    Args:
+        predictions: for each text its predicted classes.
+        references: for each text its true classes.
+        labels: the classes to list; all that occur by default.
+
+    Returns:
+        ``accuracy``, the part of the texts with exactly the right classes; ``precision``, ``recall``, ``f1`` and
+        ``support`` over all (the micro average; for one class each, all three are the accuracy);
+        ``macro_precision``, ``macro_recall`` and ``macro_f1`` over the classes that occur; and ``per_type``, the scores
+        of each class.
+
+    Raises:
+        ValueError: if the numbers of texts differ or are 0.
+    """
+    found, true = ([set(classes) for classes in each] for each in (predictions, references))
+    if not true or len(found) != len(true):
+        raise ValueError(f"predictions must be for as many texts as references, got {len(found)} and {len(true)}")
+    exact = sum(a == b for a, b in zip(found, true)) / len(true)
+    # A class is a span whose place is always right.
+    found_spans, true_spans = ([[(label, 0, 0) for label in classes] for classes in each] for each in (found, true))
+    return {"accuracy": exact, **span_scores(found_spans, true_spans, labels)}
+
+
+def predicted_classes(logits: Any, id2label: Mapping[int, str], multi_label: bool) -> list[list[str]]:
+    """The classes that ``logits`` ``[N, C]`` say: the greatest, or with ``multi_label`` all above 0."""
+    logits = np.asarray(logits)
+    if logits.ndim != 2 or logits.shape[1] != len(id2label):
+        raise ValueError(f"logits must have shape [N, {len(id2label)}], got {list(logits.shape)}")
+    if not multi_label:
+        return [[id2label[int(index)]] for index in logits.argmax(-1)]
+    return [[id2label[int(index)] for index in np.flatnonzero(row > 0)] for row in logits]
+
+
+def compute_classification_scores(prediction: Any, id2label: Mapping[int, str], multi_label: bool) -> dict[str, Any]:
+    """`classification_scores` of what ``Trainer.predict`` gives.
+
+    Args:
+        prediction: ``predictions``, logits ``[N, C]``, and ``label_ids``, class ids ``[N]`` or ``[N, C]`` of 0 and 1.
+        id2label: name of each class.
+        multi_label: whether a text has any number of classes.
+    """
+    true = np.asarray(prediction.label_ids)
+    # One class for each text as a row with one positive.
+    rows = true if multi_label else np.where(np.arange(len(id2label)) == true[:, None], 1, -1)
+    references = predicted_classes(rows, id2label, multi_label)
+    found = predicted_classes(prediction.predictions, id2label, multi_label)
+    return classification_scores(found, references, list(id2label.values()))
+
+
+def compute_classification_metrics(
+    eval_prediction: "EvalPrediction", id2label: Mapping[int, str], multi_label: bool
+) -> dict[str, float]:
+    """``accuracy``, ``precision``, ``recall``, ``f1`` and ``macro_f1`` of :func:`compute_classification_scores`."""
+    scores = compute_classification_scores(eval_prediction, id2label, multi_label)
+    return {name: scores[name] for name in ("accuracy", "precision", "recall", "f1", "macro_f1")}
+
+
+def classification_metrics(id2label: Mapping[int, str], multi_label: bool) -> partial[dict[str, float]]:
+    """:func:`compute_classification_metrics` with the classes given, as ``Trainer(compute_metrics=...)`` wants it."""
+    return partial(compute_classification_metrics, id2label=dict(id2label), multi_label=multi_label)

@@ -1,0 +1,90 @@
+"""What jobs that train an encoder share: where it starts from, and what is written at the end."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, Trainer
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
+
+from hf_ext.atomic_file import atomic_write
+from hf_ext.data import build_char_tokenizer
+from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.training.curves import plot_curves
+from hf_ext.training.progress import ProgressCallback
+
+
+@dataclass
+class EncoderJob:
+    """Files, and an encoder to start from.
+
+    Attributes:
+        train_file: what to train on.
+        validation_file: what to evaluate on.
+        model: checkpoint to fine-tune, a name on the Hub or a folder. Either this or ``config``.
+        config: to train from scratch: the name of a size of RoFormer (``"small"``), the folder or file of a config, or
+            the name of a repository on the Hub (``"org/name"``).
+        tokenizer: name or folder; None: the model's, or for a new model the characters of the training file.
+        max_length: most tokens of a text, or of a pair that is read at once; saved with the tokenizer.
+    """
+
+    train_file: Path
+    validation_file: Path
+    model: str | None = None
+    config: str | None = None
+    tokenizer: str | None = None
+    max_length: int = 128
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.config is None):
+            given = "neither" if self.model is None else "both"
+            raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
+
+    def load_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
+        """The tokenizer that the job names, or one that cuts ``texts`` into characters."""
+        name = self.tokenizer or self.model
+        tokenizer = AutoTokenizer.from_pretrained(name) if name else build_char_tokenizer(texts)
+        tokenizer.model_max_length = self.max_length
+        return tokenizer
+
+    def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
+        """The config that a model from scratch is made from."""
+        fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        name = str(self.config)
+        known = Path(name).exists() or "/" in name
+        return AutoConfig.from_pretrained(name, **fields) if known else config_of_size(name, **fields)
+
+    def check_length(self, model: Any) -> None:
+        """Raise ValueError if the model takes fewer tokens than ``max_length``."""
+        longest = getattr(model.config, "max_position_embeddings", None)
+        # Rotary positions have no end.
+        if longest and self.max_length > longest and not getattr(model.config, "rope_parameters", None):
+            raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
+
+    def check_examples(self, name: str, examples: Any) -> None:
+        """Raise ValueError if the file of that name has nothing in it."""
+        if not examples:
+            raise ValueError(f"{name} must have texts, got none in {getattr(self, name)}")
+
+    @staticmethod
+    def train(trainer: Trainer, metric: str) -> None:
+        """Train, with our progress where a progress is wanted."""
+        if not trainer.args.disable_tqdm:
+            trainer.remove_callback(DefaultProgressCallback)
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(ProgressCallback(metric=metric))
+        trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
+
+    @staticmethod
+    def save(trainer: Trainer, scores: Mapping[str, Any], metric: str) -> None:
+        """Save the model, ``scores.json`` and ``curves.png``."""
+        trainer.save_model()
+        trainer.save_state()
+        if trainer.is_world_process_zero():
+            output = Path(str(trainer.args.output_dir))
+            with atomic_write(output / "scores.json") as file:
+                json.dump(scores, file, ensure_ascii=False, indent=2)
+            plot_curves(trainer.state.log_history, output / "curves.png", metric=metric)
