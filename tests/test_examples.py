@@ -96,3 +96,12 @@ def test_paraphrase(tmp_path):
     config = json.loads((output / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["RoFormerForParaphrase"]
     assert (output / "modules.json").is_file()
+
+
+def test_losses(tmp_path):
+    options = ["--output-dir", tmp_path / "model", "--max-steps", 2]
+    printed = run("losses.py", *options)
+    assert "F1: " in printed
+    assert printed.count(" above ") == 6
+    options += ["--loss", "focal", "--option", "gamma=1.5", "--r-drop", 2]
+    assert "accuracy: " in run("losses.py", *options)
