@@ -6,9 +6,12 @@ import sys
 import typer
 from huggingface_hub.errors import StrictDataclassError
 
+import hf_ext.cli.train_classification
 import hf_ext.cli.train_paraphrase
+import hf_ext.cli.train_relations
+import hf_ext.cli.train_similarity
 import hf_ext.cli.train_summarization  # noqa: F401  (registers with train)
-from hf_ext.cli import chat, convert, demo, embed, export_release, predict, train, train_dialogue  # noqa: F401  (registers)
+from hf_ext.cli import chat, convert, demo, embed, export_release, predict, train, train_dialogue, whiten  # noqa: F401
 from hf_ext.version import __version__
 
 app = typer.Typer(
@@ -24,6 +27,7 @@ app.command("embed")(embed.embed)
 app.command("export-release")(export_release.export_release)
 app.command("predict")(predict.predict)
 app.add_typer(train.app, name="train")
+app.command("whiten")(whiten.whiten)
 
 
 def _print_version(value: bool) -> None:
