@@ -36,19 +36,25 @@ if TYPE_CHECKING:
         read_summaries,
         write_entities,
     )
-    from hf_ext.heads import AutoModelForSpanExtraction  # noqa: F401
+    from hf_ext.data.tag_encoding import TagEncoder, tags_to_predictions  # noqa: F401
+    from hf_ext.data.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans  # noqa: F401
+    from hf_ext.heads import AutoModelForSequenceLabeling, AutoModelForSpanExtraction  # noqa: F401
     from hf_ext.hub.sentence_transformers_folder import save_for_sentence_transformers  # noqa: F401
     from hf_ext.metrics import SpanMetric, span_metrics, span_scores, summary_metrics, summary_scores  # noqa: F401
     from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics  # noqa: F401
     from hf_ext.metrics.retrieval import paraphrase_retrieval_accuracy  # noqa: F401
+    from hf_ext.metrics.tag_metrics import tag_metrics  # noqa: F401
     from hf_ext.metrics.threshold_calibration import calibrate_span_thresholds, calibrate_thresholds  # noqa: F401
+    from hf_ext.modules.crf import ConditionalRandomField, MaximumEntropyMarkovModel  # noqa: F401
     from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer  # noqa: F401
     from hf_ext.modules.whitening import Whitening  # noqa: F401
     from hf_ext.pipelines.chat import Chat  # noqa: F401
     from hf_ext.pipelines.embedding import EmbeddingPipeline  # noqa: F401
     from hf_ext.pipelines.paraphrase import ParaphrasePipeline  # noqa: F401
+    from hf_ext.pipelines.sequence_labeling import SequenceLabelingPipeline  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
+    from hf_ext.training.parameter_groups import head_optimizer  # noqa: F401
     from hf_ext.training.r_drop import RDropTrainer  # noqa: F401
 
 _PUBLIC = {
@@ -76,9 +82,16 @@ _PUBLIC = {
         "read_summaries",
         "write_entities",
     ),
-    "hf_ext.heads": ("AutoModelForSpanExtraction",),
+    "hf_ext.heads": (
+        "AutoModelForSequenceLabeling",
+        "AutoModelForSpanExtraction",
+    ),
     "hf_ext.hub.sentence_transformers_folder": ("save_for_sentence_transformers",),
     "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores", "summary_metrics", "summary_scores"),
+    "hf_ext.metrics.tag_metrics": ("tag_metrics",),
+    "hf_ext.data.tag_encoding": ("TagEncoder", "tags_to_predictions"),
+    "hf_ext.data.tag_schemes": ("spans_to_tags", "tags_of_labels", "tags_to_spans"),
+    "hf_ext.modules.crf": ("ConditionalRandomField", "MaximumEntropyMarkovModel"),
     "hf_ext.metrics.retrieval": ("paraphrase_retrieval_accuracy",),
     "hf_ext.metrics.threshold_calibration": ("calibrate_span_thresholds", "calibrate_thresholds"),
     "hf_ext.modules.global_pointer": ("EfficientGlobalPointer", "GlobalPointer"),
@@ -87,8 +100,10 @@ _PUBLIC = {
     "hf_ext.pipelines.chat": ("Chat",),
     "hf_ext.pipelines.embedding": ("EmbeddingPipeline",),
     "hf_ext.pipelines.paraphrase": ("ParaphrasePipeline",),
+    "hf_ext.pipelines.sequence_labeling": ("SequenceLabelingPipeline",),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
+    "hf_ext.training.parameter_groups": ("head_optimizer",),
     "hf_ext.training.r_drop": ("RDropTrainer",),
 }
 

@@ -12,6 +12,8 @@ import typer
 # As files of entities begin; a text may begin with a brace too.
 _JSON_OBJECT = re.compile(r'\s*\{\s*"')
 
+_TASKS = {"ForSpanExtraction": "span-extraction", "ForSequenceLabeling": "sequence-labeling"}
+
 
 def read_texts(lines: Iterable[str], source: str, whole: bool = False) -> Iterator[str]:
     """Texts of a file: a line each, or the ``text`` of each JSON line; empty lines are left out.
@@ -48,14 +50,32 @@ def read_texts(lines: Iterable[str], source: str, whole: bool = False) -> Iterat
         yield text
 
 
+def _task_of(model: str) -> str:
+    """The pipeline for a saved model, by the end of its class's name."""
+    from huggingface_hub.errors import EntryNotFoundError
+    from transformers import AutoConfig
+
+    try:
+        names = AutoConfig.from_pretrained(model).architectures or ()
+    except (OSError, ValueError, EntryNotFoundError):
+        # A folder of an adapter has no config of its own; the pipeline finds its base, or says what is wrong.
+        names = ()
+    tasks = (task for name in names for end, task in _TASKS.items() if name.endswith(end))
+    return next(tasks, "span-extraction")
+
+
 def predict(
-    model: Annotated[str, typer.Argument(help="A saved span extraction model: a folder or a name on the Hub.")],
+    model: Annotated[
+        str, typer.Argument(help="A saved model with a head for entities: a folder or a name on the Hub.")
+    ],
     text: Annotated[list[str] | None, typer.Argument(help="Texts; without them or --file, standard input.")] = None,
     file: Annotated[Path | None, typer.Option(help="A text a line, or JSON lines with a text each.")] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Take the file or standard input as one document.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write JSON lines here; else to standard output.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with the entities highlighted.")] = None,
-    threshold: Annotated[float, typer.Option(help="Least score of an entity, between 0 and 1.")] = 0.5,
+    threshold: Annotated[
+        float | None, typer.Option(help="Least score of an entity, in [0, 1); else 0.5, and 0 for tags.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Texts run at a time.")] = 16,
     stride: Annotated[
         int | None,
@@ -89,12 +109,14 @@ def predict(
 
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline("span-extraction", model=model, device=device)
+    extract = make_pipeline(_task_of(model), model=model, device=device)
     made = extract.model
     names = made.config.architectures or ()
     adapted = getattr(made, "_hf_peft_config_loaded", False)
-    if not adapted and not any(name.endswith("ForSpanExtraction") for name in names):
-        raise ValueError(f"model must have a trained span extraction head, got {', '.join(names)} in {model}")
+    if not adapted and not any(name.endswith(tuple(_TASKS)) for name in names):
+        raise ValueError(
+            f"model must have a trained span extraction or sequence labelling head, got {', '.join(names)} in {model}"
+        )
     found = extract((one for one in texts), batch_size=batch_size, threshold=threshold, stride=stride)
     progress = track(found, "predicting", total=len(texts), console=Console(stderr=True), disable=len(texts) < 2)
     documents = [{"text": one, "entities": entities} for one, entities in zip(texts, progress)]

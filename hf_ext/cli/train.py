@@ -75,25 +75,47 @@ def ner(
     tokenizer: Annotated[str | None, typer.Option(help="Name or folder; else the model's, or characters.")] = None,
     max_length: Annotated[int, typer.Option(help="Tokens in a window.")] = 512,
     stride: Annotated[int, typer.Option(help="Tokens that two windows of a long text share.")] = 64,
-    span_head: Annotated[str | None, typer.Option(help="efficient_global_pointer or global_pointer.")] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help="efficient_global_pointer, global_pointer, or for tags that do not nest crf, memm, softmax."),
+    ] = None,
+    tag_scheme: Annotated[str, typer.Option(help="With tags: BIO, BMES or BIOES.")] = "BIO",
+    constrained_transitions: Annotated[
+        bool, typer.Option("--constrained-transitions", help="With tags: forbid those against the scheme.")
+    ] = False,
+    head_lr_multiplier: Annotated[
+        float | None, typer.Option(help="With crf or memm: how much faster transitions learn.")
+    ] = None,
+    span_head: Annotated[str | None, typer.Option(help="As --head, for the pointers.")] = None,
     span_head_size: Annotated[int | None, typer.Option(help="Size of the head's vectors.")] = None,
 ) -> None:
-    """Named-entity recognition with GlobalPointer, nested entities included."""
+    """Named-entity recognition with GlobalPointer, nested entities included, or a CRF, MEMM or softmax."""
     from rich.console import Console
 
     from hf_ext.metrics.score_table import score_table
+    from hf_ext.training.sequence_labeling import SequenceLabelingJob
     from hf_ext.training.span_extraction import SpanExtractionJob
 
-    job = SpanExtractionJob(
-        train_file=train_file,
-        validation_file=validation_file,
-        model=model,
-        config=config,
-        tokenizer=tokenizer,
-        max_length=max_length,
-        stride=stride,
-        head_options={"span_head": span_head, "span_head_size": span_head_size},
-    )
+    files: dict[str, Any] = {
+        "train_file": train_file,
+        "validation_file": validation_file,
+        "model": model,
+        "config": config,
+        "tokenizer": tokenizer,
+        "max_length": max_length,
+        "stride": stride,
+    }
+    heads = ("efficient_global_pointer", "global_pointer", "crf", "memm", "softmax")
+    if head is not None and head not in heads:
+        raise typer.BadParameter(f"--head must be one of {', '.join(heads)}, got {head!r}")
+    if head in ("crf", "memm", "softmax"):
+        tags = {"constrained_transitions": constrained_transitions, "head_lr_multiplier": head_lr_multiplier}
+        job: SpanExtractionJob = SequenceLabelingJob(
+            **files, scheme=tag_scheme, head_options={"sequence_head": head, **tags}
+        )
+    else:
+        pointer = {"span_head": head or span_head, "span_head_size": span_head_size}
+        job = SpanExtractionJob(**files, head_options=pointer)
     defaults = DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)
     scores = job.run(arguments)

@@ -86,8 +86,9 @@ def tag_rules(tags: Sequence[str], scheme: str | None = None) -> TagRules:
 
 
 def _scores(allowed: list[list[bool]] | list[bool]) -> Tensor:
-    mask = torch.tensor(allowed, dtype=torch.bool)
-    return torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)
+    # On the CPU even where a model is being built without memory, on the device "meta": rules are no weights.
+    mask = torch.tensor(allowed, dtype=torch.bool, device="cpu")
+    return torch.zeros(mask.shape, device="cpu").masked_fill(~mask, -torch.inf)
 
 
 def _checked(tag: str | None, scheme: str) -> tuple[str, str]:

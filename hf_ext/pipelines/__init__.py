@@ -7,10 +7,21 @@ from hf_ext.pipelines.registration import register_pipelines
 
 if TYPE_CHECKING:
     from hf_ext.pipelines.embedding import EmbeddingPipeline
+    from hf_ext.pipelines.event_extraction import EventExtractionPipeline
     from hf_ext.pipelines.paraphrase import ParaphrasePipeline
+    from hf_ext.pipelines.relation_extraction import RelationExtractionPipeline
+    from hf_ext.pipelines.sequence_labeling import SequenceLabelingPipeline
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline
 
-__all__ = ["EmbeddingPipeline", "ParaphrasePipeline", "SpanExtractionPipeline", "register_pipelines"]
+__all__ = [
+    "EmbeddingPipeline",
+    "EventExtractionPipeline",
+    "ParaphrasePipeline",
+    "RelationExtractionPipeline",
+    "SequenceLabelingPipeline",
+    "SpanExtractionPipeline",
+    "register_pipelines",
+]
 
 register_pipelines()
 
@@ -19,7 +30,10 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "hf_ext.pipelines.embedding": ("EmbeddingPipeline",),
+        "hf_ext.pipelines.event_extraction": ("EventExtractionPipeline",),
         "hf_ext.pipelines.paraphrase": ("ParaphrasePipeline",),
+        "hf_ext.pipelines.relation_extraction": ("RelationExtractionPipeline",),
+        "hf_ext.pipelines.sequence_labeling": ("SequenceLabelingPipeline",),
         "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     },
 )

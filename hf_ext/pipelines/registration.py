@@ -17,7 +17,10 @@ def register_pipelines() -> None:
 def _import_ours(_: ModuleType) -> None:
     # A pipeline registers at the end of its module, which may itself be what has imported Transformers' pipelines.
     import hf_ext.pipelines.embedding
+    import hf_ext.pipelines.event_extraction
     import hf_ext.pipelines.paraphrase
+    import hf_ext.pipelines.relation_extraction
+    import hf_ext.pipelines.sequence_labeling
     import hf_ext.pipelines.span_extraction  # noqa: F401
 
 

@@ -52,12 +52,15 @@ class SpanExtractionPipeline(ChunkPipeline):
     _load_image_processor: Any = False
     _load_feature_extractor: Any = False
     _load_tokenizer: Any = True
+    # The Auto class of the models, and a field that their configs have.
+    _wanted = "AutoModelForSpanExtraction", "span_top_k"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         name = type(self.model).__name__
-        if not hasattr(self.model.config, "span_top_k"):
-            raise ValueError(f"model must be one of AutoModelForSpanExtraction, got {name}")
+        wanted, field = self._wanted
+        if not hasattr(self.model.config, field):
+            raise ValueError(f"model must be one of {wanted}, got {name}")
         if self.tokenizer is None or not self.tokenizer.is_fast:
             raise ValueError(f"tokenizer must be a fast one, which gives offsets, got {type(self.tokenizer).__name__}")
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datasets import Dataset
 from transformers import (
@@ -63,6 +63,8 @@ class SpanExtractionJob:
     stride: int = 64
     head_options: Mapping[str, Any] | None = None
 
+    auto_class: ClassVar[Any] = AutoModelForSpanExtraction
+
     def __post_init__(self) -> None:
         if (self.model is None) == (self.config is None):
             given = "neither" if self.model is None else "both"
@@ -79,13 +81,14 @@ class SpanExtractionJob:
         Raises:
             ValueError: if ``model`` has a trained head for other labels, or takes fewer tokens than ``max_length``.
         """
+        labels = self.outputs(labels)
         if self.model is not None:
             labels = self._labels_of_trained_head(labels)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
         head = {key: value for key, value in (self.head_options or {}).items() if value is not None}
         if self.model is not None:
-            model = AutoModelForSpanExtraction.from_pretrained(self.model, **fields, **head)
+            model = self.auto_class.from_pretrained(self.model, **fields, **head)
             longest = getattr(model.config, "max_position_embeddings", None)
             # Rotary positions have no end.
             if longest and self.max_length > longest and not getattr(model.config, "rope_parameters", None):
@@ -95,12 +98,13 @@ class SpanExtractionJob:
         name = str(self.config)
         known = Path(name).exists() or "/" in name
         config = AutoConfig.from_pretrained(name, **fields) if known else config_of_size(name, **fields)
-        return AutoModelForSpanExtraction.from_config(config, **head)
+        return self.auto_class.from_config(config, **head)
 
     def _labels_of_trained_head(self, labels: Sequence[str]) -> Sequence[str]:
         """The labels in the order in which a trained head has them; as they are where there is none."""
         config = AutoConfig.from_pretrained(str(self.model))
-        if not any(name.endswith("ForSpanExtraction") for name in config.architectures or ()):
+        suffix = self.auto_class._model_mapping.head.suffix
+        if not any(name.endswith(suffix) for name in config.architectures or ()):
             return labels
         trained = [config.id2label[index] for index in range(len(config.id2label))]
         if set(trained) != set(labels):
@@ -109,6 +113,28 @@ class SpanExtractionJob:
                 "fine-tune the encoder that it was made from"
             )
         return trained
+
+    def outputs(self, labels: Sequence[str]) -> Sequence[str]:
+        """What a new head tells apart, for the labels of entities: these."""
+        return labels
+
+    def make_encoder(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], config: Any) -> SpanEncoder:
+        """What makes rows of texts."""
+        return SpanEncoder(tokenizer, config.label2id, self.max_length, self.stride)
+
+    def trainer_options(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator, metrics and what else Trainer is given."""
+        labels: Any = model.config.id2label
+        return {"data_collator": DataCollatorForSpanExtraction(tokenizer), "compute_metrics": span_metrics(labels)}
+
+    def decode(
+        self, predictions: Any, encoded: Dataset, texts: Sequence[str], encoder: SpanEncoder
+    ) -> list[list[dict[str, Any]]]:
+        """The character spans of each text."""
+        names = {number: label for label, number in encoder.label2id.items()}
+        return decode_dataset(predictions, encoded, texts, names)
 
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.
@@ -131,7 +157,7 @@ class SpanExtractionJob:
         tokenizer.model_max_length = self.max_length
         model = self.load_model(tokenizer, labels)
         config: Any = model.config
-        encoder = SpanEncoder(tokenizer, config.label2id, self.max_length, self.stride)
+        encoder = self.make_encoder(tokenizer, labels, config)
         encoded_train, encoded_validation = (
             encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
             for examples in (train, validation)
@@ -142,8 +168,7 @@ class SpanExtractionJob:
             train_dataset=encoded_train,
             eval_dataset=encoded_validation,
             processing_class=tokenizer,
-            data_collator=DataCollatorForSpanExtraction(tokenizer),
-            compute_metrics=span_metrics(config.id2label),
+            **self.trainer_options(model, tokenizer, arguments),
         )
         if not arguments.disable_tqdm:
             trainer.remove_callback(DefaultProgressCallback)
@@ -156,7 +181,7 @@ class SpanExtractionJob:
         predictions = trainer.predict(encoded_validation).predictions
         arguments.train_sampling_strategy = sampling
         texts = [example["text"] for example in validation]
-        found = decode_dataset(predictions, encoded_validation, texts, config.id2label)
+        found = self.decode(predictions, encoded_validation, texts, encoder)
         scores = span_scores(found, [example["entities"] for example in validation], labels)
         trainer.save_model()
         trainer.save_state()
