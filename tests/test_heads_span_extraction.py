@@ -12,6 +12,7 @@ from hf_ext.heads import AutoModelForSpanExtraction, SpanExtraction, head_class
 from hf_ext.heads import span_extraction as module
 from hf_ext.losses import span_loss
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer
+from hf_ext.ops.pointer import top_spans
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 FAMILIES = {
@@ -198,6 +199,39 @@ def test_padding_changes_nothing(family):
         got = model(padded, attention_mask=mask, output_logits=True, **extra).logits
         torch.testing.assert_close(got[..., real, real], want, rtol=1e-5, atol=1e-5)
         assert (got == -torch.inf).sum() == got.numel() - 3 * 21
+
+
+@pytest.mark.parametrize("head", ["efficient_global_pointer", "global_pointer"])
+@pytest.mark.parametrize("left", [False, True])
+def test_loss_spans_and_gradients_are_those_of_the_dense_scores(head, left):
+    """At an odd size; left-padded too, and with one real token."""
+    model = model_of("bert", span_head=head, span_top_k=40).double()
+    inputs = batch(left=left)
+    inputs["attention_mask"][2] = 0
+    inputs["attention_mask"][2, 4] = 1
+    inputs["labels"][2, 0] = torch.tensor([1, 4, 4])
+    full = model(**inputs, output_logits=True)
+    want = span_loss(full.logits, inputs["labels"])
+    torch.testing.assert_close(full.loss, want)
+    torch.testing.assert_close(full.spans, top_spans(full.logits, 40), rtol=1e-5, atol=1e-6)
+    parameters = list(model.classifier.parameters())
+    gradients = torch.autograd.grad(full.loss, parameters, retain_graph=True)
+    for got, wanted in zip(gradients, torch.autograd.grad(want, parameters)):
+        torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("head", ["efficient_global_pointer", "global_pointer"])
+def test_scores_are_made_only_where_they_are_returned(head, monkeypatch):
+    model = model_of("bert", span_head=head)
+
+    def refuse(*arguments):
+        raise AssertionError("scores were made")
+
+    monkeypatch.setattr(type(model.classifier), "score", staticmethod(refuse))
+    assert list(model(**batch())) == ["loss", "spans"]
+    assert list(model.train()(**batch())) == ["loss"]
+    with pytest.raises(AssertionError, match="scores were made"):
+        model(**batch(), output_logits=True)
 
 
 def test_labels_on_left_padded_rows():

@@ -297,7 +297,7 @@ def test_nan_is_named(kind, value):
         parts[1][1, 2] = 0.0
     with pytest.raises(ValueError, match=rf"row 1 for type 0: query\[1, 2, .*\] is {value}"):
         KINDS[kind][0](*parts, labels, mask)
-    with pytest.raises(ValueError, match=r"row 1 for type 0, start 2, end 2"):
+    with pytest.raises(ValueError, match=r"row 1 for type 0 and start 2"):
         KINDS[kind][2](*parts, 3, mask)
 
 

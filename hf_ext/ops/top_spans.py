@@ -114,11 +114,10 @@ class _BestSpans:
         for row, part, peak in zip(range(chunk.rows.start, chunk.rows.stop), scores, peaks):
             least = self.least[row]
             if peak != peak:
-                type_, start, end = part.isnan().nonzero()[0].tolist()
-                offset = chunk.tokens.start
+                type_, start, _ = part.isnan().nonzero()[0].tolist()
                 raise ValueError(
-                    f"scores must not be NaN, got NaN in row {row} for type {types.start + type_}, start "
-                    f"{start + tile.starts.start + offset}, end {end + tile.ends.start + offset}"
+                    f"scores must not be NaN, got NaN in row {row} for type {types.start + type_} and start "
+                    f"{start + tile.starts.start + chunk.tokens.start}"
                 )
             if peak > self.above and (least is None or peak >= least):
                 self._merge(
