@@ -111,8 +111,8 @@ class GlobalPointer(SpanScorer):
         return query, key
 
     score = staticmethod(pointer_scores)
-    losses = staticmethod(pointer_loss)
-    top_spans = staticmethod(pointer_top_spans)
+    losses: ClassVar[Callable[..., Tensor]] = staticmethod(pointer_loss)
+    top_spans: ClassVar[Callable[..., Tensor]] = staticmethod(pointer_top_spans)
 
 
 class EfficientGlobalPointer(SpanScorer):
@@ -151,5 +151,5 @@ class EfficientGlobalPointer(SpanScorer):
         return query, key, bias[..., 1], bias[..., 0]
 
     score = staticmethod(efficient_pointer_scores)
-    losses = staticmethod(efficient_pointer_loss)
-    top_spans = staticmethod(efficient_pointer_top_spans)
+    losses: ClassVar[Callable[..., Tensor]] = staticmethod(efficient_pointer_loss)
+    top_spans: ClassVar[Callable[..., Tensor]] = staticmethod(efficient_pointer_top_spans)
