@@ -86,6 +86,23 @@ def test_summarization(tmp_path):
     assert config["architectures"] == ["T5PegasusForConditionalGeneration"]
 
 
+def test_classification(tmp_path):
+    printed = run("classification.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert "macro F1: " in printed
+    assert printed.count(" -> ") == 2
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForSequenceClassification"]
+    assert config["problem_type"] == "multi_label_classification"
+
+
+def test_similarity(tmp_path):
+    printed = run("similarity.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert "Spearman: " in printed
+    assert "whitened to 8 numbers: " in printed
+    assert (tmp_path / "model" / "whitening.safetensors").is_file()
+    assert (tmp_path / "model" / "modules.json").is_file()
+
+
 def test_paraphrase(tmp_path):
     output = tmp_path / "model"
     file = tmp_path / "sentences.jsonl"
