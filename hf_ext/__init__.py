@@ -15,32 +15,59 @@ if TYPE_CHECKING:
     from hf_ext.conversion import convert_release, export_release  # noqa: F401
     from hf_ext.data import (  # noqa: F401
         DataCollatorForDialogue,
+        DataCollatorForEventExtraction,
         DataCollatorForParaphrase,
         DataCollatorForPseudoSummary,
+        DataCollatorForRelationExtraction,
         DataCollatorForSpanExtraction,
         DataCollatorForWholeWordMasking,
         DialogueEncoder,
         DocumentEncoder,
+        EventEncoder,
         ParaphraseDataset,
+        RelationEncoder,
         SpanEncoder,
         build_char_tokenizer,
         decode_dataset,
+        decode_event_dataset,
+        decode_relation_dataset,
         decode_spans,
         decode_summaries,
         encode_summaries,
+        event_labels,
         generate_samples,
         make_pseudo_summary,
         read_dialogues,
         read_entities,
+        read_event_schema,
+        read_events,
         read_paraphrases,
+        read_relation_schema,
+        read_relations,
         read_summaries,
+        relation_labels,
         write_entities,
     )
     from hf_ext.data.tag_encoding import TagEncoder, tags_to_predictions  # noqa: F401
     from hf_ext.data.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans  # noqa: F401
-    from hf_ext.heads import AutoModelForSequenceLabeling, AutoModelForSpanExtraction  # noqa: F401
+    from hf_ext.heads import (  # noqa: F401
+        AutoModelForEventExtraction,
+        AutoModelForRelationExtraction,
+        AutoModelForSequenceLabeling,
+        AutoModelForSpanExtraction,
+    )
     from hf_ext.hub.sentence_transformers_folder import save_for_sentence_transformers  # noqa: F401
-    from hf_ext.metrics import SpanMetric, span_metrics, span_scores, summary_metrics, summary_scores  # noqa: F401
+    from hf_ext.metrics import (  # noqa: F401
+        SpanMetric,
+        event_metrics,
+        event_scores,
+        relation_metrics,
+        relation_scores,
+        span_metrics,
+        span_scores,
+        summary_metrics,
+        summary_scores,
+    )
     from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics  # noqa: F401
     from hf_ext.metrics.retrieval import paraphrase_retrieval_accuracy  # noqa: F401
     from hf_ext.metrics.tag_metrics import tag_metrics  # noqa: F401
@@ -50,7 +77,9 @@ if TYPE_CHECKING:
     from hf_ext.modules.whitening import Whitening  # noqa: F401
     from hf_ext.pipelines.chat import Chat  # noqa: F401
     from hf_ext.pipelines.embedding import EmbeddingPipeline  # noqa: F401
+    from hf_ext.pipelines.event_extraction import EventExtractionPipeline  # noqa: F401
     from hf_ext.pipelines.paraphrase import ParaphrasePipeline  # noqa: F401
+    from hf_ext.pipelines.relation_extraction import RelationExtractionPipeline  # noqa: F401
     from hf_ext.pipelines.sequence_labeling import SequenceLabelingPipeline  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
@@ -60,6 +89,18 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "hf_ext.conversion": ("convert_release", "export_release"),
     "hf_ext.data": (
+        "DataCollatorForEventExtraction",
+        "DataCollatorForRelationExtraction",
+        "EventEncoder",
+        "RelationEncoder",
+        "decode_event_dataset",
+        "decode_relation_dataset",
+        "event_labels",
+        "read_event_schema",
+        "read_events",
+        "read_relation_schema",
+        "read_relations",
+        "relation_labels",
         "DataCollatorForDialogue",
         "DataCollatorForPseudoSummary",
         "DataCollatorForParaphrase",
@@ -83,11 +124,23 @@ _PUBLIC = {
         "write_entities",
     ),
     "hf_ext.heads": (
+        "AutoModelForEventExtraction",
+        "AutoModelForRelationExtraction",
         "AutoModelForSequenceLabeling",
         "AutoModelForSpanExtraction",
     ),
     "hf_ext.hub.sentence_transformers_folder": ("save_for_sentence_transformers",),
-    "hf_ext.metrics": ("SpanMetric", "span_metrics", "span_scores", "summary_metrics", "summary_scores"),
+    "hf_ext.metrics": (
+        "event_metrics",
+        "event_scores",
+        "relation_metrics",
+        "relation_scores",
+        "SpanMetric",
+        "span_metrics",
+        "span_scores",
+        "summary_metrics",
+        "summary_scores",
+    ),
     "hf_ext.metrics.tag_metrics": ("tag_metrics",),
     "hf_ext.data.tag_encoding": ("TagEncoder", "tags_to_predictions"),
     "hf_ext.data.tag_schemes": ("spans_to_tags", "tags_of_labels", "tags_to_spans"),
@@ -101,6 +154,8 @@ _PUBLIC = {
     "hf_ext.pipelines.embedding": ("EmbeddingPipeline",),
     "hf_ext.pipelines.paraphrase": ("ParaphrasePipeline",),
     "hf_ext.pipelines.sequence_labeling": ("SequenceLabelingPipeline",),
+    "hf_ext.pipelines.event_extraction": ("EventExtractionPipeline",),
+    "hf_ext.pipelines.relation_extraction": ("RelationExtractionPipeline",),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
     "hf_ext.training.parameter_groups": ("head_optimizer",),

@@ -6,6 +6,8 @@ from hf_ext.data.dialogues import read_dialogues
 from hf_ext.data.document_encoding import DocumentEncoder
 from hf_ext.data.entities import read_entities, write_entities
 from hf_ext.data.entity_example import EntityDataError, EntityExample, check_labels
+from hf_ext.data.event_encoding import DataCollatorForEventExtraction, EventEncoder, decode_event_dataset
+from hf_ext.data.events import event_labels, read_event_schema, read_events
 from hf_ext.data.paraphrases import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.data.pseudo_summary import DataCollatorForPseudoSummary, make_pseudo_summary
 from hf_ext.data.relation_encoding import (
@@ -23,6 +25,7 @@ from hf_ext.data.windows import merge_spans
 
 __all__ = [
     "DataCollatorForDialogue",
+    "DataCollatorForEventExtraction",
     "DataCollatorForParaphrase",
     "DataCollatorForPseudoSummary",
     "DataCollatorForRelationExtraction",
@@ -32,6 +35,7 @@ __all__ = [
     "DocumentEncoder",
     "EntityDataError",
     "EntityExample",
+    "EventEncoder",
     "ParaphraseDataset",
     "RelationEncoder",
     "SpanEncoder",
@@ -39,15 +43,19 @@ __all__ = [
     "build_char_vocabulary",
     "check_labels",
     "decode_dataset",
+    "decode_event_dataset",
     "decode_relation_dataset",
     "decode_spans",
     "decode_summaries",
     "encode_summaries",
+    "event_labels",
     "generate_samples",
     "make_pseudo_summary",
     "merge_spans",
     "read_dialogues",
     "read_entities",
+    "read_event_schema",
+    "read_events",
     "read_paraphrases",
     "read_relation_schema",
     "read_relations",

@@ -139,17 +139,21 @@ def text_span(text: str, start: int, end: int) -> dict[str, Any]:
 
 
 def checked_span(text: str, value: Any, name: str, where: str) -> dict[str, Any]:
-    """The span of an object with ``start`` and ``end``.
+    """The span of an object with ``start`` and ``end``, without white space at its ends, of which no token is made.
 
     Raises:
-        ValueError: naming the place, if the offsets are no integers, or the span is empty or outside the text.
+        ValueError: naming the place, if the offsets are no integers, or the span is blank or outside the text.
     """
     if not isinstance(value, dict) or type(value.get("start")) is not int or type(value.get("end")) is not int:
         fail(where, f"{name} must be an object with integers 'start' and 'end'", value)
     if not 0 <= value["start"] < value["end"] <= len(text):
         seen = (value["start"], value["end"])
         fail(where, f"{name} must be a span that lies within the text of {len(text)} characters", seen)
-    return text_span(text, value["start"], value["end"])
+    surface = text[value["start"] : value["end"]]
+    start = value["start"] + len(surface) - len(surface.lstrip())
+    if not surface.strip():
+        fail(where, f"{name} must not be white space alone", surface)
+    return text_span(text, start, start + len(surface.strip()))
 
 
 def _predicate(record: Mapping[str, Any], where: str) -> str:

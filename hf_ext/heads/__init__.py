@@ -1,6 +1,12 @@
 """Task heads over any encoder, each with its Auto class."""
 
-from hf_ext.heads.auto import AutoModelForRelationExtraction, AutoModelForSequenceLabeling, AutoModelForSpanExtraction
+from hf_ext.heads.auto import (
+    AutoModelForEventExtraction,
+    AutoModelForRelationExtraction,
+    AutoModelForSequenceLabeling,
+    AutoModelForSpanExtraction,
+)
+from hf_ext.heads.event_extraction import EventExtraction
 from hf_ext.heads.generic import EncoderHead, HeadMapping, head_class, head_class_by_name
 from hf_ext.heads.linked_spans import LinkedSpanHead, LinkedSpanOutput
 from hf_ext.heads.relation_extraction import RelationExtraction
@@ -10,10 +16,12 @@ from hf_ext.heads.span_extraction import SPAN_HEADS, SpanExtraction, SpanExtract
 __all__ = [
     "SEQUENCE_HEADS",
     "SPAN_HEADS",
+    "AutoModelForEventExtraction",
     "AutoModelForRelationExtraction",
     "AutoModelForSequenceLabeling",
     "AutoModelForSpanExtraction",
     "EncoderHead",
+    "EventExtraction",
     "HeadMapping",
     "LinkedSpanHead",
     "LinkedSpanOutput",

@@ -2,6 +2,7 @@
 
 from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
+from hf_ext.heads.event_extraction import EventExtraction
 from hf_ext.heads.generic import HeadMapping
 from hf_ext.heads.relation_extraction import RelationExtraction
 from hf_ext.heads.sequence_labeling import SequenceLabeling
@@ -17,6 +18,17 @@ class AutoModelForSequenceLabeling(_BaseAutoModelClass):
     """
 
     _model_mapping = HeadMapping(SequenceLabeling)  # type: ignore[assignment]
+
+
+class AutoModelForEventExtraction(_BaseAutoModelClass):
+    """Any encoder with an event extraction head, GPLinker's.
+
+    ``from_pretrained(name, id2label={0: "type|role", ...}, label2id=..., span_head_size=64)`` opens a checkpoint of an
+    encoder, a masked language model or an event extraction model; ``from_config(config)`` begins anew. The class is
+    ``<Family>ForEventExtraction``; see `EventExtraction` for the fields.
+    """
+
+    _model_mapping = HeadMapping(EventExtraction)  # type: ignore[assignment]
 
 
 class AutoModelForRelationExtraction(_BaseAutoModelClass):

@@ -123,7 +123,7 @@ class LinkedSpanHead(EncoderHead):
     @torch.no_grad()
     def _predictions(self, parts: tuple[Parts, Parts, Parts], attention_mask: Tensor | None, above: float) -> Tensor:
         """``[B, K, W]``; no table of scores is made."""
-        pointer = self.classifier.spans
+        pointer, _, _ = self.classifier.pointers
         spans = pointer.top_spans(*parts[0], self.config.span_top_k, attention_mask, pointer.ordered, above)
         missing = spans.new_tensor([-1.0] * (self.prediction_width - 1) + [0.0])
         table = missing.repeat(len(spans), spans.shape[1], 1)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from hf_ext.lazy_names import lazy_names
+from hf_ext.metrics.events import compute_event_metrics, event_metrics, event_scores
 from hf_ext.metrics.exact_spans import compute_span_metrics, span_metrics, span_scores
 from hf_ext.metrics.summaries import summary_metrics, summary_scores
 from hf_ext.metrics.triples import compute_relation_metrics, relation_metrics, relation_scores
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SpanMetric",
+    "compute_event_metrics",
     "compute_relation_metrics",
     "compute_span_metrics",
+    "event_metrics",
+    "event_scores",
     "relation_metrics",
     "relation_scores",
     "span_metrics",

@@ -1,6 +1,6 @@
 """GPLinker's three pointers: labelled spans, and links between their first and between their last tokens."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class LinkedPointers(nn.Module):
         self.tails = EfficientGlobalPointer(hidden_size, link_types, head_size, rope=False, ordered=ordered)
 
     @property
-    def pointers(self) -> tuple[EfficientGlobalPointer, ...]:
+    def pointers(self) -> tuple[Any, ...]:
         """The pointers of spans, first tokens and last tokens."""
         return self.spans, self.heads, self.tails
 

@@ -1,0 +1,132 @@
+"""What the jobs of relations and events share: from files to a trained, scored and saved model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datasets import Dataset
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+
+from hf_ext.data import DataCollatorForSpanExtraction, SpanEncoder
+from hf_ext.training.encoder_job import EncoderJob
+
+
+@dataclass
+class LinkedSpanJob(EncoderJob):
+    """What to train on and what to start from; a subclass says how examples are read, encoded and scored.
+
+    Attributes:
+        schema_file: names what may occur; None: what occurs in the training file.
+        stride: tokens that two windows of a long text share.
+        head_options: fields of the head, such as ``span_head_size``.
+    """
+
+    schema_file: Path | None = None
+    max_length: int = 512
+    stride: int = 64
+    head_options: Mapping[str, Any] = field(default_factory=dict)
+
+    auto_class: ClassVar[Any]
+    encoder_class: ClassVar[type[SpanEncoder]]
+    collator_class: ClassVar[type[DataCollatorForSpanExtraction]]
+
+    def read(self, path: Path, labels: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Examples of a file, of which none has other labels than these."""
+        raise NotImplementedError
+
+    def read_schema(self, path: Path) -> list[str]:
+        """The labels of a schema."""
+        raise NotImplementedError
+
+    def labels_of(self, examples: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The labels that occur."""
+        raise NotImplementedError
+
+    def metrics(self, id2label: Mapping[int, str]) -> Any:
+        """``compute_metrics`` for Trainer."""
+        raise NotImplementedError
+
+    def scores(
+        self,
+        predictions: Any,
+        encoded: Dataset,
+        examples: Sequence[Mapping[str, Any]],
+        id2label: Mapping[int, str],
+    ) -> dict[str, Any]:
+        """Scores on the characters of the texts."""
+        raise NotImplementedError
+
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
+        """The model that the job names, with a head for ``labels``.
+
+        Raises:
+            ValueError: if ``model`` has a trained head for other labels, or takes fewer tokens than ``max_length``.
+        """
+        labels = self._trained_order(labels)
+        label2id = {label: index for index, label in enumerate(labels)}
+        fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
+        head = {key: value for key, value in self.head_options.items() if value is not None}
+        if self.model is None:
+            return self.auto_class.from_config(self.new_config(tokenizer, **fields), **head)
+        model = self.auto_class.from_pretrained(self.model, **fields, **head)
+        self.check_length(model)
+        return model
+
+    def run(self, arguments: TrainingArguments) -> dict[str, Any]:
+        """Train, evaluate and save into ``arguments.output_dir``.
+
+        Written beside the model: ``scores.json``, on the characters of the validation file, and ``curves.png``.
+
+        Returns:
+            The scores.
+
+        Raises:
+            ValueError: if a file or an option cannot be used.
+        """
+        labels = None if self.schema_file is None else self.read_schema(self.schema_file)
+        train = self.read(self.train_file, labels)
+        self.check_examples("train_file", train)
+        labels = labels or self.labels_of(train)
+        if not labels:
+            raise ValueError(f"train_file must have {self.encoder_class.annotations}, got none in {self.train_file}")
+        validation = self.read(self.validation_file, labels)
+        self.check_examples("validation_file", validation)
+        tokenizer = self.load_tokenizer(example["text"] for example in train)
+        model = self.load_model(tokenizer, labels)
+        config: Any = model.config
+        encoder = self.encoder_class(tokenizer, config.label2id, self.max_length, self.stride)
+        rows = [encoder.encode_dataset(Dataset.from_list(examples)) for examples in (train, validation)]
+        trainer = Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=rows[0],
+            eval_dataset=rows[1],
+            processing_class=tokenizer,
+            data_collator=self.collator_class(tokenizer),
+            compute_metrics=self.metrics(config.id2label),
+        )
+        self.train(trainer, "f1")
+        # Trainer groups the rows of an evaluation by length as well, and would give predictions in that order.
+        sampling, arguments.train_sampling_strategy = arguments.train_sampling_strategy, "random"
+        predictions = trainer.predict(rows[1]).predictions
+        arguments.train_sampling_strategy = sampling
+        scores = self.scores(predictions, rows[1], validation, config.id2label)
+        self.save(trainer, scores, "f1")
+        return scores
+
+    def _trained_order(self, labels: Sequence[str]) -> Sequence[str]:
+        """The labels in the order in which a trained head of ``model`` has them; as they are where there is none."""
+        if self.model is None:
+            return labels
+        config = AutoConfig.from_pretrained(self.model)
+        suffix = self.auto_class._model_mapping.head.suffix
+        if not any(name.endswith(suffix) for name in config.architectures or ()):
+            return labels
+        trained = [config.id2label[index] for index in range(len(config.id2label))]
+        if not set(labels) <= set(trained):
+            raise ValueError(
+                f"model has a head for {sorted(trained)}, and train_file has {sorted(labels)}; "
+                "fine-tune the encoder that it was made from"
+            )
+        return trained
