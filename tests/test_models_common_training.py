@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 from models_tiny import TOKEN_HEADS, Case, cases, gradients, tensors
-from torch import Tensor
-from transformers import Trainer, TrainingArguments
+from trainer_runs import labelled, losses, rows, trainer
 
 pytestmark = [
     # PEFT and Trainer call this by the name that all releases of Transformers 5 know.
@@ -21,15 +20,10 @@ LENGTHS = [9, 4, 1, 6]
 HEADS = [case for case in cases(ours=True) if not case.values[0].is_base]
 
 
-def labelled(case: Case, lengths: list[int] = LENGTHS) -> dict[str, Tensor]:
-    batch = case.batch(lengths)
-    return batch | case.labels(batch)
-
-
 @pytest.mark.parametrize("case", HEADS)
 def test_gradient_checkpointing(case: Case) -> None:
     """The same loss and gradients, with dropout and without a cache."""
-    batch = labelled(case)
+    batch = labelled(case, LENGTHS)
     dropout = "dropout_rate" if case.family.paired else "hidden_dropout_prob"
     for unpad in (False, True)[: 1 + case.family.unpads]:
         found = []
@@ -45,37 +39,11 @@ def test_gradient_checkpointing(case: Case) -> None:
         torch.testing.assert_close(*found, atol=1e-12, rtol=1e-12)
 
 
-def rows(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    return [{name: value[i] for name, value in batch.items()} for i in range(len(batch["input_ids"]))]
-
-
-def trainer(model: Any, data: list[dict[str, Tensor]], folder: Path, **arguments: Any) -> Trainer:
-    settings: dict[str, Any] = {
-        "use_cpu": True,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "optim": "sgd",
-        "learning_rate": 0.1,
-        "lr_scheduler_type": "constant",
-        "max_grad_norm": 0,
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "num_train_epochs": 1,
-        "remove_unused_columns": False,
-        "train_sampling_strategy": "sequential",
-    }
-    return Trainer(model, TrainingArguments(str(folder), **(settings | arguments)), train_dataset=data)
-
-
-def losses(run: Trainer) -> list[float]:
-    return [entry["loss"] for entry in run.state.log_history if "loss" in entry]
-
-
 # The loss of paraphrases compares the rows of a batch, and is another one in another batch.
 @pytest.mark.parametrize("case", [case for case in HEADS if case.values[0].auto != "ForParaphrase"])
 def test_accumulation(case: Case, tmp_path: Path) -> None:
     """One step of all rows, and of one row at a time: Trainer logs the same loss and moves the weights the same."""
-    data = rows(labelled(case))
+    data = rows(labelled(case, LENGTHS))
     found = []
     for size in (len(data), 1):
         model = case.make()
@@ -135,7 +103,7 @@ def test_adapters_without_naming_targets(case: Case, tmp_path: Path) -> None:
     """PEFT knows the family: an adapter is trained, saved, loaded and merged."""
     from peft import LoraConfig, PeftModel, get_peft_model
 
-    batch = labelled(case)
+    batch = labelled(case, LENGTHS)
     model = get_peft_model(case.make(), LoraConfig(task_type=TASKS[case.auto], r=2, init_lora_weights=False))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     loss = model(**batch).loss

@@ -57,6 +57,7 @@ class EncoderPreTrainedModel(PreTrainedModel):
     base_model_class: type[PreTrainedModel]
     """The family's model without a head, which its heads build."""
     _input_embed_layer = "word_embeddings"
+    # Not the embeddings: a head whose matrix is tied to theirs must be sharded together with them.
     _no_split_modules = ["TransformerLayer"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True

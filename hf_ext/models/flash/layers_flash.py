@@ -53,7 +53,8 @@ class ScaleNorm(nn.Module):
     def __init__(self, eps: float):
         super().__init__()
         self.eps = eps
-        self.weight = nn.Parameter(torch.ones(()))
+        # Of one dimension, as a number without any cannot be sharded.
+        self.weight = nn.Parameter(torch.ones(1))
 
     def init_weights(self) -> None:
         """Begin with a gain of 1."""

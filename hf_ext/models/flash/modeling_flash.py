@@ -43,7 +43,7 @@ class FLASHPreTrainedModel(EncoderPreTrainedModel):
 
     config: FLASHConfig
     base_model_prefix = "flash"
-    _no_split_modules = ["FLASHEmbeddings", "FLASHLayer"]  # noqa: RUF012
+    _no_split_modules = ["FLASHLayer"]  # noqa: RUF012
     # Squared ReLU is none of the library's back ends.
     _supports_sdpa = False
     _supports_flash_attn = False

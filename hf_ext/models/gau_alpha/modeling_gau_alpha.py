@@ -28,7 +28,7 @@ class GAUAlphaPreTrainedModel(EncoderPreTrainedModel):
 
     config: GAUAlphaConfig
     base_model_prefix = "gau_alpha"
-    _no_split_modules = ["TokenEmbeddings", "GAUAlphaLayer"]  # noqa: RUF012
+    _no_split_modules = ["GAUAlphaLayer"]  # noqa: RUF012
     # Its kernels want values as wide as queries.
     _supports_flash_attn = False
     _can_record_outputs = {  # noqa: RUF012

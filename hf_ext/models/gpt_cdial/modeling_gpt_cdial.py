@@ -37,7 +37,6 @@ class CDialGPTPreTrainedModel(EncoderPreTrainedModel):
 
     config: CDialGPTConfig
     base_model_prefix = "gpt"
-    _no_split_modules = ["CDialGPTEmbeddings", "TransformerLayer"]  # noqa: RUF012
 
 
 class CDialGPTModel(EncoderModel, CDialGPTPreTrainedModel):

@@ -69,7 +69,6 @@ class NezhaPreTrainedModel(EncoderPreTrainedModel):
 
     config: NezhaConfig
     base_model_prefix = "nezha"
-    _no_split_modules = ["TokenEmbeddings", "TransformerLayer"]  # noqa: RUF012
     # The values' part needs the weights, which fused kernels do not give.
     _supports_sdpa = False
     _supports_flash_attn = False

@@ -44,7 +44,6 @@ class RoFormerPreTrainedModel(EncoderPreTrainedModel):
 
     config: RoFormerConfig
     base_model_prefix = "roformer"
-    _no_split_modules = ["TokenEmbeddings", "TransformerLayer"]  # noqa: RUF012
     # The table of sines that the built-in RoFormer saves, and a pooler where the head does without.
     _keys_to_ignore_on_load_unexpected = [r"encoder\.embed_positions\.weight", r"pooler\."]  # noqa: RUF012
 

@@ -41,7 +41,6 @@ class UniLMBertPreTrainedModel(EncoderPreTrainedModel):
 
     config: UniLMBertConfig
     base_model_prefix = "bert"
-    _no_split_modules = ["UniLMBertEmbeddings", "TransformerLayer"]  # noqa: RUF012
     _keys_to_ignore_on_load_unexpected = [r"embeddings\.position_ids", r"pooler\.", r"cls\.seq_relationship\."]  # noqa: RUF012
 
 
