@@ -40,6 +40,17 @@ def test_ner(tmp_path):
     assert (output / "tokenizer.json").is_file()
 
 
+def test_sequence_labeling(tmp_path):
+    output = tmp_path / "model"
+    options = ["--output-dir", output, "--max-steps", 2, "--head", "memm"]
+    for name, seed in (("train", 0), ("validation", 1)):
+        hf_ext.write_entities(tmp_path / f"{name}.jsonl", hf_ext.generate_samples(20, seed))
+        options += [f"--{name}-file", tmp_path / f"{name}.jsonl"]
+    assert "F1 of token spans: " in run("sequence_labeling.py", *options)
+    config = json.loads((output / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForSequenceLabeling"]
+
+
 def test_flash():
     held = [
         line.split(" holds ")[1]
