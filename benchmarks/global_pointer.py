@@ -94,7 +94,6 @@ def measure(arguments: argparse.Namespace, head: str, kind: str, length: int, ty
         "wall_s": f"{wall:.2f}",
         "resident_before_mb": f"{before:.0f}",
         "resident_peak_mb": f"{resident():.0f}",
-        "tensors_peak_mb": f"{harness.peak_bytes(calls['ours'], arguments.device) / 2**20:.0f}",
         **harness.machine(arguments.device),
     }
     print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)
