@@ -291,18 +291,21 @@ def packed(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return row | {"position_ids": torch.cat([torch.arange(int(n)) for n in real.sum(-1)])[None]}
 
 
-def cases(*autos: str, ours: bool = False) -> list[Any]:
+def cases(*autos: str, ours: bool = False, once: bool = False) -> list[Any]:
     """Every class under every setting as parameters of a test.
 
     Args:
         *autos: Auto classes to keep; none: all.
         ours: leave out Transformers' own models.
+        once: take each class under its family's first settings alone, for what settings have no part in.
     """
-    return [
-        pytest.param(case, id=f"{name}, {variant}, {case.auto.removeprefix('AutoModel') or 'base'}")
-        for name, variant, case in all_cases()
-        if (case.family.ours or not ours) and (not autos or case.auto in autos)
-    ]
+    found: dict[Any, Any] = {}
+    for name, variant, case in all_cases():
+        if (case.family.ours or not ours) and (not autos or case.auto in autos):
+            key = (name, case.auto) if once else (name, variant, case.auto)
+            test = f"{name}, {variant}, {case.auto.removeprefix('AutoModel') or 'base'}"
+            found.setdefault(key, pytest.param(case, id=test))
+    return list(found.values())
 
 
 def all_cases() -> Iterator[tuple[str, str, Case]]:

@@ -221,7 +221,7 @@ def test_resized_embeddings(case: Case) -> None:
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", cases(once=True))
 def test_copies(case: Case, duplicate: Any) -> None:
     model = case.make()
     again = duplicate(model)
