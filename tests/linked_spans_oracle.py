@@ -28,7 +28,9 @@ def decoded(head, labels, length, types):
         cells = {tuple(cell) for cell in link[0].tolist()}
 
         def scores(first, second):
-            table = [[[1.0 if (p, i, j) in cells else -1.0 for j in second.tolist()] for i in first.tolist()] for p in types]
+            table = [
+                [[1.0 if (p, i, j) in cells else -1.0 for j in second.tolist()] for i in first.tolist()] for p in types
+            ]
             return torch.tensor(table).reshape(len(types), len(first), len(second))
 
         return scores

@@ -133,3 +133,17 @@ def test_losses(tmp_path):
     assert printed.count(" above ") == 6
     options += ["--loss", "focal", "--option", "gamma=1.5", "--r-drop", 2]
     assert "accuracy: " in run("losses.py", *options)
+
+
+def test_relations(tmp_path):
+    printed = run("relations.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert "F1: " in printed
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForRelationExtraction"]
+
+
+def test_events(tmp_path):
+    printed = run("events.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert "F1 of arguments: " in printed
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForEventExtraction"]
