@@ -15,7 +15,10 @@ from hf_ext.ops.pooling import POOLINGS
 
 # The names that all releases know.
 _TYPES = "sentence_transformers.models."
-_ACTIVATIONS: dict[Any, str] = {nn.Identity: "torch.nn.modules.linear.Identity", nn.Tanh: "torch.nn.modules.activation.Tanh"}
+_ACTIVATIONS: dict[Any, str] = {
+    nn.Identity: "torch.nn.modules.linear.Identity",
+    nn.Tanh: "torch.nn.modules.activation.Tanh",
+}
 
 
 def save_for_sentence_transformers(
