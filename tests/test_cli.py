@@ -240,4 +240,4 @@ def test_version_and_help():
     for command in ([], ["train"], ["train", "ner"], ["predict"], ["convert"], ["demo"]):
         assert run(*command, "--help").exit_code == 0
     names = {command.name for command in app.registered_commands}
-    assert names == {"chat", "convert", "demo", "embed", "export-release", "predict"}
+    assert names == {"chat", "convert", "demo", "embed", "export-release", "predict", "whiten"}

@@ -186,7 +186,15 @@ def test_other_models_are_refused(pipe):
         SpanExtractionPipeline(model=AutoModelForTokenClassification.from_config(config), tokenizer=pipe.tokenizer)
 
 
-@pytest.mark.parametrize("imports", ["import transformers.pipelines", "import hf_ext.pipelines.span_extraction"])
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import transformers.pipelines",
+        "import hf_ext.pipelines.span_extraction",
+        "import hf_ext.pipelines.event_extraction",
+        "import hf_ext.pipelines.linked_spans",
+    ],
+)
 def test_registered_in_whatever_order_of_imports(imports):
     code = (
         f"{imports}; import hf_ext; from transformers.pipelines import PIPELINE_REGISTRY; "

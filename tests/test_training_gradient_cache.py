@@ -1,6 +1,7 @@
 """Gradients through a cache of embeddings, and embeddings gathered from several processes."""
 
 import os
+import socket
 from contextlib import contextmanager
 
 import pytest
@@ -109,10 +110,21 @@ def test_wrong_input_is_refused():
         cached_backward(model, {}, simcse_loss, 3)
 
 
-def process(rank, port, folder, loss, sizes, chunk_size):
+# Loss, rows of each process, and rows of a chunk; None: without the cache.
+SPLITS = [("cosent", (3, 3), None), ("simcse", (4, 2), None), ("simcse", (3, 3), 4), ("cosent", (3, 3), 2)]
+
+
+def process(rank, port, folder):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=len(sizes))
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    for number, (loss, sizes, chunk_size) in enumerate(SPLITS):
+        torch.save(part_of(rank, loss, sizes, chunk_size), f"{folder}/{number}-{rank}.pt")
+    dist.destroy_process_group()
+
+
+def part_of(rank, loss, sizes, chunk_size):
+    """The loss and the gradients that one process has."""
     model, batch, labels = made()
     parallel = nn.parallel.DistributedDataParallel(model)
     start = sum(sizes[:rank])
@@ -129,35 +141,31 @@ def process(rank, port, folder, loss, sizes, chunk_size):
         value = cached_backward(
             lambda chunk: parallel(chunk["x"]), mine, function, chunk_size, no_sync=parallel.no_sync
         )
-    torch.save((value.detach(), gradients(model)), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return value.detach(), gradients(model)
 
 
-@pytest.mark.parametrize(
-    ("loss", "sizes", "chunk_size"),
-    [("cosent", (3, 3), None), ("simcse", (4, 2), None), ("simcse", (3, 3), 4), ("cosent", (3, 3), 2)],
-)
-def test_two_processes_are_one_with_all_pairs(loss, sizes, chunk_size, tmp_path, unused_port):
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """The folder of what two processes found; they are started once, and not forked, as threads run by now."""
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+    mp.start_processes(process, args=(port, str(folder)), nprocs=2, start_method="spawn")
+    return folder
+
+
+@pytest.mark.parametrize("number", range(len(SPLITS)), ids=[f"{loss}-{chunk}" for loss, _, chunk in SPLITS])
+def test_two_processes_are_one_with_all_pairs(number, two_processes):
+    loss, _, _ = SPLITS[number]
     model, batch, labels = made()
     whole = LOSSES[loss](labels)(model(batch["x"]))
     whole.backward()
-    mp.start_processes(
-        process, args=(unused_port, str(tmp_path), loss, sizes, chunk_size), nprocs=2, start_method="fork"
-    )
     for rank in range(2):
-        value, found = torch.load(tmp_path / f"{rank}.pt")
+        value, found = torch.load(two_processes / f"{number}-{rank}.pt")
         torch.testing.assert_close(value, whole.detach(), rtol=1e-12, atol=0)
         for one, expected in zip(found, gradients(model)):
             torch.testing.assert_close(one, expected, rtol=1e-10, atol=1e-12)
-
-
-@pytest.fixture
-def unused_port():
-    import socket
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 def test_one_process_has_its_own_rows():

@@ -1,5 +1,7 @@
 """Makes ``transformers.pipeline`` know our tasks, without importing its pipelines before the user does."""
 
+import sys
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -9,19 +11,31 @@ if TYPE_CHECKING:
     from transformers import Pipeline
 
 
+# The modules of the pipelines, what they build on, and what each defines before it registers.
+_DEFINED = {
+    "embedding": "EmbeddingPipeline",
+    "event_extraction": "EventExtractionPipeline",
+    "linked_spans": "LinkedSpanPipeline",
+    "paraphrase": "ParaphrasePipeline",
+    "relation_extraction": "RelationExtractionPipeline",
+    "sequence_labeling": "SequenceLabelingPipeline",
+    "span_extraction": "SpanExtractionPipeline",
+}
+
+
 def register_pipelines() -> None:
     """Register our tasks as soon as ``transformers.pipelines`` is imported, at once if it is already."""
     when_imported("transformers.pipelines", _import_ours)
 
 
-def _import_ours(_: ModuleType) -> None:
-    # A pipeline registers at the end of its module, which may itself be what has imported Transformers' pipelines.
-    import hf_ext.pipelines.embedding
-    import hf_ext.pipelines.event_extraction
-    import hf_ext.pipelines.paraphrase
-    import hf_ext.pipelines.relation_extraction
-    import hf_ext.pipelines.sequence_labeling
-    import hf_ext.pipelines.span_extraction  # noqa: F401
+def _import_ours(_: ModuleType | None = None) -> None:
+    # One of ours may itself be what has imported Transformers' pipelines, and others build on it: they wait until it
+    # registers, at the end of its module.
+    modules = {f"{__package__}.{name}": defined for name, defined in _DEFINED.items()}
+    begun = (name for name in modules if name in sys.modules)
+    if all(hasattr(sys.modules[name], modules[name]) for name in begun):
+        for name in modules:
+            import_module(name)
 
 
 def register_task(task: str, pipeline_class: type["Pipeline"], auto_class: Any) -> None:
@@ -31,3 +45,4 @@ def register_task(task: str, pipeline_class: type["Pipeline"], auto_class: Any) 
     PIPELINE_REGISTRY.register_pipeline(task, pipeline_class=pipeline_class, pt_model=(auto_class,), type="text")
     # With this attribute a saved pipeline would name its class as remote code, and reloading would ask for trust.
     del pipeline_class._registered_impl  # type: ignore[attr-defined]
+    _import_ours()
