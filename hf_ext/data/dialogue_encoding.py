@@ -135,7 +135,10 @@ class DialogueEncoder:
         # [CLS], and either [SEP] behind the one token that a turn has at least, or two speakers.
         left = self.max_length - room - (2 if self.speakers else 1)
         if left < 2:
-            raise ValueError(f"room must leave tokens for a turn in max_length={self.max_length}, got {room}")
+            raise ValueError(
+                f"room must leave tokens for a turn in max_length={self.max_length}, got {room}; "
+                "ask for fewer new tokens (max_new_tokens)"
+            )
         (encoded,) = self._tokenize([turns])
         kept = _fit(encoded, left, keep_beginning=False)
         ids, types, _ = self._join(kept)
