@@ -20,6 +20,7 @@ from hf_ext.data.labelled_texts import label_names, labels_of, read_labelled_tex
 from hf_ext.losses import for_trainer
 from hf_ext.metrics.classification import classification_metrics, compute_classification_scores
 from hf_ext.training.encoder_job import EncoderJob
+from hf_ext.training.trainer_steps import save_run, train_with_progress
 
 # The default first.
 SINGLE_LABEL_LOSSES = (
@@ -99,9 +100,9 @@ class ClassificationJob(EncoderJob):
             compute_loss_func=loss,
             compute_metrics=classification_metrics(config.id2label, multi_label),
         )
-        self.train(trainer, metric)
+        train_with_progress(trainer, metric)
         scores = compute_classification_scores(trainer.predict(rows[1]), config.id2label, multi_label)
-        self.save(trainer, scores, metric)
+        save_run(trainer, scores, metric)
         return scores
 
     def training_loss(self, examples: Sequence[Mapping[str, Any]], names: Sequence[str], multi_label: bool) -> Any:

@@ -1,6 +1,6 @@
 """Train a dialogue model on files, measure its perplexity, save it with its curves."""
 
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,31 +9,26 @@ from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
 )
-from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
 
-from hf_ext.atomic_file import atomic_write
-from hf_ext.data import build_char_tokenizer
 from hf_ext.data.dialogue_encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.data.dialogues import read_dialogues
 from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics
 from hf_ext.models.gpt_cdial import CDialGPTConfig
 from hf_ext.models.nezha import NezhaConfig
 from hf_ext.models.roformer.sizes_roformer import SIZES
-from hf_ext.training.curves import plot_curves
-from hf_ext.training.progress import ProgressCallback
+from hf_ext.training.encoder_job import EncoderJob
+from hf_ext.training.trainer_steps import save_run, show_progress
 
 _CONFIGS: dict[str, Any] = {"nezha": NezhaConfig, "gpt_cdial": CDialGPTConfig}
 
 
 @dataclass
-class DialogueJob:
+class DialogueJob(EncoderJob):
     """What to train on and what to start from.
 
     Attributes:
@@ -49,29 +44,20 @@ class DialogueJob:
         train_on: ``"all"`` turns or the ``"last"``, as in :class:`hf_ext.data.DialogueEncoder`.
     """
 
-    train_file: Path
-    validation_file: Path
-    model: str | None = None
-    config: str | None = None
     family: str = "nezha"
-    tokenizer: str | None = None
     max_length: int = 256
     train_on: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.model is None) == (self.config is None):
-            given = "neither" if self.model is None else "both"
-            raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
+        super().__post_init__()
         if self.family not in _CONFIGS:
             raise ValueError(f"family must be one of {', '.join(_CONFIGS)}, got {self.family!r}")
 
-    def load_tokenizer(self, dialogues: list[dict[str, list[str]]]) -> PreTrainedTokenizerBase:
-        """The tokenizer that the job names, or one that cuts texts into characters and has the speakers' tokens."""
-        name = self.tokenizer or self.model
-        if name:
-            return AutoTokenizer.from_pretrained(name)
-        tokenizer = build_char_tokenizer(turn for dialogue in dialogues for turn in dialogue["turns"])
-        tokenizer.add_special_tokens({"extra_special_tokens": list(SPEAKERS)})
+    def load_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
+        """The tokenizer that the job names, or one that cuts ``texts`` into characters and has the speakers' tokens."""
+        tokenizer = super().load_tokenizer(texts)
+        if not (self.tokenizer or self.model):
+            tokenizer.add_special_tokens({"extra_special_tokens": list(SPEAKERS)})
         return tokenizer
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -124,10 +110,8 @@ class DialogueJob:
         train = read_dialogues(self.train_file, "train")
         validation = read_dialogues(self.validation_file, "validation")
         for name, dialogues in (("train_file", train), ("validation_file", validation)):
-            if not dialogues:
-                raise ValueError(f"{name} must have dialogues, got none in {getattr(self, name)}")
-        tokenizer = self.load_tokenizer(train)
-        tokenizer.model_max_length = self.max_length
+            self.check_examples(name, dialogues, "dialogues")
+        tokenizer = self.load_tokenizer(turn for dialogue in train for turn in dialogue["turns"])
         model = self.load_model(tokenizer)
         encoder = DialogueEncoder.for_config(
             model.config, tokenizer, max_length=self.max_length, train_on=self.train_on
@@ -142,21 +126,12 @@ class DialogueJob:
             compute_metrics=perplexity_metrics,
             preprocess_logits_for_metrics=next_token_sums,
         )
-        if not arguments.disable_tqdm:
-            trainer.remove_callback(DefaultProgressCallback)
-            trainer.remove_callback(PrinterCallback)
-            trainer.add_callback(ProgressCallback("perplexity"))
+        show_progress(trainer, "perplexity")
         before = trainer.evaluate()["eval_perplexity"]
         trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
 
         metrics = trainer.evaluate()
         scores = {name: metrics[f"eval_{name}"] for name in ("perplexity", "accuracy")}
         scores["perplexity_before"] = before
-        trainer.save_model()
-        trainer.save_state()
-        if trainer.is_world_process_zero():
-            output = Path(str(arguments.output_dir))
-            with atomic_write(output / "scores.json") as file:
-                json.dump(scores, file, ensure_ascii=False, indent=2)
-            plot_curves(trainer.state.log_history, output / "curves.png", metric="accuracy")
+        save_run(trainer, scores, "accuracy")
         return scores

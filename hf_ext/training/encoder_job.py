@@ -1,25 +1,19 @@
-"""What jobs that train an encoder share: where it starts from, and what is written at the end."""
+"""What jobs that train an encoder or a decoder share: the files, and where it starts from."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, Trainer
-from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
-from hf_ext.atomic_file import atomic_write
 from hf_ext.data import build_char_tokenizer
 from hf_ext.models.roformer.sizes_roformer import config_of_size
-from hf_ext.training.curves import plot_curves
-from hf_ext.training.progress import ProgressCallback
 
 
 @dataclass
 class EncoderJob:
-    """Files, and an encoder to start from.
+    """Files, and a model to start from.
 
     Attributes:
         train_file: what to train on.
@@ -38,6 +32,9 @@ class EncoderJob:
     tokenizer: str | None = None
     max_length: int = 128
 
+    saves_max_length: ClassVar[bool] = True
+    """Whether ``max_length`` is that of single texts too, and saved with the tokenizer."""
+
     def __post_init__(self) -> None:
         if (self.model is None) == (self.config is None):
             given = "neither" if self.model is None else "both"
@@ -47,7 +44,8 @@ class EncoderJob:
         """The tokenizer that the job names, or one that cuts ``texts`` into characters."""
         name = self.tokenizer or self.model
         tokenizer = AutoTokenizer.from_pretrained(name) if name else build_char_tokenizer(texts)
-        tokenizer.model_max_length = self.max_length
+        if self.saves_max_length:
+            tokenizer.model_max_length = self.max_length
         return tokenizer
 
     def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
@@ -64,27 +62,7 @@ class EncoderJob:
         if longest and self.max_length > longest and not getattr(model.config, "rope_parameters", None):
             raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
 
-    def check_examples(self, name: str, examples: Any) -> None:
+    def check_examples(self, name: str, examples: Any, kind: str = "texts") -> None:
         """Raise ValueError if the file of that name has nothing in it."""
         if not examples:
-            raise ValueError(f"{name} must have texts, got none in {getattr(self, name)}")
-
-    @staticmethod
-    def train(trainer: Trainer, metric: str) -> None:
-        """Train, with our progress where a progress is wanted."""
-        if not trainer.args.disable_tqdm:
-            trainer.remove_callback(DefaultProgressCallback)
-            trainer.remove_callback(PrinterCallback)
-            trainer.add_callback(ProgressCallback(metric=metric))
-        trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
-
-    @staticmethod
-    def save(trainer: Trainer, scores: Mapping[str, Any], metric: str) -> None:
-        """Save the model, ``scores.json`` and ``curves.png``."""
-        trainer.save_model()
-        trainer.save_state()
-        if trainer.is_world_process_zero():
-            output = Path(str(trainer.args.output_dir))
-            with atomic_write(output / "scores.json") as file:
-                json.dump(scores, file, ensure_ascii=False, indent=2)
-            plot_curves(trainer.state.log_history, output / "curves.png", metric=metric)
+            raise ValueError(f"{name} must have {kind}, got none in {getattr(self, name)}")

@@ -10,6 +10,7 @@ from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase, T
 
 from hf_ext.data import DataCollatorForSpanExtraction, SpanEncoder
 from hf_ext.training.encoder_job import EncoderJob
+from hf_ext.training.trainer_steps import predict_in_order, save_run, train_with_progress
 
 
 @dataclass
@@ -106,13 +107,10 @@ class LinkedSpanJob(EncoderJob):
             data_collator=self.collator_class(tokenizer),
             compute_metrics=self.metrics(config.id2label),
         )
-        self.train(trainer, "f1")
-        # Trainer groups the rows of an evaluation by length as well, and would give predictions in that order.
-        sampling, arguments.train_sampling_strategy = arguments.train_sampling_strategy, "random"
-        predictions = trainer.predict(rows[1]).predictions
-        arguments.train_sampling_strategy = sampling
+        train_with_progress(trainer, "f1")
+        predictions = predict_in_order(trainer, rows[1])
         scores = self.scores(predictions, rows[1], validation, config.id2label)
-        self.save(trainer, scores, "f1")
+        save_run(trainer, scores, "f1")
         return scores
 
     def _trained_order(self, labels: Sequence[str]) -> Sequence[str]:

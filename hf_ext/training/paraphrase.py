@@ -1,33 +1,25 @@
 """The paraphrase job: train a model that generates and retrieves paraphrases on files, score it, save it."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import (
     AutoConfig,
-    AutoTokenizer,
     EvalPrediction,
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
 )
-from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
 
-from hf_ext.atomic_file import atomic_write
-from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.paraphrases import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.metrics.retrieval import paraphrase_retrieval_accuracy
 from hf_ext.models.roformer.modeling_roformer import RoFormerForParaphrase
-from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForParaphrase
-from hf_ext.training.curves import plot_curves
-from hf_ext.training.progress import ProgressCallback
+from hf_ext.training.encoder_job import EncoderJob
+from hf_ext.training.trainer_steps import save_run, train_with_progress
 
 MODELS: dict[str, Any] = {
     "bert": UniLMBertForParaphrase,
@@ -42,7 +34,7 @@ METRIC = "retrieval_accuracy"
 
 
 @dataclass
-class ParaphraseJob:
+class ParaphraseJob(EncoderJob):
     """What to train on and what to start from.
 
     Attributes:
@@ -57,27 +49,15 @@ class ParaphraseJob:
         similarity_scale: what cosines are multiplied by; None: 20 for RoFormer, 30 for BERT.
     """
 
-    train_file: Path
-    validation_file: Path
-    model: str | None = None
-    config: str | None = None
-    tokenizer: str | None = None
-    max_length: int = 128
     similarity_scale: float | None = None
 
+    # Its length is that of a pair; the model embeds longer texts.
+    saves_max_length: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
-        if (self.model is None) == (self.config is None):
-            given = "neither" if self.model is None else "both"
-            raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
+        super().__post_init__()
         if self.similarity_scale is not None and self.similarity_scale <= 0:
             raise ValueError(f"similarity_scale must be above 0, got {self.similarity_scale}")
-
-    def load_tokenizer(self, examples: list[dict[str, Any]]) -> PreTrainedTokenizerBase:
-        """The tokenizer that the job names, or one that cuts the sentences of ``examples`` into characters."""
-        name = self.tokenizer or self.model
-        if name:
-            return AutoTokenizer.from_pretrained(name)
-        return build_char_tokenizer(text for example in examples for text in (example["text"], *example["synonyms"]))
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase) -> Any:
         """The model that the job names.
@@ -95,15 +75,9 @@ class ParaphraseJob:
                 self.model, **_FIELDS, **tokens
             )
         else:
-            name = str(self.config)
-            fields = {**_FIELDS, **tokens, "vocab_size": len(tokenizer)}
-            known = Path(name).exists() or "/" in name
-            config: Any = AutoConfig.from_pretrained(name, **fields) if known else config_of_size(name, **fields)
+            config = self.new_config(tokenizer, **_FIELDS, **tokens)
             model = self._class_for(config)(config)
-        longest = model.config.max_position_embeddings
-        # Rotary positions have no end.
-        if self.max_length > longest and not getattr(model.config, "rope_parameters", None):
-            raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
+        self.check_length(model)
         if self.similarity_scale is not None:
             model.similarity_scale = self.similarity_scale
         return model
@@ -128,9 +102,8 @@ class ParaphraseJob:
         """
         train, validation = read_paraphrases(self.train_file), read_paraphrases(self.validation_file)
         for name, examples in (("train_file", train), ("validation_file", validation)):
-            if not examples:
-                raise ValueError(f"{name} must have sentences, got none in {getattr(self, name)}")
-        tokenizer = self.load_tokenizer(train)
+            self.check_examples(name, examples, "sentences")
+        tokenizer = self.load_tokenizer(text for example in train for text in (example["text"], *example["synonyms"]))
         model = self.load_model(tokenizer)
         trainer = Trainer(
             model=model,
@@ -142,20 +115,10 @@ class ParaphraseJob:
             preprocess_logits_for_metrics=pair_outputs,
             compute_metrics=pair_metrics,
         )
-        if not arguments.disable_tqdm:
-            trainer.remove_callback(DefaultProgressCallback)
-            trainer.remove_callback(PrinterCallback)
-            trainer.add_callback(ProgressCallback(metric=METRIC))
-        trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
+        train_with_progress(trainer, METRIC)
         measured = trainer.evaluate()
         scores = {name: measured[f"eval_{name}"] for name in (METRIC, "lm_loss")}
-        trainer.save_model()
-        trainer.save_state()
-        if trainer.is_world_process_zero():
-            output = Path(str(arguments.output_dir))
-            with atomic_write(output / "scores.json") as file:
-                json.dump(scores, file, indent=2)
-            plot_curves(trainer.state.log_history, output / "curves.png", metric=METRIC)
+        save_run(trainer, scores, METRIC)
         return scores
 
 

@@ -17,6 +17,7 @@ from hf_ext.ops.gather import gather_rows
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.training.encoder_job import EncoderJob
 from hf_ext.training.gradient_cache import cached_backward
+from hf_ext.training.trainer_steps import save_run, train_with_progress
 
 LOSSES = ("cosent", "simcse")
 METRIC = "spearman"
@@ -220,9 +221,9 @@ class SimilarityJob(EncoderJob):
             chunk_size=self.chunk_size,
         )
         before = trainer.evaluate()[f"eval_{METRIC}"]
-        self.train(trainer, METRIC)
+        train_with_progress(trainer, METRIC)
         scores = {METRIC: trainer.evaluate()[f"eval_{METRIC}"], f"{METRIC}_before": before}
-        self.save(trainer, scores, METRIC)
+        save_run(trainer, scores, METRIC)
         return scores
 
 

@@ -1,44 +1,36 @@
 """The main job: train a span extraction model on files, score it on characters, save it with its curves."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
 from transformers import (
     AutoConfig,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
 )
-from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
 
-from hf_ext.atomic_file import atomic_write
 from hf_ext.data import (
     DataCollatorForSpanExtraction,
     SpanEncoder,
-    build_char_tokenizer,
     check_labels,
     decode_dataset,
     read_entities,
 )
 from hf_ext.heads import AutoModelForSpanExtraction
 from hf_ext.metrics import span_metrics, span_scores
-from hf_ext.models.roformer.sizes_roformer import config_of_size
-from hf_ext.training.curves import plot_curves
-from hf_ext.training.progress import ProgressCallback
+from hf_ext.training.encoder_job import EncoderJob
+from hf_ext.training.trainer_steps import predict_in_order, save_run, train_with_progress
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class SpanExtractionJob:
+class SpanExtractionJob(EncoderJob):
     """What to train on and what to start from.
 
     Attributes:
@@ -54,26 +46,11 @@ class SpanExtractionJob:
         head_options: fields of the head, such as ``span_head`` and ``span_head_size``.
     """
 
-    train_file: Path
-    validation_file: Path
-    model: str | None = None
-    config: str | None = None
-    tokenizer: str | None = None
     max_length: int = 512
     stride: int = 64
     head_options: Mapping[str, Any] | None = None
 
     auto_class: ClassVar[Any] = AutoModelForSpanExtraction
-
-    def __post_init__(self) -> None:
-        if (self.model is None) == (self.config is None):
-            given = "neither" if self.model is None else "both"
-            raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
-
-    def load_tokenizer(self, texts: Sequence[str]) -> PreTrainedTokenizerBase:
-        """The tokenizer that the job names, or one that cuts ``texts`` into characters."""
-        name = self.tokenizer or self.model
-        return AutoTokenizer.from_pretrained(name) if name else build_char_tokenizer(texts)
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
         """The model that the job names, with a head for ``labels``.
@@ -89,16 +66,9 @@ class SpanExtractionJob:
         head = {key: value for key, value in (self.head_options or {}).items() if value is not None}
         if self.model is not None:
             model = self.auto_class.from_pretrained(self.model, **fields, **head)
-            longest = getattr(model.config, "max_position_embeddings", None)
-            # Rotary positions have no end.
-            if longest and self.max_length > longest and not getattr(model.config, "rope_parameters", None):
-                raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
+            self.check_length(model)
             return model
-        fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-        name = str(self.config)
-        known = Path(name).exists() or "/" in name
-        config = AutoConfig.from_pretrained(name, **fields) if known else config_of_size(name, **fields)
-        return self.auto_class.from_config(config, **head)
+        return self.auto_class.from_config(self.new_config(tokenizer, **fields), **head)
 
     def _labels_of_trained_head(self, labels: Sequence[str]) -> Sequence[str]:
         """The labels in the order in which a trained head has them; as they are where there is none."""
@@ -151,10 +121,8 @@ class SpanExtractionJob:
         labels = check_labels(train, validation)
         if not labels:
             raise ValueError(f"train_file must have entities, got {len(train)} texts without any in {self.train_file}")
-        if not validation:
-            raise ValueError(f"validation_file must have texts, got none in {self.validation_file}")
+        self.check_examples("validation_file", validation)
         tokenizer = self.load_tokenizer([example["text"] for example in train])
-        tokenizer.model_max_length = self.max_length
         model = self.load_model(tokenizer, labels)
         config: Any = model.config
         encoder = self.make_encoder(tokenizer, labels, config)
@@ -170,24 +138,10 @@ class SpanExtractionJob:
             processing_class=tokenizer,
             **self.trainer_options(model, tokenizer, arguments),
         )
-        if not arguments.disable_tqdm:
-            trainer.remove_callback(DefaultProgressCallback)
-            trainer.remove_callback(PrinterCallback)
-            trainer.add_callback(ProgressCallback())
-        trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
-
-        # Trainer groups the rows of an evaluation by length as well, and would give predictions in that order.
-        sampling, arguments.train_sampling_strategy = arguments.train_sampling_strategy, "random"
-        predictions = trainer.predict(encoded_validation).predictions
-        arguments.train_sampling_strategy = sampling
+        train_with_progress(trainer, "f1")
+        predictions = predict_in_order(trainer, encoded_validation)
         texts = [example["text"] for example in validation]
         found = self.decode(predictions, encoded_validation, texts, encoder)
         scores = span_scores(found, [example["entities"] for example in validation], labels)
-        trainer.save_model()
-        trainer.save_state()
-        if trainer.is_world_process_zero():
-            output = Path(str(arguments.output_dir))
-            with atomic_write(output / "scores.json") as file:
-                json.dump(scores, file, ensure_ascii=False, indent=2)
-            plot_curves(trainer.state.log_history, output / "curves.png")
+        save_run(trainer, scores, "f1")
         return scores

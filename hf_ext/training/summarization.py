@@ -18,16 +18,13 @@ from transformers import (
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
 )
-from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data import build_char_tokenizer, decode_summaries, encode_summaries, read_summaries
 from hf_ext.metrics import summary_metrics, summary_scores
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import config_of_size
 from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
-from hf_ext.training.curves import plot_curves
-from hf_ext.training.progress import ProgressCallback
+from hf_ext.training.trainer_steps import predict_in_order, save_run, train_with_progress
 
 METRIC = "rougeL"
 
@@ -138,27 +135,14 @@ class SummarizationJob:
             data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
             compute_metrics=summary_metrics(partial(decode_summaries, tokenizer)),
         )
-        if not arguments.disable_tqdm:
-            trainer.remove_callback(DefaultProgressCallback)
-            trainer.remove_callback(PrinterCallback)
-            trainer.add_callback(ProgressCallback(METRIC))
-        trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
-
-        # Trainer groups the rows of an evaluation by length as well, and would give predictions in that order.
-        sampling, arguments.train_sampling_strategy = arguments.train_sampling_strategy, "random"
-        written = decode_summaries(tokenizer, trainer.predict(encoded_validation).predictions)
-        arguments.train_sampling_strategy = sampling
+        train_with_progress(trainer, METRIC)
+        written = decode_summaries(tokenizer, predict_in_order(trainer, encoded_validation))
         scores = summary_scores(written, [example["summary"] for example in validation])
-        trainer.save_model()
-        trainer.save_state()
+        save_run(trainer, scores, METRIC)
         if trainer.is_world_process_zero():
-            output = Path(str(arguments.output_dir))
-            with atomic_write(output / "scores.json") as file:
-                json.dump(scores, file, indent=2)
-            with atomic_write(output / "summaries.jsonl") as file:
+            with atomic_write(Path(str(arguments.output_dir)) / "summaries.jsonl") as file:
                 for example, own in zip(validation, written):
                     file.write(json.dumps({"summary": example["summary"], "written": own}, ensure_ascii=False) + "\n")
-            plot_curves(trainer.state.log_history, output / "curves.png", metric=METRIC)
         return scores
 
     def _set_generation(self, model: Any, arguments: Seq2SeqTrainingArguments) -> None:
