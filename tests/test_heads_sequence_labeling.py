@@ -82,6 +82,17 @@ def test_output_in_training_and_evaluation(family, kind):
     assert labels.shape == model(**inputs).logits.shape[:2]
 
 
+@kinds
+@pytest.mark.parametrize("padded_with", [0, 4, 99, -1])
+def test_labels_on_padding_are_not_read(kind, padded_with):
+    model, inputs = model_of(sequence_head=kind), batch()
+    expected = model(**inputs)
+    inputs["labels"] = inputs["labels"].masked_fill(inputs["attention_mask"] == 0, padded_with)
+    found = model(**inputs)
+    assert torch.equal(found.loss, expected.loss)
+    assert torch.equal(found.tags, expected.tags)
+
+
 def test_which_tokens_get_a_tag():
     model = model_of(untagged_token_ids=[1, 2])
     ids, mask = torch.tensor([[1, 5, 6, 2, 0]]), torch.tensor([[1, 1, 1, 1, 0]])

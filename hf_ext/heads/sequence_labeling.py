@@ -115,8 +115,8 @@ class SequenceLabeling(EncoderHead):
             attention_mask: ``[B, L]``, padded on either side; None if all tokens are real.
             token_type_ids: ``[B, L]``; left out for encoders that have none.
             inputs_embeds: ``[B, L, H]``, instead of ``input_ids``.
-            labels: integers ``[B, L]`` in [0, K), -100 where a token is left out: special tokens, padding, all but the
-                first piece of a word.
+            labels: integers ``[B, L]`` in [0, K), -100 where a token is left out: special tokens, all but the first
+                piece of a word. Those of padding are not read.
             special_tokens_mask: ``[B, L]``, nonzero at tokens to leave out; of use without labels.
             output_logits: return the emissions; None: in training without labels.
             **kwargs: passed on to the encoder.
@@ -161,10 +161,12 @@ class SequenceLabeling(EncoderHead):
                     f"labels must be integers of shape {tuple(shape)}, "
                     f"got {labels.dtype} of shape {tuple(labels.shape)}"
                 )
-            return labels != -100
         mask = torch.ones(shape, dtype=torch.bool, device=emissions.device)
         if attention_mask is not None:
             mask = attention_mask.bool()
+        if labels is not None:
+            # Some collators pad labels with a tag, and padding is no part of a sequence.
+            return mask & (labels != -100)
         if special_tokens_mask is not None:
             return mask & ~special_tokens_mask.bool()
         untagged = self.config.untagged_token_ids
