@@ -8,6 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 import hf_ext.cli.train_classification
 import hf_ext.cli.train_events
+import hf_ext.cli.train_ner
 import hf_ext.cli.train_paraphrase
 import hf_ext.cli.train_relations
 import hf_ext.cli.train_similarity

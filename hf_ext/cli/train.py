@@ -1,7 +1,8 @@
-"""`hf-ext train`: train a model on files; any option of Transformers' TrainingArguments can follow."""
+"""`hf-ext train`: the group of commands that train a model on files, and what they share."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -21,8 +22,21 @@ DEFAULTS: dict[str, Any] = {
     "warmup_steps": 0.1,
     "weight_decay": 0.01,
 }
-_FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-5, "num_train_epochs": 5, "per_device_train_batch_size": 16}
-_FROM_SCRATCH: dict[str, Any] = {"learning_rate": 1e-3, "num_train_epochs": 10, "per_device_train_batch_size": 16}
+
+
+def training_command(name: str, arguments: str = "TrainingArguments", example: str = "--learning-rate 1e-4") -> Any:
+    """Decorator: make a function a command of `hf-ext train` that leaves unknown options to Transformers.
+
+    Args:
+        name: of the command.
+        arguments: the class whose options can follow.
+        example: one of them.
+    """
+    return app.command(
+        name,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        epilog=f"Every option of Transformers' {arguments} is taken too: {example} --bf16 ...",
+    )
 
 
 def parse_training_arguments(options: list[str], output_dir: Path, kind: type | None = None, **defaults: Any) -> Any:
@@ -58,69 +72,30 @@ def parse_training_arguments(options: list[str], output_dir: Path, kind: type | 
     return arguments
 
 
-@app.command(
-    "ner",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Every option of Transformers' TrainingArguments is taken too: --learning-rate 1e-4 --bf16 ...",
-)
-def ner(
-    context: typer.Context,
-    train_file: Annotated[Path, typer.Option(help="Texts with entities: JSON lines, CLUENER's JSON or CoNLL.")],
-    validation_file: Annotated[Path, typer.Option(help="The same, to evaluate on.")],
-    output_dir: Annotated[Path, typer.Option(help="Folder for the model, its scores and its curves.")],
-    model: Annotated[str | None, typer.Option(help="Encoder to fine-tune: a name on the Hub or a folder.")] = None,
-    config: Annotated[
-        str | None, typer.Option(help="Train from scratch: tiny, small, medium, base, or the folder of a config.")
-    ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Name or folder; else the model's, or characters.")] = None,
-    max_length: Annotated[int, typer.Option(help="Tokens in a window.")] = 512,
-    stride: Annotated[int, typer.Option(help="Tokens that two windows of a long text share.")] = 64,
-    head: Annotated[
-        str | None,
-        typer.Option(help="efficient_global_pointer, global_pointer, or for tags that do not nest crf, memm, softmax."),
-    ] = None,
-    tag_scheme: Annotated[str, typer.Option(help="With tags: BIO, BMES or BIOES.")] = "BIO",
-    constrained_transitions: Annotated[
-        bool, typer.Option("--constrained-transitions", help="With tags: forbid those against the scheme.")
-    ] = False,
-    head_lr_multiplier: Annotated[
-        float | None, typer.Option(help="With crf or memm: how much faster transitions learn.")
-    ] = None,
-    span_head: Annotated[str | None, typer.Option(help="As --head, for the pointers.")] = None,
-    span_head_size: Annotated[int | None, typer.Option(help="Size of the head's vectors.")] = None,
+def run_job(
+    job: Any,
+    arguments: Any,
+    show: Callable[[Mapping[str, Any]], list[Any]] | None = None,
+    saved: str = "the model, scores.json and curves.png",
+    hint: str | None = None,
 ) -> None:
-    """Named-entity recognition with GlobalPointer, nested entities included, or a CRF, MEMM or softmax."""
+    """Run a job; the first process then prints the scores and where everything is.
+
+    Args:
+        job: of `hf_ext.training`.
+        arguments: TrainingArguments.
+        show: what to print of the scores; None: the table of types.
+        saved: what is in the output folder.
+        hint: what to do next.
+    """
     from rich.console import Console
 
     from hf_ext.metrics.score_table import score_table
-    from hf_ext.training.sequence_labeling import SequenceLabelingJob
-    from hf_ext.training.span_extraction import SpanExtractionJob
 
-    files: dict[str, Any] = {
-        "train_file": train_file,
-        "validation_file": validation_file,
-        "model": model,
-        "config": config,
-        "tokenizer": tokenizer,
-        "max_length": max_length,
-        "stride": stride,
-    }
-    heads = ("efficient_global_pointer", "global_pointer", "crf", "memm", "softmax")
-    if head is not None and head not in heads:
-        raise typer.BadParameter(f"--head must be one of {', '.join(heads)}, got {head!r}")
-    if head in ("crf", "memm", "softmax"):
-        tags = {"constrained_transitions": constrained_transitions, "head_lr_multiplier": head_lr_multiplier}
-        job: SpanExtractionJob = SequenceLabelingJob(
-            **files, scheme=tag_scheme, head_options={"sequence_head": head, **tags}
-        )
-    else:
-        pointer = {"span_head": head or span_head, "span_head_size": span_head_size}
-        job = SpanExtractionJob(**files, head_options=pointer)
-    defaults = DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
-    arguments = parse_training_arguments(context.args, output_dir, **defaults)
     scores = job.run(arguments)
     if arguments.process_index > 0:
         return
-    console = Console()
-    console.print(score_table(scores, title=str(validation_file)))
-    console.print(f"saved to {output_dir}: the model, scores.json and curves.png", highlight=False)
+    console = Console(highlight=False, markup=False)
+    shown = show(scores) if show else [score_table(scores, title=str(job.validation_file))]
+    for part in (*shown, f"saved to {arguments.output_dir}: {saved}", *([hint] if hint else [])):
+        console.print(part)

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.train import DEFAULTS, app, parse_training_arguments
+from hf_ext.cli.train import DEFAULTS, parse_training_arguments, run_job, training_command
+from hf_ext.cli.train_options import Config, Encoder, OutputDir, Tokenizer, ValidationFile
 
 _FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-5, "num_train_epochs": 5, "per_device_train_batch_size": 32}
 _FROM_SCRATCH: dict[str, Any] = {"learning_rate": 1e-3, "num_train_epochs": 10, "per_device_train_batch_size": 32}
@@ -30,21 +31,15 @@ def parse_loss_options(given: list[str]) -> dict[str, Any]:
     return options
 
 
-@app.command(
-    "classification",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Every option of Transformers' TrainingArguments is taken too: --learning-rate 1e-4 --bf16 ...",
-)
+@training_command("classification")
 def classification(
     context: typer.Context,
     train_file: Annotated[Path, typer.Option(help='JSON lines {"text", "text2"?, "label" or "labels"}, TSV or CSV.')],
-    validation_file: Annotated[Path, typer.Option(help="The same, to evaluate on.")],
-    output_dir: Annotated[Path, typer.Option(help="Folder for the model, its scores and its curves.")],
-    model: Annotated[str | None, typer.Option(help="Encoder to fine-tune: a name on the Hub or a folder.")] = None,
-    config: Annotated[
-        str | None, typer.Option(help="Train from scratch: tiny, small, medium, base, or the folder of a config.")
-    ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Name or folder; else the model's, or characters.")] = None,
+    validation_file: ValidationFile,
+    output_dir: OutputDir,
+    model: Encoder = None,
+    config: Config = None,
+    tokenizer: Tokenizer = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a text or a pair; what is beyond is cut off.")] = 128,
     loss: Annotated[
         str | None, typer.Option(help="Name of a loss; else cross_entropy, or multilabel_softmax for several classes.")
@@ -52,27 +47,26 @@ def classification(
     loss_option: Annotated[list[str], typer.Option(help="Option of the loss: gamma=1.0.")] = [],  # noqa: B006
 ) -> None:
     """Classes of texts or of pairs of texts: one each, or any number."""
-    from rich.console import Console
-
     from hf_ext.metrics.score_table import score_table
     from hf_ext.training.classification import ClassificationJob
 
     job = ClassificationJob(
-        train_file=train_file,
-        validation_file=validation_file,
-        model=model,
-        config=config,
-        tokenizer=tokenizer,
-        max_length=max_length,
+        train_file,
+        validation_file,
+        model,
+        config,
+        tokenizer,
+        max_length,
         loss=loss,
         loss_options=parse_loss_options(loss_option),
     )
     defaults = DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)
-    scores = job.run(arguments)
-    if arguments.process_index > 0:
-        return
-    console = Console(highlight=False)
-    console.print(score_table(scores, title=str(validation_file)))
-    console.print(f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}")
-    console.print(f"saved to {output_dir}: the model, scores.json and curves.png")
+    run_job(
+        job,
+        arguments,
+        lambda scores: [
+            score_table(scores, title=str(validation_file)),
+            f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}",
+        ],
+    )

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.train import DEFAULTS, app, parse_training_arguments
+from hf_ext.cli.train import DEFAULTS, parse_training_arguments, run_job, training_command
+from hf_ext.cli.train_options import Config, OutputDir, Tokenizer, ValidationFile
 
 _DEFAULTS: dict[str, Any] = DEFAULTS | {
     "metric_for_best_model": "perplexity",
@@ -18,54 +19,37 @@ _FINE_TUNING: dict[str, Any] = {"learning_rate": 5e-5, "num_train_epochs": 5}
 _FROM_SCRATCH: dict[str, Any] = {"learning_rate": 1e-3, "num_train_epochs": 10}
 
 
-@app.command(
-    "dialogue",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Every option of Transformers' TrainingArguments is taken too: --learning-rate 1e-4 --bf16 ...",
-)
+@training_command("dialogue")
 def dialogue(
     context: typer.Context,
     train_file: Annotated[Path, typer.Option(help='Dialogues: JSON lines {"turns": [...]}, or as LCCC or KdConv.')],
-    validation_file: Annotated[Path, typer.Option(help="The same, to evaluate on.")],
-    output_dir: Annotated[Path, typer.Option(help="Folder for the model, its scores and its curves.")],
+    validation_file: ValidationFile,
+    output_dir: OutputDir,
     model: Annotated[
         str | None, typer.Option(help="NEZHA or CDial-GPT to fine-tune: a name on the Hub or a folder.")
     ] = None,
-    config: Annotated[
-        str | None, typer.Option(help="Train from scratch: tiny, small, medium, base, or the folder of a config.")
-    ] = None,
+    config: Config = None,
     family: Annotated[str, typer.Option(help="What a config by its size is: nezha or gpt_cdial.")] = "nezha",
-    tokenizer: Annotated[str | None, typer.Option(help="Name or folder; else the model's, or characters.")] = None,
+    tokenizer: Tokenizer = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a dialogue; a longer one loses its first turns.")] = 256,
     train_on: Annotated[
         str | None, typer.Option(help="all turns or the last; else all for NEZHA, the last for CDial-GPT.")
     ] = None,
 ) -> None:
     """Multi-turn dialogue, scored by the perplexity of held-out dialogues."""
-    from rich.console import Console
-
     from hf_ext.training.dialogue import DialogueJob
 
     job = DialogueJob(
-        train_file=train_file,
-        validation_file=validation_file,
-        model=model,
-        config=config,
-        family=family,
-        tokenizer=tokenizer,
-        max_length=max_length,
-        train_on=train_on,
+        train_file, validation_file, model, config, tokenizer, max_length, family=family, train_on=train_on
     )
     defaults = _DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)
-    scores = job.run(arguments)
-    if arguments.process_index > 0:
-        return
-    console = Console()
-    console.print(
-        f"perplexity {scores['perplexity']:.2f} (before training {scores['perplexity_before']:.2f}), "
-        f"accuracy of the next token {scores['accuracy']:.4f}",
-        highlight=False,
+    run_job(
+        job,
+        arguments,
+        lambda scores: [
+            f"perplexity {scores['perplexity']:.2f} (before training {scores['perplexity_before']:.2f}), "
+            f"accuracy of the next token {scores['accuracy']:.4f}"
+        ],
+        hint=f"talk to it: hf-ext chat {output_dir}",
     )
-    console.print(f"saved to {output_dir}: the model, scores.json and curves.png", highlight=False)
-    console.print(f"talk to it: hf-ext chat {output_dir}", highlight=False)

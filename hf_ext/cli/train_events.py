@@ -5,54 +5,50 @@ from typing import Annotated
 
 import typer
 
-from hf_ext.cli.train import DEFAULTS, app, parse_training_arguments
+from hf_ext.cli.train import DEFAULTS, parse_training_arguments, run_job, training_command
+from hf_ext.cli.train_options import (
+    Config,
+    Encoder,
+    OutputDir,
+    SpanHeadSize,
+    Stride,
+    Tokenizer,
+    ValidationFile,
+    WindowLength,
+)
 from hf_ext.cli.train_relations import FINE_TUNING, FROM_SCRATCH
 
 
-@app.command(
-    "events",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Every option of Transformers' TrainingArguments is taken too: --learning-rate 1e-4 --bf16 ...",
-)
+@training_command("events")
 def events(
     context: typer.Context,
     train_file: Annotated[Path, typer.Option(help="Texts with events: JSON lines or DuEE 1.0.")],
-    validation_file: Annotated[Path, typer.Option(help="The same, to evaluate on.")],
-    output_dir: Annotated[Path, typer.Option(help="Folder for the model, its scores and its curves.")],
-    model: Annotated[str | None, typer.Option(help="Encoder to fine-tune: a name on the Hub or a folder.")] = None,
-    config: Annotated[
-        str | None, typer.Option(help="Train from scratch: tiny, small, medium, base, or the folder of a config.")
-    ] = None,
+    validation_file: ValidationFile,
+    output_dir: OutputDir,
+    model: Encoder = None,
+    config: Config = None,
     schema_file: Annotated[
         Path | None, typer.Option(help="DuEE's schema; else the types and roles of the training file.")
     ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Name or folder; else the model's, or characters.")] = None,
-    max_length: Annotated[int, typer.Option(help="Tokens in a window.")] = 512,
-    stride: Annotated[int, typer.Option(help="Tokens that two windows of a long text share.")] = 64,
-    span_head_size: Annotated[int | None, typer.Option(help="Size of the head's vectors.")] = None,
+    tokenizer: Tokenizer = None,
+    max_length: WindowLength = 512,
+    stride: Stride = 64,
+    span_head_size: SpanHeadSize = None,
 ) -> None:
     """Event extraction with GPLinker, shared arguments included."""
-    from rich.console import Console
-
-    from hf_ext.metrics.score_table import score_table
     from hf_ext.training.event_extraction import EventExtractionJob
 
     job = EventExtractionJob(
-        train_file=train_file,
-        validation_file=validation_file,
-        model=model,
-        config=config,
-        tokenizer=tokenizer,
+        train_file,
+        validation_file,
+        model,
+        config,
+        tokenizer,
+        max_length,
         schema_file=schema_file,
-        max_length=max_length,
         stride=stride,
         head_options={"span_head_size": span_head_size},
     )
     defaults = DEFAULTS | (FROM_SCRATCH if model is None else FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)
-    scores = job.run(arguments)
-    if arguments.process_index > 0:
-        return
-    console = Console()
-    console.print(score_table(scores, title=str(validation_file)))
-    console.print(f"saved to {output_dir}: the model, scores.json and curves.png", highlight=False)
+    run_job(job, arguments)

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.train import DEFAULTS, app, parse_training_arguments
+from hf_ext.cli.train import DEFAULTS, parse_training_arguments, run_job, training_command
+from hf_ext.cli.train_options import Config, OutputDir, Tokenizer, ValidationFile
 
 _DEFAULTS: dict[str, Any] = {
     **DEFAULTS,
@@ -19,47 +20,34 @@ _FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-5, "num_train_epochs": 5, "p
 _FROM_SCRATCH: dict[str, Any] = {"learning_rate": 1e-3, "num_train_epochs": 20, "per_device_train_batch_size": 32}
 
 
-@app.command(
-    "paraphrase",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Every option of Transformers' TrainingArguments is taken too: --learning-rate 1e-4 --bf16 ...",
-)
+@training_command("paraphrase")
 def paraphrase(
     context: typer.Context,
     train_file: Annotated[Path, typer.Option(help='JSON lines {"text", "synonyms": [...]}.')],
-    validation_file: Annotated[Path, typer.Option(help="The same, to evaluate on.")],
-    output_dir: Annotated[Path, typer.Option(help="Folder for the model, its scores and its curves.")],
+    validation_file: ValidationFile,
+    output_dir: OutputDir,
     model: Annotated[
         str | None, typer.Option(help="RoFormer, SimBERT or BERT to fine-tune: a name on the Hub or a folder.")
     ] = None,
-    config: Annotated[
-        str | None, typer.Option(help="Train from scratch: tiny, small, medium, base, or the folder of a config.")
-    ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Name or folder; else the model's, or characters.")] = None,
+    config: Config = None,
+    tokenizer: Tokenizer = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a pair.")] = 128,
     similarity_scale: Annotated[
         float | None, typer.Option(help="Factor of cosines; else 20 for RoFormer and 30 for BERT.")
     ] = None,
 ) -> None:
     """Generation and retrieval of paraphrases with one model: SimBERT, RoFormer-Sim."""
-    from rich.console import Console
-
     from hf_ext.training.paraphrase import ParaphraseJob
 
     job = ParaphraseJob(
-        train_file=train_file,
-        validation_file=validation_file,
-        model=model,
-        config=config,
-        tokenizer=tokenizer,
-        max_length=max_length,
-        similarity_scale=similarity_scale,
+        train_file, validation_file, model, config, tokenizer, max_length, similarity_scale=similarity_scale
     )
     defaults = _DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)
-    scores = job.run(arguments)
-    if arguments.process_index > 0:
-        return
-    console = Console(highlight=False)
-    console.print(f"retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}")
-    console.print(f"saved to {output_dir}: the model, scores.json and curves.png")
+    run_job(
+        job,
+        arguments,
+        lambda scores: [
+            f"retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}"
+        ],
+    )
