@@ -1,5 +1,6 @@
 """The best tag sequences of a CRF: Viterbi's algorithm from both ends at once, and the N best."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,13 +52,15 @@ def _decode(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, 
     half = (len(rows.forward) + 1) // 2
     places = torch.stack((rows.forward[:half], rows.backward[:half]), dim=1)
     states = emissions.flatten(0, 1).index_select(0, places.flatten()).view(half, 2, batch, count)
-    states[0] += torch.stack((start, end)).unsqueeze(1)
+    # Rows come last: whatever the number of tags, an operation then runs over many numbers at once.
+    states = states.permute(0, 3, 1, 2).contiguous()
+    states[0] += torch.stack((start, end), dim=1).unsqueeze(2)
     both = torch.stack((transitions, transitions.T))
     _run(states, both)
 
     row = torch.arange(batch, device=mask.device)
     last = torch.stack(((before - 1).clamp_min(0), (after - 1).clamp_min(0)))
-    left, right = states[last[0], 0, row], states[last[1], 1, row]
+    left, right = states[last[0], :, 0, row], states[last[1], :, 1, row]
     joined = (left.unsqueeze(2) + transitions + right.unsqueeze(1)).flatten(1)
     alone = (left + end).unsqueeze(2).expand(-1, -1, count).flatten(1)
     scores, pair = torch.where((rows.lengths > 1).unsqueeze(1), joined, alone).max(1)
@@ -75,34 +78,40 @@ def _(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: 
 
 
 def _run(states: Tensor, transitions: Tensor) -> None:
-    """Turn emissions ``[S, D, B, K]`` in place into the best scores of all ways to a tag at a step."""
-    _, sides, batch, count = states.shape
-    # The tag that is come from is the first dimension: a maximum over it is taken for many numbers at once.
-    moves = transitions.transpose(0, 1).unsqueeze(2).contiguous()
-    ways = states.new_empty(count, sides, batch, count)
-    best = states.new_empty(sides, batch, count)
-    state, *others = states.unbind(0)
-    for emission in others:
-        torch.add(state.permute(2, 0, 1).unsqueeze(3), moves, out=ways)
+    """Turn emissions ``[S, K, D, B]`` in place into the best scores of all ways to a tag at a step."""
+    _, count, sides, batch = states.shape
+    moves = transitions.permute(1, 2, 0).unsqueeze(3).expand(-1, -1, -1, batch).contiguous()
+    ways = torch.empty_like(moves)
+    best = torch.empty_like(states[0])
+    for state, following in zip(states.unsqueeze(2).unbind(0), states.unbind(0)[1:]):
+        torch.add(state, moves, out=ways)
         torch.amax(ways, 0, out=best)
-        state = emission.add_(best)
+        following.add_(best)
 
 
 def _trace(states: Tensor, transitions: Tensor, last: Tensor, tags: Tensor) -> Tensor:
-    """Tags ``[S, D, B]`` on the way back from ``tags`` ``[D, B]`` at the steps ``last`` ``[D, B]``."""
-    steps, sides, batch, count = states.shape
+    """Tags ``[S, D, B]`` on the way back from ``tags`` ``[D, B]`` at the steps ``last`` ``[D, B]``.
+
+    The steps are short and wait for each other, so they run on the host and by NumPy, whose calls cost the least.
+    """
+    steps, count, sides, batch = states.shape
     step = torch.arange(steps, device=states.device)[:, None, None]
     side = torch.arange(sides, device=states.device)[:, None]
     row = torch.arange(batch, device=states.device)
-    back = states[(last - step).clamp_min(0), side, row].flatten(1, 2)
-    table = transitions.mT.flatten(0, 1)
-    offset = (side * count).expand(sides, batch).flatten()
-    tag = tags.flatten()
-    path = [tag]
-    for state in back.unbind(0)[1:]:
-        tag = table.index_select(0, tag + offset).add_(state).argmax(1)
-        path.append(tag)
-    return torch.stack(path).view(steps, sides, batch)
+    back = states[(last - step).clamp_min(0), :, side, row].flatten(1, 2).cpu().numpy()
+    table = transitions.mT.flatten(0, 1).cpu().numpy()
+    offset = (side * count).expand(sides, batch).flatten().cpu().numpy()
+    path = np.empty((steps, sides * batch), np.int64)
+    np.add(tags.flatten().cpu().numpy(), offset, out=path[0])
+    ways = np.empty_like(back[0])
+    for state, tag, before in zip(back[1:], path, path[1:]):
+        # Of all modes this one alone writes in place.
+        table.take(tag, 0, out=ways, mode="clip")
+        np.add(ways, state, out=ways)
+        ways.argmax(1, out=before)
+        before += offset
+    path -= offset
+    return torch.from_numpy(path).to(states.device).view(steps, sides, batch)
 
 
 @torch.no_grad()
