@@ -1,6 +1,6 @@
 """What the jobs of relations and events share: from files to a trained, scored and saved model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from hf_ext.training.trainer_steps import predict_in_order, save_run, train_with
 
 @dataclass
 class LinkedSpanJob(EncoderJob):
-    """What to train on and what to start from; a subclass says how examples are read, encoded and scored.
+    """What to train on and what to start from; a subclass names what examples are read, encoded and scored by.
 
     Attributes:
         schema_file: names what may occur; None: what occurs in the training file.
@@ -28,35 +28,22 @@ class LinkedSpanJob(EncoderJob):
     stride: int = 64
     head_options: Mapping[str, Any] = field(default_factory=dict)
 
+    # What a task is made of.
     auto_class: ClassVar[Any]
     encoder_class: ClassVar[type[SpanEncoder]]
     collator_class: ClassVar[type[DataCollatorForSpanExtraction]]
-
-    def read(self, path: Path, labels: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Examples of a file, of which none has other labels than these."""
-        raise NotImplementedError
-
-    def read_schema(self, path: Path) -> list[str]:
-        """The labels of a schema."""
-        raise NotImplementedError
-
-    def labels_of(self, examples: Sequence[Mapping[str, Any]]) -> list[str]:
-        """The labels that occur."""
-        raise NotImplementedError
-
-    def metrics(self, id2label: Mapping[int, str]) -> Any:
-        """``compute_metrics`` for Trainer."""
-        raise NotImplementedError
-
-    def scores(
-        self,
-        predictions: Any,
-        encoded: Dataset,
-        examples: Sequence[Mapping[str, Any]],
-        id2label: Mapping[int, str],
-    ) -> dict[str, Any]:
-        """Scores on the characters of the texts."""
-        raise NotImplementedError
+    read: ClassVar[Callable[..., list[dict[str, Any]]]]
+    """Examples of a file, of which none has other labels than these if there are any."""
+    read_schema: ClassVar[Callable[..., list[str]]]
+    """The labels of a schema."""
+    labels_of: ClassVar[Callable[..., list[str]]]
+    """The labels that occur in examples."""
+    metrics: ClassVar[Callable[..., Any]]
+    """``compute_metrics`` for Trainer, from ``id2label``."""
+    decode: ClassVar[Callable[..., list[list[dict[str, Any]]]]]
+    """What is in each text, from predictions, the encoded rows, the texts and ``id2label``."""
+    score: ClassVar[Callable[..., dict[str, Any]]]
+    """Scores of what was found beside what is true, on the characters of the texts."""
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
         """The model that the job names, with a head for ``labels``.
@@ -109,7 +96,8 @@ class LinkedSpanJob(EncoderJob):
         )
         train_with_progress(trainer, "f1")
         predictions = predict_in_order(trainer, rows[1])
-        scores = self.scores(predictions, rows[1], validation, config.id2label)
+        found = self.decode(predictions, rows[1], [example["text"] for example in validation], config.id2label)
+        scores = self.score(found, [example[encoder.annotations] for example in validation])
         save_run(trainer, scores, "f1")
         return scores
 
