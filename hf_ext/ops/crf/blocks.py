@@ -16,9 +16,9 @@ _BLOCK = 16
 
 
 def block_messages(chain: Chain) -> Messages:
-    """The messages as :func:`hf_ext.ops.crf.scan.scan_messages` gives them, for inputs that it takes."""
-    most, batch, tags = chain.local.shape
-    local = _in_blocks(chain)
+    """The messages as :func:`hf_ext.ops.crf.scan.scan_messages` gives them, of a chain of one side."""
+    most, _, batch, tags = chain.local.shape
+    local = _in_blocks(chain.local[:, 0])
     real = (torch.arange(1, local.shape[0] * local.shape[1] + 1, device=local.device)[:, None] < chain.lengths).view(
         local.shape[:3]
     )
@@ -26,7 +26,7 @@ def block_messages(chain: Chain) -> Messages:
     tree = [(product, log)]
     while len(tree[-1][0]) > 1:
         tree.append(_pairs(*tree[-1]))
-    first = chain.local[0] * chain.start
+    first = chain.local[0, 0] * chain.start
     end = chain.end.expand(batch, tags)
     root, scale = tree[-1]
     ends = (_move(first[None], root)[0] * end).sum(-1)
@@ -38,17 +38,18 @@ def block_messages(chain: Chain) -> Messages:
         left = torch.stack((left, _unit(_move(left, even))), 1).flatten(0, 1)
         right = torch.stack((_unit(_move(right, odd.mT)), right), 1).flatten(0, 1)
     forward, backward = _within_blocks(left, right, local, real, chain.step)
-    return Messages(torch.cat((first[None], forward))[:most], torch.cat((first[None], backward))[:most], total)
+    after = torch.arange(most * batch, device=local.device).view(most, batch).clamp_max(len(backward) * batch - 1)
+    return Messages(torch.cat((first[None], forward))[:most], backward.flatten(0, 1), after, total)
 
 
-def _in_blocks(chain: Chain) -> Tensor:
-    """The factors of all steps but the first, ``[C, S, B, K]``; C is a power of two."""
-    steps = len(chain.local) - 1
+def _in_blocks(local: Tensor) -> Tensor:
+    """The factors ``[N, B, K]`` of all steps but the first, ``[C, S, B, K]``; C is a power of two."""
+    steps = len(local) - 1
     blocks = 1
     while blocks * _BLOCK < steps:
         blocks *= 2
     size = min(_BLOCK, max(steps, 1))
-    return F.pad(chain.local[1:], (0, 0, 0, 0, 0, blocks * size - steps), value=1.0).unflatten(0, (blocks, size))
+    return F.pad(local[1:], (0, 0, 0, 0, 0, blocks * size - steps), value=1.0).unflatten(0, (blocks, size))
 
 
 def _block_products(local: Tensor, real: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from hf_ext.ops.crf.blocks import block_messages
 from hf_ext.ops.crf.naive import naive_log_partition, naive_marginals
 from hf_ext.ops.crf.rows import checked_inputs, kept_before, kept_rows
-from hf_ext.ops.crf.scan import Chain, factors, range_of_scores, scan_log_partition, scan_messages
+from hf_ext.ops.crf.scan import Chain, Messages, factors, range_of_scores, scan_log_partition, scan_messages
 
 # On a CPU blocks win for long rows whose matrix products, of B * K^3 multiplications a step, are small beside a call.
 _LONG = 512
@@ -18,6 +18,9 @@ _PRODUCTS_A_STEP = 2000
 # Elsewhere they win unless rows are short, or the products no longer fit.
 _LONG_ELSEWHERE = 64
 _MOST_TAGS_IN_BLOCKS = 64
+# Marginals are made in so many parts, which bounds what is in memory beside the messages, of so many steps or more.
+_PARTS = 8
+_LEAST_STEPS_AT_ONCE = 32
 
 
 def crf_log_partition(
@@ -183,19 +186,18 @@ def _partition(
             total, of_tags, of_pairs = naive_marginals(*scores, mask)
             return total.to(kind), of_tags.to(kind), of_pairs.to(kind)
         return naive_log_partition(*scores, mask).to(kind), *nothing
-    chain = factors(emissions, transitions, start, end, rows.forward, rows.lengths)
+    in_blocks = _in_blocks(len(rows.forward), batch, tags, emissions.device)
+    sides = 2 if marginals and not in_blocks else 1
+    chain = factors(emissions, transitions, start, end, rows.forward, rows.lengths, sides)
     filled = rows.lengths > 0
-    in_blocks = _in_blocks(chain)
     if not marginals and not in_blocks:
         return torch.where(filled, scan_log_partition(chain, steps), 0.0).to(kind), *nothing
     messages = block_messages(chain) if in_blocks else scan_messages(chain, steps)
     total = torch.where(filled, messages.log_partition, 0.0).to(kind)
     if not marginals:
         return total, *nothing
-    of_tags, of_pairs = _marginals(chain, messages.forward, messages.backward)
-    place = rows.rank * batch + torch.arange(batch, device=mask.device)[:, None]
-    of_tags = of_tags.flatten(0, 1).index_select(0, place.flatten()).view(batch, length, tags)
-    return total, of_tags.masked_fill_(~mask.unsqueeze(-1), 0).to(kind), of_pairs.to(kind)
+    of_tags, of_pairs = _marginals(chain, messages, rows.forward, emissions)
+    return total, of_tags, of_pairs.to(kind)
 
 
 @_partition.register_fake
@@ -205,29 +207,37 @@ def _(
     batch, _, tags = emissions.shape
     if not marginals:
         return emissions.new_empty(batch), emissions.new_empty(0), emissions.new_empty(0)
-    return emissions.new_empty(batch), torch.empty_like(emissions), emissions.new_empty(batch, tags, tags)
+    return emissions.new_empty(batch), emissions.new_empty(emissions.shape), emissions.new_empty(batch, tags, tags)
 
 
-def _in_blocks(chain: Chain) -> bool:
-    most, batch, tags = chain.local.shape
-    if chain.local.device.type == "cpu":
+def _in_blocks(most: int, batch: int, tags: int, device: torch.device) -> bool:
+    if device.type == "cpu":
         return most > _LONG and batch * tags**3 <= _PRODUCTS_A_STEP
     return most > _LONG_ELSEWHERE and tags <= _MOST_TAGS_IN_BLOCKS
 
 
-def _marginals(chain: Chain, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities of tags ``[N, B, K]`` and expected transitions ``[B, K, K]``."""
-    following = backward[1:]
-    step = torch.arange(1, len(forward) + 1, device=forward.device)[:, None]
-    goes_on = (step < chain.lengths).unsqueeze(-1)
-    onward = torch.cat((following @ chain.step.T, following.new_empty(1, *following.shape[1:])))
-    joint = forward * torch.where(goes_on, onward, chain.end)
-    total = joint.sum(-1, keepdim=True)
-    # A factor that a message has of its own cancels here.
-    inverse = torch.where(total > 0, 1 / total, 0.0)
-    before = torch.where(goes_on, forward * inverse, 0.0)[:-1]
-    counts = before.permute(1, 2, 0) @ following.transpose(0, 1)
-    return joint * inverse, counts * chain.step
+def _marginals(chain: Chain, messages: Messages, places: Tensor, emissions: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities of tags, as ``emissions`` are, and expected transitions ``[B, K, K]``, some steps at a time."""
+    most, batch = places.shape
+    tags = emissions.shape[2]
+    number = torch.arange(1, most + 1, device=places.device)[:, None]
+    # Past a row's length goes to a place that is cut off.
+    places = torch.where(number <= chain.lengths, places, batch * emissions.shape[1])
+    result = emissions.new_zeros(batch * emissions.shape[1] + 1, tags)
+    counts = chain.local.new_zeros(batch, tags, tags)
+    size = max(_LEAST_STEPS_AT_ONCE, -(-most // _PARTS))
+    parts = zip(*(x.split(size) for x in (messages.forward, messages.after, number < chain.lengths, places)))
+    for forward, after, goes_on, place in parts:
+        following = messages.backward.index_select(0, after.flatten()).view(forward.shape)
+        goes_on = goes_on.unsqueeze(-1)
+        joint = torch.where(goes_on, following @ chain.step.T, chain.end).mul_(forward)
+        total = joint.sum(-1, keepdim=True)
+        # A factor that a message has of its own cancels here.
+        inverse = torch.where(total > 0, 1 / total, 0.0)
+        result.index_copy_(0, place.flatten(), joint.mul_(inverse).flatten(0, 1).to(result.dtype))
+        before = torch.where(goes_on, forward * inverse, 0.0)
+        counts.baddbmm_(before.permute(1, 2, 0), following.transpose(0, 1))
+    return result[:-1].view(emissions.shape), counts.mul_(chain.step)
 
 
 def _refuse_forbidden(

@@ -20,13 +20,14 @@ class Messages(NamedTuple):
 
     Attributes:
         forward: float64 ``[N, B, K]``, the sum over all beginnings that end with a tag, up to a factor a step and row.
-        backward: float64 ``[N, B, K]``, the sum over all endings that begin with a tag, up to such a factor. That of
-            the first token is not used.
+        backward: float64 ``[M, K]``, the sums over all endings that begin with a tag, up to such a factor.
+        after: int64 ``[N, B]``, where in ``backward`` the token after this one is; of a row's last token anywhere.
         log_partition: float64 ``[B]``.
     """
 
     forward: Tensor
     backward: Tensor
+    after: Tensor
     log_partition: Tensor
 
 
@@ -34,7 +35,7 @@ class Chain(NamedTuple):
     """Emissions and transitions as factors of at most 1, and the logarithm of what was divided out.
 
     Attributes:
-        local: float64 ``[N, B, K]``, e^emission.
+        local: float64 ``[N, D, B, K]``, e^emission; of two sides the second has each row's tokens in reverse.
         step: float64 ``[K, K]``, e^transition.
         start: float64 ``[K]``.
         end: float64 ``[K]``.
@@ -91,7 +92,7 @@ def _mixing_steps(allowed: Tensor) -> int:
 
 
 def factors(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, places: Tensor, lengths: Tensor
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, places: Tensor, lengths: Tensor, sides: int
 ) -> Chain:
     """The factors of a batch.
 
@@ -102,11 +103,17 @@ def factors(
         end: ``[K]``.
         places: int64 ``[N, B]`` from :class:`hf_ext.ops.crf.rows.Rows`.
         lengths: int64 ``[B]``.
+        sides: 1, or 2 to run from both ends.
     """
-    local = emissions.flatten(0, 1).index_select(0, places.flatten()).view(*places.shape, -1).double()
-    peak = local.amax(-1, keepdim=True)
-    local.sub_(peak).exp_()
-    real = torch.arange(len(places), device=places.device)[:, None] < lengths
+    most, batch = places.shape
+    local = emissions.new_empty(most, sides, batch, emissions.shape[2], dtype=torch.float64)
+    one = local[:, 0]
+    one.copy_(emissions.flatten(0, 1).index_select(0, places.flatten()).view(one.shape))
+    peak = one.amax(-1, keepdim=True)
+    one.sub_(peak).exp_()
+    if sides == 2:
+        local[:, 1] = local.flatten(0, 2).index_select(0, _mirrored(lengths, most).flatten()).view(one.shape)
+    real = torch.arange(most, device=places.device)[:, None] < lengths
     scale = torch.where(real, peak.squeeze(-1), 0.0).sum(0)
     step, first, last = (scores.double() - scores.max() for scores in (transitions, start, end))
     scale = scale + transitions.max() * (lengths - 1) + start.max() + end.max()
@@ -114,29 +121,34 @@ def factors(
 
 
 def scan_log_partition(chain: Chain, steps: int) -> Tensor:
-    """Log partition ``[B]``, from the forward messages alone, which take the place of ``chain.local``."""
-    messages, scales = _scan(chain.local.unsqueeze(1), chain.step[None], chain.start, steps)
-    return _total(messages[:, 0], scales[:, 0], chain, steps)
+    """Log partition ``[B]`` of a chain of one side, from forward messages that take the place of ``chain.local``."""
+    scales = _scan(chain.local, chain.step[None], chain.start, steps)
+    return _total(chain.local[:, 0], scales[:, 0], chain, steps)
 
 
 def scan_messages(chain: Chain, steps: int) -> Messages:
-    """Both messages and the log partition in one loop over the steps, the backward ones running from each row's end."""
-    most, batch, _ = chain.local.shape
-    time = torch.arange(most, device=chain.local.device)[:, None]
-    mirrored = (chain.lengths - 1 - time).clamp_min(0)
-    row = torch.arange(batch, device=time.device)
-    local = torch.stack((chain.local, chain.local[mirrored, row]), dim=1)
+    """Messages of a chain of two sides, in the place of ``chain.local``, and the log partition; one loop for both."""
     both = torch.stack((chain.step, chain.step.T))
-    messages, scales = _scan(local, both, torch.stack((chain.start, chain.end)).unsqueeze(1), steps)
-    total = _total(messages[:, 0], scales[:, 0], chain, steps)
-    return Messages(messages[:, 0], messages[:, 1][mirrored, row], total)
+    scales = _scan(chain.local, both, torch.stack((chain.start, chain.end)).unsqueeze(1), steps)
+    forward = chain.local[:, 0]
+    total = _total(forward, scales[:, 0], chain, steps)
+    # Seen from the end, the token after one is the one before it.
+    after = _mirrored(chain.lengths - 1, len(forward)) + forward.shape[1]
+    return Messages(forward, chain.local.flatten(0, 2), after, total)
 
 
-def _scan(local: Tensor, step: Tensor, first: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def _mirrored(lengths: Tensor, most: int) -> Tensor:
+    """Where in ``[N, 2, B]``, on the first side, the n-th token of each row is if counted from its end, ``[N, B]``."""
+    batch = len(lengths)
+    time = torch.arange(most, device=lengths.device)[:, None]
+    return (lengths - 1 - time).clamp_min(0) * (2 * batch) + torch.arange(batch, device=lengths.device)
+
+
+def _scan(local: Tensor, step: Tensor, first: Tensor, steps: int) -> Tensor:
     """Turn ``local`` ``[N, D, B, K]`` into messages in place: ``m_t = (m_t-1 @ step) * local_t``.
 
     Returns:
-        The messages, and the logarithms ``[N // steps + 1, D, B]`` of what they were divided by.
+        The logarithms ``[N // steps + 1, D, B]`` of what they were divided by.
     """
     local[0].mul_(first)
     moved = torch.empty_like(local[0])
@@ -150,7 +162,7 @@ def _scan(local: Tensor, step: Tensor, first: Tensor, steps: int) -> tuple[Tenso
             scale = message.sum(-1, keepdim=True).clamp_min_(torch.finfo(message.dtype).tiny)
             message.div_(scale)
             scales.append(scale)
-    return local, torch.stack(scales).squeeze(-1).log_().cumsum(0)
+    return torch.stack(scales).squeeze(-1).log_().cumsum(0)
 
 
 def _total(forward: Tensor, scales: Tensor, chain: Chain, steps: int) -> Tensor:
