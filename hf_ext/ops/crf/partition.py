@@ -10,7 +10,15 @@ from torch.autograd.function import once_differentiable
 from hf_ext.ops.crf.blocks import block_messages
 from hf_ext.ops.crf.naive import naive_log_partition, naive_marginals
 from hf_ext.ops.crf.rows import checked_inputs, kept_before, kept_rows
-from hf_ext.ops.crf.scan import Chain, Messages, factors, range_of_scores, scan_log_partition, scan_messages
+from hf_ext.ops.crf.scan import (
+    Chain,
+    Messages,
+    factors,
+    peaks,
+    scan_log_partition,
+    scan_messages,
+    steps_between_scalings,
+)
 
 # On a CPU blocks win for long rows whose matrix products, of B * K^3 multiplications a step, are small beside a call.
 _LONG = 512
@@ -178,7 +186,8 @@ def _partition(
     if not len(rows.forward):
         return emissions.new_zeros(batch), *(empty if marginals else nothing)
     exact = emissions.device.type != "mps"
-    steps = range_of_scores(emissions, transitions, start, end, mask) if exact else 0
+    peak, spread = peaks(emissions, mask)
+    steps = steps_between_scalings(spread, transitions, start, end) if exact else 0
     if not steps:
         wide = torch.float64 if exact else torch.float32
         scores = emissions.to(wide), transitions.to(wide), start.to(wide), end.to(wide)
@@ -188,7 +197,7 @@ def _partition(
         return naive_log_partition(*scores, mask).to(kind), *nothing
     in_blocks = _in_blocks(len(rows.forward), batch, tags, emissions.device)
     sides = 2 if marginals and not in_blocks else 1
-    chain = factors(emissions, transitions, start, end, rows.forward, rows.lengths, sides)
+    chain = factors(emissions, peak, transitions, start, end, rows.forward, rows.lengths, sides)
     filled = rows.lengths > 0
     if not marginals and not in_blocks:
         return torch.where(filled, scan_log_partition(chain, steps), 0.0).to(kind), *nothing
@@ -220,24 +229,36 @@ def _marginals(chain: Chain, messages: Messages, places: Tensor, emissions: Tens
     """Probabilities of tags, as ``emissions`` are, and expected transitions ``[B, K, K]``, some steps at a time."""
     most, batch = places.shape
     tags = emissions.shape[2]
-    number = torch.arange(1, most + 1, device=places.device)[:, None]
-    # Past a row's length goes to a place that is cut off.
-    places = torch.where(number <= chain.lengths, places, batch * emissions.shape[1])
-    result = emissions.new_zeros(batch * emissions.shape[1] + 1, tags)
+    # What is no token, or the last one of a row, goes to a place that is cut off.
+    nowhere = batch * emissions.shape[1]
+    result = emissions.new_zeros(nowhere + 1, tags)
     counts = chain.local.new_zeros(batch, tags, tags)
+    goes_on = torch.arange(1, most + 1, device=places.device)[:, None] < chain.lengths
     size = max(_LEAST_STEPS_AT_ONCE, -(-most // _PARTS))
-    parts = zip(*(x.split(size) for x in (messages.forward, messages.after, number < chain.lengths, places)))
-    for forward, after, goes_on, place in parts:
-        following = messages.backward.index_select(0, after.flatten()).view(forward.shape)
-        goes_on = goes_on.unsqueeze(-1)
-        joint = torch.where(goes_on, following @ chain.step.T, chain.end).mul_(forward)
-        total = joint.sum(-1, keepdim=True)
-        # A factor that a message has of its own cancels here.
-        inverse = torch.where(total > 0, 1 / total, 0.0)
-        result.index_copy_(0, place.flatten(), joint.mul_(inverse).flatten(0, 1).to(result.dtype))
-        before = torch.where(goes_on, forward * inverse, 0.0)
-        counts.baddbmm_(before.permute(1, 2, 0), following.transpose(0, 1))
+    parts = zip(*(x.split(size) for x in (messages.forward, messages.after, goes_on, places)))
+    for forward, after, kept, place in parts:
+        following = messages.backward.index_select(0, after.flatten())
+        joint = (following @ chain.step.T).view(forward.shape).mul_(forward)
+        inverse = _inverse(joint, kept)
+        result.index_copy_(0, torch.where(kept, place, nowhere).flatten(), _rows(joint.mul_(inverse), result))
+        counts.baddbmm_((forward * inverse).permute(1, 2, 0), following.view(forward.shape).transpose(0, 1))
+    last = (chain.lengths - 1).clamp_min(0)
+    row = torch.arange(batch, device=places.device)
+    joint = messages.forward[last, row] * chain.end
+    filled = chain.lengths > 0
+    place = torch.where(filled, places[last, row], nowhere)
+    result.index_copy_(0, place, _rows(joint.mul_(_inverse(joint, filled)), result))
     return result[:-1].view(emissions.shape), counts.mul_(chain.step)
+
+
+def _inverse(joint: Tensor, kept: Tensor) -> Tensor:
+    """One by the sum over tags, in which a factor that a message has of its own cancels; 0 where there is nothing."""
+    total = joint.sum(-1)
+    return torch.where(kept & (total > 0), 1 / total, 0.0).unsqueeze(-1)
+
+
+def _rows(joint: Tensor, result: Tensor) -> Tensor:
+    return joint.view(-1, joint.shape[-1]).to(result.dtype)
 
 
 def _refuse_forbidden(

@@ -1,7 +1,7 @@
 """Messages of a CRF with one matrix product a step, in float64 and outside of logarithms.
 
 Probabilities are kept as they are and scaled every few steps; float64 holds numbers from e^-708 to e^709, and
-`range_of_scores` tells beforehand whether, and for how many steps, that is enough for all terms that matter.
+`steps_between_scalings` tells beforehand whether, and for how many steps, that is enough for all terms that matter.
 """
 
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from torch import Tensor
 _MOST_SHRINKAGE = 690.0
 # The sums of that many steps stay below e^709.
 _MOST_STEPS = 32
+# Emissions in so small a range, in nats, are all divided by the same.
+_NARROW = 20.0
 
 
 class Messages(NamedTuple):
@@ -51,21 +53,38 @@ class Chain(NamedTuple):
     lengths: Tensor
 
 
-def range_of_scores(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor) -> int:
+def peaks(emissions: Tensor, mask: Tensor) -> tuple[Tensor, float]:
+    """What is taken from the emissions of each token before e is raised to them, and the range of what is left.
+
+    That is the largest of a token's emissions, or of all where these are close together, which is found much sooner.
+
+    Args:
+        emissions: ``[B, L, K]``.
+        mask: bool ``[B, L]``.
+
+    Returns:
+        ``[B, L]``, and the most that an emission of a kept token is below.
+    """
+    least, most = emissions.aminmax()
+    # Padding may hold anything, NaN too.
+    if (spread := float(most - least)) < _NARROW:
+        return most.expand(mask.shape), spread
+    peak = emissions.amax(-1)
+    return peak, float(torch.where(mask, peak - emissions.amin(-1), 0.0).max())
+
+
+def steps_between_scalings(widest: float, transitions: Tensor, start: Tensor, end: Tensor) -> int:
     """How many steps may pass between two scalings, or 0 if float64 is not enough.
 
     Two tags differ in their messages by at most what the scores along a shortest way between them differ, so the
     ranges of emissions and transitions, times the steps in which every tag reaches every other, bound what can be lost.
 
     Args:
-        emissions: ``[B, L, K]``.
+        widest: range of the emissions, from :func:`peaks`.
         transitions: ``[K, K]``, -inf where forbidden.
         start: ``[K]``, -inf where forbidden.
         end: ``[K]``, -inf where forbidden.
-        mask: bool ``[B, L]``.
     """
-    spread = emissions.amax(-1) - emissions.amin(-1)
-    widest = float(torch.where(mask, spread, 0.0).max())
     transitions, start, end = transitions.cpu(), start.cpu(), end.cpu()
     for scores in (transitions, start, end):
         finite = scores[scores > -torch.inf]
@@ -92,12 +111,20 @@ def _mixing_steps(allowed: Tensor) -> int:
 
 
 def factors(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, places: Tensor, lengths: Tensor, sides: int
+    emissions: Tensor,
+    peak: Tensor,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+    places: Tensor,
+    lengths: Tensor,
+    sides: int,
 ) -> Chain:
     """The factors of a batch.
 
     Args:
         emissions: ``[B, L, K]``.
+        peak: ``[B, L]`` from :func:`peaks`.
         transitions: ``[K, K]``.
         start: ``[K]``.
         end: ``[K]``.
@@ -109,12 +136,12 @@ def factors(
     local = emissions.new_empty(most, sides, batch, emissions.shape[2], dtype=torch.float64)
     one = local[:, 0]
     one.copy_(emissions.flatten(0, 1).index_select(0, places.flatten()).view(one.shape))
-    peak = one.amax(-1, keepdim=True)
-    one.sub_(peak).exp_()
+    peak = peak.flatten()[places].double()
+    one.sub_(peak.unsqueeze(-1)).exp_()
     if sides == 2:
         local[:, 1] = local.flatten(0, 2).index_select(0, _mirrored(lengths, most).flatten()).view(one.shape)
     real = torch.arange(most, device=places.device)[:, None] < lengths
-    scale = torch.where(real, peak.squeeze(-1), 0.0).sum(0)
+    scale = torch.where(real, peak, 0.0).sum(0)
     step, first, last = (scores.double() - scores.max() for scores in (transitions, start, end))
     scale = scale + transitions.max() * (lengths - 1) + start.max() + end.max()
     return Chain(local, step.exp(), first.exp(), last.exp(), scale, lengths)
