@@ -13,7 +13,14 @@ import pytest
 import torch
 import transformers
 from torch import Tensor
-from transformers import BertConfig, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    BertConfig,
+    ElectraConfig,
+    ModernBertConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen3Config,
+)
 from transformers.utils import ModelOutput
 
 import hf_ext
@@ -38,8 +45,13 @@ ENCODER_HEADS = (
     "AutoModelForTokenClassification",
     "AutoModelForQuestionAnswering",
     "AutoModelForMultipleChoice",
-    "AutoModelForSpanExtraction",
 )
+# Those that go over any encoder; what some give is made of pairs of tokens.
+SPANS = "AutoModelForSpanExtraction"
+TAGS = "AutoModelForSequenceLabeling"
+RELATIONS = "AutoModelForRelationExtraction"
+EVENTS = "AutoModelForEventExtraction"
+ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS)
 DECODER_HEADS = ("AutoModelForCausalLM",)
 # No Auto class gives this one.
 UNILM_HEADS = (*DECODER_HEADS, "ForParaphrase")
@@ -66,6 +78,7 @@ class Family:
         unpads: whether it has ``config.unpad``.
         attentions: whether it has attention weights to show.
         ours: whether the models are this package's.
+        close: how near the same numbers by other ways come in float64.
     """
 
     config: type[PreTrainedConfig]
@@ -77,6 +90,7 @@ class Family:
     unpads: bool = True
     attentions: bool = True
     ours: bool = True
+    close: float = 1e-11
 
     @property
     def paired(self) -> bool:
@@ -89,8 +103,11 @@ FAMILIES: dict[str, Family] = {
         hf_ext.RoFormerConfig,
         SIZES,
         {
-            "v1": Variant({}, ENCODER_HEADS),
-            "v2": Variant(V2, ("AutoModelForMaskedLM", "AutoModelForSequenceClassification")),
+            "v1": Variant({}, ENCODER_HEADS + ANY_ENCODER),
+            "v2": Variant(
+                V2 | {"sequence_head": "softmax", "span_head": "global_pointer"},
+                ("AutoModelForMaskedLM", "AutoModelForSequenceClassification", TAGS, SPANS),
+            ),
             "factorized": Variant({"embedding_size": 16, "pooler_activation": "tanh"}, ("AutoModelForMaskedLM",)),
             "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
             "unilm": Variant({"attention_mode": "unilm", "pooler_activation": "linear"}, UNILM_HEADS),
@@ -100,7 +117,7 @@ FAMILIES: dict[str, Family] = {
         hf_ext.NezhaConfig,
         SIZES | {"max_relative_position": 4},
         {
-            "bidirectional": Variant({"pooler_activation": "tanh"}, ENCODER_HEADS),
+            "bidirectional": Variant({"pooler_activation": "tanh"}, (*ENCODER_HEADS, SPANS, EVENTS)),
             "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
         },
         back_ends=("eager",),
@@ -109,7 +126,7 @@ FAMILIES: dict[str, Family] = {
         hf_ext.UniLMBertConfig,
         SIZES,
         {
-            "unilm": Variant({}, ENCODER_HEADS + UNILM_HEADS),
+            "unilm": Variant({}, (*ENCODER_HEADS, TAGS, *UNILM_HEADS)),
             "factorized": Variant({"attention_mode": "bidirectional", "embedding_size": 16}, ("AutoModelForMaskedLM",)),
             "causal": Variant({"attention_mode": "causal", "pooler_activation": None}, DECODER_HEADS),
         },
@@ -126,7 +143,7 @@ FAMILIES: dict[str, Family] = {
         hf_ext.GAUAlphaConfig,
         UNITS,
         {
-            "softmax plus": Variant({}, ENCODER_HEADS),
+            "softmax plus": Variant({}, (*ENCODER_HEADS, TAGS, RELATIONS)),
             "softmax": Variant({"normalization": "softmax"}, ("AutoModelForMaskedLM",)),
         },
         back_ends=("gated_attention", "eager", "sdpa", "flex_attention"),
@@ -135,7 +152,7 @@ FAMILIES: dict[str, Family] = {
         hf_ext.FLASHConfig,
         UNITS | {"chunk_size": 4},
         {
-            "mixed chunk": Variant({}, ENCODER_HEADS),
+            "mixed chunk": Variant({}, (*ENCODER_HEADS, SPANS, EVENTS)),
             "quadratic": Variant({"attention": "quadratic"}, ("AutoModelForMaskedLM",)),
             "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
         },
@@ -164,11 +181,44 @@ FAMILIES: dict[str, Family] = {
     "bert": Family(
         BertConfig,
         SIZES,
-        {"absolute": Variant({}, ("AutoModelForMaskedLM", "AutoModelForSpanExtraction"))},
+        {"absolute": Variant({}, ("AutoModelForMaskedLM", SPANS, RELATIONS))},
         back_ends=("eager", "sdpa"),
         places=True,
         unpads=False,
         ours=False,
+    ),
+    # Others that our heads go over.
+    "electra": Family(
+        ElectraConfig,
+        SIZES | {"embedding_size": 16},
+        {"factorized": Variant({}, (TAGS, EVENTS))},
+        back_ends=("eager", "sdpa"),
+        places=True,
+        unpads=False,
+        ours=False,
+    ),
+    "modernbert": Family(
+        ModernBertConfig,
+        SIZES | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
+        {"rotary": Variant({}, (SPANS, EVENTS))},
+        back_ends=("eager", "sdpa"),
+        types=None,
+        unpads=False,
+        ours=False,
+        # Its softmax and its angles are float32 in any model.
+        close=1e-5,
+    ),
+    "qwen3": Family(
+        Qwen3Config,
+        SIZES | {"num_key_value_heads": 2, "head_dim": 8},
+        {"causal": Variant({}, (TAGS, RELATIONS))},
+        # Eagerly in float64, what is left of a text is NaN: its softmax takes the mask for -inf.
+        back_ends=("sdpa", "eager"),
+        types=None,
+        unpads=False,
+        ours=False,
+        # Its softmax and its angles are float32 in any model.
+        close=1e-5,
     ),
 }
 
@@ -200,7 +250,12 @@ class Case(NamedTuple):
     @property
     def settings(self) -> dict[str, Any]:
         """What the model is to be told to return numbers that have gradients in evaluation."""
-        return {"output_logits": True} if self.auto == "AutoModelForSpanExtraction" else {}
+        return {"output_logits": True} if self.auto in ANY_ENCODER else {}
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the head scores pairs of tokens."""
+        return self.auto in (SPANS, RELATIONS, EVENTS)
 
     @property
     def is_base(self) -> bool:
@@ -240,12 +295,19 @@ class Case(NamedTuple):
             return {"labels": targets.masked_fill(torch.arange(5) > rows[:, None] + 1, -100)}
         if self.auto == "ForParaphrase":
             return {"labels": ids.masked_fill((real == 0) | (batch["token_type_ids"] == 0), -100)}
-        if self.auto == "AutoModelForTokenClassification":
+        if self.auto in ("AutoModelForTokenClassification", TAGS):
             return {"labels": (ids % 3).masked_fill(real == 0, -100)}
-        if self.auto == "AutoModelForSpanExtraction":
+        if self.pairs:
             first = real.argmax(-1)
-            spans = torch.stack((rows % 3, first, first), dim=-1)[:, None]
-            return {"labels": torch.cat((spans, torch.full_like(spans, -100)), dim=1)}
+            last = first + real.sum(-1) - 1
+            columns = {
+                SPANS: ((rows % 3, first, first), (rows % 3, first, last)),
+                RELATIONS: ((rows % 3, first, first, first, last), ((rows + 1) % 3, last, last, first, first)),
+                EVENTS: ((rows, rows % 3, first, first), (rows, (rows + 1) % 3, first, last)),
+            }
+            labels = torch.stack([torch.stack(one, dim=-1) for one in columns[self.auto]], dim=1)
+            labels[1::2, 1] = -100
+            return {"labels": labels}
         if self.auto == "AutoModelForQuestionAnswering":
             first = real.argmax(-1)
             return {"start_positions": first, "end_positions": first}
@@ -296,7 +358,7 @@ def cases(*autos: str, ours: bool = False, once: bool = False) -> list[Any]:
 
     Args:
         *autos: Auto classes to keep; none: all.
-        ours: leave out Transformers' own models.
+        ours: leave out Transformers' own encoders, and what is under its own heads.
         once: take each class under its family's first settings alone, for what settings have no part in.
     """
     found: dict[Any, Any] = {}
@@ -316,6 +378,10 @@ def all_cases() -> Iterator[tuple[str, str, Case]]:
                 yield name, variant, Case(family, fields, auto)
 
 
+# Our heads over encoders that are not.
+ON_OTHERS = [case for case in cases(*ANY_ENCODER) if not case.values[0].family.ours]
+
+
 def one_of_each(*autos: str) -> list[Any]:
     """A case of each family of ours: the base model, or the first that there is of several Auto classes."""
     found = {}
@@ -330,9 +396,31 @@ def one_of_each(*autos: str) -> list[Any]:
 TOKEN_HEADS = one_of_each("AutoModelForTokenClassification", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
 
 
+# Each of our heads over two encoders, one of them ours.
+OUR_HEADS = [
+    pytest.param(case, id=f"{name}, {case.auto.removeprefix('AutoModel')}")
+    for name, _, case in all_cases()
+    if (name, case.auto)
+    in {
+        ("gau_alpha", TAGS),
+        ("nezha", EVENTS),
+        ("flash", SPANS),
+        ("roformer", RELATIONS),
+        ("bert", SPANS),
+        ("electra", EVENTS),
+        ("modernbert", SPANS),
+        ("qwen3", TAGS),
+        ("qwen3", RELATIONS),
+    }
+]
+
+
 def tensors(output: ModelOutput) -> dict[str, Tensor]:
-    """The tensors of an output but the loss, by name; no caches and tuples."""
-    return {name: value for name, value in output.items() if isinstance(value, Tensor) and name != "loss"}
+    """The tensors of an output but the loss, by name; no caches and tuples, but for scores of several kinds."""
+    found = {name: value for name, value in output.items() if isinstance(value, Tensor) and name != "loss"}
+    if isinstance(scores := output.get("logits"), tuple):
+        found |= {f"logits of kind {number}": value for number, value in enumerate(scores)}
+    return found
 
 
 def finite_tensors(output: ModelOutput) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from models_tiny import FAMILIES, Case, all_cases, cases, tensors
+from models_tiny import ANY_ENCODER, FAMILIES, Case, all_cases, cases, tensors
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.models.auto import modeling_auto
@@ -78,7 +78,7 @@ def is_model(name: str) -> bool:
 
 def run(model: Any, case: Case) -> dict[str, torch.Tensor]:
     with torch.no_grad():
-        return tensors(model(**case.batch(LENGTHS)))
+        return tensors(model(**case.batch(LENGTHS), **case.settings))
 
 
 def same(model: Any, other: Any, case: Case) -> None:
@@ -89,7 +89,7 @@ def test_the_table_is_complete() -> None:
     """Every public model is in it, and every head of the table is one of those or made for the family."""
     found: dict[str, set[str]] = {}
     for _, _, case in all_cases():
-        if case.family.ours and case.auto != "AutoModelForSpanExtraction":
+        if case.family.ours and case.auto not in ANY_ENCODER:
             found.setdefault(case.family.config.__name__, set()).add(case.model_class.__name__)
     assert found == PUBLIC
     assert set().union(*PUBLIC.values()) == {name for name in hf_ext.models.__all__ if is_model(name)}
@@ -169,7 +169,7 @@ def test_from_the_base_model_to_the_head_and_back(case: Case, tmp_path: Path) ->
 
 
 def labels_of(case: Case) -> dict[str, Any]:
-    return {"num_labels": 3} if "Classification" in case.auto or "Span" in case.auto else {}
+    return {"num_labels": 3} if "Classification" in case.auto or case.auto in ANY_ENCODER else {}
 
 
 def tied_pairs(model: Any) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import TOKEN_HEADS, Case
+from models_tiny import OUR_HEADS, TOKEN_HEADS, Case
 from trainer_runs import labelled
 from two_processes import LANGUAGE_HEADS, LENGTHS, count, train
 
@@ -43,7 +43,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return torch.load(folder / "found.pt")
 
 
-@pytest.mark.parametrize("case", TOKEN_HEADS)
+@pytest.mark.parametrize("case", TOKEN_HEADS + OUR_HEADS)
 def test_data_parallel(case: Case, found: dict[str, Any], request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Two processes with two rows each train as one with four."""
     wanted = train(case, tmp_path, 4)

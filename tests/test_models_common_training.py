@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import TOKEN_HEADS, Case, cases, gradients, tensors
+from models_tiny import ON_OTHERS, OUR_HEADS, TAGS, TOKEN_HEADS, Case, cases, gradients, tensors
 from trainer_runs import labelled, losses, rows, trainer
 
 pytestmark = [
@@ -17,7 +17,9 @@ pytestmark = [
 ]
 
 LENGTHS = [9, 4, 1, 6]
-HEADS = [case for case in cases(ours=True, once=True) if not case.values[0].is_base]
+HEADS = [case for case in [*cases(ours=True, once=True), *ON_OTHERS] if not case.values[0].is_base]
+# Losses that are means over tokens, of which rows have different numbers.
+HEADS += [case for case in cases(TAGS) if case.values[0].fields.get("sequence_head") == "softmax"]
 
 
 @pytest.mark.parametrize("case", HEADS)
@@ -59,7 +61,7 @@ def test_accumulation(case: Case, tmp_path: Path) -> None:
     torch.testing.assert_close(*found, atol=5e-6, rtol=0)
 
 
-@pytest.mark.parametrize("case", TOKEN_HEADS)
+@pytest.mark.parametrize("case", TOKEN_HEADS + OUR_HEADS)
 def test_resuming(case: Case, tmp_path: Path) -> None:
     """Four steps, against two and, in a new model, two more: the same losses and weights to the last bit."""
     data = rows(labelled(case, [9, 4, 1, 6, 5, 5, 3, 8]))
@@ -92,19 +94,21 @@ def test_resuming(case: Case, tmp_path: Path) -> None:
 
 
 TASKS = {
-    "AutoModelForTokenClassification": "TOKEN_CLS",
     "AutoModelForCausalLM": "CAUSAL_LM",
     "AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM",
 }
 
 
-@pytest.mark.parametrize("case", TOKEN_HEADS)
+# PEFT does not know ModernBERT.
+@pytest.mark.parametrize("case", [*TOKEN_HEADS, *(case for case in OUR_HEADS if "modernbert" not in case.id)])
 def test_adapters_without_naming_targets(case: Case, tmp_path: Path) -> None:
     """PEFT knows the family: an adapter is trained, saved, loaded and merged."""
     from peft import LoraConfig, PeftModel, get_peft_model
 
     batch = labelled(case, LENGTHS)
-    model = get_peft_model(case.make(), LoraConfig(task_type=TASKS[case.auto], r=2, init_lora_weights=False))
+    model = get_peft_model(
+        case.make(), LoraConfig(task_type=TASKS.get(case.auto, "TOKEN_CLS"), r=2, init_lora_weights=False)
+    )
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     loss = model(**batch).loss
     loss.backward()
@@ -112,11 +116,17 @@ def test_adapters_without_naming_targets(case: Case, tmp_path: Path) -> None:
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved
     assert moved == {name for name in before if "lora" in name or "modules_to_save" in name}
-    assert ("classifier" in str(moved)) is (case.auto == "AutoModelForTokenClassification")
+    assert ("classifier" in str(moved)) is (case.auto not in TASKS)
 
     model.eval().save_pretrained(tmp_path)
     again = PeftModel.from_pretrained(case.make(), tmp_path).eval()
     with torch.no_grad():
-        wanted = tensors(model(**batch))
-        torch.testing.assert_close(tensors(again(**batch)), wanted, atol=1e-12, rtol=0)
-        torch.testing.assert_close(tensors(again.merge_and_unload()(**batch)), wanted, atol=1e-9, rtol=0)
+        wanted = tensors(model(**batch, **case.settings))
+        torch.testing.assert_close(tensors(again(**batch, **case.settings)), wanted, atol=1e-12, rtol=0)
+        merged = again.merge_and_unload()
+        torch.testing.assert_close(tensors(merged(**batch, **case.settings)), wanted, atol=close(case), rtol=0)
+
+
+def close(case: Case) -> float:
+    """How near an adapter that is merged comes."""
+    return 100 * case.family.close

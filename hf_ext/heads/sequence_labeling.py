@@ -79,8 +79,11 @@ class SequenceLabeling(EncoderHead):
         "head_lr_multiplier": 100.0,
     }
     classifier: TagClassifier
-    # The loss is a mean over rows or tokens, so Trainer is to divide it by the number of accumulation steps.
-    accepts_loss_kwargs = False
+
+    @property
+    def accepts_loss_kwargs(self) -> bool:
+        """Whether Trainer is to tell the number of tokens; a mean over rows it divides by the accumulation steps."""
+        return self.config.sequence_head != "crf"
 
     def build_classifier(self, config: PreTrainedConfig) -> TagClassifier:
         """The layers that the config names.
@@ -106,6 +109,7 @@ class SequenceLabeling(EncoderHead):
         labels: Tensor | None = None,
         special_tokens_mask: Tensor | None = None,
         output_logits: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> SequenceLabelingOutput:
         """Tag tokens. Those that are left out, anywhere in a row, are as if the others stood side by side.
@@ -119,6 +123,7 @@ class SequenceLabeling(EncoderHead):
                 piece of a word. Those of padding are not read.
             special_tokens_mask: ``[B, L]``, nonzero at tokens to leave out; of use without labels.
             output_logits: return the emissions; None: in training without labels.
+            num_items_in_batch: what the loss is divided by where it is a mean over tokens; None: by those of this batch.
             **kwargs: passed on to the encoder.
 
         Raises:
@@ -131,12 +136,16 @@ class SequenceLabeling(EncoderHead):
         if output_logits is None:
             output_logits = self.training and labels is None
         return SequenceLabelingOutput(
-            loss=None if labels is None else self.classifier.chain(emissions, labels, mask),
+            loss=None if labels is None else self._loss(emissions, labels, mask, num_items_in_batch),
             logits=emissions if output_logits else None,
             tags=None if self.training else self.classifier.chain.decode(emissions, mask)[0],
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _loss(self, emissions: Tensor, labels: Tensor, mask: Tensor, num_items: Tensor | int | None) -> Tensor:
+        loss = self.classifier.chain(emissions, labels, mask)
+        return loss if num_items is None or not self.accepts_loss_kwargs else loss * (mask.sum() / num_items)
 
     def tagged(
         self,
