@@ -5,7 +5,8 @@ Beside the models, public names are imported when they are first used.
 
 from typing import TYPE_CHECKING
 
-import hf_ext.pipelines  # noqa: F401  (registers, as the line below does)
+import hf_ext.pipelines  # noqa: F401  (registers, as the lines below do)
+import hf_ext.training  # noqa: F401
 from hf_ext import models
 from hf_ext.lazy_names import lazy_names
 from hf_ext.models import *  # noqa: F403
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         DataCollatorForEventExtraction,
         DataCollatorForParaphrase,
         DataCollatorForPseudoSummary,
+        DataCollatorForReadingComprehension,
         DataCollatorForRelationExtraction,
         DataCollatorForSpanExtraction,
         DataCollatorForWholeWordMasking,
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
         DocumentEncoder,
         EventEncoder,
         ParaphraseDataset,
+        ReadingEncoder,
         RelationEncoder,
         SpanEncoder,
         build_char_tokenizer,
+        decode_answer_dataset,
         decode_dataset,
         decode_event_dataset,
         decode_relation_dataset,
@@ -37,11 +41,13 @@ if TYPE_CHECKING:
         event_labels,
         generate_samples,
         make_pseudo_summary,
+        merge_answers,
         read_dialogues,
         read_entities,
         read_event_schema,
         read_events,
         read_paraphrases,
+        read_questions,
         read_relation_schema,
         read_relations,
         read_summaries,
@@ -52,15 +58,19 @@ if TYPE_CHECKING:
     from hf_ext.data.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans  # noqa: F401
     from hf_ext.heads import (  # noqa: F401
         AutoModelForEventExtraction,
+        AutoModelForReadingComprehension,
         AutoModelForRelationExtraction,
         AutoModelForSequenceLabeling,
         AutoModelForSpanExtraction,
     )
     from hf_ext.hub.sentence_transformers_folder import save_for_sentence_transformers  # noqa: F401
     from hf_ext.metrics import (  # noqa: F401
+        ReadingMetric,
         SpanMetric,
         event_metrics,
         event_scores,
+        reading_metrics,
+        reading_scores,
         relation_metrics,
         relation_scores,
         span_metrics,
@@ -83,12 +93,18 @@ if TYPE_CHECKING:
     from hf_ext.pipelines.sequence_labeling import SequenceLabelingPipeline  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
+    from hf_ext.training.head_learning_rate import HeadLearningRate  # noqa: F401
     from hf_ext.training.parameter_groups import head_optimizer  # noqa: F401
     from hf_ext.training.r_drop import RDropTrainer  # noqa: F401
 
 _PUBLIC = {
     "hf_ext.conversion": ("convert_release", "export_release"),
     "hf_ext.data": (
+        "DataCollatorForReadingComprehension",
+        "ReadingEncoder",
+        "decode_answer_dataset",
+        "merge_answers",
+        "read_questions",
         "DataCollatorForEventExtraction",
         "DataCollatorForRelationExtraction",
         "EventEncoder",
@@ -125,12 +141,16 @@ _PUBLIC = {
     ),
     "hf_ext.heads": (
         "AutoModelForEventExtraction",
+        "AutoModelForReadingComprehension",
         "AutoModelForRelationExtraction",
         "AutoModelForSequenceLabeling",
         "AutoModelForSpanExtraction",
     ),
     "hf_ext.hub.sentence_transformers_folder": ("save_for_sentence_transformers",),
     "hf_ext.metrics": (
+        "ReadingMetric",
+        "reading_metrics",
+        "reading_scores",
         "event_metrics",
         "event_scores",
         "relation_metrics",
@@ -158,6 +178,7 @@ _PUBLIC = {
     "hf_ext.pipelines.relation_extraction": ("RelationExtractionPipeline",),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
+    "hf_ext.training.head_learning_rate": ("HeadLearningRate",),
     "hf_ext.training.parameter_groups": ("head_optimizer",),
     "hf_ext.training.r_drop": ("RDropTrainer",),
 }

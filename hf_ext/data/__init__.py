@@ -1,5 +1,6 @@
 """Reading, encoding and batching texts."""
 
+from hf_ext.data.answers import best_answer, decode_answer_dataset, decode_answers, merge_answers
 from hf_ext.data.char_vocabulary import build_char_tokenizer, build_char_vocabulary
 from hf_ext.data.dialogue_encoding import DataCollatorForDialogue, DialogueEncoder
 from hf_ext.data.dialogues import read_dialogues
@@ -10,6 +11,8 @@ from hf_ext.data.event_encoding import DataCollatorForEventExtraction, EventEnco
 from hf_ext.data.events import event_labels, read_event_schema, read_events
 from hf_ext.data.paraphrases import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.data.pseudo_summary import DataCollatorForPseudoSummary, make_pseudo_summary
+from hf_ext.data.reading import read_questions
+from hf_ext.data.reading_encoding import DataCollatorForReadingComprehension, ReadingEncoder
 from hf_ext.data.relation_encoding import (
     DataCollatorForRelationExtraction,
     RelationEncoder,
@@ -28,6 +31,7 @@ __all__ = [
     "DataCollatorForEventExtraction",
     "DataCollatorForParaphrase",
     "DataCollatorForPseudoSummary",
+    "DataCollatorForReadingComprehension",
     "DataCollatorForRelationExtraction",
     "DataCollatorForSpanExtraction",
     "DataCollatorForWholeWordMasking",
@@ -37,11 +41,15 @@ __all__ = [
     "EntityExample",
     "EventEncoder",
     "ParaphraseDataset",
+    "ReadingEncoder",
     "RelationEncoder",
     "SpanEncoder",
+    "best_answer",
     "build_char_tokenizer",
     "build_char_vocabulary",
     "check_labels",
+    "decode_answer_dataset",
+    "decode_answers",
     "decode_dataset",
     "decode_event_dataset",
     "decode_relation_dataset",
@@ -51,12 +59,14 @@ __all__ = [
     "event_labels",
     "generate_samples",
     "make_pseudo_summary",
+    "merge_answers",
     "merge_spans",
     "read_dialogues",
     "read_entities",
     "read_event_schema",
     "read_events",
     "read_paraphrases",
+    "read_questions",
     "read_relation_schema",
     "read_relations",
     "read_summaries",

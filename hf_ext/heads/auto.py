@@ -4,6 +4,7 @@ from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
 from hf_ext.heads.event_extraction import EventExtraction
 from hf_ext.heads.generic import HeadMapping
+from hf_ext.heads.reading_comprehension import ReadingComprehension
 from hf_ext.heads.relation_extraction import RelationExtraction
 from hf_ext.heads.sequence_labeling import SequenceLabeling
 from hf_ext.heads.span_extraction import SpanExtraction
@@ -29,6 +30,17 @@ class AutoModelForEventExtraction(_BaseAutoModelClass):
     """
 
     _model_mapping = HeadMapping(EventExtraction)  # type: ignore[assignment]
+
+
+class AutoModelForReadingComprehension(_BaseAutoModelClass):
+    """Any encoder with a reading comprehension head.
+
+    ``from_pretrained(name, answer_head="global_pointer", answer_head_size=64)`` opens a checkpoint of an encoder, a
+    masked language model or a reading comprehension model; ``from_config(config)`` begins anew. The class is
+    ``<Family>ForReadingComprehension``; see `ReadingComprehension` for the fields.
+    """
+
+    _model_mapping = HeadMapping(ReadingComprehension)  # type: ignore[assignment]
 
 
 class AutoModelForRelationExtraction(_BaseAutoModelClass):

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hf_ext.losses.multilabel_softmax import distinct
+from hf_ext.losses.rows import IGNORED, reduced
 from hf_ext.ops.logsumexp import log_one_plus_sum_exp
 from hf_ext.ops.pointer import wide
 from hf_ext.ops.pointer_loss import efficient_pointer_loss, pointer_loss
@@ -87,18 +88,20 @@ def efficient_span_loss(
     return efficient_pointer_loss(query, key, start_bias, end_bias, labels, attention_mask, ordered).mean()
 
 
-def span_softmax_loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Softmax cross-entropy over the L*L spans of a row where exactly one is right, averaged over rows.
+def span_softmax_loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
+    """Softmax cross-entropy over the L*L spans of a row where exactly one is right.
 
     For reading comprehension by GlobalPointer (kexue.fm/archives/8373).
 
     Args:
         scores: ``[B, L, L]``, -inf where no span may stand.
         labels: integers ``[B, 2]`` of (start, end), both inclusive; rows of -100 are left out.
+        reduction: "none" (``[B]``), "sum", or "mean" over the rows that are not left out, 0 if all are.
     """
     start, end = labels.long().unbind(-1)
-    target = (start * scores.shape[-1] + end).masked_fill(start == -100, -100)
-    return F.cross_entropy(wide(scores).flatten(1), target, ignore_index=-100)
+    target = (start * scores.shape[-1] + end).masked_fill(start == IGNORED, IGNORED)
+    losses = F.cross_entropy(wide(scores).flatten(1), target, ignore_index=IGNORED, reduction="none")
+    return reduced(losses, start != IGNORED, reduction)
 
 
 class SpanLoss(nn.Module):

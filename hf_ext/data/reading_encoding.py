@@ -1,0 +1,251 @@
+"""From questions about texts to model inputs with the token spans of their answers."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+from transformers.data.data_collator import pad_without_fast_tokenizer_warning
+
+from hf_ext.data.span_encoding import token_borders
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+logger = logging.getLogger(__name__)
+
+_LEFT_OUT = [-100, -100]
+_NO_ANSWER = [0, 0]
+
+
+class ReadingEncoder:
+    """Encodes batches of questions with their texts; a text longer than a window gives several rows.
+
+    Call it with a batch ``{"question": [...], "context": [...], "answers": [[{"text", "start"}]]}``, or let
+    :meth:`encode_dataset` do so; without ``answers`` there are no labels. The rows hold the tokenizer's inputs and
+
+    - ``context_mask``: 1 at tokens of the context;
+    - ``labels``: the answer's first and last token, counted from the row's first token: the first listed answer that
+      is wholly in the row. ``[0, 0]``, the first token, if the row has none. ``[-100, -100]``, not learnt, if all
+      answers have the place -1, or no row holds a whole answer and this one has a part of one;
+    - ``offset_mapping``: ``[start, end]`` of each token in the context, ``[0, 0]`` outside of it;
+    - ``example_id``: index of the question, where ``indices`` are given;
+    - ``lost_answers`` and ``cut_questions``: in the first row of a question, 1 if no row holds a whole answer because
+      it begins or ends inside a token or is too long, and 1 if the question was cut.
+
+    Args:
+        tokenizer: a fast tokenizer, which gives offsets.
+        max_length: tokens in a row: question, window of the context and special ones.
+        stride: tokens of the context that two windows share, at least the length of the longest answer; None: 128, or
+            half of the least room for the context if that is less.
+        max_question_length: a longer question loses what is beyond; None: 64, or a quarter of a smaller row.
+
+    Raises:
+        ValueError: if the tokenizer is not fast, or a length leaves no room for new tokens in a window.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int = 512,
+        stride: int | None = None,
+        max_question_length: int | None = None,
+    ):
+        if not tokenizer.is_fast:
+            raise ValueError(f"tokenizer must be a fast one, which gives offsets, got {type(tokenizer).__name__}")
+        if max_question_length is None:
+            max_question_length = max(1, min(64, max_length // 4))
+        if max_question_length < 1:
+            raise ValueError(f"max_question_length must be at least 1, got {max_question_length}")
+        special = tokenizer.num_special_tokens_to_add(pair=True)
+        room = max_length - special - max_question_length
+        if room < 1:
+            wanted = f"{special} special tokens, {max_question_length} of a question and one of its text"
+            raise ValueError(f"max_length must have room for {wanted}, got {max_length}")
+        if stride is None:
+            stride = min(128, room // 2)
+        if not 0 <= stride < room:
+            raise ValueError(f"stride must be at least 0 and less than the {room} tokens of a window, got {stride}")
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.stride = stride
+        self.max_question_length = max_question_length
+        # Truncation becomes part of the tokenizer's state; set now, it does not change this object's fingerprint later.
+        self._tokenize([""], ["."])
+
+    def __call__(
+        self, batch: Mapping[str, Sequence[Any]], indices: Sequence[int] | None = None
+    ) -> dict[str, list[Any]]:
+        """Encode a batch, as ``datasets.Dataset.map(batched=True, with_indices=True)`` passes it.
+
+        Raises:
+            ValueError: if a question has no tokens, and the tokenizer puts none before it.
+        """
+        contexts = list(batch["context"])
+        questions, cut = self._cut(list(batch["question"]))
+        encoded = self._tokenize(questions, contexts)
+        columns = dict(encoded)
+        owners = columns.pop("overflow_to_sample_mapping")
+        masks = [[int(text == 1) for text in encoded.sequence_ids(row)] for row in range(len(owners))]
+        offsets = [
+            [tuple(pair) if inside else (0, 0) for pair, inside in zip(pairs, mask)]
+            for pairs, mask in zip(columns["offset_mapping"], masks)
+        ]
+        for mask, owner in zip(masks, owners):
+            if mask[:1] == [1]:
+                raise ValueError(f"question must have a token for no answer to stand at, got {questions[owner]!r}")
+        columns |= {"context_mask": masks, "offset_mapping": offsets}
+        # A question's rows follow each other, the first one first.
+        rows: list[list[int]] = [[] for _ in contexts]
+        for row, owner in enumerate(owners):
+            rows[owner].append(row)
+        columns["cut_questions"] = [0] * len(owners)
+        for own, shortened in zip(rows, cut):
+            columns["cut_questions"][own[0]] = int(shortened)
+        if "answers" in batch:
+            columns |= {"labels": [_LEFT_OUT] * len(owners), "lost_answers": [0] * len(owners)}
+            for context, answers, own in zip(contexts, batch["answers"], rows):
+                labels = _labels(context, answers, [offsets[row] for row in own])
+                columns["lost_answers"][own[0]] = int(_is_lost(answers, labels))
+                for row, label in zip(own, labels):
+                    columns["labels"][row] = label
+        if indices is not None:
+            columns["example_id"] = [indices[owner] for owner in owners]
+        return columns
+
+    @property
+    def features(self) -> "Features":
+        """Types of the columns."""
+        from datasets import Features, List, Value
+
+        names = [*self.tokenizer.model_input_names, "context_mask"]
+        inputs = {name: List(Value("int32")) for name in names}
+        counts = {name: Value("int32") for name in ("lost_answers", "cut_questions")}
+        pairs = {"offset_mapping": List(List(Value("int32"))), "labels": List(Value("int64"))}
+        return Features({**inputs, **pairs, **counts, "example_id": Value("int64")})
+
+    def encode_dataset(self, dataset: "Dataset", num_proc: int | None = None) -> "Dataset":
+        """Encode a dataset of ``question``, ``context`` and ``answers``; what is lost is counted in a logged warning.
+
+        Raises:
+            ValueError: if the dataset is empty, or as a call.
+        """
+        if not len(dataset):
+            raise ValueError("dataset must have at least one row, got none")
+        features = self.features
+        if "answers" not in dataset.column_names:
+            features = type(features)({k: v for k, v in features.items() if k not in ("labels", "lost_answers")})
+        encoded = dataset.map(
+            self,
+            batched=True,
+            with_indices=True,
+            remove_columns=dataset.column_names,
+            features=features,
+            num_proc=num_proc,
+        )
+        lost = sum(encoded["lost_answers"]) if "lost_answers" in encoded.column_names else 0
+        if lost:
+            message = "the answers of %d of %d questions begin or end inside a token, or fit in no window of %d tokens"
+            logger.warning(message + "; they are not learnt", lost, len(dataset), self.max_length)
+        cut = sum(encoded["cut_questions"])
+        if cut:
+            message = "%d of %d questions are cut to %d tokens (max_question_length)"
+            logger.warning(message, cut, len(dataset), self.max_question_length)
+        return encoded
+
+    def _cut(self, questions: list[str]) -> tuple[list[str], list[bool]]:
+        """The questions, none longer than it may be, and which were cut."""
+        encoded = self.tokenizer(
+            questions, add_special_tokens=False, truncation=False, return_offsets_mapping=True, verbose=False
+        )
+        ends = [
+            pairs[self.max_question_length - 1][1] if len(pairs) > self.max_question_length else None
+            for pairs in encoded["offset_mapping"]
+        ]
+        return [question[:end] for question, end in zip(questions, ends)], [end is not None for end in ends]
+
+    def _tokenize(self, questions: list[str], contexts: list[str]) -> Any:
+        return self.tokenizer(
+            questions,
+            contexts,
+            truncation="only_second",
+            max_length=self.max_length,
+            stride=self.stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+
+
+@dataclass
+class DataCollatorForReadingComprehension:
+    """Pads model inputs with the tokenizer and ``context_mask`` with 0; ``labels`` are ``[B, 2]``.
+
+    Columns that are none of these are dropped; without labels in the rows there are none in the batch. Labels count
+    from the row's first real token, so padding on the left does not move them.
+
+    Args:
+        tokenizer: names the model inputs and pads them.
+        pad_to_multiple_of: pads the number of tokens up to a multiple of this.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    pad_to_multiple_of: int | None = None
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """A batch of ``[B, L]`` model inputs and ``context_mask``, and ``[B, 2]`` labels.
+
+        Args:
+            rows: with the tokenizer's model inputs, ``context_mask`` and, if any, ``labels``.
+        """
+        names = self.tokenizer.model_input_names
+        inputs = [{name: row[name] for name in names if name in row} for row in rows]
+        batch = dict(
+            pad_without_fast_tokenizer_warning(
+                self.tokenizer, inputs, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
+            )
+        )
+        batch["context_mask"] = torch.zeros_like(batch["input_ids"])
+        for padded, row in zip(batch["context_mask"], rows):
+            own = torch.as_tensor(row["context_mask"])
+            first = len(padded) - len(own) if self.tokenizer.padding_side == "left" else 0
+            padded[first : first + len(own)] = own
+        if "labels" in rows[0]:
+            batch["labels"] = torch.stack([torch.as_tensor(row["labels"], dtype=torch.long) for row in rows])
+        return batch
+
+
+def _labels(
+    context: str, answers: Sequence[Mapping[str, Any]], windows: Sequence[Sequence[tuple[int, int]]]
+) -> list[list[int]]:
+    """The label of each window of a text."""
+    if not answers:
+        return [_NO_ANSWER for _ in windows]
+    places = [(answer["start"], answer["start"] + len(answer["text"])) for answer in answers if answer["start"] >= 0]
+    if not places:
+        return [_LEFT_OUT for _ in windows]
+    found = [_tokens(context, places, offsets) for offsets in windows]
+    if any(label is not None for label in found):
+        return [_NO_ANSWER if label is None else label for label in found]
+    return [_LEFT_OUT if _has_part(places, offsets) else _NO_ANSWER for offsets in windows]
+
+
+def _tokens(context: str, places: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]]) -> list[int] | None:
+    """First and last token of the first answer whose borders are borders of tokens here."""
+    firsts, lasts = token_borders(context, offsets)
+    for start, end in places:
+        first, last = firsts.get(start), lasts.get(end)
+        if first is not None and last is not None and first <= last:
+            return [first, last]
+    return None
+
+
+def _has_part(places: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]]) -> bool:
+    return any(max(start, left) < min(end, right) for start, end in places for left, right in offsets)
+
+
+def _is_lost(answers: Sequence[Mapping[str, Any]], labels: Sequence[Sequence[int]]) -> bool:
+    """Whether an answer is in the text and in no label."""
+    return any(answer["start"] >= 0 for answer in answers) and not any(label[1] > 0 for label in labels)
