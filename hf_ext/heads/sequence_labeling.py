@@ -123,7 +123,7 @@ class SequenceLabeling(EncoderHead):
                 piece of a word. Those of padding are not read.
             special_tokens_mask: ``[B, L]``, nonzero at tokens to leave out; of use without labels.
             output_logits: return the emissions; None: in training without labels.
-            num_items_in_batch: what the loss is divided by where it is a mean over tokens; None: by those of this batch.
+            num_items_in_batch: what a mean over tokens is divided by instead of by their number in this batch.
             **kwargs: passed on to the encoder.
 
         Raises:
@@ -164,12 +164,10 @@ class SequenceLabeling(EncoderHead):
         for name, value in (("attention_mask", attention_mask), ("special_tokens_mask", special_tokens_mask)):
             if value is not None and value.shape != shape:
                 raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(value.shape)}")
-        if labels is not None:
-            if labels.shape != shape or labels.is_floating_point():
-                raise ValueError(
-                    f"labels must be integers of shape {tuple(shape)}, "
-                    f"got {labels.dtype} of shape {tuple(labels.shape)}"
-                )
+        if labels is not None and (labels.shape != shape or labels.is_floating_point()):
+            raise ValueError(
+                f"labels must be integers of shape {tuple(shape)}, got {labels.dtype} of shape {tuple(labels.shape)}"
+            )
         mask = torch.ones(shape, dtype=torch.bool, device=emissions.device)
         if attention_mask is not None:
             mask = attention_mask.bool()
