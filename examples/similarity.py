@@ -11,8 +11,6 @@ from itertools import product
 from transformers import AutoModel, AutoTokenizer, TrainingArguments, pipeline, set_seed
 
 import hf_ext
-from hf_ext.data.text_pairs import read_text_pairs
-from hf_ext.training.similarity import DataCollatorForSimilarity, SimilarityTrainer
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file", help='JSON lines {"text1", "text2", "score"}, or three columns')
@@ -24,8 +22,8 @@ arguments = parser.parse_args()
 set_seed(0)
 
 if arguments.train_file:
-    train = read_text_pairs(arguments.train_file)
-    validation = read_text_pairs(arguments.validation_file or arguments.train_file)
+    train = hf_ext.read_text_pairs(arguments.train_file)
+    validation = hf_ext.read_text_pairs(arguments.validation_file or arguments.train_file)
 else:
     groups = ("苹梨桃杏", "金银铜铁", "江河湖海")
     pairs = [
@@ -44,7 +42,7 @@ else:
     size = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
     model = hf_ext.RoFormerModel(hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **size))
 
-trainer = SimilarityTrainer(
+trainer = hf_ext.SimilarityTrainer(
     model=model,
     args=TrainingArguments(
         arguments.output_dir,
@@ -56,7 +54,7 @@ trainer = SimilarityTrainer(
     ),
     train_dataset=train,
     eval_dataset=validation,
-    data_collator=DataCollatorForSimilarity(tokenizer),
+    data_collator=hf_ext.DataCollatorForSimilarity(tokenizer),
     pooling="mean",
     # 128 texts are compared with each other, and 32 of them are in memory at a time.
     chunk_size=32,

@@ -5,7 +5,7 @@ Beside the models, public names are imported when they are first used.
 
 from typing import TYPE_CHECKING
 
-import hf_ext.pipelines  # noqa: F401  (registers, as the lines below do)
+import hf_ext.pipelines
 import hf_ext.training  # noqa: F401
 from hf_ext import models
 from hf_ext.lazy_names import lazy_names
@@ -54,8 +54,10 @@ if TYPE_CHECKING:
         relation_labels,
         write_entities,
     )
+    from hf_ext.data.labelled_texts import label_names, read_labelled_texts  # noqa: F401
     from hf_ext.data.tag_encoding import TagEncoder, tags_to_predictions  # noqa: F401
     from hf_ext.data.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans  # noqa: F401
+    from hf_ext.data.text_pairs import read_text_pairs, read_texts_alone  # noqa: F401
     from hf_ext.heads import (  # noqa: F401
         AutoModelForEventExtraction,
         AutoModelForReadingComprehension,
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
         summary_metrics,
         summary_scores,
     )
+    from hf_ext.metrics.classification import classification_metrics, classification_scores  # noqa: F401
     from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics  # noqa: F401
     from hf_ext.metrics.retrieval import paraphrase_retrieval_accuracy  # noqa: F401
     from hf_ext.metrics.tag_metrics import tag_metrics  # noqa: F401
@@ -89,13 +92,23 @@ if TYPE_CHECKING:
     from hf_ext.pipelines.embedding import EmbeddingPipeline  # noqa: F401
     from hf_ext.pipelines.event_extraction import EventExtractionPipeline  # noqa: F401
     from hf_ext.pipelines.paraphrase import ParaphrasePipeline  # noqa: F401
+    from hf_ext.pipelines.reading_comprehension import ReadingComprehensionPipeline  # noqa: F401
     from hf_ext.pipelines.relation_extraction import RelationExtractionPipeline  # noqa: F401
     from hf_ext.pipelines.sequence_labeling import SequenceLabelingPipeline  # noqa: F401
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline  # noqa: F401
     from hf_ext.tokenization import JiebaWordPieceTokenizer  # noqa: F401
+    from hf_ext.training.classification import ClassificationJob, encode_labelled_texts  # noqa: F401
+    from hf_ext.training.dialogue import DialogueJob  # noqa: F401
+    from hf_ext.training.event_extraction import EventExtractionJob  # noqa: F401
     from hf_ext.training.head_learning_rate import HeadLearningRate  # noqa: F401
     from hf_ext.training.parameter_groups import head_optimizer  # noqa: F401
+    from hf_ext.training.paraphrase import ParaphraseJob  # noqa: F401
     from hf_ext.training.r_drop import RDropTrainer  # noqa: F401
+    from hf_ext.training.relation_extraction import RelationExtractionJob  # noqa: F401
+    from hf_ext.training.sequence_labeling import SequenceLabelingJob  # noqa: F401
+    from hf_ext.training.similarity import DataCollatorForSimilarity, SimilarityJob, SimilarityTrainer  # noqa: F401
+    from hf_ext.training.span_extraction import SpanExtractionJob  # noqa: F401
+    from hf_ext.training.summarization import SummarizationJob  # noqa: F401
 
 _PUBLIC = {
     "hf_ext.conversion": ("convert_release", "export_release"),
@@ -175,12 +188,41 @@ _PUBLIC = {
     "hf_ext.pipelines.paraphrase": ("ParaphrasePipeline",),
     "hf_ext.pipelines.sequence_labeling": ("SequenceLabelingPipeline",),
     "hf_ext.pipelines.event_extraction": ("EventExtractionPipeline",),
+    "hf_ext.pipelines.reading_comprehension": ("ReadingComprehensionPipeline",),
     "hf_ext.pipelines.relation_extraction": ("RelationExtractionPipeline",),
     "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),
     "hf_ext.tokenization": ("JiebaWordPieceTokenizer",),
     "hf_ext.training.head_learning_rate": ("HeadLearningRate",),
     "hf_ext.training.parameter_groups": ("head_optimizer",),
     "hf_ext.training.r_drop": ("RDropTrainer",),
+    "hf_ext.data.labelled_texts": (
+        "label_names",
+        "read_labelled_texts",
+    ),
+    "hf_ext.data.text_pairs": (
+        "read_text_pairs",
+        "read_texts_alone",
+    ),
+    "hf_ext.metrics.classification": (
+        "classification_metrics",
+        "classification_scores",
+    ),
+    "hf_ext.training.classification": (
+        "ClassificationJob",
+        "encode_labelled_texts",
+    ),
+    "hf_ext.training.dialogue": ("DialogueJob",),
+    "hf_ext.training.event_extraction": ("EventExtractionJob",),
+    "hf_ext.training.paraphrase": ("ParaphraseJob",),
+    "hf_ext.training.relation_extraction": ("RelationExtractionJob",),
+    "hf_ext.training.sequence_labeling": ("SequenceLabelingJob",),
+    "hf_ext.training.similarity": (
+        "DataCollatorForSimilarity",
+        "SimilarityJob",
+        "SimilarityTrainer",
+    ),
+    "hf_ext.training.span_extraction": ("SpanExtractionJob",),
+    "hf_ext.training.summarization": ("SummarizationJob",),
 }
 
 __all__ = ["__version__", *(name for names in _PUBLIC.values() for name in names)]

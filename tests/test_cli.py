@@ -10,9 +10,10 @@ from itertools import chain
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, TrainingArguments
 from typer.testing import CliRunner
 
+import hf_ext
 from hf_ext.cli import app, main
 from hf_ext.cli.predict import read_texts
 from hf_ext.cli.train import parse_training_arguments
@@ -241,3 +242,15 @@ def test_version_and_help():
         assert run(*command, "--help").exit_code == 0
     names = {command.name for command in app.registered_commands}
     assert names == {"chat", "convert", "demo", "embed", "export-release", "predict", "whiten"}
+
+
+@pytest.mark.parametrize("job", [hf_ext.SpanExtractionJob, hf_ext.SequenceLabelingJob])
+def test_jobs_run_in_python(job, files, tmp_path):
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=1, use_cpu=True, report_to="none", disable_tqdm=True, dataloader_pin_memory=False
+    )
+    given = job(files / "train.jsonl", files / "validation.jsonl", config="tiny", max_length=64, stride=16)
+    scores = given.run(arguments)
+    assert scores == json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert scores["support"] > 0
+    assert (tmp_path / "model.safetensors").is_file()

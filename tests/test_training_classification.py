@@ -26,7 +26,12 @@ from hf_ext.metrics.classification import (
     compute_classification_scores,
     predicted_classes,
 )
-from hf_ext.training.classification import MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, ClassificationJob, encode
+from hf_ext.training.classification import (
+    MULTI_LABEL_LOSSES,
+    SINGLE_LABEL_LOSSES,
+    ClassificationJob,
+    encode_labelled_texts,
+)
 
 WORDS = {"fruit": "苹梨桃杏", "metal": "金银铜铁", "water": "江河湖海"}
 SINGLE = [{"text": f"这里有{c}{d}", "label": name} for name, cs in WORDS.items() for c in cs for d in "的了也"]
@@ -162,9 +167,9 @@ def test_labels_are_in_the_order_of_the_head():
     tokenizer = build_char_tokenizer(["好"])
     label2id = {"b": 0, "a": 1, "c": 2}
     rows = [{"text": "好", "labels": ["a", "c"]}, {"text": "好好", "labels": []}]
-    assert encode(rows, tokenizer, label2id, 8)["labels"] == [[0, 1, 1], [0, 0, 0]]
-    assert encode([{"text": "好", "label": "c"}], tokenizer, label2id, 8)["labels"] == [2]
-    row = encode([{"text": "好" * 9, "text2": "好好", "label": "c"}], tokenizer, label2id, 8)[0]
+    assert encode_labelled_texts(rows, tokenizer, label2id, 8)["labels"] == [[0, 1, 1], [0, 0, 0]]
+    assert encode_labelled_texts([{"text": "好", "label": "c"}], tokenizer, label2id, 8)["labels"] == [2]
+    row = encode_labelled_texts([{"text": "好" * 9, "text2": "好好", "label": "c"}], tokenizer, label2id, 8)[0]
     assert len(row["input_ids"]) == 8
     assert sum(row["token_type_ids"]) == 3
 

@@ -88,7 +88,10 @@ class ClassificationJob(EncoderJob):
         tokenizer = self.load_tokenizer(text for example in train for text in _texts(example))
         model = self.load_model(tokenizer, names, multi_label)
         config: Any = model.config
-        rows = [encode(examples, tokenizer, config.label2id, self.max_length) for examples in (train, validation)]
+        rows = [
+            encode_labelled_texts(examples, tokenizer, config.label2id, self.max_length)
+            for examples in (train, validation)
+        ]
         metric = "f1" if multi_label else "accuracy"
         trainer = Trainer(
             model=model,
@@ -161,7 +164,7 @@ class ClassificationJob(EncoderJob):
         return trained
 
 
-def encode(
+def encode_labelled_texts(
     examples: Sequence[Mapping[str, Any]],
     tokenizer: PreTrainedTokenizerBase,
     label2id: Mapping[str, int],
