@@ -1,0 +1,1 @@
+"""Small experiments on claims of the articles that this library follows; ``python -m studies`` runs them."""

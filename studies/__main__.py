@@ -1,0 +1,74 @@
+"""``python -m studies``: make the runs that are missing, draw the plots, and print the tables."""
+
+import argparse
+import logging
+import os
+import tempfile
+from functools import partial
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import datasets
+import torch
+import transformers
+
+from studies import crf_learning_rate, entities, exact_loss, label_imbalance
+from studies.drawing import save_figure
+from studies.sources import Sources
+from studies.study import Experiment, Results, run_experiment
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
+    experiment.name: (experiment, title)
+    for experiment, title in (
+        (exact_loss.POINTS, "Three points, one parameter: where each loss leads"),
+        (exact_loss.EXPERIMENT, "EXACT and cross-entropy"),
+        (crf_learning_rate.EXPERIMENT, "CRF: the learning rate of the transitions (Resume)"),
+        (label_imbalance.EXPERIMENT, "Losses for any number of classes"),
+        (entities.EXPERIMENT, "GlobalPointer and tags, from scratch"),
+    )
+}
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run the command line ``words``, that of the process by default."""
+    parser = argparse.ArgumentParser(prog="python -m studies", description=__doc__)
+    parser.add_argument("--only", choices=EXPERIMENTS, action="append", help="this experiment; may be given again")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each setting (3)")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the data sets")
+    parser.add_argument("--quick", action="store_true", help="two steps on generated sentences; needs --results")
+    parser.add_argument("--fresh", action="store_true", help="begin the results of these experiments anew")
+    parser.add_argument("--plots", action="store_true", help="only draw the plots and print the tables")
+    parser.add_argument("--results", type=Path, help="folder of the CSV files (studies/results)")
+    parser.add_argument("--images", type=Path, help="folder of the plots (docs/images, or that of --results)")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch (1)")
+    given = parser.parse_args(words)
+    if given.quick and given.results is None:
+        parser.error("--quick needs --results, as its numbers mean nothing")
+    if not (given.quick or given.plots or given.data.is_dir()):
+        parser.error(f"--data must be a folder, got {given.data}")
+    torch.set_num_threads(given.threads)
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("hf_ext").setLevel(logging.ERROR)
+    folder = given.results or ROOT / "studies" / "results"
+    images = given.images or given.results or ROOT / "docs" / "images"
+    for name in given.only or EXPERIMENTS:
+        experiment, title = EXPERIMENTS[name]
+        experiment = experiment.quick() if given.quick else experiment
+        results = Results(experiment, folder)
+        if not given.plots:
+            if given.fresh:
+                results.path.unlink(missing_ok=True)
+            with tempfile.TemporaryDirectory() as temporary:
+                sources = Sources(Path(temporary), None if given.quick else given.data)
+                run_experiment(experiment, sources, results, range(given.seeds))
+        if results.rows:
+            save_figure(partial(experiment.draw, results=results), images / f"study_{name}.png", title)
+            print(f"\n{title}\n\n{results.table()}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Do the transitions of a CRF need a learning rate of their own (kexue.fm/archives/7196)?"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, set_seed
+
+from hf_ext import build_char_tokenizer
+from hf_ext.ops.tag_rules import tag_rules
+from hf_ext.training.sequence_labeling import SequenceLabelingJob
+from studies.drawing import grouped_bars
+from studies.sources import Sources
+from studies.study import Experiment, Results, Setting
+from studies.training import encoder_config, output_folder, training_arguments
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_TASK = "resume"
+_PRETRAINING_TASK = "cluener"
+_PRETRAINED, _SCRATCH = "pre-trained", "from scratch"
+_RATES = {_PRETRAINED: 2e-4, _SCRATCH: 2e-3}
+_EPOCHS = 2
+_SOFTMAX = "softmax"
+
+
+class _ObservedJob(SequenceLabelingJob):
+    """Keeps the model, where its transitions began, and the tags that it predicts."""
+
+    trained: PreTrainedModel
+    start: torch.Tensor | None = None
+    tags: list[list[str]]
+
+    def load_model(self, *arguments: Any) -> PreTrainedModel:
+        self.trained = super().load_model(*arguments)
+        if self.trained.config.sequence_head == "crf":
+            self.start = self.transitions().clone()
+        return self.trained
+
+    def decode(self, predictions: Any, *arguments: Any) -> list[list[dict[str, Any]]]:
+        names: Any = self.trained.config.id2label
+        self.tags = [[names[int(tag)] for tag in row if tag >= 0] for row in predictions]
+        return super().decode(predictions, *arguments)
+
+    def transitions(self) -> torch.Tensor:
+        """The scores of the transitions ``[K, K]``."""
+        return self.trained.classifier.chain.transitions.detach()  # type: ignore[union-attr]
+
+
+def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
+    """Train a tagger, and look at what its transitions have learnt and which it predicts against the scheme."""
+    start, multiplier = setting["start"], setting["transitions"]
+    head = {"sequence_head": "softmax" if multiplier == _SOFTMAX else "crf"}
+    if multiplier != _SOFTMAX:
+        head["head_lr_multiplier"] = float(multiplier.removeprefix("CRF x"))
+    encoder = pretrained_encoder(sources)
+    # Both starts read the same characters; the seed is set again, as pre-training draws numbers in one run alone.
+    set_seed(seed)
+    job = _ObservedJob(
+        sources.entity_file(_TASK, "train"),
+        sources.entity_file(_TASK, setting["part"]),
+        model=str(encoder) if start == _PRETRAINED else None,
+        config=None if start == _PRETRAINED else encoder_config(sources),
+        tokenizer=str(encoder),
+        head_options=head,
+    )
+    scores = job.run(training_arguments(sources, seed, _EPOCHS, _RATES[start]))
+    names: Any = job.trained.config.id2label
+    rules = tag_rules([names[number] for number in range(len(names))])
+    ids = {name: number for number, name in names.items()}
+    pairs = [(ids[one], ids[other]) for row in job.tags for one, other in pairwise(row)]
+    forbidden = rules.transitions == -torch.inf
+    illegal = sum(bool(forbidden[pair]) for pair in pairs)
+    measures: dict[str, Any] = {
+        "f1": scores["f1"],
+        "illegal_per_1000": 1000 * illegal / len(pairs),
+        # Root of the mean square, so that it compares with the start's: uniform in +-0.42 for 17 tags.
+        "moved": "",
+        "allowed_minus_forbidden": "",
+        "epochs": _EPOCHS,
+        "rate": _RATES[start],
+    }
+    if job.start is not None:
+        now = job.transitions()
+        measures["moved"] = (now - job.start).square().mean().sqrt().item()
+        measures["allowed_minus_forbidden"] = (now[~forbidden].mean() - now[forbidden].mean()).item()
+    return measures
+
+
+def pretrained_encoder(sources: Sources) -> Path:
+    """The folder of an encoder that has learnt to tag other texts, made once; its vocabulary is that of both tasks."""
+    folder = sources.folder / "encoder"
+    if folder.exists():
+        return folder
+    set_seed(0)
+    files = [sources.entity_file(_PRETRAINING_TASK, part) for part in ("train", "dev")]
+    texts = [one["text"] for task in (_PRETRAINING_TASK, _TASK) for one in sources.entities(task, "train")]
+    vocabulary = sources.folder / "vocabulary"
+    build_char_tokenizer(texts).save_pretrained(vocabulary)
+    job = SequenceLabelingJob(
+        *files, config=encoder_config(sources), tokenizer=str(vocabulary), head_options={"sequence_head": "softmax"}
+    )
+    job.run(training_arguments(sources, 0, epochs=2, learning_rate=2e-3, per_device_train_batch_size=32))
+    AutoModel.from_pretrained(output_folder(sources)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(output_folder(sources)).save_pretrained(folder)
+    return folder
+
+
+def draw(figure: "Figure", results: Results) -> None:
+    """F1, illegal transitions, and how far the transitions have moved."""
+    starts = (_PRETRAINED, _SCRATCH)
+    names = [f"{start}, {_RATES[start]:g}" for start in starts]
+    titles = {
+        "f1": "F1, exact spans",
+        "illegal_per_1000": "illegal transitions per 1,000 predicted",
+        "moved": "transitions: root mean square of the change",
+    }
+    for axes, (measure, title) in zip(figure.subplots(1, 3), titles.items()):
+        sides = {
+            side: [results.values(measure, start=start, transitions=side) for start in starts]
+            for side in EXPERIMENT.sides
+        }
+        grouped_bars(axes, names, sides)
+        axes.set_title(title)
+        if measure == "moved":
+            axes.set_yscale("log")
+    figure.axes[1].legend(title="learning rate of the transitions")
+
+
+EXPERIMENT = Experiment(
+    name="crf_learning_rate",
+    cases=[{"start": start} for start in (_PRETRAINED, _SCRATCH)],
+    side="transitions",
+    sides=(_SOFTMAX, "CRF x1", "CRF x10", "CRF x100", "CRF x1000"),
+    score="f1",
+    run=run,
+    draw=draw,
+    measures=("f1", "illegal_per_1000", "moved", "allowed_minus_forbidden"),
+)
