@@ -5,6 +5,7 @@ Beside the models, public names are imported when they are first used.
 
 from typing import TYPE_CHECKING
 
+# These register, as importing the models does.
 import hf_ext.pipelines
 import hf_ext.training  # noqa: F401
 from hf_ext import models
