@@ -1,6 +1,7 @@
 """`hf-ext embed`, and the files of vectors."""
 
 import json
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -108,3 +109,53 @@ def test_parts_of_another_width_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"\[n, 3\], got \[2, 4\]"):
         write_npy(tmp_path / "a.npy", [np.zeros((2, 4), np.float32)], 3)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_whitening_is_fitted_and_applied(folder, vectors, tmp_path):
+    source, lines = tmp_path / "texts.txt", tmp_path / "texts.jsonl"
+    source.write_text("\n".join(TEXTS), encoding="utf-8")
+    lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), encoding="utf-8")
+    fitted = hf_ext.Whitening.fit([torch.from_numpy(vectors)], 3)
+    for name, given in (("a", {"--input": source}), ("b", {"--input": lines}), ("c", {})):
+        output, text = tmp_path / name, None if given else "\n".join(TEXTS)
+        result = run("whiten", folder, "--output-dir", output, "--size", 3, *chain(*given.items()), input=text)
+        assert result.exit_code == 0, result.output
+        assert f"16 to 3 numbers in {output}" in result.stderr
+        loaded = hf_ext.Whitening.from_pretrained(output)
+        torch.testing.assert_close(loaded.mean, fitted.mean, atol=1e-5, rtol=0)
+
+        result = run("embed", folder, "--input", source, "--output", tmp_path / "v.npy", "--whitening", output)
+        assert result.exit_code == 0, result.output
+        array = np.load(tmp_path / "v.npy")
+        np.testing.assert_allclose(array, loaded(torch.from_numpy(vectors)), atol=1e-4)
+        np.testing.assert_allclose(array.mean(0), np.zeros(3), atol=1e-4)
+        np.testing.assert_allclose(np.cov(array.T), np.eye(3), atol=1e-3)
+    result = run(
+        "embed", folder, "--input", source, "--output", tmp_path / "v.jsonl", "--whitening", output, "--normalize"
+    )
+    assert result.exit_code == 0, result.output
+    records = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text(encoding="utf-8").splitlines()]
+    unit = array / np.linalg.norm(array, axis=-1, keepdims=True)
+    np.testing.assert_allclose([record["embedding"] for record in records], unit, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "content", "message"),
+    [
+        ("whiten", {"--size": 17}, "天气\n你好", "size"),
+        ("whiten", {"--size": 0}, "天气\n你好", "size"),
+        ("whiten", {}, "", "at least two"),
+        ("whiten", {"--pooling": "max"}, "天气\n你好", "pooling"),
+        ("whiten", {}, b"\xff", "must be UTF-8"),
+        ("embed", {"--whitening": "missing"}, "天气", r"whitening\.safetensors must exist"),
+    ],
+)
+def test_a_whitening_that_cannot_be_is_refused(command, options, content, message, folder, tmp_path):
+    source, output = tmp_path / "in.txt", tmp_path / "out.npy"
+    source.write_bytes(content if isinstance(content, bytes) else content.encode())
+    target = {"--output-dir": tmp_path / "whitening"} if command == "whiten" else {"--output": output}
+    result = run(command, folder, *chain(*({"--input": source} | target | options).items()))
+    assert isinstance(result.exception, (ValueError, OSError))
+    with pytest.raises(type(result.exception), match=message):
+        raise result.exception
+    assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]
