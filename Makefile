@@ -5,19 +5,21 @@
 #   PIP_ARGS     more options for every pip install
 #   PYTEST_ARGS  more options for pytest
 #   BENCHMARK    what `make bench` runs, with its options
+#   STUDY        options of `make study`
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 PIP_ARGS ?=
 PYTEST_ARGS ?=
 BENCHMARK ?= benchmarks/roformer.py
+STUDY ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench study clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
@@ -39,6 +41,9 @@ format: $(VENV)/.development ## put the sources into their style
 
 bench: $(VENV)/.benchmarks ## measure against the peers
 	$(BIN)/python $(BENCHMARK)
+
+study: $(VENV)/.package ## make the runs of the study that are missing, its plots and tables
+	$(BIN)/python -m studies $(STUDY)
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) build dist demo_output .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info

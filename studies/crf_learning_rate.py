@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, set_seed
 
-from hf_ext import build_char_tokenizer
+from hf_ext import SequenceLabelingJob, build_char_tokenizer
 from hf_ext.ops.tag_rules import tag_rules
-from hf_ext.training.sequence_labeling import SequenceLabelingJob
 from studies.drawing import grouped_bars
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
@@ -47,13 +46,14 @@ class _ObservedJob(SequenceLabelingJob):
 
     def transitions(self) -> torch.Tensor:
         """The scores of the transitions ``[K, K]``."""
-        return self.trained.classifier.chain.transitions.detach()  # type: ignore[union-attr]
+        model: Any = self.trained
+        return model.classifier.chain.transitions.detach()
 
 
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     """Train a tagger, and look at what its transitions have learnt and which it predicts against the scheme."""
     start, multiplier = setting["start"], setting["transitions"]
-    head = {"sequence_head": "softmax" if multiplier == _SOFTMAX else "crf"}
+    head: dict[str, Any] = {"sequence_head": "softmax" if multiplier == _SOFTMAX else "crf"}
     if multiplier != _SOFTMAX:
         head["head_lr_multiplier"] = float(multiplier.removeprefix("CRF x"))
     encoder = pretrained_encoder(sources)
@@ -96,12 +96,15 @@ def pretrained_encoder(sources: Sources) -> Path:
     if folder.exists():
         return folder
     set_seed(0)
-    files = [sources.entity_file(_PRETRAINING_TASK, part) for part in ("train", "dev")]
     texts = [one["text"] for task in (_PRETRAINING_TASK, _TASK) for one in sources.entities(task, "train")]
     vocabulary = sources.folder / "vocabulary"
     build_char_tokenizer(texts).save_pretrained(vocabulary)
     job = SequenceLabelingJob(
-        *files, config=encoder_config(sources), tokenizer=str(vocabulary), head_options={"sequence_head": "softmax"}
+        sources.entity_file(_PRETRAINING_TASK, "train"),
+        sources.entity_file(_PRETRAINING_TASK, "dev"),
+        config=encoder_config(sources),
+        tokenizer=str(vocabulary),
+        head_options={"sequence_head": "softmax"},
     )
     job.run(training_arguments(sources, 0, epochs=2, learning_rate=2e-3, per_device_train_batch_size=32))
     AutoModel.from_pretrained(output_folder(sources)).save_pretrained(folder)

@@ -52,7 +52,7 @@ def grouped_bars(axes: "Axes", groups: Sequence[str], sides: Mapping[str, Sequen
             label=side,
         )
         dots = [(place, value) for place, each in known for value in each]
-        axes.scatter(*zip(*dots), color="black", s=6, zorder=3) if dots else None
+        axes.scatter([place for place, _ in dots], [value for _, value in dots], color="black", s=6, zorder=3)
     axes.set_xticks(range(len(groups)), groups)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_ext import span_scores
-from hf_ext.training.sequence_labeling import SequenceLabelingJob
-from hf_ext.training.span_extraction import SpanExtractionJob
+from hf_ext import SequenceLabelingJob, SpanExtractionJob, span_scores
 from studies.drawing import grouped_bars
 from studies.sources import Example, Sources
 from studies.study import Experiment, Results, Setting
@@ -14,7 +12,7 @@ from studies.training import encoder_config, training_arguments
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_EPOCHS = {"weibo": 4, "resume": 2, "people's daily": 2, "duie": 3, "generated": 4}
+_EPOCHS = {"weibo": 4, "resume": 2, "people's daily": 2, "duie": 2, "generated": 3}
 _FLAT = ("weibo", "resume", "people's daily")
 _NESTED = ("duie", "generated")
 

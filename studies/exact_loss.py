@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hf_ext import ClassificationJob
 from hf_ext.losses import exact_loss
-from hf_ext.training.classification import ClassificationJob
 from studies.drawing import grouped_bars
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting

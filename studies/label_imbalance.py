@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer
 
-from hf_ext import calibrate_thresholds
-from hf_ext.metrics.classification import classification_scores
-from hf_ext.training.classification import ClassificationJob, encode
+from hf_ext import ClassificationJob, calibrate_thresholds, classification_scores, encode_labelled_texts
 from hf_ext.training.trainer_steps import predict_in_order
 from studies.drawing import grouped_bars
 from studies.sources import Example, Sources
@@ -108,14 +106,14 @@ def _predict(
     trainer = Trainer(model, arguments, DataCollatorWithPadding(tokenizer), processing_class=tokenizer)
     logits, labels = {}, {}
     for part, examples in parts.items():
-        rows = encode(examples, tokenizer, model.config.label2id, _MAX_LENGTH)
+        rows = encode_labelled_texts(examples, tokenizer, model.config.label2id, _MAX_LENGTH)
         logits[part], labels[part] = predict_in_order(trainer, rows), np.array(rows["labels"])
     return logits, labels, [model.config.id2label[number] for number in range(len(model.config.id2label))]
 
 
 def _scores(found: np.ndarray, true: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    rows = [[[names[number] for number in np.flatnonzero(row)] for row in table] for table in (found, true)]
-    return classification_scores(*rows)
+    rows = [[[names[int(number)] for number in np.flatnonzero(row)] for row in table] for table in (found, true)]
+    return classification_scores(rows[0], rows[1])
 
 
 def draw(figure: "Figure", results: Results) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_ext import generate_samples, read_entities, read_relations, write_entities
-from hf_ext.data.labelled_texts import read_labelled_texts
+from hf_ext import generate_samples, read_entities, read_labelled_texts, read_relations, write_entities
 
 Example = dict[str, Any]
 Split = tuple[str, int | None, int | None]

@@ -48,13 +48,13 @@ def output_folder(sources: Sources) -> Path:
 
 
 def encoder_config(sources: Sources) -> str:
-    """The folder of the config of the encoder of all runs: a RoFormer of one block, 128 wide."""
+    """The folder of the config of the encoder of all runs: a RoFormer of one block, 64 wide."""
     folder = sources.folder / "config"
     config = RoFormerConfig(
-        hidden_size=128,
+        hidden_size=64,
         num_hidden_layers=1,
-        num_attention_heads=4,
-        intermediate_size=256,
+        num_attention_heads=2,
+        intermediate_size=128,
         attention_probs_dropout_prob=0.0,
         unpad=True,
     )
