@@ -69,7 +69,8 @@ def test_from_one_head_to_another(case: Case, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", EVERY)
 def test_placed_by_a_device_map(case: Case, tmp_path: Path) -> None:
     """Made on the meta device and filled part by part, from one file or several, the model gives the same."""
-    model = case.make(**({"sequence_head": "crf", "constrained_transitions": True} if case.auto == TAGS else {}))
+    rules = {"constrained_transitions": True, "id2label": {0: "O", 1: "B-a", 2: "I-a"}}
+    model = case.make(**(rules if case.auto == TAGS else {}))
     model.save_pretrained(tmp_path, max_shard_size="20KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     with torch.device("meta"):
@@ -87,11 +88,11 @@ def test_torch_saves_the_whole_model(case: Case, tmp_path: Path) -> None:
     torch.testing.assert_close(outputs(again, case), outputs(model, case), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("case", OUR_HEADS)
+@pytest.mark.parametrize("case", OUR_HEADS[:4])
 def test_compiled_training(case: Case) -> None:
     """A compiled step has the loss and the gradients of one that is not; labels may break its graph."""
     torch._dynamo.reset()
-    model, batch = case.make().train(), labelled(case, LENGTHS)
+    model, batch = case.make(num_hidden_layers=1).train(), labelled(case, LENGTHS)
     found = []
     for step in (model, torch.compile(model, backend="eager")):
         loss = step(**batch).loss
