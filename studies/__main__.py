@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import tempfile
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -50,9 +49,6 @@ def main(words: list[str] | None = None) -> None:
     if not (given.quick or given.plots or given.data.is_dir()):
         parser.error(f"--data must be a folder, got {given.data}")
     torch.set_num_threads(given.threads)
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("hf_ext").setLevel(logging.ERROR)
     folder = given.results or ROOT / "studies" / "results"
     images = given.images or given.results or ROOT / "docs" / "images"
     for name in given.only or EXPERIMENTS:
@@ -66,9 +62,23 @@ def main(words: list[str] | None = None) -> None:
                 sources = Sources(Path(temporary), None if given.quick else given.data)
                 run_experiment(experiment, sources, results, range(given.seeds))
         if results.rows:
-            save_figure(partial(experiment.draw, results=results), images / f"study_{name}.png", title)
-            print(f"\n{title}\n\n{results.table()}\n")
+            report(experiment, title, results, images)
+
+
+def report(experiment: Experiment, title: str, results: Results, images: Path) -> None:
+    """Draw the plot of an experiment, and print its table."""
+    path = images / f"study_{experiment.name}.png"
+    save_figure(lambda figure: experiment.draw(figure, results), path, title)
+    print(f"\n{title}\n\n{results.table()}\n")
+
+
+def quiet() -> None:
+    """Leave the terminal to our own progress. Entities that a head cannot hold are part of what is measured."""
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("hf_ext").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":
+    quiet()
     main()
