@@ -10,6 +10,7 @@ import hf_ext.cli.train_classification
 import hf_ext.cli.train_events
 import hf_ext.cli.train_ner
 import hf_ext.cli.train_paraphrase
+import hf_ext.cli.train_reading_comprehension
 import hf_ext.cli.train_relations
 import hf_ext.cli.train_similarity
 import hf_ext.cli.train_summarization  # noqa: F401  (registers with train)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hf_ext.pipelines.embedding import EmbeddingPipeline
     from hf_ext.pipelines.event_extraction import EventExtractionPipeline
     from hf_ext.pipelines.paraphrase import ParaphrasePipeline
+    from hf_ext.pipelines.reading_comprehension import ReadingComprehensionPipeline
     from hf_ext.pipelines.relation_extraction import RelationExtractionPipeline
     from hf_ext.pipelines.sequence_labeling import SequenceLabelingPipeline
     from hf_ext.pipelines.span_extraction import SpanExtractionPipeline
@@ -17,6 +18,7 @@ __all__ = [
     "EmbeddingPipeline",
     "EventExtractionPipeline",
     "ParaphrasePipeline",
+    "ReadingComprehensionPipeline",
     "RelationExtractionPipeline",
     "SequenceLabelingPipeline",
     "SpanExtractionPipeline",
@@ -32,6 +34,7 @@ __getattr__, __dir__ = lazy_names(
         "hf_ext.pipelines.embedding": ("EmbeddingPipeline",),
         "hf_ext.pipelines.event_extraction": ("EventExtractionPipeline",),
         "hf_ext.pipelines.paraphrase": ("ParaphrasePipeline",),
+        "hf_ext.pipelines.reading_comprehension": ("ReadingComprehensionPipeline",),
         "hf_ext.pipelines.relation_extraction": ("RelationExtractionPipeline",),
         "hf_ext.pipelines.sequence_labeling": ("SequenceLabelingPipeline",),
         "hf_ext.pipelines.span_extraction": ("SpanExtractionPipeline",),

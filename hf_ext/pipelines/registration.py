@@ -17,6 +17,7 @@ _DEFINED = {
     "event_extraction": "EventExtractionPipeline",
     "linked_spans": "LinkedSpanPipeline",
     "paraphrase": "ParaphrasePipeline",
+    "reading_comprehension": "ReadingComprehensionPipeline",
     "relation_extraction": "RelationExtractionPipeline",
     "sequence_labeling": "SequenceLabelingPipeline",
     "span_extraction": "SpanExtractionPipeline",
