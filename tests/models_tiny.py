@@ -51,7 +51,8 @@ SPANS = "AutoModelForSpanExtraction"
 TAGS = "AutoModelForSequenceLabeling"
 RELATIONS = "AutoModelForRelationExtraction"
 EVENTS = "AutoModelForEventExtraction"
-ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS)
+ANSWERS = "AutoModelForReadingComprehension"
+ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS, ANSWERS)
 DECODER_HEADS = ("AutoModelForCausalLM",)
 # No Auto class gives this one.
 UNILM_HEADS = (*DECODER_HEADS, "ForParaphrase")
@@ -105,8 +106,8 @@ FAMILIES: dict[str, Family] = {
         {
             "v1": Variant({}, ENCODER_HEADS + ANY_ENCODER),
             "v2": Variant(
-                V2 | {"sequence_head": "softmax", "span_head": "global_pointer"},
-                ("AutoModelForMaskedLM", "AutoModelForSequenceClassification", TAGS, SPANS),
+                V2 | {"sequence_head": "softmax", "span_head": "global_pointer", "answer_head": "start_end"},
+                ("AutoModelForMaskedLM", "AutoModelForSequenceClassification", TAGS, SPANS, ANSWERS),
             ),
             "factorized": Variant({"embedding_size": 16, "pooler_activation": "tanh"}, ("AutoModelForMaskedLM",)),
             "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
@@ -143,7 +144,7 @@ FAMILIES: dict[str, Family] = {
         hf_ext.GAUAlphaConfig,
         UNITS,
         {
-            "softmax plus": Variant({}, (*ENCODER_HEADS, TAGS, RELATIONS)),
+            "softmax plus": Variant({}, (*ENCODER_HEADS, TAGS, RELATIONS, ANSWERS)),
             "softmax": Variant({"normalization": "softmax"}, ("AutoModelForMaskedLM",)),
         },
         back_ends=("gated_attention", "eager", "sdpa", "flex_attention"),
@@ -191,7 +192,7 @@ FAMILIES: dict[str, Family] = {
     "electra": Family(
         ElectraConfig,
         SIZES | {"embedding_size": 16},
-        {"factorized": Variant({}, (TAGS, EVENTS))},
+        {"factorized": Variant({}, (TAGS, EVENTS, ANSWERS))},
         back_ends=("eager", "sdpa"),
         places=True,
         unpads=False,
@@ -200,7 +201,7 @@ FAMILIES: dict[str, Family] = {
     "modernbert": Family(
         ModernBertConfig,
         SIZES | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
-        {"rotary": Variant({}, (SPANS, EVENTS))},
+        {"rotary": Variant({}, (SPANS, EVENTS, ANSWERS))},
         back_ends=("eager", "sdpa"),
         types=None,
         unpads=False,
@@ -255,7 +256,7 @@ class Case(NamedTuple):
     @property
     def pairs(self) -> bool:
         """Whether the head scores pairs of tokens."""
-        return self.auto in (SPANS, RELATIONS, EVENTS)
+        return self.auto in (SPANS, RELATIONS, EVENTS, ANSWERS)
 
     @property
     def is_base(self) -> bool:
@@ -277,6 +278,9 @@ class Case(NamedTuple):
             del batch["token_type_ids"]
         if self.family.places and side == "left":
             batch["position_ids"] = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        if self.auto == ANSWERS:
+            # All but the first token of a text.
+            batch["context_mask"] = batch["attention_mask"] * (batch["attention_mask"].cumsum(-1) > 1)
         if self.auto == "AutoModelForMultipleChoice":
             batch = {name: value.unflatten(0, (-1, 2)) for name, value in batch.items()}
         if self.family.paired and self.auto != "AutoModelForTextEncoding":
@@ -297,6 +301,10 @@ class Case(NamedTuple):
             return {"labels": ids.masked_fill((real == 0) | (batch["token_type_ids"] == 0), -100)}
         if self.auto in ("AutoModelForTokenClassification", TAGS):
             return {"labels": (ids % 3).masked_fill(real == 0, -100)}
+        if self.auto == ANSWERS:
+            # Of odd rows, and of those without a context, there is no answer.
+            last = (real.sum(-1) - 1) * (rows % 2 == 0)
+            return {"labels": torch.stack((last.clamp(max=1), last), dim=-1)}
         if self.pairs:
             first = real.argmax(-1)
             last = first + real.sum(-1) - 1
@@ -401,13 +409,14 @@ _CHOSEN = (
     ("nezha", EVENTS),
     ("roformer", RELATIONS),
     ("bert", SPANS),
+    ("electra", ANSWERS),
     ("electra", EVENTS),
     ("flash", SPANS),
     ("modernbert", SPANS),
     ("qwen3", TAGS),
     ("qwen3", RELATIONS),
 )
-# Each of our heads once in the first four, and over encoders of all kinds.
+# Each of our heads once in the first five, and over encoders of all kinds.
 OUR_HEADS = [
     next(
         pytest.param(case, id=f"{family}, {auto.removeprefix('AutoModel')}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import ON_OTHERS, OUR_HEADS, TAGS, TOKEN_HEADS, Case, cases, gradients, tensors
+from models_tiny import ANSWERS, ON_OTHERS, OUR_HEADS, TAGS, TOKEN_HEADS, Case, cases, gradients, tensors
 from trainer_runs import labelled, losses, rows, trainer
 
 pytestmark = [
@@ -18,8 +18,8 @@ pytestmark = [
 
 LENGTHS = [9, 4, 1, 6]
 HEADS = [case for case in [*cases(ours=True, once=True), *ON_OTHERS] if not case.values[0].is_base]
-# Losses that are means over tokens, of which rows have different numbers.
-HEADS += [case for case in cases(TAGS) if case.values[0].fields.get("sequence_head") == "softmax"]
+# Other losses: means over tokens, of which rows have different numbers.
+HEADS += [case for case in cases(TAGS, ANSWERS) if "sequence_head" in case.values[0].fields]
 
 
 @pytest.mark.parametrize("case", HEADS)

@@ -97,7 +97,13 @@ class ReadingComprehension(EncoderHead):
         "max_answer_tokens": 128,
         "null_threshold": None,
     }
-    classifier: GlobalPointer | StartEnd
+    # A GlobalPointer or a StartEnd; PEFT puts another module over it.
+    classifier: Any
+
+    @property
+    def has_pointer(self) -> bool:
+        """Whether one softmax is over all spans, and not one over starts and one over ends."""
+        return self.config.answer_head == "global_pointer"
 
     def build_classifier(self, config: PreTrainedConfig) -> GlobalPointer | StartEnd:
         """The layers that the config names.
@@ -182,7 +188,7 @@ class ReadingComprehension(EncoderHead):
 
     def _parts(self, hidden: Tensor, context: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors ``[B, L, D]`` of starts and ends, or logarithms of their probabilities ``[B, L]``."""
-        if isinstance(self.classifier, GlobalPointer):
+        if self.has_pointer:
             query, key = (part.squeeze(2) for part in self.classifier.project(hidden))
             return query, key
         start, end = self.classifier(hidden)
@@ -200,7 +206,7 @@ class ReadingComprehension(EncoderHead):
     def _scores(self, parts: tuple[Tensor, Tensor]) -> Callable[[slice, slice], Tensor]:
         """What gives the scores ``[B, R, S]`` of slices of starts and ends."""
         start, end = parts
-        if isinstance(self.classifier, GlobalPointer):
+        if self.has_pointer:
             return lambda starts, ends: pointer_scores(start[:, starts, None], end[:, ends, None]).squeeze(1)
         return lambda starts, ends: start[:, starts, None] + end[:, None, ends]
 
@@ -212,7 +218,7 @@ class ReadingComprehension(EncoderHead):
         first: Tensor,
         num_items_in_batch: Tensor | int | None,
     ) -> Tensor:
-        if isinstance(self.classifier, GlobalPointer):
+        if self.has_pointer:
             table = self._table(parts, context, first)
             check_logits(table, "scores")
             losses = span_softmax_loss(table, labels, "none")
@@ -240,7 +246,7 @@ class ReadingComprehension(EncoderHead):
         one = slice(0, 1)
         null = self._scores((start, end))(one, one).flatten()
         # Of "start_end" the scores are logarithms of probabilities already.
-        total = torch.logaddexp(total, null) if isinstance(self.classifier, GlobalPointer) else torch.zeros_like(total)
+        total = torch.logaddexp(total, null) if self.has_pointer else torch.zeros_like(total)
         found = spans[..., 0] >= 0
         places = torch.where(found.unsqueeze(-1), spans[..., :2] - first.unsqueeze(-1), spans[..., :2])
         spans = torch.cat((places, spans[..., 2:] - total[:, None, None]), -1)
