@@ -79,7 +79,7 @@ def _(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: 
 
 def _run(states: Tensor, transitions: Tensor) -> None:
     """Turn emissions ``[S, K, D, B]`` in place into the best scores of all ways to a tag at a step."""
-    _, count, sides, batch = states.shape
+    batch = states.shape[3]
     moves = transitions.permute(1, 2, 0).unsqueeze(3).expand(-1, -1, -1, batch).contiguous()
     ways = torch.empty_like(moves)
     best = torch.empty_like(states[0])
