@@ -5,29 +5,24 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.train import DEFAULTS, app, parse_training_arguments
+from hf_ext.cli.train import DEFAULTS, parse_training_arguments, run_job, training_command
+from hf_ext.cli.train_options import Config, Encoder, Tokenizer, ValidationFile
 
 _FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-5, "num_train_epochs": 3, "per_device_train_batch_size": 16}
 _FROM_SCRATCH: dict[str, Any] = {"learning_rate": 1e-3, "num_train_epochs": 10, "per_device_train_batch_size": 16}
 
 
-@app.command(
-    "reading-comprehension",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Every option of Transformers' TrainingArguments is taken too: --learning-rate 1e-4 --bf16 ...",
-)
+@training_command("reading-comprehension")
 def reading_comprehension(
     context: typer.Context,
     train_file: Annotated[
         Path, typer.Option(help="Questions on texts: SQuAD's, CMRC2018's or WebQA's JSON, or lines.")
     ],
-    validation_file: Annotated[Path, typer.Option(help="The same, to evaluate on.")],
+    validation_file: ValidationFile,
     output_dir: Annotated[Path, typer.Option(help="Folder for the model, its scores, its answers and its curves.")],
-    model: Annotated[str | None, typer.Option(help="Encoder to fine-tune: a name on the Hub or a folder.")] = None,
-    config: Annotated[
-        str | None, typer.Option(help="Train from scratch: tiny, small, medium, base, or the folder of a config.")
-    ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Name or folder; else the model's, or characters.")] = None,
+    model: Encoder = None,
+    config: Config = None,
+    tokenizer: Tokenizer = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a question and a window of its text.")] = 512,
     stride: Annotated[
         int | None, typer.Option(help="Tokens that two windows of a text share; else 128, or less in small windows.")
@@ -45,18 +40,16 @@ def reading_comprehension(
     ] = None,
 ) -> None:
     """Answers to questions as spans of a text, with GlobalPointer or with a start and an end."""
-    from rich.console import Console
-
     from hf_ext.metrics.reading import reading_table
     from hf_ext.training.reading_comprehension import ReadingComprehensionJob
 
     job = ReadingComprehensionJob(
-        train_file=train_file,
-        validation_file=validation_file,
-        model=model,
-        config=config,
-        tokenizer=tokenizer,
-        max_length=max_length,
+        train_file,
+        validation_file,
+        model,
+        config,
+        tokenizer,
+        max_length,
         stride=stride,
         max_question_length=max_question_length,
         null_threshold=null_threshold,
@@ -69,10 +62,9 @@ def reading_comprehension(
     )
     defaults = DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)
-    scores = job.run(arguments)
-    if arguments.process_index > 0:
-        return
-    console = Console()
-    console.print(reading_table(scores, title=str(validation_file)))
-    written = "scores.json, predictions.json, nbest_predictions.json and curves.png"
-    console.print(f"saved to {output_dir}: the model, {written}", highlight=False)
+    run_job(
+        job,
+        arguments,
+        lambda scores: [reading_table(scores, title=str(validation_file))],
+        saved="the model, scores.json, predictions.json, nbest_predictions.json and curves.png",
+    )
