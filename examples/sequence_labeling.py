@@ -54,7 +54,6 @@ trainer = Trainer(
     processing_class=tokenizer,
     data_collator=DataCollatorForTokenClassification(tokenizer),
     compute_metrics=hf_ext.tag_metrics(names["id2label"]),
-    optimizer_cls_and_kwargs=hf_ext.head_optimizer(model, settings),
 )
 trainer.train()
 print("F1 of token spans:", trainer.evaluate()["eval_f1"])

@@ -87,7 +87,7 @@ def test_every_import_is_a_requirement():
 def test_pins_cover_the_requirements_and_fit_them():
     pinned = pins("constraints.txt")
     extras = PROJECT["optional-dependencies"]
-    wanted = requirements([*PROJECT["dependencies"], *extras["dev"], *extras["convert"]])
+    wanted = requirements([*PROJECT["dependencies"], *extras["dev"], *extras["convert"], *extras["bench"]])
     del wanted["hf-ext"]
     for name, requirement in wanted.items():
         (exact,) = pinned[name].specifier

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
-from hf_ext.modules.crf import TagChain
+from hf_ext.training.head_learning_rate import transitions
 
 
 def head_optimizer(
@@ -14,7 +14,9 @@ def head_optimizer(
 ) -> tuple[Any, dict[str, Any]]:
     """An optimiser under which the transitions of a CRF or MEMM learn faster (kexue.fm/archives/7196).
 
-    Use it as ``Trainer(model, arguments, optimizer_cls_and_kwargs=head_optimizer(model, arguments))``: the optimiser is
+    Trainer does so by itself (:class:`hf_ext.training.head_learning_rate.HeadLearningRate`). This is for loops of one's
+    own, for another factor, and where the optimiser must know the groups from the beginning, as DeepSpeed's must. Use
+    it as ``Trainer(model, arguments, optimizer_cls_and_kwargs=head_optimizer(model, arguments))``: the optimiser is
     the one that ``arguments`` name, schedules multiply all rates alike, and weight decay is Trainer's.
 
     Args:
@@ -33,11 +35,9 @@ def head_optimizer(
     kind, options = Trainer.get_optimizer_cls_and_kwargs(arguments, model)  # type: ignore[arg-type]
     if not isinstance(kind, type) or not {"params", "model", "optimizer_dict"}.isdisjoint(options):
         raise ValueError(f"optim must be an optimiser that takes groups of parameters, got {arguments.optim}")
-    fast = {
-        id(parameter) for module in model.modules() if isinstance(module, TagChain) for parameter in module.parameters()
-    }
+    fast = transitions(model)
     groups = parameter_groups(model, fast, arguments.learning_rate, arguments.weight_decay, multiplier)
-    if not any(group["lr"] != arguments.learning_rate for group in groups) and multiplier != 1:
+    if not fast and multiplier != 1:
         raise ValueError("model must have transitions that learn, got none")
     return kind, {**options, "params": groups}
 
@@ -65,6 +65,8 @@ def parameter_groups(
             "params": parameters,
             "weight_decay": weight_decay if decays else 0.0,
             "lr": learning_rate * (multiplier if is_fast else 1.0),
+            # Tells that the rate is final.
+            **({"head_lr_multiplier": multiplier} if is_fast else {}),
         }
         for (decays, is_fast), parameters in groups.items()
     ]

@@ -1,0 +1,17 @@
+"""Makes Trainer honour what our heads' configs say of training, without importing it before the user does."""
+
+from types import ModuleType
+
+from hf_ext.import_hooks import when_imported
+
+
+def register_callbacks() -> None:
+    """Add our callbacks to Trainer's as soon as ``transformers.trainer`` is imported, at once if it is already."""
+    when_imported("transformers.trainer", _add_callbacks)
+
+
+def _add_callbacks(trainer: ModuleType) -> None:
+    from hf_ext.training.head_learning_rate import HeadLearningRate
+
+    if HeadLearningRate not in trainer.DEFAULT_CALLBACKS:
+        trainer.DEFAULT_CALLBACKS.append(HeadLearningRate)
