@@ -10,7 +10,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, set_seed
 
 from hf_ext import SequenceLabelingJob, build_char_tokenizer
 from hf_ext.ops.tag_rules import tag_rules
-from studies.drawing import grouped_bars
+from studies.drawing import grouped_bars, legend_below
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
 from studies.training import encoder_config, output_folder, training_arguments
@@ -130,7 +130,7 @@ def draw(figure: "Figure", results: Results) -> None:
         axes.set_title(title)
         if measure == "moved":
             axes.set_yscale("log")
-    figure.axes[1].legend(title="learning rate of the transitions")
+    legend_below(figure, figure.axes[0], "learning rate of the transitions")
 
 
 EXPERIMENT = Experiment(

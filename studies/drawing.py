@@ -56,3 +56,9 @@ def grouped_bars(axes: "Axes", groups: Sequence[str], sides: Mapping[str, Sequen
     axes.set_xticks(range(len(groups)), groups)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
+
+
+def legend_below(figure: "Figure", axes: "Axes", title: str | None = None) -> None:
+    """A legend of what ``axes`` show, in a line below the figure, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, title=title, loc="outside lower center", ncols=len(labels))

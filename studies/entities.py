@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_ext import SequenceLabelingJob, SpanExtractionJob, span_scores
-from studies.drawing import grouped_bars
+from studies.drawing import grouped_bars, legend_below
 from studies.sources import Example, Sources
 from studies.study import Experiment, Results, Setting
 from studies.training import encoder_config, training_arguments
@@ -93,7 +93,7 @@ def draw(figure: "Figure", results: Results) -> None:
     )
     right.set_ylabel("recall")
     right.set_title("entities that overlap others")
-    left.legend(title="head", loc="lower left", ncols=2)
+    legend_below(figure, left, "head")
 
 
 EXPERIMENT = Experiment(

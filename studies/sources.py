@@ -1,6 +1,5 @@
 """The texts that experiments are made on, as files that jobs read; generated ones for a quick look without any data."""
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,13 +96,6 @@ class Sources:
         path = self.folder / f"{name} {part}.jsonl"
         if not path.exists():
             write_entities(path, self.entities(name, part))
-        return path
-
-    def labelled_file(self, name: str, examples: Sequence[Example]) -> Path:
-        """A file of these texts for a job."""
-        path = self.folder / f"{name}.jsonl"
-        lines = (json.dumps(example, ensure_ascii=False) for example in examples)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
 
 
