@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from hf_ext.training.parameter_groups import head_optimizer  # noqa: F401
     from hf_ext.training.paraphrase import ParaphraseJob  # noqa: F401
     from hf_ext.training.r_drop import RDropTrainer  # noqa: F401
+    from hf_ext.training.reading_comprehension import ReadingComprehensionJob  # noqa: F401
     from hf_ext.training.relation_extraction import RelationExtractionJob  # noqa: F401
     from hf_ext.training.sequence_labeling import SequenceLabelingJob  # noqa: F401
     from hf_ext.training.similarity import DataCollatorForSimilarity, SimilarityJob, SimilarityTrainer  # noqa: F401
@@ -215,6 +216,7 @@ _PUBLIC = {
     "hf_ext.training.dialogue": ("DialogueJob",),
     "hf_ext.training.event_extraction": ("EventExtractionJob",),
     "hf_ext.training.paraphrase": ("ParaphraseJob",),
+    "hf_ext.training.reading_comprehension": ("ReadingComprehensionJob",),
     "hf_ext.training.relation_extraction": ("RelationExtractionJob",),
     "hf_ext.training.sequence_labeling": ("SequenceLabelingJob",),
     "hf_ext.training.similarity": (

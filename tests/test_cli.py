@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import hf_ext
 from hf_ext.cli import app, main
 from hf_ext.cli.predict import read_texts
+from hf_ext.cli.train import app as train_app
 from hf_ext.cli.train import parse_training_arguments
 from hf_ext.data import build_char_tokenizer, generate_samples, write_entities
 from hf_ext.heads import AutoModelForSpanExtraction
@@ -254,3 +255,22 @@ def test_jobs_run_in_python(job, files, tmp_path):
     assert scores == json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert scores["support"] > 0
     assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_every_training_command_runs_a_public_job():
+    jobs = {
+        "classification": hf_ext.ClassificationJob,
+        "dialogue": hf_ext.DialogueJob,
+        "events": hf_ext.EventExtractionJob,
+        "ner": hf_ext.SpanExtractionJob,
+        "paraphrase": hf_ext.ParaphraseJob,
+        "reading-comprehension": hf_ext.ReadingComprehensionJob,
+        "relations": hf_ext.RelationExtractionJob,
+        "similarity": hf_ext.SimilarityJob,
+        "summarization": hf_ext.SummarizationJob,
+    }
+    assert jobs.keys() == {command.name for command in train_app.registered_commands}
+    for name, job in jobs.items():
+        assert run("train", name, "--help").exit_code == 0
+        with pytest.raises(ValueError, match=r"give either model .* or config .*, got neither"):
+            job("train.jsonl", "validation.jsonl")
