@@ -26,7 +26,8 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (exact_loss.EXPERIMENT, "EXACT and cross-entropy"),
         (crf_learning_rate.EXPERIMENT, "CRF: the learning rate of the transitions (Resume)"),
         (label_imbalance.EXPERIMENT, "Losses for any number of classes"),
-        (entities.EXPERIMENT, "GlobalPointer and tags, from scratch"),
+        (entities.FLAT, "GlobalPointer and tags: flat entities"),
+        (entities.NESTED, "GlobalPointer and tags: nested entities"),
     )
 }
 
