@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hf_ext.ops.crf import crf_decode, crf_log_partition, crf_loss, crf_marginals, crf_nbest, crf_score, partition
 from hf_ext.ops.crf.naive import naive_decode, naive_log_partition, naive_marginals
@@ -308,10 +309,67 @@ def test_fewer_than_one_path():
         crf_nbest(torch.zeros(1, 2, 2), torch.zeros(2, 2), 0)
 
 
+@pytest.mark.parametrize("spread", [1, 3])
+def test_ties(spread):
+    """Of paths with the same score one is found, and its score is exactly the best."""
+    generator = torch.Generator().manual_seed(spread)
+    emissions, transitions = (
+        torch.randint(0, spread + 1, shape, generator=generator).double() for shape in ((40, 13, 3), (3, 3))
+    )
+    mask, zero = holes(40, 13), torch.zeros(3, dtype=torch.float64)
+    paths, best = crf_decode(emissions, transitions, mask)
+    assert torch.equal(best, naive_decode(emissions, transitions, zero, zero, mask)[1])
+    assert torch.equal(crf_score(emissions, transitions, paths), best)
+    assert torch.equal(crf_nbest(emissions, transitions, 1, mask)[1][:, 0], best)
+
+
+@pytest.mark.parametrize(
+    ("length", "batch", "tags", "device", "blocks"),
+    [
+        (2048, 32, 9, "cuda", True),
+        (65, 32, 64, "cuda", True),
+        (64, 32, 9, "cuda", False),
+        (2048, 32, 65, "cuda", False),
+        (2048, 32, 9, "cpu", False),
+        (2048, 2, 9, "cpu", True),
+        (512, 2, 9, "cpu", False),
+    ],
+)
+def test_where_blocks_are_chosen(length, batch, tags, device, blocks):
+    assert partition._in_blocks(length, batch, tags, torch.device(device)) == blocks
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operations that run."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count = getattr(self, "count", 0) + 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_blocks_are_of_logarithmic_depth(monkeypatch):
+    """Of inputs twice as long the marginals, and with them the gradients, take so many operations more, not twice."""
+    monkeypatch.setattr(partition, "_LONG", 0)
+    monkeypatch.setattr(partition, "_PRODUCTS_A_STEP", 10**9)
+    counts = []
+    for length in (257, 513, 1025, 2049, 4097):
+        emissions, transitions, *_ = scores(2, length, 3)
+        with Calls() as calls:
+            crf_marginals(emissions, transitions)
+        counts.append(calls.count)
+    steps = {after - before for before, after in itertools.pairwise(counts)}
+    assert len(steps) == 1
+    assert steps.pop() < 100
+    assert counts[-1] < 4097 // 2
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # read by Dynamo itself
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # by Dynamo as well
-def test_compiled_without_breaks():
+@pytest.mark.parametrize("time_first", [False, True])
+def test_compiled_without_breaks(form, time_first):
     emissions, transitions, start, end = scores(3, 9, 4, dtype=torch.float32)
+    if time_first:
+        emissions = emissions.transpose(0, 1).contiguous().transpose(0, 1)
     labels = torch.randint(0, 4, (3, 9), generator=torch.Generator().manual_seed(0))
     labels[1, :4] = -100
 
@@ -320,6 +378,7 @@ def test_compiled_without_breaks():
         return loss, crf_decode(emissions, transitions, labels != -100, start, end)[0]
 
     results = []
+    torch.compiler.reset()
     for function in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
         leaves = emissions.clone().requires_grad_(), transitions.clone().requires_grad_()
         loss, path = function(*leaves)

@@ -74,7 +74,7 @@ def _decode(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, 
 
 @_decode.register_fake
 def _(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(mask, dtype=torch.long), emissions.new_empty(len(emissions))
+    return mask.new_empty(mask.shape, dtype=torch.long), emissions.new_empty(len(emissions))
 
 
 def _run(states: Tensor, transitions: Tensor) -> None:
