@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds-of-long", type=int, default=2, help="rounds for losses on rows of over 1,024 tokens")
+    parser.add_argument("--rounds-of-long", type=int, default=1, help="rounds for losses on rows of over 1,024 tokens")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--output", type=Path, default=harness.RESULTS / "crf.csv")
     arguments = parser.parse_args()

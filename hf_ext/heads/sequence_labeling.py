@@ -66,8 +66,8 @@ class SequenceLabeling(EncoderHead):
     by the tags in ``id2label`` when it is needed); ``constrained_transitions`` (False; True forbids sequences against
     the scheme, for a CRF in training as well); ``untagged_token_ids`` (None; tokens such as [CLS] that get no tag when
     there are no labels to tell); ``head_lr_multiplier`` (100; how much faster transitions learn under Trainer, see
-    :mod:`hf_ext.training.head_learning_rate`; kexue.fm/archives/7196 finds that a CRF on a pre-trained encoder needs 100
-    or more).
+    :mod:`hf_ext.training.head_learning_rate`; kexue.fm/archives/7196 finds that a CRF on a pre-trained encoder needs
+    100 or more).
     """
 
     suffix = "ForSequenceLabeling"
