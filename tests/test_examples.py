@@ -1,11 +1,18 @@
-"""Every example runs as a user runs it, with few steps on little data."""
+"""Every example runs with few steps on little data; the first as a user runs it, the others in this process."""
 
+import ast
 import json
 import os
+import runpy
 import subprocess
 import sys
+import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest import mock
 
+import pytest
 from safetensors.torch import load_file
 
 import hf_ext
@@ -14,11 +21,36 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 def run(name, *options):
+    """What an example prints; a new process would spend most of its time on imports."""
+    printed, command = StringIO(), [name, *map(str, options)]
+    with warnings.catch_warnings(), mock.patch.object(sys, "argv", command), redirect_stdout(printed):
+        warnings.simplefilter("ignore")
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    return printed.getvalue()
+
+
+def run_anew(name, *options):
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(EXAMPLES / name), *map(str, options)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda file: file.name)
+def test_examples_use_public_names_alone(file):
+    """Of the package itself, or of its losses; and they import what registers, as nothing else does it for them."""
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    imported = [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
+    assert "hf_ext" in imported
+    modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    assert {name for name in (*imported, *modules) if name.startswith("hf_ext.")} <= {"hf_ext.losses"}
+    used = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hf_ext"
+    }
+    assert used - {"losses"} <= set(hf_ext.__all__)
 
 
 def test_every_example_has_a_test_here():
@@ -32,7 +64,7 @@ def test_ner(tmp_path):
     for name, seed in (("train", 0), ("validation", 1)):
         hf_ext.write_entities(tmp_path / f"{name}.jsonl", hf_ext.generate_samples(20, seed))
         options += [f"--{name}-file", tmp_path / f"{name}.jsonl"]
-    assert "F1: " in run("ner.py", *options)
+    assert "F1: " in run_anew("ner.py", *options)
     config = json.loads((output / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["RoFormerForSpanExtraction"]
     head = [name for name in load_file(output / "model.safetensors") if name.startswith("classifier.")]
