@@ -25,12 +25,26 @@ KINDS = {
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-@pytest.fixture(params=[2**18, 300], ids=["one chunk", "many chunks"])
-def tile(request, monkeypatch):
-    """Tiles of the usual size, and such that even small inputs take several of them."""
-    monkeypatch.setattr(pointer_tiles, "_CPU_TILE", request.param)
-    if request.param < 1000:
+def take(monkeypatch, way):
+    """Choose how few scores are dealt with, and tiles so small that even small inputs take several of them."""
+    if way != "dense":
+        monkeypatch.setattr(pointer_tiles, "DENSE_LOSS", -1)
+        monkeypatch.setattr(pointer_tiles, "DENSE_TOP_SPANS", -1)
+    if way == "many chunks":
+        monkeypatch.setattr(pointer_tiles, "_KEPT", -1)
+    if way.startswith("many chunks"):
+        monkeypatch.setattr(pointer_tiles, "_CPU_TILE", 300)
         monkeypatch.setattr(pointer_tiles, "_STARTS", 5)
+
+
+@pytest.fixture(params=["dense", "one chunk", "many chunks"])
+def tile(request, monkeypatch):
+    take(monkeypatch, request.param)
+
+
+@pytest.fixture
+def tiled(monkeypatch):
+    take(monkeypatch, "one chunk")
 
 
 def inputs(kind, shape, dtype=torch.float64, scale=1.0):
@@ -122,6 +136,7 @@ def test_float32_against_float64(kind, scale):
 
 
 @pytest.mark.parametrize(("scale", "dtype"), [(1.0, torch.float32), (6.0, torch.float64), (40.0, None)])
+@pytest.mark.usefixtures("tiled")
 def test_range_of_the_efficient_form(monkeypatch, scale, dtype):
     seen = []
 
@@ -144,6 +159,7 @@ def test_range_of_the_efficient_form(monkeypatch, scale, dtype):
 @kinds
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("size", [1.0, 200.0, 3e4])
+@pytest.mark.usefixtures("tile")
 def test_half_precision_extremes(kind, dtype, size):
     shape = (2, 9, 3, 64)
     parts = [torch.full_like(part, size).requires_grad_() for part in inputs(kind, shape, dtype)]
@@ -157,6 +173,7 @@ def test_half_precision_extremes(kind, dtype, size):
 
 
 @kinds
+@pytest.mark.usefixtures("tile")
 def test_gradients_numerically(kind):
     shape = (2, 5, 2, 2)
     mask, parts = padding("right", 2, 5), inputs(kind, shape)
@@ -180,19 +197,34 @@ def test_efficient_form_out_of_range_has_the_same_second_derivative():
 
 
 @kinds
+@pytest.mark.usefixtures("tile")
 def test_autocast_and_checkpointing_change_nothing(kind):
     shape = (2, 11, 3, 4)
     parts, labels = inputs(kind, shape, torch.float32), spans(shape, None)
     loss = KINDS[kind][0]
     plain = torch.autograd.grad(loss(*parts, labels).sum(), parts)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        cast = torch.autograd.grad(loss(*parts, labels).sum(), parts)
+        out = loss(*parts, labels).sum()
+    cast = torch.autograd.grad(out, parts)
     again = torch.autograd.grad(checkpoint(loss, *parts, labels, use_reentrant=False).sum(), parts)
     for want, *others in zip(plain, cast, again):
         assert all(torch.equal(want, other) for other in others)
 
 
 @kinds
+@pytest.mark.usefixtures("tiled")
+def test_backward_pass_under_autocast(kind):
+    """Which PyTorch advises against; the readable form's products are then in half precision."""
+    shape = (2, 11, 3, 4)
+    parts, labels = inputs(kind, shape, torch.float32), spans(shape, None)
+    plain = torch.autograd.grad(KINDS[kind][0](*parts, labels).sum(), parts)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = torch.autograd.grad(KINDS[kind][0](*parts, labels).sum(), parts)
+    assert all(torch.equal(one, other) for one, other in zip(plain, cast))
+
+
+@kinds
+@pytest.mark.usefixtures("tile")
 def test_compiled_graphs_take_the_readable_form(kind):
     shape = (2, 6, 3, 4)
     mask, parts = padding("right", 2, 6), inputs(kind, shape)
@@ -217,6 +249,36 @@ def test_no_tensor_has_the_size_of_the_scores(kind):
         events = profile.profiler.kineto_results.events()
         peaks.append(max(event.nbytes() for event in events if event.name() == "[memory]"))
     assert peaks[0] < 2**21 < 2 * 10 * 512 * 512 * 4 <= peaks[1]
+
+
+@kinds
+def test_ways_meet_at_the_thresholds(kind, monkeypatch):
+    """The same on both sides of each threshold, a score more or less than there are."""
+    shape = (3, 23, 5, 4)
+    mask, parts = padding("holes", 3, 23), inputs(kind, shape)
+    labels, scores = spans(shape, mask), 3 * 5 * 23 * 23
+    loss, _, best = KINDS[kind]
+    monkeypatch.setattr(pointer_tiles, "_STARTS", 5)
+    found = []
+    for names in ((), ("DENSE_TOP_SPANS", "DENSE_LOSS"), ("_KEPT",)):
+        for name in ("DENSE_TOP_SPANS", "DENSE_LOSS", "_KEPT"):
+            monkeypatch.setattr(pointer_tiles, name, scores - (name not in names))
+        out = loss(*parts, labels, mask)
+        found.append((out, *torch.autograd.grad(out.square().sum(), parts), best(*parts, 300, mask)))
+    for others in found[1:]:
+        torch.testing.assert_close(others, found[0])
+
+
+@pytest.mark.parametrize("way", ["dense", "many chunks"])
+def test_nan_where_no_span_may_stand_is_no_score(monkeypatch, way):
+    """Below the diagonal infinity times 0 is NaN; where spans may stand the scores are -inf."""
+    take(monkeypatch, way)
+    query, key = torch.full((1, 12, 2, 4), -1.0), torch.ones(1, 12, 2, 4)
+    query[0, 7, 1], key[0, 6, 1] = -torch.inf, 0.0
+    got = pointer_top_spans(query, key, 200, above=-10.0)
+    assert (got[0, :, 0] >= 0).sum() == 2 * 78 - 5
+    with pytest.raises(ValueError, match="row 0 for type 1 and start 7"):
+        pointer_top_spans(query, key, 200, ordered=False)
 
 
 def test_readable_form_by_hand():
@@ -247,6 +309,7 @@ def test_top_spans_of_dense_scores_ties_included(kind, shape, pads):
 
 
 @kinds
+@pytest.mark.usefixtures("tile")
 def test_top_spans_have_no_gradient_and_take_half_precision(kind):
     parts = inputs(kind, (2, 40, 3, 4), torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -283,6 +346,7 @@ def test_ends_before_starts_where_they_are_allowed():
 
 @kinds
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.usefixtures("tile")
 def test_nan_is_named(kind, value):
     shape = (2, 5, 3, 4)
     mask, parts = padding("right", 2, 5), inputs(kind, shape)

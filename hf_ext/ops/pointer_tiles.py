@@ -13,8 +13,21 @@ from hf_ext.ops.pointer import wide
 _CPU_TILE = 2**18
 _GPU_TILE = 2**25
 
+# Up to so many scores in all, the readable forms take less time: of the losses, and of decoding.
+DENSE_LOSS = 2**17
+DENSE_TOP_SPANS = 2**20
+
+# Up to so many, a loss keeps their exponentials for the backward pass.
+_KEPT = 2**22
+
 # Starts in one tile: few of them leave out more of the lower triangle, many make better matrix products.
 _STARTS = 64
+
+
+def few_scores(shape: tuple[int, int, int], most: int) -> bool:
+    """Whether B rows, C types and L tokens have at most so many scores."""
+    batch, types, length = shape
+    return batch * types * length**2 <= most
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ class Tiling:
         cells: integers ``[N, 4]`` of (row, type, start, end) on the CPU, all different, to be left out of the tiles.
 
     Attributes:
+        kept: whether there are so few scores that a loss may keep them.
         cells: the given cells on the device in the order of the chunks and their tiles.
         counts: number of cells of each chunk.
     """
@@ -89,7 +103,9 @@ class Tiling:
         batch, types, length = shape
         self.shape, self.device, self.ordered = shape, device, ordered
         budget = _CPU_TILE if device.type == "cpu" else _GPU_TILE
-        self._starts = min(_STARTS if device.type == "cpu" else max(_STARTS, budget // max(length, 1)), max(length, 1))
+        self.kept = few_scores(shape, _KEPT)
+        starts = _STARTS if device.type == "cpu" else max(_STARTS, budget // max(length, 1))
+        self._starts = min(starts, max(length, 1))
         groups = max(1, budget // max(1, self._starts * length))
         self._rows, self._types = (max(1, groups // types), types) if groups >= types else (1, groups)
         self._lower = torch.full((self._starts, self._starts), -torch.inf, device=device).tril(-1)

@@ -1,10 +1,14 @@
 """The best spans of the pointers without the scores ``[B, C, L, L]``: a tile at a time, with the best so far."""
 
+import math
+from typing import NoReturn
+
 import torch
 from torch import Tensor
 
+from hf_ext.ops import pointer_tiles
 from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask, top_spans, wide
-from hf_ext.ops.pointer_tiles import Chunk, Tile, Tiling
+from hf_ext.ops.pointer_tiles import Chunk, Tile, Tiling, few_scores
 
 
 @torch.no_grad()
@@ -18,7 +22,7 @@ def pointer_top_spans(
 ) -> Tensor:
     """What :func:`hf_ext.ops.pointer.top_spans` gives for GlobalPointer's scores.
 
-    In a compiled graph the scores are made.
+    Few scores are made all at once, as they are in a compiled graph, which does not look for NaN.
 
     Args:
         query: ``[B, L, C, D]``, start vectors.
@@ -35,8 +39,9 @@ def pointer_top_spans(
         ValueError: if ``k`` is less than 1 or a score is NaN.
     """
     batch, length, types, size = query.shape
-    if torch.compiler.is_compiling():
-        return top_spans(pointer_scores(query, key, span_mask(length, attention_mask, ordered, query.device)), k, above)
+    if torch.compiler.is_compiling() or few_scores((batch, types, length), pointer_tiles.DENSE_TOP_SPANS):
+        allowed = span_mask(length, attention_mask, ordered, query.device)
+        return _dense_top_spans(pointer_scores(query, key, allowed), allowed, k, above)
     tiling = Tiling((batch, types, length), query.device, attention_mask, ordered)
     best = _BestSpans(tiling, k, above)
     with torch.autocast(query.device.type, enabled=False):
@@ -44,7 +49,7 @@ def pointer_top_spans(
             starts, ends = chunk.vectors(query, size**-0.5), chunk.vectors(key)
             for tile in chunk.tiles:
                 scores = torch.bmm(starts[:, tile.starts], ends[:, tile.ends].mT)
-                best.add(tiling.hide(scores, chunk, tile), chunk, tile, chunk.types)
+                best.add(tiling.hide(scores, chunk, tile), chunk, tile)
     return best.spans()
 
 
@@ -78,21 +83,34 @@ def efficient_pointer_top_spans(
         ValueError: if ``k`` is less than 1 or a score is NaN.
     """
     batch, length, types = start_bias.shape
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or few_scores((batch, types, length), pointer_tiles.DENSE_TOP_SPANS):
         allowed = span_mask(length, attention_mask, ordered, query.device)
-        return top_spans(efficient_pointer_scores(query, key, start_bias, end_bias, allowed), k, above)
-    tiling = Tiling((batch, 1, length), query.device, attention_mask, ordered)
+        return _dense_top_spans(efficient_pointer_scores(query, key, start_bias, end_bias, allowed), allowed, k, above)
+    tiling = Tiling((batch, types, length), query.device, attention_mask, ordered)
     best = _BestSpans(tiling, k, above)
     with torch.autocast(query.device.type, enabled=False):
         for chunk in tiling.chunks:
-            starts, ends = chunk.vectors(query.unsqueeze(2), query.shape[-1] ** -0.5), chunk.vectors(key.unsqueeze(2))
-            first, last = (wide(bias[chunk.rows, chunk.tokens]).mT for bias in (start_bias, end_bias))
+            starts, ends = (wide(x[chunk.rows, chunk.tokens]) for x in (query, key))
+            starts = starts * query.shape[-1] ** -0.5
+            first, last = (wide(bias[chunk.rows, chunk.tokens, chunk.types]).mT for bias in (start_bias, end_bias))
             for tile in chunk.tiles:
-                products = tiling.hide(torch.bmm(starts[:, tile.starts], ends[:, tile.ends].mT), chunk, tile)
-                for type_ in range(types):
-                    biases = first[:, type_, tile.starts, None] + last[:, type_, None, tile.ends]
-                    best.add(biases.add_(products), chunk, tile, slice(type_, type_ + 1))
+                scores = first[..., tile.starts, None] + last[..., None, tile.ends]
+                scores += torch.bmm(starts[:, tile.starts], ends[:, tile.ends].mT).unsqueeze(1)
+                best.add(tiling.hide(scores.flatten(0, 1), chunk, tile), chunk, tile)
     return best.spans()
+
+
+def _dense_top_spans(scores: Tensor, allowed: Tensor, k: int, above: float) -> Tensor:
+    if not torch.compiler.is_compiling() and scores.amax(-1).isnan().any():
+        # Adding -inf does not hide a NaN where no span may stand.
+        scores = scores.masked_fill(~allowed.unsqueeze(1), -torch.inf)
+        if (wrong := scores.amax(-1).isnan()).any():
+            _refuse_nan(*wrong.nonzero()[0].tolist())
+    return top_spans(scores, k, above)
+
+
+def _refuse_nan(row: int, type_: int, start: int) -> NoReturn:
+    raise ValueError(f"scores must not be NaN, got NaN in row {row} for type {type_} and start {start}")
 
 
 class _BestSpans:
@@ -101,28 +119,29 @@ class _BestSpans:
     def __init__(self, tiling: Tiling, k: int, above: float) -> None:
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        batch, _, self.length = tiling.shape
+        (batch, _, self.length), self.ordered = tiling.shape, tiling.ordered
         self.k, self.above = k, above
-        self.least: list[float | None] = [None] * batch
+        self.least = [-math.inf] * batch
         self.values = [torch.empty(0, device=tiling.device)] * batch
         self.places = [torch.empty(0, dtype=torch.long, device=tiling.device)] * batch
 
-    def add(self, scores: Tensor, chunk: Chunk, tile: Tile, types: slice) -> None:
-        """Take in the scores ``[b * c, R, S]`` of a tile of the types in the slice."""
-        scores = scores.unflatten(0, (-1, types.stop - types.start))
-        peaks = scores.amax((1, 2, 3)).tolist()
-        for row, part, peak in zip(range(chunk.rows.start, chunk.rows.stop), scores, peaks):
-            least = self.least[row]
-            if peak != peak:
-                type_, start, _ = part.isnan().nonzero()[0].tolist()
-                raise ValueError(
-                    f"scores must not be NaN, got NaN in row {row} for type {types.start + type_} and start "
-                    f"{start + tile.starts.start + chunk.tokens.start}"
-                )
-            if peak > self.above and (least is None or peak >= least):
-                self._merge(
-                    row, part, types.start, tile.starts.start + chunk.tokens.start, tile.ends.start + chunk.tokens.start
-                )
+    def add(self, scores: Tensor, chunk: Chunk, tile: Tile) -> None:
+        """Take in the scores ``[b * c, R, S]`` of a tile."""
+        origin = (chunk.types.start, *(chunk.tokens.start + part.start for part in (tile.starts, tile.ends)))
+        scores = scores.unflatten(0, (-1, chunk.types.stop - chunk.types.start))
+        peaks = scores.amax(-1)
+        highest = peaks.flatten(1).amax(-1).tolist()
+        for row, part, peak, high in zip(range(chunk.rows.start, chunk.rows.stop), scores, peaks, highest):
+            if high != high:
+                # Adding -inf does not hide a NaN below the diagonal.
+                part = part.masked_fill(torch.ones_like(part, dtype=torch.bool).tril(-1) & self.ordered, -torch.inf)
+                peak = part.amax(-1)
+                if (wrong := peak.isnan()).any():
+                    type_, start = wrong.nonzero()[0].tolist()
+                    _refuse_nan(row, origin[0] + type_, origin[1] + start)
+                high = peak.max().item()
+            if high > self.above and high >= self.least[row]:
+                self._merge(row, part, peak, origin)
 
     def spans(self) -> Tensor:
         """``[B, K, 4]``."""
@@ -135,17 +154,21 @@ class _BestSpans:
             rows.append(row)
         return torch.stack(rows).float() if rows else torch.empty(0, self.k, 4)
 
-    def _merge(self, row: int, scores: Tensor, type_: int, start: int, end: int) -> None:
+    def _merge(self, row: int, scores: Tensor, peaks: Tensor, origin: tuple[int, int, int]) -> None:
+        """Take in ``scores`` ``[c, R, S]`` with the highest of each start ``[c, R]``."""
         least = self.least[row]
-        flat = scores.flatten()
-        index = (flat > self.above if least is None else flat >= least).nonzero().squeeze(1)
-        values = flat[index]
+        # Of K starts each has a span that scores as its peak, so none below the K-th highest peak is wanted.
+        if peaks.numel() > self.k:
+            least = max(least, peaks.flatten().topk(self.k).values[-1].item())
+        types, starts = ((peaks > self.above) & (peaks >= least)).nonzero(as_tuple=True)
+        cells = scores[types, starts]
+        line, ends = ((cells > self.above) & (cells >= least)).nonzero(as_tuple=True)
+        values = cells[line, ends]
         if len(values) > self.k:
             kept = values >= values.topk(self.k).values[-1]
-            index, values = index[kept], values[kept]
-        _, starts, ends = scores.shape
-        types, first, last = index // (starts * ends) + type_, index // ends % starts + start, index % ends + end
-        places = torch.cat((self.places[row], (types * self.length + first) * self.length + last))
+            line, ends, values = line[kept], ends[kept], values[kept]
+        type_, start, end = types[line] + origin[0], starts[line] + origin[1], ends + origin[2]
+        places = torch.cat((self.places[row], (type_ * self.length + start) * self.length + end))
         places, order = places.sort()
         values = torch.cat((self.values[row].to(values.dtype), values))[order]
         values, order = values.sort(descending=True, stable=True)

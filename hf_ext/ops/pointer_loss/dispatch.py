@@ -1,14 +1,18 @@
-"""Which form of the pointers' loss runs: by the range of the scores, and whether a graph is being compiled."""
+"""Which form of the pointers' loss runs: by number and range of the scores, device, and whether a graph is compiled."""
+
+import os
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
+from hf_ext.ops import pointer_tiles
 from hf_ext.ops.pointer import wide
 from hf_ext.ops.pointer_loss.bilinear import bilinear_sums
 from hf_ext.ops.pointer_loss.fused import pointer_sums
 from hf_ext.ops.pointer_loss.labels import check_span_labels, group_log_one_plus_sum_exp, labelled_cells
 from hf_ext.ops.pointer_loss.naive import naive_efficient_pointer_loss, naive_pointer_loss
-from hf_ext.ops.pointer_tiles import Tiling
+from hf_ext.ops.pointer_tiles import Tiling, few_scores
 
 # Up to these magnitudes of the scores a sum of 2^40 exponentials does not overflow, and a term that is 0 does not show
 # beside 1.
@@ -21,7 +25,8 @@ def pointer_loss(
     """Multi-label softmax cross-entropy of GlobalPointer's scores ``q_ci . k_cj / sqrt(D)`` (kexue.fm/archives/8373).
 
     For the backward pass nothing is kept but the arguments and ``[B, C]`` sums; at no time are there more scores than
-    a tile of constant size. In a compiled graph the readable form runs, in memory ``[B, C, L, L]``.
+    a tile of constant size. Where there are few scores in all (up to 4 million) they are kept, as that is
+    faster. In a compiled graph the readable form runs, in memory ``[B, C, L, L]``.
 
     Args:
         query: ``[B, L, C, D]``, start vectors.
@@ -43,7 +48,12 @@ def pointer_loss(
     check_span_labels(labels, types, (batch, length), attention_mask, ordered)
     if torch.compiler.is_compiling():
         return naive_pointer_loss(query, key, labels, attention_mask, ordered)
-    losses = _pointer_loss(query, key, labelled_cells(labels), attention_mask, ordered, size**-0.5)
+    if few_scores((batch, types, length), pointer_tiles.DENSE_LOSS):
+        starts, ends = _without_padding(attention_mask, query, key)
+        losses = naive_pointer_loss(starts, ends, labels, attention_mask, ordered)
+    else:
+        cells = labelled_cells(labels, types, length)
+        losses = _pointer_loss(query, key, cells, attention_mask, ordered, size**-0.5)
     _refuse_nan(losses, attention_mask, query=query, key=key)
     return losses
 
@@ -84,13 +94,17 @@ def efficient_pointer_loss(
     check_span_labels(labels, types, (batch, length), attention_mask, ordered)
     if torch.compiler.is_compiling():
         return naive_efficient_pointer_loss(query, key, start_bias, end_bias, labels, attention_mask, ordered)
-    cells = labelled_cells(labels)
-    dtype = _bilinear_type(query, key, start_bias, end_bias, attention_mask)
-    if dtype is None:
-        query, key = _with_biases(query, key, start_bias, end_bias)
-        losses = _pointer_loss(query, key, cells, attention_mask, ordered, 1.0)
+    if few_scores((batch, types, length), pointer_tiles.DENSE_LOSS):
+        starts, ends, first, last = _without_padding(attention_mask, query, key, start_bias, end_bias)
+        losses = naive_efficient_pointer_loss(starts, ends, first, last, labels, attention_mask, ordered)
     else:
-        losses = _bilinear_loss(query, key, start_bias, end_bias, cells, attention_mask, ordered, dtype)
+        cells = labelled_cells(labels, types, length)
+        dtype = _bilinear_type(query, key, start_bias, end_bias, attention_mask)
+        if dtype is None:
+            vectors = _with_biases(query, key, start_bias, end_bias)
+            losses = _pointer_loss(*vectors, cells, attention_mask, ordered, 1.0)
+        else:
+            losses = _bilinear_loss(query, key, start_bias, end_bias, cells, attention_mask, ordered, dtype)
     _refuse_nan(losses, attention_mask, query=query, key=key, start_bias=start_bias, end_bias=end_bias)
     return losses
 
@@ -99,10 +113,35 @@ def _pointer_loss(
     query: Tensor, key: Tensor, cells: Tensor, attention_mask: Tensor | None, ordered: bool, scale: float
 ) -> Tensor:
     batch, length, types, _ = query.shape
-    tiling = Tiling((batch, types, length), query.device, attention_mask, ordered, cells)
-    negative, chosen = pointer_sums(query, key, tiling, attention_mask, scale)
-    row, type_, _, _ = tiling.cells.unbind(-1)
+    if fits_triton(query, key):
+        from hf_ext.ops.pointer_loss.triton import triton_pointer_sums
+
+        cells = cells.to(query.device)
+        negative, chosen = triton_pointer_sums(query, key, cells, attention_mask, ordered, scale)
+    else:
+        tiling = Tiling((batch, types, length), query.device, attention_mask, ordered, cells)
+        cells = tiling.cells
+        negative, chosen = pointer_sums(query, key, tiling, attention_mask, scale)
+    row, type_, _, _ = cells.unbind(-1)
     return negative + group_log_one_plus_sum_exp(-chosen, row * types + type_, batch * types).view(batch, types)
+
+
+def fits_triton(query: Tensor, key: Tensor) -> bool:
+    """Whether the kernel is asked for (``HF_EXT_TRITON=1``) and takes these inputs, on an NVIDIA GPU with bfloat16.
+
+    It has agreed with its twin in Triton's interpreter, and not yet been run on a GPU by its authors: until then it
+    runs for those alone who ask.
+    """
+    return (
+        os.environ.get("HF_EXT_TRITON") == "1"
+        and query.device.type == "cuda"
+        and query.dtype == key.dtype
+        and query.dtype in (torch.float32, torch.float16, torch.bfloat16)
+        and query.shape[-1] <= 128
+        and find_spec("triton") is not None
+        and torch.version.hip is None
+        and torch.cuda.get_device_capability(query.device) >= (8, 0)
+    )
 
 
 def _bilinear_loss(
@@ -150,6 +189,14 @@ def _bilinear_type(
         if bound <= limit and there and torch.promote_types(dtype, query.dtype) == dtype:
             return dtype
     return None
+
+
+def _without_padding(attention_mask: Tensor | None, *parts: Tensor) -> tuple[Tensor, ...]:
+    """``parts`` ``[B, L, ...]`` with 0 at padding, where NaN would make others' gradients NaN."""
+    if attention_mask is None:
+        return parts
+    padding = ~attention_mask.to(parts[0].device).bool()
+    return tuple(part.masked_fill(padding.view(*padding.shape, *[1] * (part.ndim - 2)), 0) for part in parts)
 
 
 def _with_biases(query: Tensor, key: Tensor, start_bias: Tensor, end_bias: Tensor) -> tuple[Tensor, Tensor]:

