@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from itertools import chain
 
@@ -193,16 +192,23 @@ def test_train_refuses_in_one_line(files, tmp_path, arguments, message):
     assert message in result.output + str(result.exception)
 
 
-def test_errors_are_one_line_without_a_traceback(files, tmp_path):
+def test_errors_are_one_line_without_a_traceback(files, tmp_path, monkeypatch, capsys):
     broken = tmp_path / "broken.jsonl"
     broken.write_text('{"text": "甲", "entities": [{"start": 0, "end": 9, "label": "x"}]}\n', encoding="utf-8")
-    command = ["train", "ner", *map(str, train_options(files, tmp_path / "out")), "--train-file", str(broken)]
-    result = subprocess.run([sys.executable, "-m", "hf_ext.cli", *command], capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    (line,) = result.stderr.strip().splitlines()
-    assert line.startswith("error: ")
+    line = error_of(monkeypatch, capsys, *train_options(files, tmp_path / "out"), "--train-file", broken)
     assert "broken.jsonl:1" in line
     assert not (tmp_path / "out" / "config.json").exists()
+
+
+def error_of(monkeypatch, capsys, *options):
+    """The one line of an error with which `hf-ext train ner` ends."""
+    monkeypatch.setattr(sys, "argv", ["hf-ext", "train", "ner", *map(str, options)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
 
 
 def test_predict_refuses_before_it_loads_a_model(tmp_path):
@@ -217,13 +223,7 @@ def test_predict_refuses_before_it_loads_a_model(tmp_path):
 def test_a_config_that_is_not_understood_is_refused_in_one_line(files, tmp_path, monkeypatch, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "roformer", "hierarchical_position": true}')
     options = ("--config", tmp_path, *train_options(files, tmp_path / "out")[2:])
-    monkeypatch.setattr(sys, "argv", ["hf-ext", "train", "ner", *map(str, options)])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert "hierarchical_position must be False" in line
+    assert "hierarchical_position must be False" in error_of(monkeypatch, capsys, *options)
 
 
 def test_demo_makes_everything(tmp_path):
