@@ -2,15 +2,23 @@
 
     python benchmarks/global_pointer.py --lengths 128 512 --types 10 50
     python benchmarks/global_pointer.py --lengths 4096 --types 50 --sides ours --resident --rounds 1
+    python benchmarks/global_pointer.py --growth
+    python benchmarks/global_pointer.py --plot
 
 Sides: "ours" never holds the scores [B, C, L, L], "dense" is our readable form, and "bert4torch" is its head with its
 sparse loss. "train" is forward and backward of head and loss from the hidden states, "decode" the spans above 0. The
 sides have equal weights, and losses and gradients are compared before anything is timed. What the dense sides
 would need is printed and kept in the CSV as ``scores_mb``: the bytes of one table of scores, of which a training step
 holds several.
+
+``--growth`` measures 128 to 4,096 tokens and 1, 10 and 50 types, one row a batch, into a CSV of its own, of which
+``--plot`` makes ``docs/images/pointer_growth.png`` and prints a table. Peers run on up to 2,048 tokens, where that fits
+in 8 GB; elsewhere their row says "does not fit" or "not run", and as peak memory what they would need: that at their
+longest run, times the square of the ratio of the lengths.
 """
 
 import argparse
+import csv
 import resource
 import sys
 import time
@@ -32,6 +40,11 @@ from hf_ext.ops.pointer import top_spans
 HIDDEN, HEAD, TOP = 768, 64, 256
 HEADS = {"global_pointer": GlobalPointer, "efficient_global_pointer": EfficientGlobalPointer}
 SIDES = ("ours", "dense", "bert4torch")
+GROWTH = harness.RESULTS / "global_pointer_growth.csv"
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "pointer_growth.png"
+
+# Peers' limits, in tokens and bytes; and a table of scores, in MB, from which on each side is timed once.
+PEER_TOKENS, PEER_BYTES, ONCE_MB = 2048, 8e9, 64
 
 
 def main() -> None:
@@ -45,10 +58,18 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
     parser.add_argument("--rounds", type=int, default=3, help="timings of each side")
     parser.add_argument("--resident", action="store_true", help="one run, and the most memory of the whole process")
+    parser.add_argument("--growth", action="store_true", help="all lengths and types, one row a batch")
+    parser.add_argument("--plot", action="store_true", help="make table and picture of the growth, and measure nothing")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--output", type=Path, default=None)
     arguments = parser.parse_args()
+    if arguments.plot:
+        plot(arguments.output or GROWTH)
+        return
+    if arguments.growth:
+        arguments.lengths, arguments.types, arguments.batch_size = [128, 512, 1024, 2048, 4096], [1, 10, 50], 1
+        arguments.output = arguments.output or GROWTH
     if "ours" not in arguments.sides:
         parser.error(f"--sides must name ours, which the others are compared with, got {arguments.sides}")
     if arguments.device == "cuda" and not torch.cuda.is_available():
@@ -59,17 +80,27 @@ def main() -> None:
         check(arguments.sides)
     for head in arguments.heads:
         for kind in arguments.kinds:
-            for length in arguments.lengths:
-                for types in arguments.types:
-                    measure(arguments, head, kind, length, types)
+            for types in arguments.types:
+                seen: dict[str, tuple[int, int]] = {}
+                for length in sorted(arguments.lengths):
+                    measure(arguments, head, kind, length, types, seen)
 
 
-def measure(arguments: argparse.Namespace, head: str, kind: str, length: int, types: int) -> None:
-    """One case: all sides in turn, or a single call of ours and what the process took."""
+def measure(
+    arguments: argparse.Namespace, head: str, kind: str, length: int, types: int, seen: dict[str, tuple[int, int]]
+) -> None:
+    """One case: all sides in turn, or a single call of ours and what the process took.
+
+    Args:
+        seen: of each side the longest case so far and its peak of bytes, which this case joins.
+    """
     make = train if kind == "train" else decode
     hidden, labels = batch(arguments.batch_size, length, types, arguments.spans)
     hidden, labels = hidden.to(arguments.device), labels.to(arguments.device)
-    modules = {side: module.to(arguments.device) for side, module in build(arguments.sides, head, types).items()}
+    needs = {side: round(peak * (length / tokens) ** 2) for side, (tokens, peak) in seen.items() if side != "ours"}
+    needs = {side: need for side, need in needs.items() if length > PEER_TOKENS or need > PEER_BYTES}
+    sides = [side for side in arguments.sides if side not in needs]
+    modules = {side: module.to(arguments.device) for side, module in build(sides, head, types).items()}
     calls = {side: make(side, module, hidden, labels) for side, module in modules.items()}
     scores = arguments.batch_size * types * length**2 * 4 / 2**20
     case = {
@@ -78,11 +109,15 @@ def measure(arguments: argparse.Namespace, head: str, kind: str, length: int, ty
         "batch": arguments.batch_size,
         "tokens": length,
         "types": types,
-        "scores_mb": f"{scores:.0f}",
+        "scores_mb": f"{scores:.4g}" if scores < 1 else f"{scores:.0f}",
     }
     if not arguments.resident:
-        measured = harness.compare(calls, arguments.rounds, device=arguments.device)
-        harness.report("global_pointer", case, measured, "ours", arguments.output, arguments.device)
+        once = scores >= ONCE_MB
+        rounds = 1 if once else arguments.rounds
+        measured = harness.compare(calls, rounds, device=arguments.device, warm_up=not once)
+        rows = harness.report("global_pointer", case, measured, "ours", arguments.output, arguments.device)
+        seen |= {side: (length, one.peak_bytes) for side, one in measured.items()}
+        report_needs(arguments, rows[0], needs, measured["ours"].peak_bytes)
         return
     before = resident()
     started, wall = time.process_time(), time.perf_counter()
@@ -98,6 +133,71 @@ def measure(arguments: argparse.Namespace, head: str, kind: str, length: int, ty
     }
     print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)
     harness.append_rows(arguments.output or harness.RESULTS / "global_pointer_resident.csv", [row])
+
+
+def report_needs(arguments: argparse.Namespace, ours: dict[str, Any], needs: dict[str, int], peak: int) -> None:
+    """Rows of the sides that were left out, like that of ours."""
+    empty = dict.fromkeys(("median_s", "time_ratio"), "")
+    for side, need in needs.items():
+        why = "does not fit" if need > PEER_BYTES else "not run"
+        memory = {"peak_mb": f"{need / 2**20:.1f}", "memory_ratio": f"{need / max(peak, 1):.3f}", "rounds": 0}
+        row = {**ours, "side": side, "least_s": why, **empty, **memory}
+        print(f"{side}: {why} ({need / 1e9:.1f} GB)", flush=True)
+        harness.append_rows(arguments.output or harness.RESULTS / "global_pointer.csv", [row])
+
+
+def table(rows: list[dict[str, str]]) -> None:
+    """Print the rows for docs/benchmarks.md: ours, then the peers' time and memory over ours."""
+    print("| head | | types | tokens | ours | dense | bert4torch | ours MB | dense | bert4torch |")
+    print("|---" * 10 + "|")
+    names = ("head", "work", "types", "tokens")
+    for case in dict.fromkeys(tuple(row[name] for name in names) for row in rows):
+        sides = {row["side"]: row for row in rows if tuple(row[name] for name in names) == case}
+        ours, peers = sides["ours"], [sides[side] for side in SIDES[1:]]
+        times = [row["time_ratio"] or f"{row['least_s']} ({float(row['peak_mb']) / 1000:.1f} GB)" for row in peers]
+        memory = [row["memory_ratio"] if int(row["rounds"]) else "" for row in peers]
+        print(f"| {' | '.join((*case, ours['least_s'] + ' s', *times, ours['peak_mb'], *memory))} |")
+
+
+def plot(results: Path) -> None:
+    """Time and memory over tokens, a line for each side and number of types; hollow where a side was not run."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with results.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    table(rows)
+    works = list(dict.fromkeys((row["head"], row["work"]) for row in rows))
+    figure, grid = pyplot.subplots(2, len(works), figsize=(4.5 * len(works), 8), sharex=True, squeeze=False)
+    colours = dict(zip(dict.fromkeys(row["types"] for row in rows), ("tab:green", "tab:blue", "tab:red")))
+    styles = dict(zip(SIDES, ("-", "--", ":")))
+    for column, work in enumerate(works):
+        for name, axes in zip(("least_s", "peak_mb"), grid[:, column]):
+            for types, colour in colours.items():
+                for side, style in styles.items():
+                    line = [r for r in rows if (r["head"], r["work"], r["types"], r["side"]) == (*work, types, side)]
+                    run = [r for r in line if int(r["rounds"])]
+                    tokens = [int(r["tokens"]) for r in run]
+                    label = f"{side}, C = {types}"
+                    axes.loglog(tokens, [float(r[name]) for r in run], style, color=colour, marker=".", label=label)
+                    left = [r for r in line if r not in run]
+                    if name == "peak_mb" and left:
+                        tokens = [int(r["tokens"]) for r in left]
+                        axes.loglog(tokens, [float(r[name]) for r in left], "o", color=colour, fillstyle="none")
+            axes.grid(alpha=0.3)
+            axes.set_ylabel("CPU seconds" if name == "least_s" else "peak MB of tensors")
+        grid[0, column].set_title(f"{work[0].replace('_', ' ')}, {work[1]}")
+        ticks = sorted({int(row["tokens"]) for row in rows})
+        grid[1, column].set_xticks(ticks, [str(tick) for tick in ticks])
+        grid[1, column].minorticks_off()
+        grid[1, column].set_xlabel("tokens")
+    grid[0, 0].legend(fontsize=8)
+    figure.tight_layout()
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, dpi=80)
+    print(PICTURE)
 
 
 def resident() -> float:

@@ -51,7 +51,11 @@ class Side:
 
 
 def compare(
-    calls: Mapping[str, Callable[[], Any]], rounds: int = 3, repeats: int = 1, device: str = "cpu"
+    calls: Mapping[str, Callable[[], Any]],
+    rounds: int = 3,
+    repeats: int = 1,
+    device: str = "cpu",
+    warm_up: bool = True,
 ) -> dict[str, Side]:
     """Measure calls that do the same work, taking turns.
 
@@ -60,13 +64,15 @@ def compare(
         rounds: how often each side is timed; one call more warms it up.
         repeats: calls in each timing, for work too short for the clock.
         device: "cpu" or "cuda".
+        warm_up: make one call more before that whose memory is measured; without, for work of many seconds.
 
     Returns:
         Side to its measurements, seconds for one call.
     """
     sides = {name: Side() for name in calls}
     for name, call in calls.items():
-        call()
+        if warm_up:
+            call()
         sides[name].peak_bytes = peak_bytes(call, device)
     for round_ in range(rounds):
         # Each side is first in turn, so that none always finds the caches of the same neighbour.
