@@ -1,5 +1,7 @@
 """The best tag sequences of a CRF: Viterbi's algorithm from both ends at once, and the N best."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -50,10 +52,7 @@ def _decode(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, 
     before = (rows.lengths + 1) // 2
     after = rows.lengths - before
     half = (len(rows.forward) + 1) // 2
-    places = torch.stack((rows.forward[:half], rows.backward[:half]), dim=1)
-    states = emissions.flatten(0, 1).index_select(0, places.flatten()).view(half, 2, batch, count)
-    # Rows come last: whatever the number of tags, an operation then runs over many numbers at once.
-    states = states.permute(0, 3, 1, 2).contiguous()
+    states = _read(emissions, rows.forward[:half], rows.backward[:half])
     states[0] += torch.stack((start, end), dim=1).unsqueeze(2)
     both = torch.stack((transitions, transitions.T))
     _run(states, both)
@@ -65,6 +64,7 @@ def _decode(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, 
     alone = (left + end).unsqueeze(2).expand(-1, -1, count).flatten(1)
     scores, pair = torch.where((rows.lengths > 1).unsqueeze(1), joined, alone).max(1)
     path = _trace(states, both, last, torch.stack((pair // count, pair % count)))
+    del states
 
     side = (rows.rank >= before.unsqueeze(1)).long()
     step = torch.where(side == 0, before.unsqueeze(1) - 1 - rows.rank, rows.rank - before.unsqueeze(1)).clamp_min(0)
@@ -75,6 +75,20 @@ def _decode(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, 
 @_decode.register_fake
 def _(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return mask.new_empty(mask.shape, dtype=torch.long), emissions.new_empty(len(emissions))
+
+
+def _read(emissions: Tensor, *places: Tensor) -> Tensor:
+    """Emissions ``[S, K, D, B]`` of D tensors of places ``[S, B]``.
+
+    Rows come last: whatever the number of tags, an operation on a step then runs over many numbers at once.
+    """
+    steps, batch = places[0].shape
+    states = emissions.new_empty(steps, emissions.shape[2], len(places), batch)
+    tokens = emissions.flatten(0, 1)
+    for state, *some in zip(*(x.split(_steps_at_once(steps)) for x in (states, *places))):
+        read = tokens.index_select(0, torch.stack(some, dim=1).flatten())
+        state.copy_(read.view(-1, len(places), batch, emissions.shape[2]).permute(0, 3, 1, 2))
+    return states
 
 
 def _run(states: Tensor, transitions: Tensor) -> None:
@@ -95,23 +109,31 @@ def _trace(states: Tensor, transitions: Tensor, last: Tensor, tags: Tensor) -> T
     The steps are short and wait for each other, so they run on the host and by NumPy, whose calls cost the least.
     """
     steps, count, sides, batch = states.shape
-    step = torch.arange(steps, device=states.device)[:, None, None]
+    step = torch.arange(1, steps, device=states.device)[:, None, None]
     side = torch.arange(sides, device=states.device)[:, None]
     row = torch.arange(batch, device=states.device)
-    back = states[(last - step).clamp_min(0), :, side, row].flatten(1, 2).cpu().numpy()
     table = transitions.mT.flatten(0, 1).cpu().numpy()
     offset = (side * count).expand(sides, batch).flatten().cpu().numpy()
     path = np.empty((steps, sides * batch), np.int64)
+    ways = np.empty((sides * batch, count), table.dtype)
     np.add(tags.flatten().cpu().numpy(), offset, out=path[0])
-    ways = np.empty_like(back[0])
-    for state, tag, before in zip(back[1:], path, path[1:]):
-        # Of all modes this one alone writes in place.
-        table.take(tag, 0, out=ways, mode="clip")
-        np.add(ways, state, out=ways)
-        ways.argmax(1, out=before)
-        before += offset
+    pairs = pairwise(path)
+    for some in step.split(_steps_at_once(steps)):
+        back = states[(last - some).clamp_min(0), :, side, row].flatten(1, 2).cpu().numpy()
+        # The states come first: a pair that is taken and finds none would be lost.
+        for state, (tag, before) in zip(back, pairs):
+            # Of all modes this one alone writes in place.
+            table.take(tag, 0, out=ways, mode="clip")
+            np.add(ways, state, out=ways)
+            ways.argmax(1, out=before)
+            before += offset
     path -= offset
     return torch.from_numpy(path).to(states.device).view(steps, sides, batch)
+
+
+def _steps_at_once(steps: int) -> int:
+    """Of how many steps tensors are made at once beside the states, which bounds the memory that they take."""
+    return max(32, -(-steps // 8))
 
 
 @torch.no_grad()
