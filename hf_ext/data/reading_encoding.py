@@ -234,8 +234,12 @@ def _labels(
 
 def _tokens(context: str, places: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]]) -> list[int] | None:
     """First and last token of the first answer whose borders are borders of tokens here."""
+    real = [pair for pair in offsets if pair[0] < pair[1]]
+    inside = [(start, end) for start, end in places if real and real[0][0] <= start and end <= real[-1][1]]
+    if not inside:
+        return None
     firsts, lasts = token_borders(context, offsets)
-    for start, end in places:
+    for start, end in inside:
         first, last = firsts.get(start), lasts.get(end)
         if first is not None and last is not None and first <= last:
             return [first, last]
