@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ReadingEncoder,
         RelationEncoder,
         SpanEncoder,
+        best_answer,
         build_char_tokenizer,
         decode_answer_dataset,
         decode_dataset,
@@ -117,6 +118,7 @@ _PUBLIC = {
     "hf_ext.data": (
         "DataCollatorForReadingComprehension",
         "ReadingEncoder",
+        "best_answer",
         "decode_answer_dataset",
         "merge_answers",
         "read_questions",

@@ -179,3 +179,12 @@ def test_events(tmp_path):
     assert "F1 of arguments: " in printed
     config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["RoFormerForEventExtraction"]
+
+
+def test_reading_comprehension(tmp_path):
+    printed = run("reading_comprehension.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert "EM: " in printed
+    assert printed.count("谁写了") == 3
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForReadingComprehension"]
+    assert config["null_threshold"] == 0.0
