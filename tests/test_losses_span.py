@@ -179,7 +179,7 @@ def test_second_derivative():
 @pytest.mark.parametrize("loss", [span_loss, pointer_span_loss, efficient_span_loss])
 def test_memory_stays_in_proportion(loss, monkeypatch):
     """The losses of the pointers keep nothing of size B*C*L*L for the backward pass, unless that is small."""
-    for name in ("DENSE_LOSS", "_KEPT"):
+    for name in ("DENSE", "_KEPT"):
         monkeypatch.setattr(pointer_tiles, name, -1)
     parts, real, labels = problem(40, 24, dtype=torch.float32)
     inputs = (*parts, labels, real)

@@ -32,8 +32,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 def take(monkeypatch, way):
     """Choose how few scores are dealt with, and tiles so small that even small inputs take several of them."""
     if way != "dense":
-        monkeypatch.setattr(pointer_tiles, "DENSE_LOSS", -1)
-        monkeypatch.setattr(pointer_tiles, "DENSE_TOP_SPANS", -1)
+        monkeypatch.setattr(pointer_tiles, "DENSE", -1)
     if way == "many chunks":
         monkeypatch.setattr(pointer_tiles, "_KEPT", -1)
     if way.startswith("many chunks"):
@@ -264,9 +263,9 @@ def test_ways_meet_at_the_thresholds(kind, monkeypatch):
     loss, _, best = KINDS[kind]
     monkeypatch.setattr(pointer_tiles, "_STARTS", 5)
     found = []
-    for names in ((), ("DENSE_TOP_SPANS", "DENSE_LOSS"), ("_KEPT",)):
-        for name in ("DENSE_TOP_SPANS", "DENSE_LOSS", "_KEPT"):
-            monkeypatch.setattr(pointer_tiles, name, scores - (name not in names))
+    for few in (None, "DENSE", "_KEPT"):
+        for name in ("DENSE", "_KEPT"):
+            monkeypatch.setattr(pointer_tiles, name, scores - (name != few))
         out = loss(*parts, labels, mask)
         found.append((out, *torch.autograd.grad(out.square().sum(), parts), best(*parts, 300, mask)))
     for others in found[1:]:

@@ -13,9 +13,8 @@ from hf_ext.ops.pointer import wide
 _CPU_TILE = 2**18
 _GPU_TILE = 2**25
 
-# Up to so many scores in all, the readable forms take less time: of the losses, and of decoding.
-DENSE_LOSS = 2**17
-DENSE_TOP_SPANS = 2**20
+# Up to so many scores in all, the readable forms of the losses and of decoding take less time.
+DENSE = 2**17
 
 # Up to so many, a loss keeps their exponentials for the backward pass.
 _KEPT = 2**22

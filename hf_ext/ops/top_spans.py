@@ -39,7 +39,7 @@ def pointer_top_spans(
         ValueError: if ``k`` is less than 1 or a score is NaN.
     """
     batch, length, types, size = query.shape
-    if torch.compiler.is_compiling() or few_scores((batch, types, length), pointer_tiles.DENSE_TOP_SPANS):
+    if torch.compiler.is_compiling() or few_scores((batch, types, length), pointer_tiles.DENSE):
         allowed = span_mask(length, attention_mask, ordered, query.device)
         return _dense_top_spans(pointer_scores(query, key, allowed), allowed, k, above)
     tiling = Tiling((batch, types, length), query.device, attention_mask, ordered)
@@ -83,7 +83,7 @@ def efficient_pointer_top_spans(
         ValueError: if ``k`` is less than 1 or a score is NaN.
     """
     batch, length, types = start_bias.shape
-    if torch.compiler.is_compiling() or few_scores((batch, types, length), pointer_tiles.DENSE_TOP_SPANS):
+    if torch.compiler.is_compiling() or few_scores((batch, types, length), pointer_tiles.DENSE):
         allowed = span_mask(length, attention_mask, ordered, query.device)
         return _dense_top_spans(efficient_pointer_scores(query, key, start_bias, end_bias, allowed), allowed, k, above)
     tiling = Tiling((batch, types, length), query.device, attention_mask, ordered)

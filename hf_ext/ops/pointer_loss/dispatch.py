@@ -48,7 +48,7 @@ def pointer_loss(
     check_span_labels(labels, types, (batch, length), attention_mask, ordered)
     if torch.compiler.is_compiling():
         return naive_pointer_loss(query, key, labels, attention_mask, ordered)
-    if few_scores((batch, types, length), pointer_tiles.DENSE_LOSS):
+    if few_scores((batch, types, length), pointer_tiles.DENSE):
         starts, ends = _without_padding(attention_mask, query, key)
         losses = naive_pointer_loss(starts, ends, labels, attention_mask, ordered)
     else:
@@ -94,7 +94,7 @@ def efficient_pointer_loss(
     check_span_labels(labels, types, (batch, length), attention_mask, ordered)
     if torch.compiler.is_compiling():
         return naive_efficient_pointer_loss(query, key, start_bias, end_bias, labels, attention_mask, ordered)
-    if few_scores((batch, types, length), pointer_tiles.DENSE_LOSS):
+    if few_scores((batch, types, length), pointer_tiles.DENSE):
         starts, ends, first, last = _without_padding(attention_mask, query, key, start_bias, end_bias)
         losses = naive_efficient_pointer_loss(starts, ends, first, last, labels, attention_mask, ordered)
     else:
