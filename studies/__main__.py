@@ -23,10 +23,11 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
     experiment.name: (experiment, title)
     for experiment, title in (
         (exact_loss.POINTS, "Three points, one parameter: where each loss leads"),
-        (exact_loss.EXPERIMENT, "EXACT and cross-entropy"),
+        (exact_loss.EXPERIMENT, "EXACT, cross-entropy and hinge loss"),
         (crf_learning_rate.EXPERIMENT, "CRF: the learning rate of the transitions (Resume)"),
         (label_imbalance.EXPERIMENT, "Losses for any number of classes"),
         (entities.FLAT, "GlobalPointer and tags: flat entities"),
+        (entities.LONGER, "Flat entities, three times the training (Resume, 6 epochs)"),
         (entities.NESTED, "GlobalPointer and tags: nested entities"),
     )
 }

@@ -115,11 +115,11 @@ def pretrained_encoder(sources: Sources) -> Path:
 def draw(figure: "Figure", results: Results) -> None:
     """F1, illegal transitions, and how far the transitions have moved."""
     starts = (_PRETRAINED, _SCRATCH)
-    names = [f"{start}, {_RATES[start]:g}" for start in starts]
+    names = [f"{start},\nrate {_RATES[start]:g}" for start in starts]
     titles = {
         "f1": "F1, exact spans",
-        "illegal_per_1000": "illegal transitions per 1,000 predicted",
-        "moved": "transitions: root mean square of the change",
+        "illegal_per_1000": "illegal transitions\nper 1,000 predicted",
+        "moved": "root mean square of the change\nof the transitions",
     }
     for axes, (measure, title) in zip(figure.subplots(1, 3), titles.items()):
         sides = {

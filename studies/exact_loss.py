@@ -76,13 +76,15 @@ def draw_points(figure: "Figure", results: Results) -> None:
 
 
 def draw(figure: "Figure", results: Results) -> None:
-    """Accuracy on both sets."""
-    axes = figure.subplots()
+    """Accuracy on both sets, on new texts and on those of training."""
     names = [case["data"] for case in EXPERIMENT.cases]
-    sides = {loss: [results.values("accuracy", data=name, loss=loss) for name in names] for loss in LOSSES}
-    grouped_bars(axes, names, sides)
-    axes.set_ylabel("accuracy")
-    legend_below(figure, axes, "loss")
+    titles = {"accuracy": "on new texts", "accuracy_in_training": "on the texts of training"}
+    for axes, (measure, title) in zip(figure.subplots(1, 2, sharey=True), titles.items()):
+        sides = {loss: [results.values(measure, data=name, loss=loss) for name in names] for loss in LOSSES}
+        grouped_bars(axes, names, sides)
+        axes.set_title(title)
+    figure.axes[0].set_ylabel("accuracy")
+    legend_below(figure, figure.axes[0], "loss")
 
 
 POINTS = Experiment(
@@ -101,7 +103,7 @@ EXPERIMENT = Experiment(
     cases=[{"data": "news"}, {"data": "sentiment"}],
     side="loss",
     sides=tuple(LOSSES),
-    rates=(3e-3, 1e-2, 3e-2),
+    rates=(1e-3, 3e-3, 1e-2, 3e-2),
     score="accuracy",
     run=train_classifier,
     draw=draw,

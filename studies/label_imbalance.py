@@ -114,7 +114,7 @@ EXPERIMENT = Experiment(
     ],
     side="loss",
     sides=tuple(_LOSSES),
-    rates=(3e-3, 1e-2, 3e-2),
+    rates=(3e-3, 1e-2, 3e-2, 1e-1),
     score="micro_f1_calibrated",
     run=run,
     draw=draw,

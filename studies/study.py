@@ -113,9 +113,19 @@ class Results:
         return {side: float(row["learning_rate"]) for side, row in best.items()}
 
     def values(self, measure: str, **chosen: Any) -> list[float]:
-        """A measure of the runs on "test" whose columns have the values ``chosen``, a number a seed."""
+        """A measure of the runs on "test" whose columns have the values ``chosen``, a number a seed.
+
+        Runs with another learning rate than that of their side, as an earlier choice may have left, do not count.
+        """
         wanted = {**{name: str(value) for name, value in chosen.items()}, "part": "test"}
-        return [float(row[measure]) for row in self.rows if wanted.items() <= row.items() and row[measure]]
+        rates = self.rates()
+        return [
+            float(row[measure])
+            for row in self.rows
+            if wanted.items() <= row.items()
+            and row[measure]
+            and (not rates or float(row["learning_rate"]) == rates[row[self.experiment.side]])
+        ]
 
     def table(self) -> str:
         """A Markdown table of mean and standard deviation over seeds."""
