@@ -85,7 +85,7 @@ def test_train_fine_tunes_any_encoder(files, tmp_path):
     assert (trained - given).abs().max() < 1e-3
 
 
-def test_train_goes_on_with_a_trained_head_for_the_same_labels_only(trained, files, tmp_path):
+def test_train_goes_on_with_a_trained_head_that_has_the_labels(trained, files, tmp_path):
     arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
     del arguments["--config"]
     arguments |= {"--model": trained[0], "--max-steps": 1, "--learning-rate": 0, "--warmup-steps": 0}

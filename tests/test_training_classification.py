@@ -150,7 +150,7 @@ def test_options_of_a_loss_reach_it(files, tmp_path):
     assert "options of 'focal' must be among" in str(result.exception)
 
 
-def test_training_goes_on_with_a_trained_head_for_the_same_classes_only(files, tmp_path):
+def test_training_goes_on_with_a_trained_head_that_has_the_classes(files, tmp_path):
     names = ["water", "fruit", "metal"]
     tokenizer = build_char_tokenizer(row["text"] for row in SINGLE)
     fields = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
@@ -158,9 +158,11 @@ def test_training_goes_on_with_a_trained_head_for_the_same_classes_only(files, t
     for part in (hf_ext.RoFormerForSequenceClassification(config), tokenizer):
         part.save_pretrained(tmp_path / "trained")
     job = ClassificationJob(files["single"], files["single"], model=str(tmp_path / "trained"))
-    assert job.trained_order(sorted(names)) == names
-    with pytest.raises(ValueError, match=r"head for the classes \['fruit', 'metal', 'water'\], and .* \['0', '1'\]"):
-        job.trained_order(["0", "1"])
+    suffix = "ForSequenceClassification"
+    assert job.head_labels(sorted(names), suffix) == job.head_labels(["fruit", "metal"], suffix) == names
+    assert job.head_labels(["0", "1"], "ForSpanExtraction") == ["0", "1"]
+    with pytest.raises(ValueError, match=r"head for the labels \['fruit', 'metal', 'water'\], and .* \['0', 'metal'\]"):
+        job.head_labels(["0", "metal"], suffix)
 
 
 def test_labels_are_in_the_order_of_the_head():

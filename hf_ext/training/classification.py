@@ -7,7 +7,6 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
     PreTrainedModel,
@@ -83,7 +82,7 @@ class ClassificationJob(EncoderJob):
         if train[0].keys() != validation[0].keys():
             seen = f"{', '.join(train[0])} and {', '.join(validation[0])}"
             raise ValueError(f"train_file and validation_file must have rows of one kind, got {seen}")
-        names = self.trained_order(names)
+        names = list(self.head_labels(names, "ForSequenceClassification"))
         loss = self.training_loss(train, names, multi_label)
         tokenizer = self.load_tokenizer(text for example in train for text in _texts(example))
         model = self.load_model(tokenizer, names, multi_label)
@@ -143,25 +142,6 @@ class ClassificationJob(EncoderJob):
         model = AutoModelForSequenceClassification.from_pretrained(self.model, **fields)
         self.check_length(model)
         return model
-
-    def trained_order(self, names: list[str]) -> list[str]:
-        """The classes in the order in which a trained head of ``model`` has them; as they are where there is none.
-
-        Raises:
-            ValueError: if the head is for other classes.
-        """
-        if self.model is None:
-            return names
-        config = AutoConfig.from_pretrained(self.model)
-        if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
-            return names
-        trained = [config.id2label[index] for index in range(len(config.id2label))]
-        if set(trained) != set(names):
-            raise ValueError(
-                f"model has a head for the classes {sorted(trained)}, and train_file has {sorted(names)}; "
-                "fine-tune the encoder that it was made from"
-            )
-        return trained
 
 
 def encode_labelled_texts(

@@ -1,6 +1,6 @@
 """What jobs that train an encoder or a decoder share: the files, and where it starts from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,6 +61,29 @@ class EncoderJob:
         # Rotary positions have no end.
         if longest and self.max_length > longest and not getattr(model.config, "rope_parameters", None):
             raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
+
+    def head_labels(self, labels: Sequence[str], suffix: str) -> Sequence[str]:
+        """The labels of the model's head, in their order: those of a trained head, or ``labels`` for a new one.
+
+        Args:
+            labels: those of the training file.
+            suffix: how the names of classes with such a head end.
+
+        Raises:
+            ValueError: if a trained head lacks one of the labels.
+        """
+        if self.model is None:
+            return labels
+        config = AutoConfig.from_pretrained(self.model)
+        if not any(name.endswith(suffix) for name in config.architectures or ()):
+            return labels
+        trained = [config.id2label[index] for index in range(len(config.id2label))]
+        if not set(labels) <= set(trained):
+            raise ValueError(
+                f"model has a head for the labels {sorted(trained)}, and train_file has {sorted(labels)}; "
+                "fine-tune the encoder that it was made from"
+            )
+        return trained
 
     def check_examples(self, name: str, examples: Any, kind: str = "texts") -> None:
         """Raise ValueError if the file of that name has nothing in it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.data import DataCollatorForSpanExtraction, SpanEncoder
 from hf_ext.training.encoder_job import EncoderJob
@@ -49,9 +49,9 @@ class LinkedSpanJob(EncoderJob):
         """The model that the job names, with a head for ``labels``.
 
         Raises:
-            ValueError: if ``model`` has a trained head for other labels, or takes fewer tokens than ``max_length``.
+            ValueError: if a trained head of ``model`` lacks a label, or it takes fewer tokens than ``max_length``.
         """
-        labels = self._trained_order(labels)
+        labels = self.head_labels(labels, self.auto_class._model_mapping.head.suffix)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
         head = {key: value for key, value in self.head_options.items() if value is not None}
@@ -100,19 +100,3 @@ class LinkedSpanJob(EncoderJob):
         scores = self.score(found, [example[encoder.annotations] for example in validation])
         save_run(trainer, scores, "f1")
         return scores
-
-    def _trained_order(self, labels: Sequence[str]) -> Sequence[str]:
-        """The labels in the order in which a trained head of ``model`` has them; as they are where there is none."""
-        if self.model is None:
-            return labels
-        config = AutoConfig.from_pretrained(self.model)
-        suffix = self.auto_class._model_mapping.head.suffix
-        if not any(name.endswith(suffix) for name in config.architectures or ()):
-            return labels
-        trained = [config.id2label[index] for index in range(len(config.id2label))]
-        if not set(labels) <= set(trained):
-            raise ValueError(
-                f"model has a head for {sorted(trained)}, and train_file has {sorted(labels)}; "
-                "fine-tune the encoder that it was made from"
-            )
-        return trained

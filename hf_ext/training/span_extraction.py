@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from datasets import Dataset
 from transformers import (
-    AutoConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -56,11 +55,9 @@ class SpanExtractionJob(EncoderJob):
         """The model that the job names, with a head for ``labels``.
 
         Raises:
-            ValueError: if ``model`` has a trained head for other labels, or takes fewer tokens than ``max_length``.
+            ValueError: if a trained head of ``model`` lacks a label, or it takes fewer tokens than ``max_length``.
         """
-        labels = self.outputs(labels)
-        if self.model is not None:
-            labels = self._labels_of_trained_head(labels)
+        labels = self.head_labels(self.outputs(labels), self.auto_class._model_mapping.head.suffix)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
         head = {key: value for key, value in (self.head_options or {}).items() if value is not None}
@@ -69,20 +66,6 @@ class SpanExtractionJob(EncoderJob):
             self.check_length(model)
             return model
         return self.auto_class.from_config(self.new_config(tokenizer, **fields), **head)
-
-    def _labels_of_trained_head(self, labels: Sequence[str]) -> Sequence[str]:
-        """The labels in the order in which a trained head has them; as they are where there is none."""
-        config = AutoConfig.from_pretrained(str(self.model))
-        suffix = self.auto_class._model_mapping.head.suffix
-        if not any(name.endswith(suffix) for name in config.architectures or ()):
-            return labels
-        trained = [config.id2label[index] for index in range(len(config.id2label))]
-        if set(trained) != set(labels):
-            raise ValueError(
-                f"model has a head for the labels {sorted(trained)}, and train_file has {sorted(labels)}; "
-                "fine-tune the encoder that it was made from"
-            )
-        return trained
 
     def outputs(self, labels: Sequence[str]) -> Sequence[str]:
         """What a new head tells apart, for the labels of entities: these."""
