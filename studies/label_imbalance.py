@@ -89,6 +89,7 @@ def _scores(found: np.ndarray, true: Tensor, names: Sequence[str]) -> dict[str, 
 
 def draw(figure: "Figure", results: Results) -> None:
     """Micro and macro F1 at the threshold 0, and at thresholds that were chosen."""
+    figure.set_size_inches(11, 7)
     names = [f"{case['data']},\n{case['positives']}" for case in EXPERIMENT.cases]
     titles = {
         "micro_f1": "micro F1, threshold 0",
@@ -114,7 +115,7 @@ EXPERIMENT = Experiment(
     ],
     side="loss",
     sides=tuple(_LOSSES),
-    rates=(3e-3, 1e-2, 3e-2, 1e-1),
+    rates=(3e-3, 1e-2, 3e-2, 1e-1, 3e-1),
     score="micro_f1_calibrated",
     run=run,
     draw=draw,
