@@ -1,6 +1,6 @@
 """Multi-label softmax beside binary cross-entropy and focal loss where few of many classes are there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ _EPOCHS = 15
 _ABSENT_CLASSES = 585
 _KEPT = 5
 # Focal loss without its focus is the cross-entropy of each class by itself.
-_LOSSES = {
+_LOSSES: dict[str, Callable[..., Tensor]] = {
     "multi-label softmax": LOSSES["multilabel_softmax"],
     "BCE": partial(LOSSES["binary_focal"], gamma=0.0),
     "focal": partial(LOSSES["binary_focal"], gamma=2.0),

@@ -65,8 +65,9 @@ class Experiment:
     seeds: int | None = None
 
     def quick(self) -> "Experiment":
-        """Fewer runs of the same kinds."""
-        return replace(self, cases=[self.cases[0], *self.cases[1:][-1:]], rates=self.rates[:1])
+        """Fewer runs: the first and the last case, the first and the last side, and a single rate."""
+        cases = [self.cases[0], *self.cases[1:][-1:]]
+        return replace(self, cases=cases, sides=(self.sides[0], self.sides[-1]), rates=self.rates[:1])
 
     def tuning(self) -> list[Setting]:
         """The runs that choose a learning rate."""
