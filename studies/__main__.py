@@ -27,7 +27,7 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (crf_learning_rate.EXPERIMENT, "CRF: the learning rate of the transitions (Resume)"),
         (label_imbalance.EXPERIMENT, "Losses for any number of classes"),
         (entities.FLAT, "GlobalPointer and tags: flat entities"),
-        (entities.LONGER, "Flat entities, three times the training (Resume, 6 epochs)"),
+        (entities.LONGER, "Flat entities, three times the training"),
         (entities.NESTED, "GlobalPointer and tags: nested entities"),
     )
 }
