@@ -106,11 +106,11 @@ def sides(transitions: torch.nn.Parameter) -> tuple[dict[str, Loss], dict[str, D
     return losses, decoders
 
 
-def step(loss: Loss, emissions: Tensor, transitions: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    emissions.grad = transitions.grad = None
+def step(loss: Loss, emissions: Tensor, transitions: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+    """The loss and its gradients by emissions and transitions."""
     value = loss(emissions, labels, mask)
-    value.backward()
-    return value.detach()
+    # Gradients left with the tensors would be freed in the next call, and be taken off its memory.
+    return value.detach(), *torch.autograd.grad(value, (emissions, transitions))
 
 
 def check(emissions: Tensor, transitions: Tensor, labels: Tensor, mask: Tensor) -> None:
@@ -121,8 +121,7 @@ def check(emissions: Tensor, transitions: Tensor, labels: Tensor, mask: Tensor) 
     losses, decoders = sides(transitions)
     results = []
     for loss in losses.values():
-        value = step(loss, emissions, transitions, labels, mask)
-        results.append((value, emissions.grad, transitions.grad))
+        results.append(step(loss, emissions, transitions, labels, mask))
     scores = []
     for decode in decoders.values():
         paths = [torch.tensor(path) for path in decode(emissions.detach(), mask)]

@@ -250,8 +250,6 @@ def train(side: str, module: Any, hidden: Tensor, labels: Tensor) -> Callable[[]
     mask = real_tokens(hidden)
 
     def call() -> Tensor:
-        hidden.grad = None
-        module.zero_grad(set_to_none=True)
         if side == "ours":
             loss = module.losses(*module.project(hidden), labels, mask, module.ordered).mean()
         elif side == "dense":
@@ -260,6 +258,9 @@ def train(side: str, module: Any, hidden: Tensor, labels: Tensor) -> Callable[[]
             loss = their_loss(module(hidden, mask), labels)
         loss.backward()
         call.gradient = hidden.grad  # type: ignore[attr-defined]
+        # Here and not first: what a call frees of the one before it would be taken off its memory.
+        hidden.grad = None
+        module.zero_grad(set_to_none=True)
         return loss.detach()
 
     return call
