@@ -85,6 +85,20 @@ def test_train_fine_tunes_any_encoder(files, tmp_path):
     assert (trained - given).abs().max() < 1e-3
 
 
+def test_the_seed_draws_the_weights_of_a_new_model(files, tmp_path):
+    arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
+    still = {"--max-steps": 1, "--learning-rate": 0, "--warmup-steps": 0}
+    weights = []
+    for seed in (1, 2, 1):
+        options = arguments | still | {"--seed": seed, "--output-dir": tmp_path / "model"}
+        result = run("train", "ner", *chain(*options.items()), "--use-cpu")
+        assert result.exit_code == 0, result.output
+        saved = load_file(tmp_path / "model" / "model.safetensors")
+        weights.append(torch.cat([saved[name].flatten() for name in sorted(saved)]))
+    assert torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], weights[1])
+
+
 def test_train_goes_on_with_a_trained_head_that_has_the_labels(trained, files, tmp_path):
     arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
     del arguments["--config"]

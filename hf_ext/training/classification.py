@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 from hf_ext.data.labelled_texts import label_names, labels_of, read_labelled_texts
@@ -69,6 +70,8 @@ class ClassificationJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         train = read_labelled_texts(self.train_file)
         self.check_examples("train_file", train)
         names, multi_label = label_names(train), "labels" in train[0]

@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 from hf_ext.data.dialogue_encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
@@ -107,6 +108,8 @@ class DialogueJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         train = read_dialogues(self.train_file, "train")
         validation = read_dialogues(self.validation_file, "validation")
         for name, dialogues in (("train_file", train), ("validation_file", validation)):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
 from hf_ext.data import DataCollatorForSpanExtraction, SpanEncoder
 from hf_ext.training.encoder_job import EncoderJob
@@ -72,6 +72,8 @@ class LinkedSpanJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         labels = None if self.schema_file is None else self.read_schema(self.schema_file)
         train = self.read(self.train_file, labels)
         self.check_examples("train_file", train)

@@ -12,6 +12,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 from hf_ext.data.paraphrases import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
@@ -100,6 +101,8 @@ class ParaphraseJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         train, validation = read_paraphrases(self.train_file), read_paraphrases(self.validation_file)
         for name, examples in (("train_file", train), ("validation_file", validation)):
             self.check_examples(name, examples, "sentences")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data import (
@@ -67,6 +67,8 @@ class ReadingComprehensionJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         train, validation = read_questions(self.train_file), read_questions(self.validation_file)
         for name, examples in (("train_file", train), ("validation_file", validation)):
             self.check_examples(name, examples, "questions")

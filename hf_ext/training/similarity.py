@@ -7,7 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import (
+    AutoModel,
+    EvalPrediction,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
 
 from hf_ext.data.text_pairs import read_text_pairs, read_texts_alone
 from hf_ext.losses import cosent_pair_loss, simcse_loss
@@ -197,6 +205,8 @@ class SimilarityJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         train: list[dict[str, Any]] = (
             read_text_pairs(self.train_file)
             if self.loss == "cosent"

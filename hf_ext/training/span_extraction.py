@@ -11,6 +11,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 from hf_ext.data import (
@@ -100,6 +101,8 @@ class SpanExtractionJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         train, validation = read_entities(self.train_file), read_entities(self.validation_file)
         labels = check_labels(train, validation)
         if not labels:

@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
+    set_seed,
 )
 
 from hf_ext.atomic_file import atomic_write
@@ -106,6 +107,8 @@ class SummarizationJob:
         Raises:
             ValueError: if a file or an option cannot be used.
         """
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         train, validation = read_summaries(self.train_file), read_summaries(self.validation_file)
         for name, examples in (("train_file", train), ("validation_file", validation)):
             if not examples:
