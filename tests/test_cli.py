@@ -271,6 +271,38 @@ def test_jobs_run_in_python(job, files, tmp_path):
     assert (tmp_path / "model.safetensors").is_file()
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize(("tag", "f1"), [("B-地", 0.0), ("I-人", 0.5)])
+def test_trained_tags_beyond_those_of_the_training_file(side, tag, f1, tmp_path):
+    examples = [
+        {"text": "张三在北京", "entities": [{"start": 0, "end": 2, "label": "人"}]},
+        {"text": "李四", "entities": [{"start": 0, "end": 2, "label": "人"}]},
+    ]
+    write_entities(tmp_path / "some.jsonl", examples)
+    tokenizer = hf_ext.build_char_tokenizer([example["text"] for example in examples], padding_side=side)
+    tags = dict(enumerate(["O", "B-地", "I-地", "B-人", "I-人"]))
+    config = config_of_size("tiny", vocab_size=len(tokenizer), id2label=tags)
+    model = hf_ext.AutoModelForSequenceLabeling.from_config(config, sequence_head="softmax")
+    # The head has learnt one tag for all tokens, which makes one entity of each text or of each token.
+    torch.nn.init.zeros_(model.classifier.dense.weight)
+    model.classifier.dense.bias.data = torch.tensor([9.0 * (one == tag) for one in tags.values()])
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    job = hf_ext.SequenceLabelingJob(
+        *[tmp_path / "some.jsonl"] * 2, model=str(tmp_path / "model"), max_length=16, stride=2
+    )
+    arguments = TrainingArguments(
+        str(tmp_path / "out"),
+        max_steps=1,
+        learning_rate=1e-6,
+        use_cpu=True,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+    assert job.run(arguments)["f1"] == f1
+
+
 def test_every_training_command_runs_a_public_job():
     jobs = {
         "classification": hf_ext.ClassificationJob,

@@ -32,6 +32,10 @@ def test_schemas(shared, tmp_path):
     assert len(hf_ext.read_relations(data / "duie2_subset" / "train_part.json", names)) == 3000
     with pytest.raises(ValueError, match="at least one predicate"):
         hf_ext.read_relation_schema(write(tmp_path / "empty"))
+    other = tmp_path / "gbk.json"
+    other.write_bytes('{"predicate": "国籍"}'.encode("gbk"))
+    with pytest.raises(ValueError, match=r"gbk\.json:1: the file must be UTF-8"):
+        hf_ext.read_relation_schema(other)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,7 @@ def test_strings_are_found_where_tokens_can_be(text, surface, start):
     [
         ({"text": TEXT, "spo_list": [{**SPO, "predicate": "其他"}]}, "must be one of"),
         ({"text": TEXT, "spo_list": [{**SPO, "object": {"inWork": "如果爱"}}]}, "@value"),
+        ({"text": TEXT, "spo_list": [{**SPO, "object": {"@value": "金像奖", "": "如果爱"}}]}, "slot of an object"),
         ({"text": TEXT, "spo_list": "x"}, "list 'relations' or 'spo_list'"),
         ({"text": 3}, "string 'text'"),
         (

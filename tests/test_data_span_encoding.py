@@ -228,6 +228,14 @@ def test_collator_pads_and_drops(tokenizer):
     assert DataCollatorForSpanExtraction(tokenizer, pad_to_multiple_of=8)(rows)["input_ids"].shape == (3, 8)
 
 
+def test_collator_keeps_places_of_tokens_whatever_side_is_padded():
+    tokenizer = build_char_tokenizer(["北京大学上海"], padding_side="left")
+    columns = SpanEncoder(tokenizer, LABEL2ID)({"text": ["北京大学", "上海"], "entities": [[], [entity(0, 2)]]})
+    batch = DataCollatorForSpanExtraction(tokenizer)([{k: v[i] for k, v in columns.items()} for i in range(2)])
+    _, first, last = batch["labels"][1, 0].tolist()
+    assert tokenizer.decode(batch["input_ids"][1, first : last + 1]).replace(" ", "") == "上海"
+
+
 @pytest.mark.parametrize("formatted", [None, "torch", "numpy"])
 def test_collator_in_worker_processes(samples, tokenizer, formatted):
     encoded = SpanEncoder(tokenizer, LABEL2ID).encode_dataset(Dataset.from_list(samples[:8]))

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from hf_ext.data.text_lines import fail, parse_json, read_lines
@@ -72,11 +71,11 @@ def read_relation_schema(path: str | os.PathLike[str]) -> list[str]:
         ValueError: naming the file, if it is not such a schema, or has no predicate.
     """
     name = os.fspath(path)
-    content = Path(path).read_text(encoding="utf-8-sig")
-    if content.lstrip().startswith("["):
-        records = [(name, one) for one in parse_json(content, name)]
+    lines = read_lines(path)
+    if lines and lines[0][1].lstrip().startswith("["):
+        records = [(name, one) for one in parse_json("\n".join(line for _, line in lines), name)]
     else:
-        records = [(where, parse_json(line, where)) for where, line in read_lines(path)]
+        records = [(where, parse_json(line, where)) for where, line in lines]
     names: dict[str, None] = {}
     for where, record in records:
         if not isinstance(record, dict):
@@ -184,6 +183,8 @@ def _duie_relation(text: str, record: Any, where: str) -> dict[str, Any] | None:
     values = object_ if isinstance(object_, dict) else {_VALUE: object_}
     if _VALUE not in values or not all(isinstance(one, str) and one.strip() for one in (subject, *values.values())):
         fail(where, "subject and object must be strings, or object an object with '@value'", json.dumps(record))
+    if not all(name.strip() for name in values):
+        fail(where, "a slot of an object must have a name that is not blank", json.dumps(object_, ensure_ascii=False))
     places = {name: locate(text, surface.strip()) for name, surface in {"": subject, **values}.items()}
     if None in places.values():
         return None

@@ -12,10 +12,11 @@ from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 
 @dataclass
 class DataCollatorForSpanExtraction:
-    """Pads model inputs with the tokenizer, and ``labels`` to ``[B, M, 3]`` with -100.
+    """Pads model inputs on the right with the tokenizer, and ``labels`` to ``[B, M, 3]`` with -100.
 
-    M is the largest number of spans in the batch, at least 1. Columns that are neither model inputs nor labels are
-    dropped; without labels in the rows there are none in the batch.
+    Token positions, in labels and in predictions, count from the beginning of a row: padding on the left, which some
+    tokenizers prefer, would move them. M is the largest number of spans in the batch, at least 1. Columns that are
+    neither model inputs nor labels are dropped; without labels in the rows there are none in the batch.
 
     Args:
         tokenizer: names the model inputs and pads them.
@@ -37,7 +38,11 @@ class DataCollatorForSpanExtraction:
         inputs = [{name: row[name] for name in names if name in row} for row in rows]
         batch = dict(
             pad_without_fast_tokenizer_warning(
-                self.tokenizer, inputs, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
+                self.tokenizer,
+                inputs,
+                pad_to_multiple_of=self.pad_to_multiple_of,
+                padding_side="right",
+                return_tensors="pt",
             )
         )
         if "labels" in rows[0]:

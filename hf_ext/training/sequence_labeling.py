@@ -17,6 +17,7 @@ from hf_ext.data.tag_encoding import TagEncoder, tags_to_predictions
 from hf_ext.data.tag_schemes import tags_of_labels
 from hf_ext.heads import AutoModelForSequenceLabeling
 from hf_ext.metrics.tag_metrics import tag_metrics
+from hf_ext.ops.tag_rules import split_tag
 from hf_ext.training.parameter_groups import head_optimizer
 from hf_ext.training.span_extraction import SpanExtractionJob
 
@@ -52,9 +53,12 @@ class SequenceLabelingJob(SpanExtractionJob):
         return super().load_model(tokenizer, labels)
 
     def make_encoder(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], config: Any) -> SpanEncoder:
-        """What makes rows of texts; its tags have the ids that the model gives them."""
-        encoder = TagEncoder(tokenizer, labels, self.scheme, self.max_length, self.stride)
-        encoder.tags = [config.id2label[number] for number in range(len(config.id2label))]
+        """What makes rows of texts; its tags, and the ids they have, are the model's."""
+        tags = [config.id2label[number] for number in range(len(config.id2label))]
+        # A trained head may find labels that the training file lacks.
+        known = list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != "O"))
+        encoder = TagEncoder(tokenizer, known, self.scheme, self.max_length, self.stride)
+        encoder.tags = tags
         return encoder
 
     def trainer_options(
@@ -62,6 +66,8 @@ class SequenceLabelingJob(SpanExtractionJob):
     ) -> dict[str, Any]:
         """Collator, metrics, and the optimiser under which transitions learn faster."""
         config: Any = model.config
+        # Places of tags, which padding on the left would move, are those of tokens in the encoded rows.
+        tokenizer.padding_side = "right"
         options = {
             "data_collator": DataCollatorForTokenClassification(tokenizer),
             "compute_metrics": tag_metrics(config.id2label),
