@@ -300,7 +300,9 @@ def test_trained_tags_beyond_those_of_the_training_file(side, tag, f1, tmp_path)
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
-    assert job.run(arguments)["f1"] == f1
+    scores = job.run(arguments)
+    assert scores["f1"] == f1
+    assert scores["per_type"].keys() == {"人", "地"}
 
 
 def test_every_training_command_runs_a_public_job():

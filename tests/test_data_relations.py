@@ -72,6 +72,20 @@ def test_strings_are_found_where_tokens_can_be(text, surface, start):
             },
             "12 characters",
         ),
+        (
+            {
+                "text": TEXT,
+                "relations": [
+                    {
+                        "predicate": "获奖",
+                        "subject": {"start": 0, "end": 2},
+                        "object": {"start": 9, "end": 12},
+                        "slots": [{"name": ["inWork"], "start": 4, "end": 7}],
+                    }
+                ],
+            },
+            "a string name",
+        ),
         ({"text": TEXT, "relations": [{"predicate": " ", "subject": {"start": 0, "end": 2}}]}, "not blank"),
     ],
 )

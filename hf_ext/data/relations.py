@@ -166,14 +166,18 @@ def _own_relation(text: str, record: Any, where: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         fail(where, "a relation must be an object with predicate, subject and object", record)
     slots = record.get("slots") or []
-    if not isinstance(slots, list) or not all(isinstance(slot, dict) and slot.get("name") for slot in slots):
-        fail(where, "slots must be a list of objects with name, start and end", slots)
+    if not isinstance(slots, list) or not all(map(_is_named, slots)):
+        fail(where, "slots must be a list of objects with a string name, start and end", slots)
     return {
         "predicate": _predicate(record, where),
         "subject": checked_span(text, record.get("subject"), "subject", where),
         "object": checked_span(text, record.get("object"), "object", where),
-        "slots": [{"name": str(slot["name"]), **checked_span(text, slot, "a slot", where)} for slot in slots],
+        "slots": [{"name": slot["name"], **checked_span(text, slot, "a slot", where)} for slot in slots],
     }
+
+
+def _is_named(slot: Any) -> bool:
+    return isinstance(slot, dict) and isinstance(slot.get("name"), str) and bool(slot["name"].strip())
 
 
 def _duie_relation(text: str, record: Any, where: str) -> dict[str, Any] | None:
