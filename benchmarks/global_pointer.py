@@ -147,16 +147,27 @@ def report_needs(arguments: argparse.Namespace, ours: dict[str, Any], needs: dic
 
 
 def table(rows: list[dict[str, str]]) -> None:
-    """Print the rows for docs/benchmarks.md: ours, then the peers' time and memory over ours."""
-    print("| head | | types | tokens | ours | dense | bert4torch | ours MB | dense | bert4torch |")
-    print("|---" * 10 + "|")
-    names = ("head", "work", "types", "tokens")
-    for case in dict.fromkeys(tuple(row[name] for name in names) for row in rows):
-        sides = {row["side"]: row for row in rows if tuple(row[name] for name in names) == case}
-        ours, peers = sides["ours"], [sides[side] for side in SIDES[1:]]
-        times = [row["time_ratio"] or f"{row['least_s']} ({float(row['peak_mb']) / 1000:.1f} GB)" for row in peers]
-        memory = [row["memory_ratio"] if int(row["rounds"]) else "" for row in peers]
-        print(f"| {' | '.join((*case, ours['least_s'] + ' s', *times, ours['peak_mb'], *memory))} |")
+    """Print the rows for docs/benchmarks.md: time and memory of ours, and in brackets the peers' over it."""
+    lengths = list(dict.fromkeys(row["tokens"] for row in rows))
+    for name, ratio, unit, scale in (("least_s", "time_ratio", "ms", 1000), ("peak_mb", "memory_ratio", "MB", 1)):
+        print(f"| {unit} | | types | {' | '.join(f'{int(tokens):,}' for tokens in lengths)} |")
+        print("|---" * (3 + len(lengths)) + "|")
+        for head, work, types in dict.fromkeys((row["head"], row["work"], row["types"]) for row in rows):
+            cells = []
+            for tokens in lengths:
+                case = (head, work, types, tokens)
+                found = (row for row in rows if (row["head"], row["work"], row["types"], row["tokens"]) == case)
+                sides = {row["side"]: row for row in found}
+                peers = [sides[side] for side in SIDES[1:]]
+                run = ", ".join(brief(float(row[ratio])) if int(row["rounds"]) else "-" for row in peers)
+                cells.append(f"{brief(float(sides['ours'][name]) * scale)} ({run})")
+            print(f"| {head.removesuffix('_global_pointer')} | {work} | {types} | {' | '.join(cells)} |")
+        print()
+
+
+def brief(number: float) -> str:
+    """Two digits, or all before the point."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def plot(results: Path) -> None:
@@ -193,8 +204,9 @@ def plot(results: Path) -> None:
         grid[1, column].set_xticks(ticks, [str(tick) for tick in ticks])
         grid[1, column].minorticks_off()
         grid[1, column].set_xlabel("tokens")
-    grid[0, 0].legend(fontsize=8)
-    figure.tight_layout()
+    labels = {label: line for line, label in zip(*grid[0, 0].get_legend_handles_labels())}
+    figure.legend(labels.values(), labels, loc="lower center", ncols=len(labels), fontsize=9)
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PICTURE, dpi=80)
     print(PICTURE)
