@@ -137,3 +137,23 @@ def test_no_predicate_and_no_room_are_refused():
         AutoModelForRelationExtraction.from_config(hf_ext.RoFormerConfig(**SIZE), span_top_k=0)
     with pytest.raises(ValueError, match="id2label must name"):
         AutoModelForRelationExtraction.from_config(hf_ext.RoFormerConfig(**SIZE, num_labels=0))
+
+
+def test_links_that_are_no_numbers_are_refused():
+    model = tiny().eval()
+    with torch.no_grad():
+        model.classifier.tails.q_dense.bias[0] = torch.nan
+    with pytest.raises(ValueError, match=r"scores must not be NaN, got NaN for link \d from token \d to \d"):
+        model(**batch(), above=-1e9)
+
+
+def test_of_equal_scores_the_first_triples_are_kept():
+    model = tiny(top_k=4).eval()
+    spans = torch.tensor([[role, place, place, 1.0] for role in (0, 1) for place in range(3)])
+
+    def links(rows, columns):
+        return torch.ones(3, len(rows), len(columns))
+
+    found = model.decode(spans, links, links, above=0.0)
+    assert found[:, [0, 1, 3]].tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2], [0, 1, 0]]
+    assert not len(model.decode(spans, links, links, above=1.0))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import BertConfig, BertModel, pipeline
 
 import hf_ext
@@ -115,6 +116,9 @@ def test_it_is_saved_and_is_a_linear_layer(tmp_path):
     torch.testing.assert_close(whitening.as_linear()(x), whitening(x), rtol=1e-4, atol=1e-4)
     assert list(whitening.parameters()) == []
     with pytest.raises(FileNotFoundError, match=r"whitening\.safetensors must exist"):
+        Whitening.from_pretrained(tmp_path)
+    save_file({"kernel": torch.ones(2, 2)}, tmp_path / "whitening.safetensors")
+    with pytest.raises(ValueError, match="must hold the tensors mean and kernel, got kernel"):
         Whitening.from_pretrained(tmp_path)
 
 

@@ -20,6 +20,8 @@ from transformers.models.auto.auto_factory import _LazyAutoMapping
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
+from hf_ext.ops.masks import document_ids
+
 if TYPE_CHECKING:
 
     class _Base(PreTrainedModel):
@@ -69,6 +71,19 @@ class EncoderHead(_Base):
     def build_classifier(self, config: PreTrainedConfig) -> nn.Module:
         """The head's own layers."""
         raise NotImplementedError
+
+    def check_one_text_a_row(self, attention_mask: Tensor | None, position_ids: Tensor | None) -> None:
+        """Raise ValueError where a mask is not ``[B, L]``, or ``position_ids`` mark packed documents.
+
+        The encoder would keep these apart, and a head that compares tokens would look for spans across them.
+        """
+        if attention_mask is not None:
+            if attention_mask.ndim != 2:
+                raise ValueError(f"attention_mask must have shape [B, L], got {tuple(attention_mask.shape)}")
+        elif position_ids is None or torch.compiler.is_compiling():
+            return
+        elif bool(document_ids(position_ids)[:, -1].any()):
+            raise ValueError("position_ids must not restart within a row; to save padding set unpad in the config")
 
     def encode(
         self,

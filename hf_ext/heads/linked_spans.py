@@ -12,7 +12,6 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.heads.generic import EncoderHead
 from hf_ext.modules.linked_pointers import LinkedPointers, Parts, Triple, link_scores
-from hf_ext.ops.masks import document_ids
 
 Links = Callable[[Tensor, Tensor], Tensor]
 """Scores ``[P, R, S]`` of one text at the positions ``[R]`` and ``[S]``."""
@@ -97,15 +96,10 @@ class LinkedSpanHead(EncoderHead):
 
         Raises:
             ValueError: if the mask or the labels do not have these shapes, ``position_ids`` mark packed documents, or
-                (on a CPU, outside of compiled graphs) a labelled span is not within the real tokens or its label not
+                (outside of compiled graphs) a labelled span is not within the real tokens or its label not
                 among those of the config.
         """
-        if attention_mask is not None and attention_mask.ndim != 2:
-            raise ValueError(f"attention_mask must have shape [B, L], got {tuple(attention_mask.shape)}")
-        positions = kwargs.get("position_ids")
-        # The encoder would keep packed documents apart, and the head would look for spans across them.
-        if attention_mask is None and positions is not None and document_ids(positions)[:, -1].any():
-            raise ValueError("position_ids must not restart within a row; to save padding set unpad in the config")
+        self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
         own = None if labels is None else self.split_labels(labels, hidden.shape[:2], attention_mask)

@@ -21,7 +21,6 @@ from hf_ext.losses.rows import can_look, check_logits, reduced
 from hf_ext.losses.span import span_softmax_loss
 from hf_ext.modules.global_pointer import GlobalPointer
 from hf_ext.ops.answer_spans import best_answer_spans
-from hf_ext.ops.masks import document_ids
 from hf_ext.ops.pointer import pointer_scores, span_mask, wide
 
 ANSWER_HEADS = ("global_pointer", "start_end")
@@ -159,10 +158,7 @@ class ReadingComprehension(EncoderHead):
                 labelled span is not within the context, or a score NaN (that makes the loss NaN on a GPU, for gradient
                 scaling to deal with).
         """
-        positions = kwargs.get("position_ids")
-        # The encoder would keep packed documents apart, and the head would look for spans across them.
-        if attention_mask is None and positions is not None and document_ids(positions)[:, -1].any():
-            raise ValueError("position_ids must not restart within a row; to save padding set unpad in the config")
+        self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
         context, first = _context(hidden, attention_mask, context_mask)

@@ -63,8 +63,14 @@ class RelationExtraction(LinkedSpanHead):
         )
         links = torch.minimum(heads(subject_first, object_first), tails(subject_last, object_last))
         scores = torch.minimum(links, torch.minimum(subjects[:, None, 3], objects[:, 3])).float().flatten()
-        best, index = scores.topk(min(self.config.span_top_k, len(scores)))
-        best, index = best[best > above], index[best > above]
+        (index,) = (scores > above).nonzero(as_tuple=True)
+        best, most = scores[index], self.config.span_top_k
+        if len(index) > most:
+            kept = best >= best.topk(most).values[-1]
+            best, index = best[kept], index[kept]
+        # Of equal ones the first, on any device.
+        best, order = best.sort(descending=True, stable=True)
+        best, index = best[:most], index[order][:most]
         pair = index % max(1, len(subjects) * len(objects))
         subject, object_ = pair // max(1, len(objects)), pair % max(1, len(objects))
         predicate = index // max(1, len(subjects) * len(objects))

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
@@ -11,7 +10,6 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.heads.generic import EncoderHead, head_class_by_name
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer, SpanScorer
-from hf_ext.ops.masks import document_ids
 
 SPAN_HEADS: dict[str, type[EfficientGlobalPointer] | type[GlobalPointer]] = {
     "efficient_global_pointer": EfficientGlobalPointer,
@@ -106,11 +104,7 @@ class SpanExtraction(EncoderHead):
                 (outside of compiled graphs) a labelled span is not within the real tokens, its label not among the
                 types, or a score NaN (that makes the loss NaN on a GPU, for gradient scaling to deal with).
         """
-        if attention_mask is not None and attention_mask.ndim != 2:
-            raise ValueError(f"attention_mask must have shape [B, L], got {tuple(attention_mask.shape)}")
-        # The encoder would keep packed documents apart, and the head would look for spans across them.
-        if attention_mask is None and _restarts(kwargs.get("position_ids")):
-            raise ValueError("position_ids must not restart within a row; to save padding set unpad in the config")
+        self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
         pointer = self.classifier
@@ -131,12 +125,6 @@ class SpanExtraction(EncoderHead):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
-
-
-def _restarts(position_ids: Tensor | None) -> bool:
-    if position_ids is None or torch.compiler.is_compiling():
-        return False
-    return bool(document_ids(position_ids)[:, -1].any())
 
 
 def __getattr__(name: str) -> Any:

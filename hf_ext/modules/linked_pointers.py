@@ -82,7 +82,14 @@ def link_scores(parts: Parts, rows: Tensor, columns: Tensor) -> Tensor:
 
     Returns:
         ``[C, R, S]``, in float32 or better.
+
+    Raises:
+        ValueError: if a score is NaN.
     """
     query, key, start, end = (wide(part) for part in parts)
     base = (query[rows] * query.shape[-1] ** -0.5) @ key[columns].mT
-    return base + start[rows].mT.unsqueeze(-1) + end[columns].mT.unsqueeze(-2)
+    scores = base + start[rows].mT.unsqueeze(-1) + end[columns].mT.unsqueeze(-2)
+    if (wrong := scores.isnan()).any():
+        link, row, column = wrong.nonzero()[0].tolist()
+        raise ValueError(f"scores must not be NaN, got NaN for link {link} from token {rows[row]} to {columns[column]}")
+    return scores

@@ -114,9 +114,14 @@ class Whitening(nn.Module):
 
         Raises:
             FileNotFoundError: if there is none.
+            ValueError: if the file holds something else.
         """
         file = Path(folder) / FILE_NAME
         if not file.is_file():
             raise FileNotFoundError(f"{file} must exist: fit a Whitening and save it there")
         tensors = load_file(file)
+        if tensors.keys() != {"mean", "kernel"}:
+            raise ValueError(
+                f"{file} must hold the tensors mean and kernel, got {', '.join(sorted(tensors)) or 'none'}"
+            )
         return cls(tensors["mean"], tensors["kernel"])
