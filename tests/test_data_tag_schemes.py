@@ -141,6 +141,17 @@ def test_encoder(tokenizer, scheme):
     assert encoder.features["labels"].feature.dtype == "int64"
 
 
+def test_an_entity_that_overlaps_in_every_window_is_lost_once(tokenizer):
+    encoder = TagEncoder(tokenizer, ["a"], max_length=7, stride=4)
+    places = [(2, 4), (2, 5), (0, 3)]
+    entities = [{"start": start, "end": end, "label": "a"} for start, end in places]
+    rows = encoder({"text": ["张三在北京大学工作"], "entities": [entities]})
+    windows = [(own[1][0], own[-2][1]) for own in rows["offset_mapping"]]
+    assert windows[:3] == [(0, 5), (1, 6), (2, 7)]
+    # (0, 3) is kept in the first window and (2, 5) in the others; (2, 4) nowhere.
+    assert rows["lost_entities"] == [1] + [0] * (len(windows) - 1)
+
+
 def test_predictions_pass_over_tokens_without_a_tag():
     names = {0: "O", 1: "B-a", 2: "I-a"}
     assert tags_to_predictions([-100, 1, -100, 2, 0, -100, 1], names, {"a": 7}, [0, 0.9, 0, 0.8, 1, 0, 0.7]) == [

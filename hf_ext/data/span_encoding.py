@@ -39,6 +39,8 @@ class SpanEncoder:
 
     annotations: ClassVar[str] = "entities"
     """Column of what `_locate` finds in a row."""
+    lost_where: ClassVar[str] = "begin or end inside a token, or fit in no window"
+    """What those do that `_locate` finds in no row."""
 
     def __init__(
         self,
@@ -116,8 +118,8 @@ class SpanEncoder:
         lost = sum(encoded["lost_entities"])
         if lost:
             total = sum(map(len, dataset[self.annotations]))
-            message = "%d of %d %s begin or end inside a token, or fit in no window of %d tokens; they are not learnt"
-            logger.warning(message, lost, total, self.annotations, self.max_length)
+            message = "%d of %d %s %s of %d tokens; they are not learnt"
+            logger.warning(message, lost, total, self.annotations, self.lost_where, self.max_length)
         return encoded
 
     def _tokenize(self, texts: list[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From texts with character spans to model inputs with a tag a token, and back."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.data.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans
@@ -28,6 +28,8 @@ class TagEncoder(SpanEncoder):
         tags: all tags; their places are their ids.
     """
 
+    lost_where: ClassVar[str] = "overlap a longer one, begin or end inside a token, or fit in no window"
+
     def __init__(
         self,
         tokenizer: "PreTrainedTokenizerBase",
@@ -48,10 +50,8 @@ class TagEncoder(SpanEncoder):
         columns = super().__call__(batch, indices)
         ids = {tag: number for number, tag in enumerate(self.tags)}
         labels = []
-        for row, (spans, offsets) in enumerate(zip(columns["labels"], columns["offset_mapping"])):
-            kept = _longest_apart(spans)
-            columns["lost_entities"][row] += len(spans) - len(kept)
-            names = [(self.names[label], first, last) for label, first, last in kept]
+        for spans, offsets in zip(columns["labels"], columns["offset_mapping"]):
+            names = [(self.names[label], first, last) for label, first, last in spans]
             tags = spans_to_tags(names, len(offsets), self.scheme)
             labels.append([ids[tag] if start < end else -100 for tag, (start, end) in zip(tags, offsets)])
         columns["labels"] = labels
@@ -63,6 +63,17 @@ class TagEncoder(SpanEncoder):
         from datasets import Features, List, Value
 
         return Features({**super().features, "labels": List(Value("int64"))})
+
+    def _locate(
+        self, text: str, entities: Sequence[Mapping[str, Any]], offsets: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Number and token span of each entity that overlaps no longer one in this row, in their order."""
+        kept: list[tuple[int, list[int]]] = []
+        located = super()._locate(text, entities, offsets)
+        for number, span in sorted(located, key=lambda one: (one[1][1] - one[1][2], one[1][1])):
+            if all(span[2] < other[1] or other[2] < span[1] for _, other in kept):
+                kept.append((number, span))
+        yield from sorted(kept, key=lambda one: one[1][1])
 
 
 def tags_to_predictions(
@@ -82,12 +93,3 @@ def tags_to_predictions(
         score = 1.0 if scores is None else min(scores[place] for place in places[first : last + 1])
         spans.append([label2id[label], places[first], places[last], score])
     return spans
-
-
-def _longest_apart(spans: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    """Spans without those that overlap a longer one."""
-    kept: list[Sequence[int]] = []
-    for span in sorted(spans, key=lambda span: (span[1] - span[2], span[1])):
-        if all(span[2] < other[1] or other[2] < span[1] for other in kept):
-            kept.append(span)
-    return sorted(kept, key=lambda span: span[1])
