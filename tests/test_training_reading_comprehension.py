@@ -23,7 +23,7 @@ def write(path, rows):
 
 
 def arguments(folder, **options):
-    settings = {"max_steps": 60, "learning_rate": 5e-3, "save_strategy": "no", "report_to": "none", "use_cpu": True}
+    settings = {"max_steps": 60, "learning_rate": 2e-3, "save_strategy": "no", "report_to": "none", "use_cpu": True}
     return TrainingArguments(str(folder), disable_tqdm=True, dataloader_pin_memory=False, **(settings | options))
 
 

@@ -70,8 +70,6 @@ class ClassificationJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
         train = read_labelled_texts(self.train_file)
         self.check_examples("train_file", train)
         names, multi_label = label_names(train), "labels" in train[0]
@@ -88,6 +86,8 @@ class ClassificationJob(EncoderJob):
         names = list(self.head_labels(names, "ForSequenceClassification"))
         loss = self.training_loss(train, names, multi_label)
         tokenizer = self.load_tokenizer(text for example in train for text in _texts(example))
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         model = self.load_model(tokenizer, names, multi_label)
         config: Any = model.config
         rows = [

@@ -108,13 +108,13 @@ class DialogueJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
         train = read_dialogues(self.train_file, "train")
         validation = read_dialogues(self.validation_file, "validation")
         for name, dialogues in (("train_file", train), ("validation_file", validation)):
             self.check_examples(name, dialogues, "dialogues")
         tokenizer = self.load_tokenizer(turn for dialogue in train for turn in dialogue["turns"])
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         model = self.load_model(tokenizer)
         encoder = DialogueEncoder.for_config(
             model.config, tokenizer, max_length=self.max_length, train_on=self.train_on

@@ -72,8 +72,6 @@ class LinkedSpanJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
         labels = None if self.schema_file is None else self.read_schema(self.schema_file)
         train = self.read(self.train_file, labels)
         self.check_examples("train_file", train)
@@ -83,6 +81,8 @@ class LinkedSpanJob(EncoderJob):
         validation = self.read(self.validation_file, labels)
         self.check_examples("validation_file", validation)
         tokenizer = self.load_tokenizer(example["text"] for example in train)
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         model = self.load_model(tokenizer, labels)
         config: Any = model.config
         encoder = self.encoder_class(tokenizer, config.label2id, self.max_length, self.stride)

@@ -101,12 +101,12 @@ class ParaphraseJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
         train, validation = read_paraphrases(self.train_file), read_paraphrases(self.validation_file)
         for name, examples in (("train_file", train), ("validation_file", validation)):
             self.check_examples(name, examples, "sentences")
         tokenizer = self.load_tokenizer(text for example in train for text in (example["text"], *example["synonyms"]))
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         model = self.load_model(tokenizer)
         trainer = Trainer(
             model=model,

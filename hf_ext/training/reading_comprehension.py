@@ -67,8 +67,6 @@ class ReadingComprehensionJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
         train, validation = read_questions(self.train_file), read_questions(self.validation_file)
         for name, examples in (("train_file", train), ("validation_file", validation)):
             self.check_examples(name, examples, "questions")
@@ -76,6 +74,8 @@ class ReadingComprehensionJob(EncoderJob):
             raise ValueError(f"train_file must have an answer that is in its text, got none in {self.train_file}")
         tokenizer = self.load_tokenizer(example[name] for example in train for name in ("question", "context"))
         encoder = ReadingEncoder(tokenizer, self.max_length, self.stride, self.max_question_length)
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         model = self.load_model(tokenizer)
         config: Any = model.config
         if self.null_threshold is not None:

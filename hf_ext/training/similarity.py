@@ -205,8 +205,6 @@ class SimilarityJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
         train: list[dict[str, Any]] = (
             read_text_pairs(self.train_file)
             if self.loss == "cosent"
@@ -219,6 +217,8 @@ class SimilarityJob(EncoderJob):
             if "score" in examples[0] and len({example["score"] for example in examples}) < 2:
                 raise ValueError(f"{name} must have at least two different scores, got one in {getattr(self, name)}")
         tokenizer = self.load_tokenizer(text for example in train for text in (example["text1"], example["text2"]))
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         trainer = SimilarityTrainer(
             model=self.load_model(tokenizer),
             args=arguments,

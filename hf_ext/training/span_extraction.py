@@ -101,14 +101,14 @@ class SpanExtractionJob(EncoderJob):
         Raises:
             ValueError: if a file or an option cannot be used.
         """
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
         train, validation = read_entities(self.train_file), read_entities(self.validation_file)
         labels = check_labels(train, validation)
         if not labels:
             raise ValueError(f"train_file must have entities, got {len(train)} texts without any in {self.train_file}")
         self.check_examples("validation_file", validation)
         tokenizer = self.load_tokenizer([example["text"] for example in train])
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         model = self.load_model(tokenizer, labels)
         config: Any = model.config
         encoder = self.make_encoder(tokenizer, labels, config)

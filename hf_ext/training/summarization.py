@@ -107,14 +107,14 @@ class SummarizationJob:
         Raises:
             ValueError: if a file or an option cannot be used.
         """
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
         train, validation = read_summaries(self.train_file), read_summaries(self.validation_file)
         for name, examples in (("train_file", train), ("validation_file", validation)):
             if not examples:
                 raise ValueError(f"{name} must have texts with summaries, got none in {getattr(self, name)}")
         tokenizer = self.load_tokenizer([text for example in train for text in example.values()])
         tokenizer.model_max_length = self.max_source_length
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
         model: Any = self.load_model(tokenizer)
         self._set_generation(model, arguments)
         encoded_train, encoded_validation = (
