@@ -226,7 +226,7 @@ def test_jobs_that_cannot_be_done_are_refused(train, validation, settings, messa
         (tmp_path / f"{name}.txt").write_text(content)
     job = ClassificationJob(tmp_path / "train.txt", tmp_path / "validation.txt", **{"config": "tiny", **settings})
     with pytest.raises(ValueError, match=message):
-        job.run(None)
+        job.run(TrainingArguments(tmp_path, use_cpu=True))
 
 
 @pytest.mark.parametrize(("settings", "got"), [({}, "neither"), ({"model": "a", "config": "b"}, "both")])
