@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_ext.data.relation_encoding import window_of
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder, decode_spans, token_borders
-from hf_ext.data.windows import merge_spans
+from hf_ext.data.windows import decode_windows, merge_spans
 from hf_ext.heads.event_extraction import TRIGGER, event_label, split_event_label
 
 if TYPE_CHECKING:
@@ -146,14 +145,11 @@ def decode_event_dataset(
     Raises:
         ValueError: if there is not one prediction for each row.
     """
-    if len(predictions) != len(encoded):
-        raise ValueError(f"predictions must have one entry for each of the {len(encoded)} rows, got {len(predictions)}")
-    found: list[list[list[dict[str, Any]]]] = [[] for _ in texts]
-    windows: list[list[tuple[int, int]]] = [[] for _ in texts]
-    for owner, offsets, row in zip(encoded["example_id"], encoded["offset_mapping"], predictions):
-        found[owner].append(decode_events(row, offsets, id2label, texts[owner]))
-        windows[owner].append(window_of(offsets))
-    return [merge_events(*pair) for pair in zip(found, windows)]
+
+    def decode(row: Any, offsets: Any, text: str) -> list[dict[str, Any]]:
+        return decode_events(row, offsets, id2label, text)
+
+    return [merge_events(*pair) for pair in decode_windows(predictions, encoded, texts, decode)]
 
 
 def _event(spans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hf_ext.data.relations import SLOT_MARK, link_name
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder, decode_spans, token_borders
-from hf_ext.data.windows import merge_spans
+from hf_ext.data.windows import decode_windows, merge_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -158,17 +158,8 @@ def decode_relation_dataset(
     Raises:
         ValueError: if there is not one prediction for each row.
     """
-    if len(predictions) != len(encoded):
-        raise ValueError(f"predictions must have one entry for each of the {len(encoded)} rows, got {len(predictions)}")
-    found: list[list[list[dict[str, Any]]]] = [[] for _ in texts]
-    windows: list[list[tuple[int, int]]] = [[] for _ in texts]
-    for owner, offsets, row in zip(encoded["example_id"], encoded["offset_mapping"], predictions):
-        found[owner].append(decode_links(row, offsets, id2label, texts[owner]))
-        windows[owner].append(window_of(offsets))
-    return [join_slots(merge_links(*pair)) for pair in zip(found, windows)]
 
+    def decode(row: Any, offsets: Any, text: str) -> list[dict[str, Any]]:
+        return decode_links(row, offsets, id2label, text)
 
-def window_of(offsets: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """First and last (exclusive) character of a row's tokens."""
-    real = [bounds for bounds in offsets if bounds[0] < bounds[1]] or [(0, 0)]
-    return real[0][0], real[-1][1]
+    return [join_slots(merge_links(*pair)) for pair in decode_windows(predictions, encoded, texts, decode)]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_ext.data.windows import merge_spans
+from hf_ext.data.windows import decode_windows, merge_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -216,15 +216,11 @@ def decode_dataset(
     Raises:
         ValueError: if there is not one prediction for each row.
     """
-    if len(predictions) != len(encoded):
-        raise ValueError(f"predictions must have one entry for each of the {len(encoded)} rows, got {len(predictions)}")
-    found: list[list[list[dict[str, Any]]]] = [[] for _ in texts]
-    windows: list[list[tuple[int, int]]] = [[] for _ in texts]
-    for owner, offsets, row in zip(encoded["example_id"], encoded["offset_mapping"], predictions):
-        found[owner].append(decode_spans(row, offsets, id2label, texts[owner]))
-        real = [bounds for bounds in offsets if bounds[0] < bounds[1]] or [(0, 0)]
-        windows[owner].append((real[0][0], real[-1][1]))
-    return [merge_spans(*pair) for pair in zip(found, windows)]
+
+    def decode(row: Any, offsets: Any, text: str) -> list[dict[str, Any]]:
+        return decode_spans(row, offsets, id2label, text)
+
+    return [merge_spans(*pair) for pair in decode_windows(predictions, encoded, texts, decode)]
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

@@ -1,10 +1,14 @@
-"""Merging the spans found in overlapping windows of a long document."""
+"""What is found in overlapping windows of a long document: which text it belongs to, and merging spans."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from numpy import ndarray
 
 
 def merge_spans(
@@ -46,3 +50,36 @@ def merge_spans(
             if key not in best or span.get("score", -inf) > best[key].get("score", -inf):
                 best[key] = dict(span)
     return [best[key] for key in sorted(best)]
+
+
+def window_of(offsets: Sequence[Sequence[int]]) -> tuple[int, int]:
+    """First and last (exclusive) character of a row's tokens."""
+    real = [bounds for bounds in offsets if bounds[0] < bounds[1]] or [(0, 0)]
+    return real[0][0], real[-1][1]
+
+
+def decode_windows(
+    predictions: "Sequence[Any] | ndarray",
+    encoded: "Dataset",
+    texts: Sequence[str],
+    decode: Callable[[Any, Any, str], list[dict[str, Any]]],
+) -> list[tuple[list[list[dict[str, Any]]], list[tuple[int, int]]]]:
+    """What is found in each window of each text, and the bounds of these windows.
+
+    Args:
+        predictions: one entry for each row of ``encoded``, in their order.
+        encoded: rows with ``example_id`` and ``offset_mapping``.
+        texts: the texts in their order before encoding.
+        decode: from the prediction for a row, its offsets and its text.
+
+    Raises:
+        ValueError: if there is not one prediction for each row.
+    """
+    if len(predictions) != len(encoded):
+        raise ValueError(f"predictions must have one entry for each of the {len(encoded)} rows, got {len(predictions)}")
+    windows: list[tuple[list[list[dict[str, Any]]], list[tuple[int, int]]]] = [([], []) for _ in texts]
+    for owner, offsets, row in zip(encoded["example_id"], encoded["offset_mapping"], predictions):
+        found, bounds = windows[owner]
+        found.append(decode(row, offsets, texts[owner]))
+        bounds.append(window_of(offsets))
+    return windows

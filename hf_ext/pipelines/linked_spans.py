@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from hf_ext.data.relation_encoding import window_of
+from hf_ext.data.windows import window_of
 from hf_ext.heads.linked_spans import LinkedSpanHead
 from hf_ext.pipelines.span_extraction import SpanExtractionPipeline
 
