@@ -6,7 +6,7 @@ import torch
 
 from hf_ext.data.span_encoding import decode_spans
 from hf_ext.data.tag_encoding import tags_to_predictions
-from hf_ext.data.windows import merge_spans
+from hf_ext.data.windows import merge_spans, window_of
 from hf_ext.heads.auto import AutoModelForSequenceLabeling
 from hf_ext.ops.tag_rules import split_tag
 from hf_ext.pipelines.registration import register_task
@@ -76,11 +76,7 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
                 if chance > 0
             ]
         found = [self._entities(output, 0, threshold) for output in model_outputs]
-        places = []
-        for output in model_outputs:
-            real = [bounds for bounds in output["window"].offsets if bounds[0] < bounds[1]] or [(0, 0)]
-            places.append((real[0][0], real[-1][1]))
-        return merge_spans(found, places)
+        return merge_spans(found, [window_of(output["window"].offsets) for output in model_outputs])
 
     def _entities(self, output: dict[str, Any], number: int, threshold: float) -> list[dict[str, Any]]:
         window, first = output["window"], int(output["first"][0])

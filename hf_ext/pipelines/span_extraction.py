@@ -9,7 +9,7 @@ import torch
 from transformers.pipelines.base import ChunkPipeline
 
 from hf_ext.data.span_encoding import decode_spans
-from hf_ext.data.windows import merge_spans
+from hf_ext.data.windows import merge_spans, window_of
 from hf_ext.heads.auto import AutoModelForSpanExtraction
 from hf_ext.ops.pointer import top_spans
 from hf_ext.pipelines.registration import register_task
@@ -141,8 +141,7 @@ class SpanExtractionPipeline(ChunkPipeline):
             spans = spans[spans[:, 0] >= 0]
             spans[:, 3].sigmoid_()
             found.append(decode_spans(spans.tolist(), window.offsets, self.model.config.id2label, window.text))
-            real = [bounds for bounds in window.offsets if bounds[0] < bounds[1]] or [(0, 0)]
-            places.append((real[0][0], real[-1][1]))
+            places.append(window_of(window.offsets))
         return merge_spans(found, places)
 
 
