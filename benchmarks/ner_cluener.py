@@ -29,9 +29,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import harness
 import peers
 
-from hf_ext.data import build_char_vocabulary, read_entities
+from hf_ext.data.char_vocabulary import build_char_vocabulary
 from hf_ext.metrics import span_scores
 from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
+from hf_ext.tasks.entities import read_entities
 
 ENCODER: dict[str, Any] = {
     "hidden_size": 256,
@@ -103,8 +104,8 @@ def run_ours(train: list[Example], validation: list[Example], training: dict[str
     """Scores on the validation texts of what the command ``hf-ext train ner`` trains."""
     from transformers import TrainingArguments
 
-    from hf_ext.data import write_entities
-    from hf_ext.training.span_extraction import SpanExtractionJob
+    from hf_ext.tasks.entities import write_entities
+    from hf_ext.tasks.entities.span_job import SpanExtractionJob
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 import hf_ext
+from hf_ext.tasks.classification import classification_metrics, encode_labelled_texts, label_names, read_labelled_texts
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file", help='JSON lines {"text", "labels": [...]}')
@@ -31,10 +32,8 @@ arguments = parser.parse_args()
 set_seed(0)
 
 if arguments.train_file:
-    train = hf_ext.read_labelled_texts(arguments.train_file)
-    validation = hf_ext.read_labelled_texts(
-        arguments.validation_file or arguments.train_file, hf_ext.label_names(train)
-    )
+    train = read_labelled_texts(arguments.train_file)
+    validation = read_labelled_texts(arguments.validation_file or arguments.train_file, label_names(train))
 else:
     words = {"水果": ("苹果", "梨子", "桃子"), "天气": ("下雨", "刮风", "下雪"), "": ("火车", "电影", "手机")}
     known = [(word, label) for label, all_words in words.items() for word in all_words]
@@ -43,7 +42,7 @@ else:
         for (a, la), (b, lb) in product(known, known)
     ]
     train, validation = rows[::2], rows[1::2]
-names = hf_ext.label_names(train)
+names = label_names(train)
 fields = {
     "id2label": dict(enumerate(names)),
     "label2id": {name: index for index, name in enumerate(names)},
@@ -68,12 +67,12 @@ trainer = Trainer(
         report_to="none",
         save_strategy="no",
     ),
-    train_dataset=hf_ext.encode_labelled_texts(train, tokenizer, fields["label2id"], 128),
-    eval_dataset=hf_ext.encode_labelled_texts(validation, tokenizer, fields["label2id"], 128),
+    train_dataset=encode_labelled_texts(train, tokenizer, fields["label2id"], 128),
+    eval_dataset=encode_labelled_texts(validation, tokenizer, fields["label2id"], 128),
     data_collator=DataCollatorWithPadding(tokenizer),
     # Of any model, whatever loss its head has of its own.
     compute_loss_func=hf_ext.losses.for_trainer("multilabel_softmax"),
-    compute_metrics=hf_ext.classification_metrics(fields["id2label"], multi_label=True),
+    compute_metrics=classification_metrics(fields["id2label"], multi_label=True),
 )
 trainer.train()
 scores = trainer.evaluate()

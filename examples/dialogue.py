@@ -11,6 +11,8 @@ from datasets import Dataset
 from transformers import Trainer, TrainingArguments, set_seed
 
 import hf_ext
+from hf_ext.metrics import next_token_sums, perplexity_metrics
+from hf_ext.tasks.dialogue import DataCollatorForDialogue, read_dialogues
 
 # The same question has another answer when something else was said before it.
 DIALOGUES = [
@@ -26,9 +28,7 @@ parser.add_argument("--output-dir", default="dialogue-model")
 parser.add_argument("--max-steps", type=int, default=100)
 arguments = parser.parse_args()
 
-dialogues = (
-    hf_ext.read_dialogues(arguments.train_file) if arguments.train_file else [{"turns": turns} for turns in DIALOGUES]
-)
+dialogues = read_dialogues(arguments.train_file) if arguments.train_file else [{"turns": turns} for turns in DIALOGUES]
 tokenizer = hf_ext.build_char_tokenizer(turn for dialogue in dialogues for turn in dialogue["turns"])
 tokenizer.model_max_length = 256
 set_seed(0)
@@ -53,9 +53,9 @@ trainer = Trainer(
     train_dataset=dataset,
     eval_dataset=dataset,
     processing_class=tokenizer,
-    data_collator=hf_ext.DataCollatorForDialogue(tokenizer),
-    compute_metrics=hf_ext.perplexity_metrics,
-    preprocess_logits_for_metrics=hf_ext.next_token_sums,
+    data_collator=DataCollatorForDialogue(tokenizer),
+    compute_metrics=perplexity_metrics,
+    preprocess_logits_for_metrics=next_token_sums,
 )
 trainer.train()
 print("perplexity:", trainer.evaluate()["eval_perplexity"])

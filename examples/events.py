@@ -13,6 +13,15 @@ from datasets import Dataset
 from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline
 
 import hf_ext
+from hf_ext.tasks.events import (
+    DataCollatorForEventExtraction,
+    EventEncoder,
+    decode_event_dataset,
+    event_labels,
+    event_metrics,
+    event_scores,
+    read_events,
+)
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file")
@@ -48,14 +57,17 @@ def invented(times, companies):
 
 
 if arguments.train_file:
-    train, validation = hf_ext.read_events(arguments.train_file), hf_ext.read_events(arguments.validation_file)
+    train, validation = (
+        read_events(arguments.train_file),
+        read_events(arguments.validation_file),
+    )
 else:
     companies = ["南山电子", "云帆科技", "青禾", "北辰重工"]
     train, validation = (
         list(invented(["昨天", "三月初", "去年"], companies)),
         list(invented(["去年"], ["南山科技", "云帆电子"])),
     )
-labels = hf_ext.event_labels(train)
+labels = event_labels(train)
 id2label, label2id = dict(enumerate(labels)), {label: index for index, label in enumerate(labels)}
 
 if arguments.encoder:
@@ -67,7 +79,7 @@ else:
     config = hf_ext.RoFormerConfig(vocab_size=len(tokenizer), id2label=id2label, label2id=label2id, **size)
     model = hf_ext.AutoModelForEventExtraction.from_config(config)
 
-encoder = hf_ext.EventEncoder(tokenizer, label2id, max_length=256)
+encoder = EventEncoder(tokenizer, label2id, max_length=256)
 encoded = encoder.encode_dataset(Dataset.from_list(validation))
 trainer = Trainer(
     model=model,
@@ -75,14 +87,14 @@ trainer = Trainer(
     train_dataset=encoder.encode_dataset(Dataset.from_list(train)),
     eval_dataset=encoded,
     processing_class=tokenizer,
-    data_collator=hf_ext.DataCollatorForEventExtraction(tokenizer),
-    compute_metrics=hf_ext.event_metrics(id2label),
+    data_collator=DataCollatorForEventExtraction(tokenizer),
+    compute_metrics=event_metrics(id2label),
 )
 trainer.train()
 
 texts = [example["text"] for example in validation]
-found = hf_ext.decode_event_dataset(trainer.predict(encoded).predictions, encoded, texts, id2label)
-scores = hf_ext.event_scores(found, [example["events"] for example in validation])
+found = decode_event_dataset(trainer.predict(encoded).predictions, encoded, texts, id2label)
+scores = event_scores(found, [example["events"] for example in validation])
 print("F1 of arguments:", scores["f1"], "of events:", scores["event_f1"])
 
 trainer.save_model()

@@ -23,6 +23,7 @@ from transformers import (
 
 import hf_ext
 from hf_ext.losses import for_trainer
+from hf_ext.metrics import calibrate_thresholds
 
 ONE_CLASS = ("cross_entropy", "dice", "exact", "focal", "logit_adjusted", "noise_cross_entropy", "smooth_accuracy")
 SEVERAL = ("binary_dice", "binary_focal", "multilabel_softmax", "smooth_f1", "soft_multilabel_softmax")
@@ -91,7 +92,7 @@ scores = trainer.predict(encode(validation))
 if several:
     found, true = scores.predictions > 0, scores.label_ids == 1
     print(f"F1: {2 * (found & true).sum() / (found.sum() + true.sum()):.4f}")
-    thresholds, best = hf_ext.calibrate_thresholds(scores.predictions, scores.label_ids.astype(int))
+    thresholds, best = calibrate_thresholds(scores.predictions, scores.label_ids.astype(int))
     for name, threshold, f1 in zip(names, thresholds, best):
         print(f"{name}: F1 {f1:.4f} above {threshold:.2f}")
 else:

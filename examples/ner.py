@@ -11,6 +11,9 @@ from datasets import Dataset
 from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline
 
 import hf_ext
+from hf_ext.data import decode_dataset
+from hf_ext.metrics import span_metrics, span_scores
+from hf_ext.tasks.entities import read_entities
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file")
@@ -23,7 +26,10 @@ if bool(arguments.train_file) != bool(arguments.validation_file):
     parser.error("give both --train-file and --validation-file, or neither")
 
 if arguments.train_file:
-    train, validation = hf_ext.read_entities(arguments.train_file), hf_ext.read_entities(arguments.validation_file)
+    train, validation = (
+        read_entities(arguments.train_file),
+        read_entities(arguments.validation_file),
+    )
 else:
     train, validation = hf_ext.generate_samples(2000, seed=0), hf_ext.generate_samples(200, seed=1)
 labels = sorted({entity["label"] for example in train for entity in example["entities"]})
@@ -47,14 +53,14 @@ trainer = Trainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=hf_ext.DataCollatorForSpanExtraction(tokenizer),
-    compute_metrics=hf_ext.span_metrics(id2label),
+    compute_metrics=span_metrics(id2label),
 )
 trainer.train()
 
 # The metrics of Trainer count token spans; these count spans of characters in the original texts.
 texts = [example["text"] for example in validation]
-found = hf_ext.decode_dataset(trainer.predict(encoded).predictions, encoded, texts, id2label)
-print("F1:", hf_ext.span_scores(found, [example["entities"] for example in validation])["f1"])
+found = decode_dataset(trainer.predict(encoded).predictions, encoded, texts, id2label)
+print("F1:", span_scores(found, [example["entities"] for example in validation])["f1"])
 
 trainer.save_model()
 extract = pipeline("span-extraction", model=arguments.output_dir)

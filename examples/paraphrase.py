@@ -11,6 +11,7 @@ from itertools import product
 from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline, set_seed
 
 import hf_ext
+from hf_ext.tasks.paraphrase import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--file", help='JSON lines {"text", "synonyms": [...]}')
@@ -21,7 +22,7 @@ arguments = parser.parse_args()
 set_seed(0)
 
 if arguments.file:
-    examples = hf_ext.read_paraphrases(arguments.file)
+    examples = read_paraphrases(arguments.file)
 else:
     things = product(("小猫", "火车", "雪山", "花园", "咖啡"), ("便宜", "安静", "好看", "有名"))
     examples = [
@@ -49,8 +50,8 @@ trainer = Trainer(
         report_to="none",
         save_strategy="no",
     ),
-    train_dataset=hf_ext.ParaphraseDataset(examples),
-    data_collator=hf_ext.DataCollatorForParaphrase(tokenizer),
+    train_dataset=ParaphraseDataset(examples),
+    data_collator=DataCollatorForParaphrase(tokenizer),
 )
 trainer.train()
 

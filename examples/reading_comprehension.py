@@ -13,6 +13,15 @@ from datasets import Dataset
 from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline
 
 import hf_ext
+from hf_ext.tasks.reading_comprehension import (
+    DataCollatorForReadingComprehension,
+    ReadingEncoder,
+    best_answer,
+    decode_answer_dataset,
+    read_questions,
+    reading_metrics,
+    reading_scores,
+)
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file")
@@ -39,7 +48,10 @@ def invented(people, works):
 
 
 if arguments.train_file:
-    train, validation = hf_ext.read_questions(arguments.train_file), hf_ext.read_questions(arguments.validation_file)
+    train, validation = (
+        read_questions(arguments.train_file),
+        read_questions(arguments.validation_file),
+    )
 else:
     works = ["山海谣", "长河", "风中旧事", "春江夜话"]
     train = list(invented(["林一舟", "周小满", "何远"], works))
@@ -58,7 +70,7 @@ else:
     config = hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **size)
     model = hf_ext.AutoModelForReadingComprehension.from_config(config, **fields)
 
-encoder = hf_ext.ReadingEncoder(tokenizer, max_length=384)
+encoder = ReadingEncoder(tokenizer, max_length=384)
 encoded = encoder.encode_dataset(Dataset.from_list(validation))
 trainer = Trainer(
     model=model,
@@ -66,16 +78,16 @@ trainer = Trainer(
     train_dataset=encoder.encode_dataset(Dataset.from_list(train)),
     eval_dataset=encoded,
     processing_class=tokenizer,
-    data_collator=hf_ext.DataCollatorForReadingComprehension(tokenizer),
-    compute_metrics=hf_ext.reading_metrics(null_threshold),
+    data_collator=DataCollatorForReadingComprehension(tokenizer),
+    compute_metrics=reading_metrics(null_threshold),
 )
 trainer.train()
 
 contexts = [example["context"] for example in validation]
-ranked = hf_ext.decode_answer_dataset(trainer.predict(encoded).predictions, encoded, contexts)
-answers = [hf_ext.best_answer(own, null_threshold) for own in ranked]
+ranked = decode_answer_dataset(trainer.predict(encoded).predictions, encoded, contexts)
+answers = [best_answer(own, null_threshold) for own in ranked]
 references = [[answer["text"] for answer in example["answers"]] for example in validation]
-scores = hf_ext.reading_scores(answers, references)
+scores = reading_scores(answers, references)
 print(f"EM: {100 * scores['exact_match']:.1f}, F1: {100 * scores['f1']:.1f}")
 
 trainer.save_model()

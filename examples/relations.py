@@ -13,6 +13,15 @@ from datasets import Dataset
 from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline
 
 import hf_ext
+from hf_ext.tasks.relations import (
+    DataCollatorForRelationExtraction,
+    RelationEncoder,
+    decode_relation_dataset,
+    read_relations,
+    relation_labels,
+    relation_metrics,
+    relation_scores,
+)
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file")
@@ -42,11 +51,14 @@ def invented(people, works):
 
 
 if arguments.train_file:
-    train, validation = hf_ext.read_relations(arguments.train_file), hf_ext.read_relations(arguments.validation_file)
+    train, validation = (
+        read_relations(arguments.train_file),
+        read_relations(arguments.validation_file),
+    )
 else:
     works = ["山海谣", "长河", "风中旧事", "春江夜话"]
     train, validation = list(invented(["林一舟", "周小满", "何远"], works)), list(invented(["周一舟"], works))
-labels = hf_ext.relation_labels(train)
+labels = relation_labels(train)
 id2label, label2id = dict(enumerate(labels)), {label: index for index, label in enumerate(labels)}
 
 if arguments.encoder:
@@ -60,7 +72,7 @@ else:
     config = hf_ext.RoFormerConfig(vocab_size=len(tokenizer), id2label=id2label, label2id=label2id, **size)
     model = hf_ext.AutoModelForRelationExtraction.from_config(config)
 
-encoder = hf_ext.RelationEncoder(tokenizer, label2id, max_length=256)
+encoder = RelationEncoder(tokenizer, label2id, max_length=256)
 encoded = encoder.encode_dataset(Dataset.from_list(validation))
 trainer = Trainer(
     model=model,
@@ -68,14 +80,14 @@ trainer = Trainer(
     train_dataset=encoder.encode_dataset(Dataset.from_list(train)),
     eval_dataset=encoded,
     processing_class=tokenizer,
-    data_collator=hf_ext.DataCollatorForRelationExtraction(tokenizer),
-    compute_metrics=hf_ext.relation_metrics(id2label),
+    data_collator=DataCollatorForRelationExtraction(tokenizer),
+    compute_metrics=relation_metrics(id2label),
 )
 trainer.train()
 
 texts = [example["text"] for example in validation]
-found = hf_ext.decode_relation_dataset(trainer.predict(encoded).predictions, encoded, texts, id2label)
-print("F1:", hf_ext.relation_scores(found, [example["relations"] for example in validation])["f1"])
+found = decode_relation_dataset(trainer.predict(encoded).predictions, encoded, texts, id2label)
+print("F1:", relation_scores(found, [example["relations"] for example in validation])["f1"])
 
 trainer.save_model()
 extract = pipeline("relation-extraction", model=arguments.output_dir)

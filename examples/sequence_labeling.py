@@ -11,6 +11,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer, DataCollatorForTokenClassification, Trainer, TrainingArguments, pipeline
 
 import hf_ext
+from hf_ext.tasks.entities import TagEncoder, read_entities, tag_metrics, tags_of_labels
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file")
@@ -24,12 +25,15 @@ if bool(arguments.train_file) != bool(arguments.validation_file):
     parser.error("give both --train-file and --validation-file, or neither")
 
 if arguments.train_file:
-    train, validation = hf_ext.read_entities(arguments.train_file), hf_ext.read_entities(arguments.validation_file)
+    train, validation = (
+        read_entities(arguments.train_file),
+        read_entities(arguments.validation_file),
+    )
 else:
     train, validation = hf_ext.generate_samples(2000, seed=0), hf_ext.generate_samples(200, seed=1)
 labels = sorted({entity["label"] for example in train for entity in example["entities"]})
 
-tags = hf_ext.tags_of_labels(labels, "BIO")
+tags = tags_of_labels(labels, "BIO")
 names = {"id2label": dict(enumerate(tags)), "label2id": {tag: number for number, tag in enumerate(tags)}}
 head = {"sequence_head": arguments.head, "constrained_transitions": True}
 if arguments.encoder:
@@ -43,7 +47,7 @@ else:
 # Where there are no labels to tell which tokens have no tag.
 model.config.untagged_token_ids = [tokenizer.cls_token_id, tokenizer.sep_token_id]
 
-encoder = hf_ext.TagEncoder(tokenizer, labels, "BIO", max_length=256)
+encoder = TagEncoder(tokenizer, labels, "BIO", max_length=256)
 encoded = encoder.encode_dataset(Dataset.from_list(validation))
 settings = TrainingArguments(arguments.output_dir, max_steps=arguments.max_steps, learning_rate=rate, report_to="none")
 trainer = Trainer(
@@ -53,7 +57,7 @@ trainer = Trainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=DataCollatorForTokenClassification(tokenizer),
-    compute_metrics=hf_ext.tag_metrics(names["id2label"]),
+    compute_metrics=tag_metrics(names["id2label"]),
 )
 trainer.train()
 print("F1 of token spans:", trainer.evaluate()["eval_f1"])

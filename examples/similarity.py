@@ -11,6 +11,7 @@ from itertools import product
 from transformers import AutoModel, AutoTokenizer, TrainingArguments, pipeline, set_seed
 
 import hf_ext
+from hf_ext.tasks.similarity import DataCollatorForSimilarity, read_text_pairs
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file", help='JSON lines {"text1", "text2", "score"}, or three columns')
@@ -22,8 +23,8 @@ arguments = parser.parse_args()
 set_seed(0)
 
 if arguments.train_file:
-    train = hf_ext.read_text_pairs(arguments.train_file)
-    validation = hf_ext.read_text_pairs(arguments.validation_file or arguments.train_file)
+    train = read_text_pairs(arguments.train_file)
+    validation = read_text_pairs(arguments.validation_file or arguments.train_file)
 else:
     groups = ("苹梨桃杏", "金银铜铁", "江河湖海")
     pairs = [
@@ -54,7 +55,7 @@ trainer = hf_ext.SimilarityTrainer(
     ),
     train_dataset=train,
     eval_dataset=validation,
-    data_collator=hf_ext.DataCollatorForSimilarity(tokenizer),
+    data_collator=DataCollatorForSimilarity(tokenizer),
     pooling="mean",
     # 128 texts are compared with each other, and 32 of them are in memory at a time.
     chunk_size=32,

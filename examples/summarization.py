@@ -17,6 +17,7 @@ from transformers import (
 )
 
 import hf_ext
+from hf_ext.tasks.summarization import decode_summaries, encode_summaries, read_summaries, summary_metrics
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file", required=True)
@@ -26,7 +27,10 @@ parser.add_argument("--output-dir", default="summarization-model")
 parser.add_argument("--max-steps", type=int, default=1000)
 arguments = parser.parse_args()
 
-train, validation = hf_ext.read_summaries(arguments.train_file), hf_ext.read_summaries(arguments.validation_file)
+train, validation = (
+    read_summaries(arguments.train_file),
+    read_summaries(arguments.validation_file),
+)
 if arguments.model:
     rate, tokenizer = 2e-4, AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForSeq2SeqLM.from_pretrained(arguments.model)
@@ -42,13 +46,13 @@ else:
 model.generation_config.max_length = 48
 
 encode = partial(
-    hf_ext.encode_summaries,
+    encode_summaries,
     tokenizer=tokenizer,
     decoder_start_token_id=model.config.decoder_start_token_id,
     max_source_length=256,
     max_target_length=48,
 )
-encoded, decode = encode(validation), partial(hf_ext.decode_summaries, tokenizer)
+encoded, decode = encode(validation), partial(decode_summaries, tokenizer)
 trainer = Seq2SeqTrainer(
     model=model,
     args=Seq2SeqTrainingArguments(
@@ -62,7 +66,7 @@ trainer = Seq2SeqTrainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
-    compute_metrics=hf_ext.summary_metrics(decode),
+    compute_metrics=summary_metrics(decode),
 )
 trainer.train()
 print("Rouge-L:", trainer.evaluate()["eval_rougeL"])

@@ -17,6 +17,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertFo
 from transformers import pipeline as make_pipeline
 
 import hf_ext
+from hf_ext.tasks.pretraining import DataCollatorForWholeWordMasking, DocumentEncoder
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--model", help="name on the Hub or folder of a BERT with a vocabulary of characters")
@@ -56,7 +57,7 @@ with torch.no_grad():
     for index, ids in enumerate(pieces, start=len(entries)):
         embeddings[index] = embeddings[torch.tensor(ids)].mean(0)
 
-rows = hf_ext.DocumentEncoder(tokenizer, arguments.max_length).encode_dataset(Dataset.from_dict({"text": documents}))
+rows = DocumentEncoder(tokenizer, arguments.max_length).encode_dataset(Dataset.from_dict({"text": documents}))
 print(f"{len(words)} words; {len(rows)} rows from {len(documents)} documents")
 trainer = Trainer(
     model=model,
@@ -69,7 +70,7 @@ trainer = Trainer(
         report_to="none",
     ),
     train_dataset=rows,
-    data_collator=hf_ext.DataCollatorForWholeWordMasking(tokenizer),
+    data_collator=DataCollatorForWholeWordMasking(tokenizer),
     processing_class=tokenizer,
 )
 trainer.train()

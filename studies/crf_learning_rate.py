@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, set_seed
 
-from hf_ext import SequenceLabelingJob, build_char_tokenizer
+from hf_ext import build_char_tokenizer
 from hf_ext.ops.tag_rules import tag_rules
+from hf_ext.tasks.entities import SequenceLabelingJob
 from studies.drawing import grouped_bars, legend_below
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting

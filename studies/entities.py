@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_ext import SequenceLabelingJob, SpanExtractionJob, span_scores
+from hf_ext.metrics import span_scores
+from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from studies.drawing import grouped_bars, legend_below
 from studies.sources import Example, Sources
 from studies.study import Experiment, Results, Setting

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
-from hf_ext import label_names
 from hf_ext.losses import exact_loss
+from hf_ext.tasks.classification import label_names
 from studies.drawing import grouped_bars, legend_below
 from studies.ngram_classifier import Loss, fit, predict
 from studies.sources import Sources

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_ext import calibrate_thresholds, classification_scores, label_names
 from hf_ext.losses import LOSSES
+from hf_ext.metrics import calibrate_thresholds
+from hf_ext.tasks.classification import classification_scores, label_names
 from studies.drawing import grouped_bars, legend_below
 from studies.ngram_classifier import fit, predict
 from studies.sources import Example, Sources

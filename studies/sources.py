@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_ext import generate_samples, read_entities, read_labelled_texts, read_relations, write_entities
+from hf_ext import generate_samples
+from hf_ext.tasks.classification import read_labelled_texts
+from hf_ext.tasks.entities import read_entities, write_entities
+from hf_ext.tasks.relations import read_relations
 
 Example = dict[str, Any]
 Split = tuple[str, int | None, int | None]

@@ -1,4 +1,4 @@
-"""One of two processes of `test_models_common_parallel`: trains and shards every family, and writes what it found.
+"""One of two processes of `models/test_common_parallel.py`: trains and shards every family, and writes what it found.
 
 Called as ``two_processes.py FOLDER`` with the environment that ``torchrun`` sets.
 """

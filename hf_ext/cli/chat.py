@@ -44,7 +44,7 @@ def chat(
     from transformers import set_seed
 
     import hf_ext  # noqa: F401  (registers the models)
-    from hf_ext.pipelines.chat import Chat
+    from hf_ext.tasks.dialogue.chat import Chat
 
     conversation = Chat.from_pretrained(
         model,

@@ -21,9 +21,10 @@ def demo(
     from rich.console import Console
 
     from hf_ext.cli.train import DEFAULTS, parse_training_arguments
-    from hf_ext.data import generate_samples, write_entities
     from hf_ext.metrics.score_table import score_table
-    from hf_ext.training.span_extraction import SpanExtractionJob
+    from hf_ext.tasks.entities.files import write_entities
+    from hf_ext.tasks.entities.samples import generate_samples
+    from hf_ext.tasks.entities.span_job import SpanExtractionJob
 
     console = Console(stderr=True)
     output_dir.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ def embed(
     from transformers import pipeline
 
     import hf_ext  # noqa: F401  (registers the pipeline)
-    from hf_ext.pipelines.vector_file import write_jsonl, write_npy
+    from hf_ext.tasks.similarity.vector_file import write_jsonl, write_npy
 
     if output.suffix not in (".npy", ".jsonl"):
         raise ValueError(f"output must end in .npy or .jsonl, got {output}")

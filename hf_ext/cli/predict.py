@@ -156,6 +156,6 @@ def predict(
         with atomic_write(output) as stream:
             stream.write(lines)
     if html is not None:
-        from hf_ext.pipelines.entity_page import write_entity_page
+        from hf_ext.tasks.entities.page import write_entity_page
 
         write_entity_page(html, documents, title=f"{len(documents)} texts")

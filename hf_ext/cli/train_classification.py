@@ -48,7 +48,7 @@ def classification(
 ) -> None:
     """Classes of texts or of pairs of texts: one each, or any number."""
     from hf_ext.metrics.score_table import score_table
-    from hf_ext.training.classification import ClassificationJob
+    from hf_ext.tasks.classification.job import ClassificationJob
 
     job = ClassificationJob(
         train_file,

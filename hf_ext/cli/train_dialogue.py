@@ -37,7 +37,7 @@ def dialogue(
     ] = None,
 ) -> None:
     """Multi-turn dialogue, scored by the perplexity of held-out dialogues."""
-    from hf_ext.training.dialogue import DialogueJob
+    from hf_ext.tasks.dialogue.job import DialogueJob
 
     job = DialogueJob(
         train_file, validation_file, model, config, tokenizer, max_length, family=family, train_on=train_on

@@ -36,7 +36,7 @@ def events(
     span_head_size: SpanHeadSize = None,
 ) -> None:
     """Event extraction with GPLinker, shared arguments included."""
-    from hf_ext.training.event_extraction import EventExtractionJob
+    from hf_ext.tasks.events.job import EventExtractionJob
 
     job = EventExtractionJob(
         train_file,

@@ -47,8 +47,8 @@ def ner(
     span_head_size: SpanHeadSize = None,
 ) -> None:
     """Named-entity recognition with GlobalPointer, nested entities included, or a CRF, MEMM or softmax."""
-    from hf_ext.training.sequence_labeling import SequenceLabelingJob
-    from hf_ext.training.span_extraction import SpanExtractionJob
+    from hf_ext.tasks.entities.span_job import SpanExtractionJob
+    from hf_ext.tasks.entities.tag_job import SequenceLabelingJob
 
     files = (train_file, validation_file, model, config, tokenizer, max_length, stride)
     heads = ("efficient_global_pointer", "global_pointer", "crf", "memm", "softmax")

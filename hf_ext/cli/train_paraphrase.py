@@ -37,7 +37,7 @@ def paraphrase(
     ] = None,
 ) -> None:
     """Generation and retrieval of paraphrases with one model: SimBERT, RoFormer-Sim."""
-    from hf_ext.training.paraphrase import ParaphraseJob
+    from hf_ext.tasks.paraphrase.job import ParaphraseJob
 
     job = ParaphraseJob(
         train_file, validation_file, model, config, tokenizer, max_length, similarity_scale=similarity_scale

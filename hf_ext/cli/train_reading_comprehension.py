@@ -40,8 +40,8 @@ def reading_comprehension(
     ] = None,
 ) -> None:
     """Answers to questions as spans of a text, with GlobalPointer or with a start and an end."""
-    from hf_ext.metrics.reading import reading_table
-    from hf_ext.training.reading_comprehension import ReadingComprehensionJob
+    from hf_ext.tasks.reading_comprehension.job import ReadingComprehensionJob
+    from hf_ext.tasks.reading_comprehension.metrics import reading_table
 
     job = ReadingComprehensionJob(
         train_file,

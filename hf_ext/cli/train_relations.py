@@ -38,7 +38,7 @@ def relations(
     span_head_size: SpanHeadSize = None,
 ) -> None:
     """Relation extraction with GPLinker, overlapping entities and complex objects included."""
-    from hf_ext.training.relation_extraction import RelationExtractionJob
+    from hf_ext.tasks.relations.job import RelationExtractionJob
 
     job = RelationExtractionJob(
         train_file,

@@ -41,7 +41,7 @@ def similarity(
     dropout: Annotated[float | None, typer.Option(help="Dropout of the encoder; else its own.")] = None,
 ) -> None:
     """Sentence embeddings whose cosines say how alike two texts are."""
-    from hf_ext.training.similarity import SimilarityJob
+    from hf_ext.tasks.similarity.job import SimilarityJob
 
     job = SimilarityJob(
         train_file,

@@ -33,8 +33,8 @@ def summarization(
     """Summaries, titles, questions: text to text with T5-PEGASUS or another encoder-decoder."""
     from transformers import Seq2SeqTrainingArguments
 
-    from hf_ext.metrics.summaries import summary_table
-    from hf_ext.training.summarization import SummarizationJob
+    from hf_ext.tasks.summarization.job import SummarizationJob
+    from hf_ext.tasks.summarization.metrics import summary_table
 
     job = SummarizationJob(
         train_file,

@@ -10,8 +10,8 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.atomic_file import atomic_write
-from hf_ext.modules.whitening import Whitening
 from hf_ext.ops.pooling import POOLINGS
+from hf_ext.tasks.similarity.whitening import Whitening
 
 # The names that all releases know.
 _TYPES = "sentence_transformers.models."

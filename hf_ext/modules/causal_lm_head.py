@@ -16,7 +16,7 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.modules.attention_mask import padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
-from hf_ext.modules.task_heads import VocabularyHead
+from hf_ext.modules.family_heads import VocabularyHead
 
 logger = logging.getLogger(__name__)
 

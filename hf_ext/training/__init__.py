@@ -1,7 +1,9 @@
-"""What Trainer is given: jobs, callbacks and curves; importing this registers the callbacks."""
+"""What any Trainer is given; importing this registers the callbacks."""
+
+import lazy_loader
 
 from hf_ext.training.registration import register_callbacks
 
-__all__ = ["register_callbacks"]
-
 register_callbacks()
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

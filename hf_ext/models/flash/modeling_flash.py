@@ -22,7 +22,7 @@ from hf_ext.models.flash.configuration_flash import FLASHConfig
 from hf_ext.models.flash.layers_flash import CosSin, FLASHEmbeddings, FLASHLayer, Surroundings, make_flash_norm
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel, one_input
-from hf_ext.modules.task_heads import (
+from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
     QuestionAnsweringHead,

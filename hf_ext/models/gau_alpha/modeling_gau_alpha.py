@@ -13,7 +13,7 @@ from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
 from hf_ext.models.gau_alpha.layers_gau_alpha import FUSED, GatedAttentionUnit, GAUAlphaEncoder, GAUAlphaLayer
 from hf_ext.modules.embeddings import TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
-from hf_ext.modules.task_heads import (
+from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
     QuestionAnsweringHead,

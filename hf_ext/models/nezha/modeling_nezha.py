@@ -14,7 +14,7 @@ from hf_ext.modules.attention import attend
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.embeddings import TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
-from hf_ext.modules.task_heads import (
+from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
     QuestionAnsweringHead,

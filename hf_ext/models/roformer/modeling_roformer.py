@@ -15,14 +15,14 @@ from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.embeddings import TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
-from hf_ext.modules.paraphrase_head import ParaphraseHead
-from hf_ext.modules.task_heads import (
+from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
     QuestionAnsweringHead,
     SequenceClassificationHead,
     TokenClassificationHead,
 )
+from hf_ext.modules.paraphrase_head import ParaphraseHead
 from hf_ext.modules.transformer_block import SelfAttention, transformer_stack
 from hf_ext.ops.rotary import apply_rotary, rotary_cos_sin
 

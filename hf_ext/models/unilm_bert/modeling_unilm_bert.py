@@ -12,14 +12,14 @@ from hf_ext.models.unilm_bert.configuration_unilm_bert import UniLMBertConfig
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.embeddings import PositionTable, TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
-from hf_ext.modules.paraphrase_head import ParaphraseHead
-from hf_ext.modules.task_heads import (
+from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
     QuestionAnsweringHead,
     SequenceClassificationHead,
     TokenClassificationHead,
 )
+from hf_ext.modules.paraphrase_head import ParaphraseHead
 from hf_ext.modules.transformer_block import transformer_stack
 
 

@@ -1,0 +1,1 @@
+"""What tasks are made from: heads over any encoder, jobs, pipelines."""

@@ -1,0 +1,45 @@
+"""Makes ``transformers.pipeline`` know our tasks, without importing its pipelines before the user does."""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from hf_ext.import_hooks import when_imported
+from hf_ext.tasks.base.discovery import task_modules
+
+if TYPE_CHECKING:
+    from transformers import Pipeline
+
+# What the pipelines of tasks build on.
+_BASES = ("hf_ext.tasks.base.window_pipeline", "hf_ext.tasks.base.linked_span_pipeline")
+_registered: set[str] = set()
+
+
+def register_pipelines() -> None:
+    """Register the pipelines of all tasks once ``transformers.pipelines`` is imported, at once if it is already."""
+    when_imported("transformers.pipelines", _import_ours)
+
+
+def _import_ours(_: ModuleType | None = None) -> None:
+    # One of ours may itself be what has imported Transformers' pipelines, and others build on it or on its base: they
+    # wait until it registers, at the end of its module.
+    modules = task_modules("pipeline")
+    if not any(_is_being_imported(name) for name in (*_BASES, *modules) if name not in _registered):
+        for name in modules:
+            import_module(name)
+
+
+def _is_being_imported(name: str) -> bool:
+    return name in sys.modules and getattr(sys.modules[name].__spec__, "_initializing", False)
+
+
+def register_task(task: str, pipeline_class: type["Pipeline"], auto_class: Any) -> None:
+    """Make ``transformers.pipeline(task)`` give a pipeline of ours, with models of an Auto class."""
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    PIPELINE_REGISTRY.register_pipeline(task, pipeline_class=pipeline_class, pt_model=(auto_class,), type="text")
+    # With this attribute a saved pipeline would name its class as remote code, and reloading would ask for trust.
+    del pipeline_class._registered_impl  # type: ignore[attr-defined]
+    _registered.add(pipeline_class.__module__)
+    _import_ours()

@@ -1,0 +1,181 @@
+"""Text classification: train any encoder on files of labelled texts, with any loss of the table, score and save it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from hf_ext.losses import for_trainer
+from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
+from hf_ext.tasks.classification.metrics import classification_metrics, compute_classification_scores
+from hf_ext.training.run_steps import save_run, train_with_progress
+
+# The default first.
+SINGLE_LABEL_LOSSES = (
+    "cross_entropy",
+    "dice",
+    "exact",
+    "focal",
+    "logit_adjusted",
+    "noise_cross_entropy",
+    "smooth_accuracy",
+)
+MULTI_LABEL_LOSSES = (
+    "multilabel_softmax",
+    "binary_dice",
+    "binary_focal",
+    "smooth_f1",
+    "soft_multilabel_softmax",
+)
+
+
+@dataclass
+class ClassificationJob(EncoderJob):
+    """What to train on, what to start from, and the loss.
+
+    Files are in a format of :func:`hf_ext.tasks.classification.read_labelled_texts`; classes of the validation
+    file must be among those of training. The file tells whether texts have one class or any number, or come in pairs.
+
+    Attributes:
+        loss: a name of `SINGLE_LABEL_LOSSES` or `MULTI_LABEL_LOSSES`; None: cross-entropy, or multi-label softmax.
+        loss_options: options of the loss (``{"gamma": 1.0}``); "logit_adjusted" counts its ``prior`` in the training
+            file unless it is given.
+    """
+
+    loss: str | None = None
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(self, arguments: TrainingArguments) -> dict[str, Any]:
+        """Train, evaluate and save into ``arguments.output_dir``.
+
+        Written beside the model: ``scores.json`` and ``curves.png``. ``pipeline("text-classification")`` then predicts;
+        for texts with any number of classes it gives each a sigmoid, so a class is predicted where its score is above
+        0.5, that is, its logit above 0.
+
+        Returns:
+            The scores on the validation file: :func:`hf_ext.tasks.classification.metrics.classification_scores`.
+
+        Raises:
+            ValueError: if a file or an option cannot be used.
+        """
+        train = read_labelled_texts(self.train_file)
+        self.check_examples("train_file", train)
+        names, multi_label = label_names(train), "labels" in train[0]
+        least = 1 if multi_label else 2
+        if len(names) < least:
+            wanted = "a class" if multi_label else "two classes"
+            raise ValueError(f"train_file must have at least {wanted}, got {names} in {self.train_file}")
+        validation = read_labelled_texts(self.validation_file, names)
+        self.check_examples("validation_file", validation)
+        # The first example of each file says of which kind it is.
+        if train[0].keys() != validation[0].keys():
+            seen = f"{', '.join(train[0])} and {', '.join(validation[0])}"
+            raise ValueError(f"train_file and validation_file must have rows of one kind, got {seen}")
+        names = list(self.head_labels(names, "ForSequenceClassification"))
+        loss = self.training_loss(train, names, multi_label)
+        tokenizer = self.load_tokenizer(text for example in train for text in _texts(example))
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
+        model = self.load_model(tokenizer, names, multi_label)
+        config: Any = model.config
+        rows = [
+            encode_labelled_texts(examples, tokenizer, config.label2id, self.max_length)
+            for examples in (train, validation)
+        ]
+        metric = "f1" if multi_label else "accuracy"
+        trainer = Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=rows[0],
+            eval_dataset=rows[1],
+            processing_class=tokenizer,
+            data_collator=DataCollatorWithPadding(tokenizer),
+            compute_loss_func=loss,
+            compute_metrics=classification_metrics(config.id2label, multi_label),
+        )
+        train_with_progress(trainer, metric)
+        scores = compute_classification_scores(trainer.predict(rows[1]), config.id2label, multi_label)
+        save_run(trainer, scores, metric)
+        return scores
+
+    def training_loss(self, examples: Sequence[Mapping[str, Any]], names: Sequence[str], multi_label: bool) -> Any:
+        """The loss for ``Trainer(compute_loss_func=...)``.
+
+        Raises:
+            ValueError: if it is of another kind than the labels, or has no such option.
+        """
+        choices = MULTI_LABEL_LOSSES if multi_label else SINGLE_LABEL_LOSSES
+        name = self.loss or choices[0]
+        if name not in choices:
+            kind = "any number of classes" if multi_label else "one class"
+            raise ValueError(f"loss must be one of {', '.join(choices)} for texts with {kind}, got {name!r}")
+        options = dict(self.loss_options)
+        if name == "logit_adjusted":
+            counts = Counter(label for example in examples for label in labels_of(example))
+            options.setdefault("prior", [counts[label] for label in names])
+        return for_trainer(name, **options)
+
+    def load_model(
+        self, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], multi_label: bool
+    ) -> PreTrainedModel:
+        """The model that the job names, with a head for the classes ``names``.
+
+        Raises:
+            ValueError: if ``model`` takes fewer tokens than ``max_length``.
+        """
+        fields: dict[str, Any] = {
+            "id2label": dict(enumerate(names)),
+            "label2id": {name: index for index, name in enumerate(names)},
+            "problem_type": "multi_label_classification" if multi_label else "single_label_classification",
+        }
+        if self.model is None:
+            return AutoModelForSequenceClassification.from_config(self.new_config(tokenizer, **fields))
+        model = AutoModelForSequenceClassification.from_pretrained(self.model, **fields)
+        self.check_length(model)
+        return model
+
+
+def encode_labelled_texts(
+    examples: Sequence[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    label2id: Mapping[str, int],
+    max_length: int,
+) -> Dataset:
+    """Model inputs and ``labels``: a class id, or for texts with any number of classes a row of 0 and 1.
+
+    Args:
+        examples: as :func:`hf_ext.tasks.classification.files.read_labelled_texts` gives them, all of one kind.
+        tokenizer: of the model.
+        label2id: id of each class.
+        max_length: most tokens of a row; of a pair, the longer text is cut.
+    """
+    second = [example["text2"] for example in examples] if "text2" in examples[0] else None
+    batch = tokenizer(
+        [example["text"] for example in examples],
+        second,
+        truncation="longest_first" if second else True,
+        max_length=max_length,
+    )
+    if "label" in examples[0]:
+        labels: list[Any] = [label2id[example["label"]] for example in examples]
+    else:
+        # Columns are sorted by their id, not by their name.
+        by_id = sorted(label2id, key=lambda name: label2id[name])
+        labels = [[int(name in example["labels"]) for name in by_id] for example in examples]
+    return Dataset.from_dict({**batch, "labels": labels})
+
+
+def _texts(example: Mapping[str, Any]) -> list[str]:
+    return [example[name] for name in ("text", "text2") if name in example]

@@ -1,0 +1,113 @@
+"""A conversation with a dialogue model."""
+
+import os
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder, speakers_of
+from hf_ext.tasks.entities.conll import join_tokens
+
+
+class Chat:
+    """A conversation with NEZHA-GPT or CDial-GPT, which keeps what was said.
+
+    ``Chat.from_pretrained(folder).reply("你好")`` gives the answer to it and to all before it. Replies are sampled from
+    the likeliest tokens that together have the probability ``top_p``, or searched for with ``num_beams``;
+    ``transformers.set_seed`` makes samples the same again. A reply ends at [SEP], has at least one token, and no
+    special ones.
+
+    Args:
+        model: a dialogue model, on the device to run on.
+        tokenizer: its tokenizer.
+        top_p: probability of the tokens to sample from, in (0, 1].
+        temperature: of sampling; below 1, likely tokens become likelier.
+        num_beams: search with this many hypotheses instead of sampling, by the sum of their log-probabilities as in the
+            originals; 1 takes the likeliest token each time.
+        max_new_tokens: longest reply.
+        max_length: tokens of what was said and the reply, the earliest turns dropped to fit; None: as many as model and
+            tokenizer take.
+
+    Attributes:
+        turns: what was said, yours and the model's by turns.
+
+    Raises:
+        ValueError: if the model is none for dialogue, or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        top_p: float = 0.9,
+        temperature: float = 0.7,
+        num_beams: int | None = None,
+        max_new_tokens: int = 64,
+        max_length: int | None = None,
+    ):
+        if not 0 < top_p <= 1:
+            raise ValueError(f"top_p must be in (0, 1], got {top_p}")
+        if temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {temperature}")
+        for name, value in (("num_beams", num_beams), ("max_new_tokens", max_new_tokens)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.model: Any = model.eval()
+        self.tokenizer = tokenizer
+        if max_length is None:
+            max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+        self.encoder = DialogueEncoder.for_config(model.config, tokenizer, max_length=max_length)
+        self.collate = DataCollatorForDialogue(tokenizer)
+        self.turns: list[str] = []
+        search: dict[str, Any] = {"do_sample": False, "num_beams": num_beams}
+        if num_beams is None:
+            search = {"do_sample": True, "top_p": top_p, "top_k": 0, "temperature": temperature}
+        elif num_beams > 1:
+            search["length_penalty"] = 0.0
+        end: Any = tokenizer.sep_token_id
+        speakers: Any = tokenizer.convert_tokens_to_ids(list(self.encoder.speakers or ()))
+        self.settings: dict[str, Any] = {
+            **search,
+            "max_new_tokens": max_new_tokens,
+            "min_new_tokens": 1,
+            "eos_token_id": end,
+            "pad_token_id": tokenizer.pad_token_id,
+            "suppress_tokens": sorted({*tokenizer.all_special_ids, *speakers} - {end}),
+        }
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | os.PathLike[str], device: str | torch.device | None = None, **options: Any
+    ) -> "Chat":
+        """The model of a folder or a repository on the Hub; ``options`` are those of the constructor.
+
+        Raises:
+            ValueError: if it holds no trained dialogue model.
+            OSError: if there is none.
+        """
+        config = AutoConfig.from_pretrained(name)
+        speakers_of(config)
+        if not any(architecture.endswith("ForCausalLM") for architecture in config.architectures or ()):
+            raise ValueError(f"model must have a trained head that generates, got {config.architectures} in {name}")
+        model: Any = AutoModelForCausalLM.from_pretrained(name)
+        device = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
+        return cls(model.to(device), AutoTokenizer.from_pretrained(name), **options)
+
+    def reply(self, text: str) -> str:
+        """Say something, and get the answer.
+
+        Raises:
+            ValueError: if the text is empty; it is not said then.
+        """
+        turns = [*self.turns, text]
+        context = self.encoder.encode_context(turns, room=self.settings["max_new_tokens"])
+        inputs = {name: value.to(self.model.device) for name, value in self.collate([context]).items()}
+        generated = self.model.generate(**inputs, **self.settings)[0, inputs["input_ids"].shape[1] :]
+        answer = join_tokens(str(self.tokenizer.decode(generated, skip_special_tokens=True)).split())[0]
+        self.turns = [*turns, answer]
+        return answer
+
+    def reset(self) -> None:
+        """Forget what was said."""
+        self.turns = []

@@ -1,0 +1,5 @@
+"""Named entities: character spans with labels, nested with pointers or flat with tags."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

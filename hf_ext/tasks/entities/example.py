@@ -1,0 +1,90 @@
+"""A text with labelled character spans: what makes one valid, where it came from, and the error that names both."""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any, NoReturn
+
+
+class EntityDataError(ValueError):
+    """Entity data that cannot be used; ``path`` and the 1-based ``line`` say where, as far as they are known."""
+
+    def __init__(self, message: str, path: str | None = None, line: int | None = None):
+        super().__init__(message, path, line)
+        self.message = message
+        self.path = path
+        self.line = line
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.path, self.line) if part is not None)
+        return f"{where}: {self.message}" if where else self.message
+
+
+class EntityExample(dict[str, Any]):
+    """A dict ``{"text", "entities"}`` that remembers the file it was read from and the line of each entity."""
+
+    __slots__ = ("lines", "path")
+
+    def __init__(self, text: str, entities: list[dict[str, Any]], path: str, lines: list[int]):
+        super().__init__(text=text, entities=entities)
+        self.path = path
+        self.lines = lines
+
+
+def checked_example(text: Any, entities: Any, path: str, line: int) -> EntityExample:
+    """The example of one line, its entities ``{"start", "end", "label"}`` sorted by (start, end, label).
+
+    Raises:
+        EntityDataError: if a type is wrong, the text is not valid Unicode, a label is blank, or a span is empty,
+            outside the text or listed twice.
+    """
+
+    def fail(wanted: str, seen: Any) -> NoReturn:
+        raise EntityDataError(f"{wanted}, got {seen!r}", path, line)
+
+    if not isinstance(text, str):
+        fail("text must be a string", text)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        fail(f"text must be valid Unicode ({error.reason} at {error.start})", text[error.start])
+    if not isinstance(entities, list):
+        fail("entities must be a list", entities)
+    spans = []
+    for entity in entities:
+        if not isinstance(entity, Mapping):
+            fail("an entity must be an object with start, end and label", entity)
+        start, end, label = entity.get("start"), entity.get("end"), entity.get("label")
+        # A boolean is an int to isinstance, and is no offset.
+        if type(start) is not int or type(end) is not int:
+            fail("start and end must be integers", (start, end))
+        if not isinstance(label, str) or not label.strip():
+            fail("label must be a string that is not blank", label)
+        if start >= end:
+            fail(f"start must be less than the exclusive end of {label!r}", (start, end))
+        if start < 0 or end > len(text):
+            fail(f"the span of {label!r} must lie within the text of {len(text)} characters", (start, end))
+        spans.append((start, end, label))
+    spans.sort()
+    for span, following in pairwise(spans):
+        if span == following:
+            fail("an entity must be listed once", span)
+    entities = [{"start": start, "end": end, "label": label} for start, end, label in spans]
+    return EntityExample(text, entities, path, [line] * len(entities))
+
+
+def check_labels(train: Iterable[Mapping[str, Any]], validation: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The sorted labels of the training examples, after checking that the validation examples have no others.
+
+    Raises:
+        EntityDataError: naming the first label that training lacks, with its file and line where the example comes from
+            :func:`hf_ext.tasks.entities.read_entities`, else with the example's number.
+    """
+    known = {entity["label"] for example in train for entity in example["entities"]}
+    for number, example in enumerate(validation):
+        for index, entity in enumerate(example["entities"]):
+            if entity["label"] not in known:
+                message = f"validation label {entity['label']!r} is not among the training labels {sorted(known)}"
+                if isinstance(example, EntityExample):
+                    raise EntityDataError(message, example.path, example.lines[index])
+                raise EntityDataError(f"{message} (validation example {number})")
+    return sorted(known)

@@ -1,0 +1,95 @@
+"""From texts with character spans to model inputs with a tag a token, and back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hf_ext.data.span_encoding import SpanEncoder
+from hf_ext.tasks.entities.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans
+
+if TYPE_CHECKING:
+    from datasets import Features
+    from transformers import PreTrainedTokenizerBase
+
+
+class TagEncoder(SpanEncoder):
+    """Encodes batches of texts with entities for sequence labelling; see `SpanEncoder` for rows and windows.
+
+    ``labels`` are tag ids ``[L]``, -100 at tokens without text such as [CLS]. Tags cannot nest: of entities that
+    overlap in tokens the longest is kept, and the others count as lost.
+
+    Args:
+        tokenizer: a fast tokenizer, which gives offsets.
+        labels: the labels of entities.
+        scheme: of tags: "BIO", "BMES" or "BIOES".
+        max_length: tokens in a row, special ones included.
+        stride: tokens that two windows of a text share, at least the length of the longest entity.
+
+    Attributes:
+        tags: all tags; their places are their ids.
+    """
+
+    lost_where: ClassVar[str] = "overlap a longer one, begin or end inside a token, or fit in no window"
+
+    def __init__(
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        labels: Sequence[str],
+        scheme: str = "BIO",
+        max_length: int = 512,
+        stride: int = 64,
+    ):
+        super().__init__(tokenizer, {label: number for number, label in enumerate(labels)}, max_length, stride)
+        self.names = list(labels)
+        self.scheme = scheme
+        self.tags = tags_of_labels(labels, scheme)
+
+    def __call__(
+        self, batch: Mapping[str, Sequence[Any]], indices: Sequence[int] | None = None
+    ) -> dict[str, list[Any]]:
+        """Encode a batch; see `SpanEncoder.__call__`."""
+        columns = super().__call__(batch, indices)
+        ids = {tag: number for number, tag in enumerate(self.tags)}
+        labels = []
+        for spans, offsets in zip(columns["labels"], columns["offset_mapping"]):
+            names = [(self.names[label], first, last) for label, first, last in spans]
+            tags = spans_to_tags(names, len(offsets), self.scheme)
+            labels.append([ids[tag] if start < end else -100 for tag, (start, end) in zip(tags, offsets)])
+        columns["labels"] = labels
+        return columns
+
+    @property
+    def features(self) -> "Features":
+        """Types of the columns."""
+        from datasets import Features, List, Value
+
+        return Features({**super().features, "labels": List(Value("int64"))})
+
+    def _locate(
+        self, text: str, entities: Sequence[Mapping[str, Any]], offsets: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Number and token span of each entity that overlaps no longer one in this row, in their order."""
+        kept: list[tuple[int, list[int]]] = []
+        located = super()._locate(text, entities, offsets)
+        for number, span in sorted(located, key=lambda one: (one[1][1] - one[1][2], one[1][1])):
+            if all(span[2] < other[1] or other[2] < span[1] for _, other in kept):
+                kept.append((number, span))
+        yield from sorted(kept, key=lambda one: one[1][1])
+
+
+def tags_to_predictions(
+    tags: Sequence[int], id2label: Mapping[int, str], label2id: Mapping[str, int], scores: Sequence[float] | None = None
+) -> list[list[float]]:
+    """Token spans ``[S, 4]`` of (label, first, last, score) as :func:`hf_ext.data.decode_spans` reads them.
+
+    Args:
+        tags: ids ``[L]``, negative where a token has none; such tokens belong to no span and part none.
+        id2label: tag of each id.
+        label2id: number of each label of entities.
+        scores: of each token ``[L]``; a span has the least of its tokens'. None: 1.
+    """
+    places = [place for place, tag in enumerate(tags) if tag >= 0]
+    spans = []
+    for label, first, last in tags_to_spans([id2label[int(tags[place])] for place in places]):
+        score = 1.0 if scores is None else min(scores[place] for place in places[first : last + 1])
+        spans.append([label2id[label], places[first], places[last], score])
+    return spans

@@ -1,0 +1,86 @@
+"""The main job for tags: train a CRF, a MEMM or a softmax over tags on files with entities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from datasets import Dataset
+from transformers import (
+    DataCollatorForTokenClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainingArguments,
+)
+
+from hf_ext.data.span_encoding import SpanEncoder, decode_dataset
+from hf_ext.ops.tag_rules import split_tag
+from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
+from hf_ext.tasks.entities.span_job import SpanExtractionJob
+from hf_ext.tasks.entities.tag_encoding import TagEncoder, tags_to_predictions
+from hf_ext.tasks.entities.tag_metrics import tag_metrics
+from hf_ext.tasks.entities.tag_schemes import tags_of_labels
+from hf_ext.training.parameter_groups import head_optimizer
+
+# From scratch the rate is some thirty times that of fine-tuning.
+_MULTIPLIER_FROM_SCRATCH = 10.0
+
+
+@dataclass
+class SequenceLabelingJob(SpanExtractionJob):
+    """What to train on and what to start from; files and results are those of `SpanExtractionJob`.
+
+    Attributes:
+        scheme: of tags: "BIO", "BMES" or "BIOES".
+        head_options: fields of the head, such as ``sequence_head`` and ``constrained_transitions``.
+    """
+
+    scheme: str = "BIO"
+
+    auto_class: ClassVar[Any] = AutoModelForSequenceLabeling
+
+    def outputs(self, labels: Sequence[str]) -> Sequence[str]:
+        """The tags."""
+        return tags_of_labels(labels, self.scheme)
+
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
+        """The model that the job names, with a head for the tags of ``labels``; see `SpanExtractionJob.load_model`."""
+        options = {"tag_scheme": self.scheme, **(self.head_options or {})}
+        if self.model is None and options.get("head_lr_multiplier") is None:
+            options["head_lr_multiplier"] = _MULTIPLIER_FROM_SCRATCH
+        names = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
+        untagged = {getattr(tokenizer, name) for name in names} - {None, tokenizer.unk_token_id}
+        self.head_options = {**options, "untagged_token_ids": sorted(untagged)}
+        return super().load_model(tokenizer, labels)
+
+    def make_encoder(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], config: Any) -> SpanEncoder:
+        """What makes rows of texts; its tags, and the ids they have, are the model's."""
+        tags = [config.id2label[number] for number in range(len(config.id2label))]
+        # A trained head may find labels that the training file lacks.
+        known = list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != "O"))
+        encoder = TagEncoder(tokenizer, known, self.scheme, self.max_length, self.stride)
+        encoder.tags = tags
+        return encoder
+
+    def trainer_options(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator, metrics, and the optimiser under which transitions learn faster."""
+        config: Any = model.config
+        # Places of tags, which padding on the left would move, are those of tokens in the encoded rows.
+        tokenizer.padding_side = "right"
+        options = {
+            "data_collator": DataCollatorForTokenClassification(tokenizer),
+            "compute_metrics": tag_metrics(config.id2label),
+        }
+        if config.sequence_head != "softmax":
+            options["optimizer_cls_and_kwargs"] = head_optimizer(model, arguments)
+        return options
+
+    def decode(
+        self, predictions: Any, encoded: Dataset, texts: Sequence[str], encoder: SpanEncoder
+    ) -> list[list[dict[str, Any]]]:
+        """The character spans of each text."""
+        assert isinstance(encoder, TagEncoder)
+        tags = dict(enumerate(encoder.tags))
+        spans = [tags_to_predictions(row, tags, encoder.label2id) for row in predictions]
+        return decode_dataset(spans, encoded, texts, {number: label for label, number in encoder.label2id.items()})

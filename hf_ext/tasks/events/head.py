@@ -1,0 +1,114 @@
+"""Event extraction by GPLinker over any encoder (kexue.fm/archives/8926)."""
+
+from itertools import islice
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+from hf_ext.modules.linked_pointers import LinkedPointers, Triple
+from hf_ext.ops.cliques import maximal_cliques
+from hf_ext.ops.pointer_loss import check_span_labels
+from hf_ext.tasks.base.head import head_class_by_name
+from hf_ext.tasks.base.linked_span_head import LinkedSpanHead, Links
+
+ROLE_MARK = "|"
+"""Parts an event's type from a role in a label: ``"组织关系-裁员|裁员方"``."""
+TRIGGER = "触发词"
+"""The role of a trigger."""
+
+
+class EventExtraction(LinkedSpanHead):
+    """Head that finds events: arguments with their type and role, and which of them belong together.
+
+    Any two arguments of an event are linked, so the events of a type are the maximal cliques of its arguments; events
+    may share arguments. Labels in the config's ``id2label`` are ``"type|role"``, the trigger a role like others.
+    Config fields: ``span_head_size`` (64), ``span_top_k`` (256; arguments looked at and rows returned a text).
+
+    Labels are ``[B, M, 4]`` of (event, label, first token, last token), where events of a row are numbered in any way;
+    predictions ``[B, K, 5]`` of the same and the event's score, the least of its arguments' and links'.
+    """
+
+    suffix = "ForEventExtraction"
+    fields: ClassVar[dict[str, Any]] = {"span_head_size": 64, "span_top_k": 256}
+    prediction_width = 5
+
+    def build_classifier(self, config: PreTrainedConfig) -> LinkedPointers:
+        """The three pointers.
+
+        Raises:
+            ValueError: if a field of the config has a value that cannot be.
+        """
+        if config.span_top_k < 1:
+            raise ValueError(f"span_top_k must be at least 1, got {config.span_top_k}")
+        if not config.num_labels:
+            raise ValueError("id2label must name at least one role, got none")
+        # Labels without the mark are all of one type, as those of a config that was not told any.
+        names: Any = config.id2label
+        self.types = [names[label].rpartition(ROLE_MARK)[0] for label in range(config.num_labels)]
+        hidden_size = config.get_text_config().hidden_size
+        return LinkedPointers(hidden_size, config.num_labels, 1, config.span_head_size, ordered=True)
+
+    def split_labels(self, labels: Tensor, shape: tuple[int, int], attention_mask: Tensor | None) -> Triple:
+        """Labels of arguments ``[B, M, 3]``, and of pairs in an event ``[B, M (M - 1) / 2, 3]``, from ``[B, M, 4]``."""
+        if labels.ndim != 3 or labels.shape[2] != 4:
+            raise ValueError(f"labels must have shape [{shape[0]}, M, 4], got {tuple(labels.shape)}")
+        spans = labels[..., 1:]
+        check_span_labels(spans, self.classifier.spans.num_labels, shape, attention_mask)
+        one, other = torch.triu_indices(labels.shape[1], labels.shape[1], offset=1, device=labels.device)
+        event = labels[..., 0]
+        apart = (event[:, one] != event[:, other]) | (labels[:, one, 1] == -100) | (labels[:, other, 1] == -100)
+        first, last = (
+            torch.stack((torch.zeros_like(x), torch.minimum(x, y), torch.maximum(x, y)), -1)
+            for x, y in ((labels[:, one, place], labels[:, other, place]) for place in (2, 3))
+        )
+        return Triple(spans, *(link.masked_fill(apart.unsqueeze(-1), -100) for link in (first, last)))
+
+    def decode(self, spans: Tensor, heads: Links, tails: Links, above: float) -> Tensor:
+        """Arguments of events ``[n, 5]`` of one text; of more than there is room for, whole events are left out."""
+        links = torch.minimum(*(_undirected(*pair) for pair in ((heads, spans[:, 1]), (tails, spans[:, 2]))))
+        linked, scores = (links > above).tolist(), links.tolist()
+        arguments = spans.tolist()
+        by_type: dict[str, list[int]] = {}
+        for number, argument in enumerate(arguments):
+            by_type.setdefault(self.types[int(argument[0])], []).append(number)
+        rows: list[list[float]] = []
+        event = 0
+        for members in by_type.values():
+            neighbours = [
+                {place for place, other in enumerate(members) if other != number and linked[number][other]}
+                for number in members
+            ]
+            room = self.config.span_top_k - len(rows)
+            for clique in islice(maximal_cliques(neighbours), room):
+                own = [members[place] for place in clique]
+                if len(rows) + len(own) > self.config.span_top_k:
+                    break
+                pairs = [scores[a][b] for a in own for b in own if a < b]
+                least = min([arguments[number][3] for number in own] + pairs)
+                rows += [[event, *arguments[number][:3], least] for number in own]
+                event += 1
+        return spans.new_tensor(rows).reshape(-1, 5)
+
+
+def _undirected(link: Links, places: Tensor) -> Tensor:
+    """Scores ``[N, N]`` of links between N places, each read at (the smaller, the larger)."""
+    positions = places.long()
+    table = link(positions, positions)[0]
+    return torch.where(positions[:, None] <= positions, table, table.mT)
+
+
+def event_label(event_type: str, role: str) -> str:
+    """The label of a role in events of a type."""
+    return f"{event_type}{ROLE_MARK}{role}"
+
+
+def split_event_label(label: str) -> tuple[str, str]:
+    """Type and role of a label."""
+    event_type, _, role = label.rpartition(ROLE_MARK)
+    return event_type, role
+
+
+def __getattr__(name: str) -> Any:
+    return head_class_by_name(name, EventExtraction)

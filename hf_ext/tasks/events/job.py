@@ -1,0 +1,24 @@
+"""The job of `hf-ext train events`: GPLinker on files of texts with events."""
+
+from dataclasses import dataclass
+
+from hf_ext.tasks.base.auto_class import AutoModelForEventExtraction
+from hf_ext.tasks.base.extraction_job import LinkedSpanJob
+from hf_ext.tasks.events.encoding import DataCollatorForEventExtraction, EventEncoder, decode_event_dataset
+from hf_ext.tasks.events.files import event_labels, read_event_schema, read_events
+from hf_ext.tasks.events.metrics import event_metrics, event_scores
+
+
+@dataclass
+class EventExtractionJob(LinkedSpanJob):
+    """Files in a format of :func:`~hf_ext.tasks.events.read_events`, scored by `event_scores`."""
+
+    auto_class = AutoModelForEventExtraction
+    encoder_class = EventEncoder
+    collator_class = DataCollatorForEventExtraction
+    read = staticmethod(read_events)
+    read_schema = staticmethod(read_event_schema)
+    labels_of = staticmethod(event_labels)
+    metrics = staticmethod(event_metrics)
+    decode = staticmethod(decode_event_dataset)
+    score = staticmethod(event_scores)

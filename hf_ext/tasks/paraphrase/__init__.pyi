@@ -1,0 +1,12 @@
+from .files import (
+    DataCollatorForParaphrase as DataCollatorForParaphrase,
+)
+from .files import (
+    ParaphraseDataset as ParaphraseDataset,
+)
+from .files import (
+    read_paraphrases as read_paraphrases,
+)
+from .job import ParaphraseJob as ParaphraseJob
+from .metrics import paraphrase_retrieval_accuracy as paraphrase_retrieval_accuracy
+from .pipeline import ParaphrasePipeline as ParaphrasePipeline

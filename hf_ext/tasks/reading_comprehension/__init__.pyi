@@ -1,0 +1,25 @@
+from .answers import (
+    best_answer as best_answer,
+)
+from .answers import (
+    decode_answer_dataset as decode_answer_dataset,
+)
+from .answers import (
+    merge_answers as merge_answers,
+)
+from .encoding import (
+    DataCollatorForReadingComprehension as DataCollatorForReadingComprehension,
+)
+from .encoding import (
+    ReadingEncoder as ReadingEncoder,
+)
+from .evaluate_metric import ReadingMetric as ReadingMetric
+from .files import read_questions as read_questions
+from .job import ReadingComprehensionJob as ReadingComprehensionJob
+from .metrics import (
+    reading_metrics as reading_metrics,
+)
+from .metrics import (
+    reading_scores as reading_scores,
+)
+from .pipeline import ReadingComprehensionPipeline as ReadingComprehensionPipeline

@@ -1,0 +1,161 @@
+"""The pipeline "reading-comprehension": a question and a text in, answers with their places in the text out."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
+from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.entities.span_pipeline import SpanExtractionPipeline
+from hf_ext.tasks.reading_comprehension.answers import NO_ANSWER, decode_answers, merge_answers
+from hf_ext.tasks.reading_comprehension.encoding import ReadingEncoder
+
+_WINDOW = 512
+
+
+class ReadingComprehensionPipeline(SpanExtractionPipeline):
+    """Answers questions about texts with a model of `AutoModelForReadingComprehension` and a fast tokenizer.
+
+    ``pipeline("reading-comprehension", model=folder)`` takes ``question=`` and ``context=``, each a string or a list of
+    them (one text may have several questions), or mappings with these keys: one, a list, a dataset or a generator. It
+    gives for each question ``{"score", "start", "end", "answer"}``, a list of them with ``top_k`` above 1: ``end`` is
+    exclusive, offsets point into the text as it was given, and ``score`` is the probability among all answers that were
+    found. No answer is ``"answer": ""`` from 0 to 0.
+
+    A text longer than the window is read in overlapping windows.
+
+    Args (of the constructor or of a call; named and meant as in Transformers' former "question-answering"):
+        top_k: answers to give, at most the config's ``answer_top_k``; default 1.
+        handle_impossible_answer: allow no answer; default: whether the config has a ``null_threshold``.
+        null_threshold: there is no answer where it scores more than this above the best one; default the config's, or
+            0.
+        max_answer_len: most tokens of an answer; default the config's ``max_answer_tokens``.
+        max_seq_len: tokens of a question and a window of its text, special ones included; default 512, or less if the
+            model or tokenizer takes less.
+        doc_stride: tokens that two windows share; default 128, or less in a small window.
+        max_question_len: tokens of a question, what is beyond is cut off; default 64, or less in a small window.
+    """
+
+    default_input_names: Any = None
+    _wanted = "AutoModelForReadingComprehension", "answer_head"
+
+    def __call__(self, inputs: Any = None, *args: Any, question: Any = None, context: Any = None, **kwargs: Any) -> Any:
+        """The answer, or the answers with ``top_k``, to one question, or to several (a list, or an iterator).
+
+        Raises:
+            ValueError: if there is no question or no text, one is blank, or there are not as many of one as of the
+                other.
+        """
+        if inputs is None:
+            inputs = _paired(question, context)
+        elif question is not None or context is not None:
+            raise ValueError("give either inputs, or question and context, got both")
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _sanitize_parameters(  # type: ignore[override]
+        self,
+        top_k: int | None = None,
+        handle_impossible_answer: bool | None = None,
+        null_threshold: float | None = None,
+        max_answer_len: int | None = None,
+        max_seq_len: int | None = None,
+        doc_stride: int | None = None,
+        max_question_len: int | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        # The config of another model has no such field, which the constructor tells.
+        most = getattr(self.model.config, "answer_top_k", 1)
+        if top_k is not None and not 1 <= top_k <= most:
+            raise ValueError(f"top_k must be in [1, {most}], the config's answer_top_k, got {top_k}")
+        if max_answer_len is not None and max_answer_len < 1:
+            raise ValueError(f"max_answer_len must be at least 1, got {max_answer_len}")
+        windows = {"max_seq_len": max_seq_len, "doc_stride": doc_stride, "max_question_len": max_question_len}
+        lengths = {"max_answer_len": max_answer_len}
+        choices = {
+            "top_k": top_k,
+            "handle_impossible_answer": handle_impossible_answer,
+            "null_threshold": null_threshold,
+        }
+        preprocess, forward, postprocess = (
+            {name: value for name, value in part.items() if value is not None} for part in (windows, lengths, choices)
+        )
+        return preprocess, forward, postprocess
+
+    def preprocess(  # type: ignore[override]
+        self,
+        input_: Mapping[str, str],
+        max_seq_len: int | None = None,
+        doc_stride: int | None = None,
+        max_question_len: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The windows of a question's text, each ``[1, L]``."""
+        if not isinstance(input_, Mapping):
+            raise TypeError(f"inputs must be mappings with question and context, got {type(input_).__name__}")
+        for name in ("question", "context"):
+            if not isinstance(input_.get(name), str) or not input_[name].strip():
+                raise ValueError(f"{name} must be a string that is not blank, got {input_.get(name)!r}")
+        if max_seq_len is None:
+            limits = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None))
+            max_seq_len = min(limit for limit in (_WINDOW, *limits) if limit is not None and limit > 0)
+        encoder = ReadingEncoder(self.tokenizer, max_seq_len, doc_stride, max_question_len)
+        rows = encoder({"question": [input_["question"]], "context": [input_["context"]]})
+        names = [name for name in (*self.tokenizer.model_input_names, "context_mask") if name in rows]
+        for number, offsets in enumerate(rows["offset_mapping"]):
+            yield {
+                **{name: torch.tensor([rows[name][number]]) for name in names},
+                "window": (input_["context"], offsets),
+                "is_last": number == len(rows["offset_mapping"]) - 1,
+            }
+
+    def _forward(  # type: ignore[override]
+        self, input_tensors: dict[str, Any], max_answer_len: int | None = None
+    ) -> dict[str, Any]:
+        inputs = dict(input_tensors)
+        rest = {name: inputs.pop(name) for name in ("window", "is_last")}
+        outputs = self.model(**inputs, max_answer_tokens=max_answer_len)
+        return {"spans": outputs.spans, "null_scores": outputs.null_scores, **rest}
+
+    def postprocess(  # type: ignore[override]
+        self,
+        model_outputs: list[dict[str, Any]],
+        top_k: int = 1,
+        handle_impossible_answer: bool | None = None,
+        null_threshold: float | None = None,
+    ) -> Any:
+        """The answers of one text from those of its windows."""
+        own = self.model.config.null_threshold
+        if handle_impossible_answer is None:
+            handle_impossible_answer = own is not None or null_threshold is not None
+        threshold = next((value for value in (null_threshold, own) if value is not None), 0.0)
+        found = []
+        for output in model_outputs:
+            context, offsets = output["window"]
+            spans, null_score = output["spans"][0].tolist(), float(output["null_scores"].flatten()[0])
+            found.append(decode_answers(spans, null_score, offsets, context))
+        ranked = merge_answers(found, top_k, handle_impossible_answer)
+        if handle_impossible_answer:
+            # No answer stands behind all that it is not more than the threshold above.
+            ranked.sort(key=lambda one: (threshold if one["text"] == "" else -one["score"], one["text"] == ""))
+        ranked = ranked[:top_k] or [{**NO_ANSWER, "probability": 0.0}]
+        answers = [
+            {"score": one["probability"], "start": one["start"], "end": one["end"], "answer": one["text"]}
+            for one in ranked
+        ]
+        return answers[0] if top_k == 1 else answers
+
+
+def _paired(question: Any, context: Any) -> Any:
+    """Mappings of questions and their texts."""
+    for name, value in (("question", question), ("context", context)):
+        if value is None:
+            raise ValueError(f"{name} must be a string or a list of strings, got None")
+    if isinstance(question, str) and isinstance(context, str):
+        return {"question": question, "context": context}
+    questions = [question] if isinstance(question, str) else list(question)
+    contexts = [context] * len(questions) if isinstance(context, str) else list(context)
+    if len(questions) != len(contexts):
+        raise ValueError(f"there must be as many contexts as questions, {len(questions)}, got {len(contexts)}")
+    return [{"question": one, "context": text} for one, text in zip(questions, contexts)]
+
+
+register_task("reading-comprehension", ReadingComprehensionPipeline, AutoModelForReadingComprehension)

@@ -1,0 +1,46 @@
+"""The pipeline "relation-extraction": texts in, relations with the places of their entities out."""
+
+from typing import Any
+
+from torch import Tensor
+
+from hf_ext.tasks.base.auto_class import AutoModelForRelationExtraction
+from hf_ext.tasks.base.linked_span_pipeline import LinkedSpanPipeline
+from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.relations.encoding import decode_links, join_slots, merge_links
+from hf_ext.tasks.relations.head import RelationExtraction
+
+
+class RelationExtractionPipeline(LinkedSpanPipeline):
+    """Finds relations with a model of `AutoModelForRelationExtraction` and a fast tokenizer.
+
+    ``pipeline("relation-extraction", model=folder)`` takes a text, a list of texts, a dataset or a generator, and gives
+    for each text a list of ``{"predicate", "subject", "object", "slots", "score"}``. Entities are ``{"start", "end",
+    "text"}``, ``end`` exclusive, and slots of a complex object also have a ``name``. ``score`` is the logistic function
+    of the least score that the relation rests on. Long texts are read in overlapping windows; a relation is found if
+    one window holds both entities.
+
+    Args (of the constructor or of a call):
+        threshold: keep relations whose ``score`` is above this, in [0, 1); default 0.5.
+        max_length: tokens of a window, special ones included; default 512, or less if the model or tokenizer takes
+            less.
+        stride: tokens that two windows share; default 64, or a quarter of a smaller window.
+    """
+
+    head = RelationExtraction
+    positions = slice(1, 5)
+
+    def merge(
+        self,
+        tables: list[Tensor],
+        offsets: list[list[tuple[int, int]]],
+        places: list[tuple[int, int]],
+        text: str,
+    ) -> list[dict[str, Any]]:
+        """Relations from the tables ``[K, 6]`` of a text's windows."""
+        names = self.model.config.id2label
+        found = [decode_links(table.tolist(), own, names, text) for table, own in zip(tables, offsets)]
+        return join_slots(merge_links(found, places))
+
+
+register_task("relation-extraction", RelationExtractionPipeline, AutoModelForRelationExtraction)

@@ -1,0 +1,174 @@
+"""The pipeline "text-embedding": texts in, vectors out, in memory that does not grow with their number."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoModel, BatchEncoding
+from transformers.pipelines.base import Pipeline
+
+from hf_ext.ops.pooling import POOLINGS, text_vectors
+from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.similarity.whitening import Whitening
+
+logger = logging.getLogger(__name__)
+
+# Texts that are sorted by length together.
+_WINDOW = 1024
+_LONGEST = 512
+
+
+class EmbeddingPipeline(Pipeline):
+    """Embeds texts with any encoder.
+
+    ``pipeline("text-embedding", model=folder)`` gives a float32 array ``[H]`` for a text and ``[N, H]`` for a list or
+    another sequence; :meth:`stream` takes any number of texts and gives their vectors as they come.
+
+    Texts are run sorted by length in batches of as many as fit into a number of tokens, and given in their own order.
+    Texts longer than ``max_length`` are cut, and counted in one logged warning a call.
+
+    Args (of the constructor or of a call):
+        pooling: ``"pooler"``, the model's own; ``"cls"``, the first token; or ``"mean"`` over the real tokens. Default:
+            that of ``config.embedding_pooling``, by which the model was trained; else the pooler where it is linear, as
+            in SimBERT and RoFormer-Sim, and the mean elsewhere.
+        whitening: a `Whitening` or the folder of one, applied to the vectors; they have its K numbers then.
+        normalize: whether to scale vectors to length 1; default no.
+        max_length: most tokens of a text, special ones included; default 512, or less if the model or the tokenizer
+            takes less.
+        tokens_per_batch: most tokens run at a time, padding included; default 8192.
+    """
+
+    # Transformers declares these as None and its tokenizers as the slow ones.
+    model: Any
+    tokenizer: Any
+    _load_processor: Any = False
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_tokenizer: Any = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.tokenizer.pad_token_id is None:
+            raise ValueError(f"tokenizer must have a padding token, got {type(self.tokenizer).__name__} without one")
+
+    def __call__(self, inputs: Any, **options: Any) -> NDArray[np.float32]:  # type: ignore[override]
+        """Vectors ``[H]`` of a text, or ``[N, H]`` of several."""
+        if isinstance(inputs, str):
+            return self([inputs], **options)[0]
+        parts = list(self.stream(inputs, **options))
+        return np.concatenate(parts) if parts else np.zeros((0, self.width(**options)), np.float32)
+
+    def width(self, **options: Any) -> int:
+        """Number of numbers in a vector, given the options of a call."""
+        whitening = {**self._postprocess_params, **self._sanitize_parameters(**options)[2]}.get("whitening")
+        return self.model.config.hidden_size if whitening is None else whitening.kernel.shape[1]
+
+    def stream(self, texts: Iterable[str], **options: Any) -> Iterator[NDArray[np.float32]]:
+        """Vectors of texts that need not be held in memory, in parts ``[n, H]`` in their order; options of a call."""
+        before, during, after = self._sanitize_parameters(**options)
+        tokenize = {**self._preprocess_params, **before}
+        run = {**self._forward_params, **during}
+        finish = {**self._postprocess_params, **after}
+        budget = run.pop("tokens_per_batch", 8192)
+        iterator = iter(texts)
+        cut = total = 0
+        while window := list(islice(iterator, _WINDOW)):
+            rows, too_long = self._tokenize(window, **tokenize)
+            cut, total = cut + too_long, total + len(window)
+            order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]), reverse=True)
+            vectors: NDArray[np.float32] | None = None
+            while order:
+                # The first is the longest; all that are run with it are padded to its length.
+                size = max(1, budget // len(rows[order[0]]["input_ids"]))
+                chosen, order = order[:size], order[size:]
+                made = self.postprocess(self.forward(self._pad([rows[index] for index in chosen]), **run), **finish)
+                if vectors is None:
+                    vectors = np.empty((len(window), made.shape[1]), np.float32)
+                vectors[chosen] = made
+            assert vectors is not None
+            yield vectors
+        if cut:
+            limit = self._limit(**tokenize)
+            logger.warning("%d of %d texts are longer than %d tokens; their ends are not embedded", cut, total, limit)
+
+    def _sanitize_parameters(  # type: ignore[override]
+        self,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        max_length: int | None = None,
+        tokens_per_batch: int | None = None,
+        whitening: Whitening | str | os.PathLike[str] | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        for name, value in (("max_length", max_length), ("tokens_per_batch", tokens_per_batch)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if pooling is not None and pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+        if whitening is not None and not isinstance(whitening, Whitening):
+            whitening = Whitening.from_pretrained(whitening)
+        if whitening is not None and len(whitening.mean) != self.model.config.hidden_size:
+            size = self.model.config.hidden_size
+            raise ValueError(f"whitening must be for vectors of {size} numbers, got {len(whitening.mean)}")
+        given: tuple[dict[str, Any], ...] = (
+            {"max_length": max_length},
+            {"pooling": pooling, "tokens_per_batch": tokens_per_batch},
+            {"normalize": normalize, "whitening": whitening},
+        )
+        before, during, after = ({k: v for k, v in one.items() if v is not None} for one in given)
+        return before, during, after
+
+    def _limit(self, max_length: int | None = None) -> int:
+        limits = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None))
+        return max_length or min(limit for limit in (_LONGEST, *limits) if limit is not None and limit > 0)
+
+    def _tokenize(self, texts: Sequence[str], max_length: int | None = None) -> tuple[list[dict[str, list[int]]], int]:
+        """Rows of model inputs, cut to length, and how many were."""
+        for text in texts:
+            if not isinstance(text, str):
+                raise TypeError(f"inputs must be texts, got {type(text).__name__}")
+        limit = self._limit(max_length)
+        encoded = self.tokenizer(texts, truncation=True, max_length=limit, return_overflowing_tokens=True)
+        # Of a text that is cut, the rest follows as further rows.
+        owners = encoded.pop("overflow_to_sample_mapping", range(len(texts)))
+        first: dict[int, int] = {}
+        for row, owner in enumerate(owners):
+            first.setdefault(owner, row)
+        names = [name for name in self.tokenizer.model_input_names if name in encoded]
+        rows = [{name: encoded[name][first[index]] for name in names} for index in range(len(texts))]
+        # A tokenizer without special tokens makes nothing of an empty text, of which a model can make nothing.
+        rows = [row if row["input_ids"] else self._one_padding_token(names) for row in rows]
+        return rows, sum(count > 1 for count in Counter(owners).values())
+
+    def _one_padding_token(self, names: Sequence[str]) -> dict[str, list[int]]:
+        values = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 1}
+        return {name: [values.get(name, 0)] for name in names}
+
+    def _pad(self, rows: list[dict[str, list[int]]]) -> BatchEncoding:
+        return self.tokenizer.pad(rows, return_tensors="pt")
+
+    def preprocess(self, input_: str, **options: Any) -> BatchEncoding:  # type: ignore[override]
+        """Model inputs ``[1, L]`` of a text."""
+        return self._pad(self._tokenize([input_], **options)[0])
+
+    def _forward(self, input_tensors: Any, pooling: str | None = None) -> Tensor:  # type: ignore[override]
+        config = self.model.config
+        linear = getattr(config, "pooler_activation", None) == "linear"
+        pooling = pooling or getattr(config, "embedding_pooling", None) or ("pooler" if linear else "mean")
+        return text_vectors(self.model(**input_tensors), input_tensors.get("attention_mask"), pooling)
+
+    def postprocess(  # type: ignore[override]
+        self, model_outputs: Tensor, normalize: bool = False, whitening: Whitening | None = None
+    ) -> NDArray[np.float32]:
+        """Float32 ``[B, H]``, whitened to ``[B, K]`` and of length 1 if asked for."""
+        vectors = model_outputs if whitening is None else whitening(model_outputs)
+        return (torch.nn.functional.normalize(vectors, dim=-1) if normalize else vectors).float().numpy()
+
+
+register_task("text-embedding", EmbeddingPipeline, AutoModel)

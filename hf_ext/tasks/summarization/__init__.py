@@ -1,0 +1,5 @@
+"""Summaries of texts, with T5-PEGASUS and its kin."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

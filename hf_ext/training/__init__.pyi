@@ -1,0 +1,1 @@
+from .head_learning_rate import HeadLearningRate as HeadLearningRate

@@ -1,0 +1,331 @@
+"""The command as a user types it."""
+
+import json
+import os
+import re
+import sys
+from itertools import chain
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, TrainingArguments
+from typer.testing import CliRunner
+
+import hf_ext
+from hf_ext import build_char_tokenizer, generate_samples
+from hf_ext.cli import app, main
+from hf_ext.cli.predict import read_texts
+from hf_ext.cli.train import app as train_app
+from hf_ext.cli.train import parse_training_arguments
+from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
+from hf_ext.tasks.classification import ClassificationJob
+from hf_ext.tasks.dialogue import DialogueJob
+from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob, write_entities
+from hf_ext.tasks.events import EventExtractionJob
+from hf_ext.tasks.paraphrase import ParaphraseJob
+from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
+from hf_ext.tasks.relations import RelationExtractionJob
+from hf_ext.tasks.similarity import SimilarityJob
+from hf_ext.tasks.summarization import SummarizationJob
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    examples = generate_samples(40, seed=0)
+    write_entities(folder / "train.jsonl", examples[:30])
+    # Ten of the training texts, so that no label is missing there.
+    write_entities(folder / "validation.jsonl", examples[:10])
+    return folder
+
+
+def train_options(files, output):
+    return (
+        "--config", "tiny", "--train-file", files / "train.jsonl", "--validation-file", files / "validation.jsonl",
+        "--output-dir", output, "--max-length", 64, "--stride", 16, "--use-cpu",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(files, tmp_path_factory):
+    output = tmp_path_factory.mktemp("trained")
+    options = {"--max-steps": 2, "--eval-strategy": "no", "--save-strategy": "no", "--load_best_model_at_end": "False"}
+    result = run("train", "ner", *train_options(files, output), *chain(*options.items()))
+    assert result.exit_code == 0, result.output
+    return output, result
+
+
+def test_train_writes_model_scores_and_curves(trained, files):
+    output, result = trained
+    assert {"config.json", "model.safetensors", "scores.json", "curves.png"} <= set(os.listdir(output))
+    scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
+    references = [json.loads(line) for line in (files / "validation.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert scores["support"] == sum(len(example["entities"]) for example in references)
+    assert "micro" in result.output
+    config = json.loads((output / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForSpanExtraction"]
+    # The pipeline then reads windows of the length of training.
+    assert AutoTokenizer.from_pretrained(output).model_max_length == 64
+
+
+def test_train_fine_tunes_any_encoder(files, tmp_path):
+    texts = [json.loads(line)["text"] for line in (files / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    tokenizer = build_char_tokenizer(texts)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    encoder = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **size))
+    for part in (encoder, tokenizer):
+        part.save_pretrained(tmp_path / "bert")
+    arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
+    del arguments["--config"]
+    options = {"--model": tmp_path / "bert", "--max-steps": 2, "--span-head": "global_pointer", "--span-head-size": 8}
+    result = run("train", "ner", *chain(*(arguments | options).items()), "--use-cpu")
+    assert result.exit_code == 0, result.output
+    model = AutoModelForSpanExtraction.from_pretrained(tmp_path / "model")
+    assert type(model).__name__ == "BertForSpanExtraction"
+    assert (model.config.span_head, model.config.span_head_size) == ("global_pointer", 8)
+    # It began with the encoder's weights, which two steps hardly move.
+    trained, given = model.bert.embeddings.word_embeddings.weight, encoder.bert.embeddings.word_embeddings.weight
+    assert (trained - given).abs().max() < 1e-3
+
+
+def test_the_seed_draws_the_weights_of_a_new_model(files, tmp_path):
+    arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
+    still = {"--max-steps": 1, "--learning-rate": 0, "--warmup-steps": 0}
+    weights = []
+    for seed in (1, 2, 1):
+        options = arguments | still | {"--seed": seed, "--output-dir": tmp_path / "model"}
+        result = run("train", "ner", *chain(*options.items()), "--use-cpu")
+        assert result.exit_code == 0, result.output
+        saved = load_file(tmp_path / "model" / "model.safetensors")
+        weights.append(torch.cat([saved[name].flatten() for name in sorted(saved)]))
+    assert torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], weights[1])
+
+
+def test_train_goes_on_with_a_trained_head_that_has_the_labels(trained, files, tmp_path):
+    arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
+    del arguments["--config"]
+    arguments |= {"--model": trained[0], "--max-steps": 1, "--learning-rate": 0, "--warmup-steps": 0}
+    result = run("train", "ner", *chain(*arguments.items()), "--use-cpu")
+    assert result.exit_code == 0, result.output
+    before, after = (load_file(folder / "model.safetensors") for folder in (trained[0], tmp_path / "model"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+    other = [{"text": "甲乙", "entities": [{"start": 0, "end": 1, "label": "x"}]}]
+    write_entities(tmp_path / "other.jsonl", other)
+    arguments |= {"--train-file": tmp_path / "other.jsonl", "--validation-file": tmp_path / "other.jsonl"}
+    result = run("train", "ner", *chain(*arguments.items()), "--use-cpu")
+    assert "labels" in str(result.exception)
+    assert "'x'" in str(result.exception)
+
+
+def test_predict_refuses_a_model_without_a_trained_head(trained, tmp_path):
+    AutoModel.from_pretrained(trained[0]).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(trained[0]).save_pretrained(tmp_path)
+    result = run("predict", tmp_path, "甲")
+    assert "RoFormerModel" in str(result.exception)
+
+
+def test_sizes_need_our_roformer(monkeypatch):
+    monkeypatch.setenv("HF_EXT_KEEP_ROFORMER", "1")
+    with pytest.raises(ValueError, match="HF_EXT_KEEP_ROFORMER"):
+        config_of_size("small")
+
+
+def test_predict_takes_texts_a_file_and_standard_input(trained, tmp_path):
+    model = trained[0]
+    texts = ["张三在北京大学工作。", "今天天气很好。"]
+    wanted = run("predict", model, *texts, "--threshold", 0.0001).stdout
+    documents = [json.loads(line) for line in wanted.splitlines()]
+    assert [document["text"] for document in documents] == texts
+    for document in documents:
+        for entity in document["entities"]:
+            assert document["text"][entity["start"] : entity["end"]] == entity["text"]
+
+    plain, lines, output = tmp_path / "a.txt", tmp_path / "a.jsonl", tmp_path / "found.jsonl"
+    plain.write_text("\ufeff" + "\r\n".join(texts), encoding="utf-8")
+    lines.write_text("".join(json.dumps({"text": text, "id": 1}) + "\n" for text in texts), encoding="utf-8")
+    for file in (plain, lines):
+        result = run("predict", model, "--file", file, "--output", output, "--threshold", 0.0001)
+        assert result.exit_code == 0, result.output
+        assert output.read_text(encoding="utf-8") == wanted
+    page = tmp_path / "page.html"
+    result = run("predict", model, "--threshold", 0.0001, "--html", page, input="\n".join(texts))
+    assert result.stdout == wanted
+    assert page.is_file()
+
+
+def test_predict_takes_a_long_document_whole(trained, tmp_path):
+    document = tmp_path / "long.txt"
+    text = "张三在北京大学工作。\n" * 100
+    document.write_text(text, encoding="utf-8")
+    result = run("predict", trained[0], "--file", document, "--whole", "--threshold", 0.0001)
+    (line,) = result.stdout.splitlines()
+    assert json.loads(line)["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        ([], []),
+        (["甲\n", "\n", "乙"], ["甲", "乙"]),
+        (['{"text": "甲"}\n', "\r\n", '{"text": "乙\\n丙"}'], ["甲", "乙\n丙"]),
+        (['{ "text": "甲"}\n'], ["甲"]),
+        (["{甲}\n"], ["{甲}"]),
+    ],
+)
+def test_read_texts(lines, texts):
+    assert list(read_texts(lines, "f")) == texts
+
+
+@pytest.mark.parametrize("line", ['{"text": 3}', '{"texts": ""}', '{"text": "a"', '["text"]'])
+def test_read_texts_names_the_line(line):
+    with pytest.raises(ValueError, match="f:2: "):
+        list(read_texts(['{"text": "a"}', line], "f"))
+
+
+def test_training_arguments_are_taken_over_the_defaults(tmp_path):
+    options = ["--learning-rate", "1e-4", "--use_cpu", "--num_train_epochs=2"]
+    arguments = parse_training_arguments(options, tmp_path, learning_rate=5e-4, weight_decay=0.5)
+    assert (arguments.learning_rate, arguments.num_train_epochs, arguments.weight_decay) == (1e-4, 2, 0.5)
+    assert arguments.output_dir == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "a"], "both"),
+        (["--train-file", "missing.json"], "missing.json"),
+        (["--no-such-option", "1"], "no-such-option"),
+        (["--learning-rate", "much"], "much"),
+        (["--config", "enormous"], "enormous"),
+        (["--stride", "64"], "stride"),
+    ],
+)
+def test_train_refuses_in_one_line(files, tmp_path, arguments, message):
+    command = ["train", "ner", *train_options(files, tmp_path / "out"), *arguments]
+    result = run(*command)
+    assert result.exit_code != 0
+    assert message in result.output + str(result.exception)
+
+
+def test_errors_are_one_line_without_a_traceback(files, tmp_path, monkeypatch, capsys):
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"text": "甲", "entities": [{"start": 0, "end": 9, "label": "x"}]}\n', encoding="utf-8")
+    line = error_of(monkeypatch, capsys, *train_options(files, tmp_path / "out"), "--train-file", broken)
+    assert "broken.jsonl:1" in line
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
+def error_of(monkeypatch, capsys, *options):
+    """The one line of an error with which `hf-ext train ner` ends."""
+    monkeypatch.setattr(sys, "argv", ["hf-ext", "train", "ner", *map(str, options)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_predict_refuses_before_it_loads_a_model(tmp_path):
+    result = run("predict", "no-model", "甲", "--output", tmp_path / "no-folder" / "found.jsonl")
+    assert re.search(r"found\.jsonl must be in a folder that exists", str(result.exception))
+    text = tmp_path / "text.txt"
+    text.write_bytes("甲".encode("gb18030"))
+    result = run("predict", "no-model", "--file", text)
+    assert re.search(r"text\.txt must be UTF-8, got", str(result.exception))
+
+
+def test_a_config_that_is_not_understood_is_refused_in_one_line(files, tmp_path, monkeypatch, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "roformer", "hierarchical_position": true}')
+    options = ("--config", tmp_path, *train_options(files, tmp_path / "out")[2:])
+    assert "hierarchical_position must be False" in error_of(monkeypatch, capsys, *options)
+
+
+def test_demo_makes_everything(tmp_path):
+    # Too little to learn from; that it learns is what `make demo` shows.
+    result = run("demo", "--output-dir", tmp_path, "--texts", 60, "--epochs", 1)
+    assert result.exit_code == 0, result.output
+    for name in ("entities.html", "curves.png", "predictions.jsonl", "model/model.safetensors", "model/scores.json"):
+        assert (tmp_path / name).stat().st_size > 0
+    assert len((tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()) == 12
+
+
+def test_version_and_help():
+    from hf_ext.version import __version__
+
+    assert run("--version").output.strip() == __version__
+    for command in ([], ["train"], ["train", "ner"], ["predict"], ["convert"], ["demo"]):
+        assert run(*command, "--help").exit_code == 0
+    names = {command.name for command in app.registered_commands}
+    assert names == {"chat", "convert", "demo", "embed", "export-release", "predict", "whiten"}
+
+
+@pytest.mark.parametrize("job", [SpanExtractionJob, SequenceLabelingJob])
+def test_jobs_run_in_python(job, files, tmp_path):
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=1, use_cpu=True, report_to="none", disable_tqdm=True, dataloader_pin_memory=False
+    )
+    given = job(files / "train.jsonl", files / "validation.jsonl", config="tiny", max_length=64, stride=16)
+    scores = given.run(arguments)
+    assert scores == json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert scores["support"] > 0
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize(("tag", "f1"), [("B-地", 0.0), ("I-人", 0.5)])
+def test_trained_tags_beyond_those_of_the_training_file(side, tag, f1, tmp_path):
+    examples = [
+        {"text": "张三在北京", "entities": [{"start": 0, "end": 2, "label": "人"}]},
+        {"text": "李四", "entities": [{"start": 0, "end": 2, "label": "人"}]},
+    ]
+    write_entities(tmp_path / "some.jsonl", examples)
+    tokenizer = hf_ext.build_char_tokenizer([example["text"] for example in examples], padding_side=side)
+    tags = dict(enumerate(["O", "B-地", "I-地", "B-人", "I-人"]))
+    config = config_of_size("tiny", vocab_size=len(tokenizer), id2label=tags)
+    model = hf_ext.AutoModelForSequenceLabeling.from_config(config, sequence_head="softmax")
+    # The head has learnt one tag for all tokens, which makes one entity of each text or of each token.
+    torch.nn.init.zeros_(model.classifier.dense.weight)
+    model.classifier.dense.bias.data = torch.tensor([9.0 * (one == tag) for one in tags.values()])
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    job = SequenceLabelingJob(*[tmp_path / "some.jsonl"] * 2, model=str(tmp_path / "model"), max_length=16, stride=2)
+    arguments = TrainingArguments(
+        str(tmp_path / "out"),
+        max_steps=1,
+        learning_rate=1e-6,
+        use_cpu=True,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+    )
+    scores = job.run(arguments)
+    assert scores["f1"] == f1
+    assert scores["per_type"].keys() == {"人", "地"}
+
+
+def test_every_training_command_runs_a_public_job():
+    jobs = {
+        "classification": ClassificationJob,
+        "dialogue": DialogueJob,
+        "events": EventExtractionJob,
+        "ner": SpanExtractionJob,
+        "paraphrase": ParaphraseJob,
+        "reading-comprehension": ReadingComprehensionJob,
+        "relations": RelationExtractionJob,
+        "similarity": SimilarityJob,
+        "summarization": SummarizationJob,
+    }
+    assert jobs.keys() == {command.name for command in train_app.registered_commands}
+    for name, job in jobs.items():
+        assert run("train", name, "--help").exit_code == 0
+        with pytest.raises(ValueError, match=r"give either model .* or config .*, got neither"):
+            job("train.jsonl", "validation.jsonl")

@@ -1,0 +1,161 @@
+"""`hf-ext embed`, and the files of vectors."""
+
+import json
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+from transformers import pipeline
+from typer.testing import CliRunner
+
+import hf_ext
+from hf_ext import build_char_tokenizer
+from hf_ext.cli import app
+from hf_ext.tasks.similarity import pipeline as embedding
+from hf_ext.tasks.similarity.vector_file import write_jsonl, write_npy
+
+TEXTS = ["天气", "今天的天气真不错，我们去公园吧", "好", "北京大学附属医院", "你好"]
+
+
+def run(*arguments, **options):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sim")
+    tokenizer = build_char_tokenizer(TEXTS)
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    options = {"attention_mode": "unilm", "pooler_activation": "linear", "initializer_range": 0.3}
+    model = hf_ext.RoFormerModel(hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **size, **options))
+    for part in (model, tokenizer):
+        part.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vectors(folder):
+    return pipeline("text-embedding", model=str(folder))(TEXTS)
+
+
+def test_files_hold_the_vectors_in_the_order_of_the_texts(folder, vectors, tmp_path, monkeypatch):
+    # Several parts, the last of them smaller.
+    monkeypatch.setattr(embedding, "_WINDOW", 2)
+    source = tmp_path / "texts.txt"
+    source.write_text("\n".join(TEXTS) + "\n\n", encoding="utf-8")
+    result = run("embed", folder, "--input", source, "--output", tmp_path / "v.npy", "--tokens-per-batch", 20)
+    assert result.exit_code == 0, result.output
+    array = np.load(tmp_path / "v.npy")
+    assert array.dtype == np.float32
+    np.testing.assert_allclose(array, vectors, atol=1e-6)
+
+    source.write_text("".join(json.dumps({"text": text, "id": 1}) + "\n" for text in TEXTS), encoding="utf-8")
+    result = run("embed", folder, "--input", source, "--output", tmp_path / "v.jsonl", "--normalize")
+    assert result.exit_code == 0, result.output
+    records = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["text"] for record in records] == TEXTS
+    unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    np.testing.assert_allclose([record["embedding"] for record in records], unit, atol=1e-6)
+
+
+def test_standard_input_and_no_text(folder, vectors, tmp_path):
+    output = tmp_path / "v.npy"
+    assert run("embed", folder, "--output", output, input="\n".join(TEXTS)).exit_code == 0
+    np.testing.assert_allclose(np.load(output), vectors, atol=1e-6)
+    assert run("embed", folder, "--output", output, input="").exit_code == 0
+    assert np.load(output).shape == (0, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("v.csv", "a", "output must end in .npy or .jsonl"),
+        ("missing/v.npy", "a", "must be in a folder that exists"),
+        ("v.npy", '{"text": "a"}\n{"tex": "b"}', r"in\.txt:2: a JSON line must be an object"),
+        ("v.jsonl", '{"text": "a"}\n{"text": 1}', r"in\.txt:2: text must be a string"),
+        ("v.npy", b"\xff", "must be UTF-8"),
+    ],
+)
+def test_what_cannot_be_used_leaves_no_file(folder, tmp_path, name, content, message):
+    source = tmp_path / "in.txt"
+    source.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = run("embed", folder, "--input", source, "--output", tmp_path / name)
+    with pytest.raises(ValueError, match=message):
+        raise result.exception
+    assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]
+
+
+@pytest.mark.parametrize("rows", [[], [1], [3, 0, 4], [100] * 30])
+def test_arrays_grow_with_their_parts(rows, tmp_path):
+    parts = [np.random.default_rng(i).standard_normal((n, 3)).astype(np.float32) for i, n in enumerate(rows)]
+    assert write_npy(tmp_path / "a.npy", iter(parts), 3) == sum(rows)
+    wanted = np.concatenate([np.zeros((0, 3), np.float32), *parts])
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), wanted)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy", mmap_mode="r") if len(wanted) else wanted, wanted)
+
+
+def test_lines_hold_the_same_float32(tmp_path):
+    vector = np.array([0.1, 1 / 3, 1e-30, -16777216.0], np.float32)
+    assert write_jsonl(tmp_path / "a.jsonl", [("天", vector)]) == 1
+    line = (tmp_path / "a.jsonl").read_text(encoding="utf-8")
+    assert '"天"' in line
+    assert "0.1," in line
+    np.testing.assert_array_equal(np.array(json.loads(line)["embedding"], np.float32), vector)
+
+
+def test_parts_of_another_width_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"\[n, 3\], got \[2, 4\]"):
+        write_npy(tmp_path / "a.npy", [np.zeros((2, 4), np.float32)], 3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_whitening_is_fitted_and_applied(folder, vectors, tmp_path):
+    source, lines = tmp_path / "texts.txt", tmp_path / "texts.jsonl"
+    source.write_text("\n".join(TEXTS), encoding="utf-8")
+    lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), encoding="utf-8")
+    fitted = hf_ext.Whitening.fit([torch.from_numpy(vectors)], 3)
+    for name, given in (("a", {"--input": source}), ("b", {"--input": lines}), ("c", {})):
+        output, text = tmp_path / name, None if given else "\n".join(TEXTS)
+        result = run("whiten", folder, "--output-dir", output, "--size", 3, *chain(*given.items()), input=text)
+        assert result.exit_code == 0, result.output
+        assert f"16 to 3 numbers in {output}" in result.stderr
+        loaded = hf_ext.Whitening.from_pretrained(output)
+        torch.testing.assert_close(loaded.mean, fitted.mean, atol=1e-5, rtol=0)
+
+        result = run("embed", folder, "--input", source, "--output", tmp_path / "v.npy", "--whitening", output)
+        assert result.exit_code == 0, result.output
+        array = np.load(tmp_path / "v.npy")
+        np.testing.assert_allclose(array, loaded(torch.from_numpy(vectors)), atol=1e-4)
+        np.testing.assert_allclose(array.mean(0), np.zeros(3), atol=1e-4)
+        np.testing.assert_allclose(np.cov(array.T), np.eye(3), atol=1e-3)
+    result = run(
+        "embed", folder, "--input", source, "--output", tmp_path / "v.jsonl", "--whitening", output, "--normalize"
+    )
+    assert result.exit_code == 0, result.output
+    records = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text(encoding="utf-8").splitlines()]
+    unit = array / np.linalg.norm(array, axis=-1, keepdims=True)
+    np.testing.assert_allclose([record["embedding"] for record in records], unit, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "content", "message"),
+    [
+        ("whiten", {"--size": 17}, "天气\n你好", "size"),
+        ("whiten", {"--size": 0}, "天气\n你好", "size"),
+        ("whiten", {}, "", "at least two"),
+        ("whiten", {"--pooling": "max"}, "天气\n你好", "pooling"),
+        ("whiten", {}, b"\xff", "must be UTF-8"),
+        ("embed", {"--whitening": "missing"}, "天气", r"whitening\.safetensors must exist"),
+    ],
+)
+def test_a_whitening_that_cannot_be_is_refused(command, options, content, message, folder, tmp_path):
+    source, output = tmp_path / "in.txt", tmp_path / "out.npy"
+    source.write_bytes(content if isinstance(content, bytes) else content.encode())
+    target = {"--output-dir": tmp_path / "whitening"} if command == "whiten" else {"--output": output}
+    result = run(command, folder, *chain(*({"--input": source} | target | options).items()))
+    assert isinstance(result.exception, (ValueError, OSError))
+    with pytest.raises(type(result.exception), match=message):
+        raise result.exception
+    assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]

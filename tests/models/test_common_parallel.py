@@ -1,0 +1,61 @@
+"""Every family on two processes, as data parallel and as sharded models; the table is in `models_tiny`."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from models_tiny import OUR_HEADS, TOKEN_HEADS, Case
+from trainer_runs import labelled
+from two_processes import LANGUAGE_HEADS, LENGTHS, count, train
+
+pytestmark = [
+    pytest.mark.slow,
+    # Trainer pins memory on a machine without a GPU.
+    pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
+]
+WORKER = Path(__file__).parents[1] / "two_processes.py"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What two processes found, all families in one launch."""
+    folder = tmp_path_factory.mktemp("two_processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    workers = []
+    for rank in ("0", "1"):
+        world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        with (folder / f"{rank}.log").open("w") as log:
+            command = [sys.executable, str(WORKER), str(folder)]
+            workers.append(subprocess.Popen(command, env=os.environ | world, stdout=log, stderr=log))
+    try:
+        codes = [worker.wait(timeout=600) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert codes == [0, 0], (folder / "0.log").read_text()[-3000:]
+    return torch.load(folder / "found.pt")
+
+
+@pytest.mark.parametrize("case", TOKEN_HEADS + OUR_HEADS)
+def test_data_parallel(case: Case, found: dict[str, Any], request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Two processes with two rows each train as one with four."""
+    wanted = train(case, tmp_path, 4)
+    # The library's losses over the vocabulary are computed in float32.
+    torch.testing.assert_close(found[f"trained {request.node.callspec.id}"], wanted, atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize("case", LANGUAGE_HEADS)
+def test_sharded(case: Case, found: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """Split over two processes as the model says, weights that are tied among them: the same logits and gradients."""
+    model, batch = case.make().train(), labelled(case, LENGTHS)
+    logits = model(**batch).logits
+    model(**batch, num_items_in_batch=count(batch) * 2).loss.backward()
+    wanted = {"logits": logits.detach()} | {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    torch.testing.assert_close(found[f"sharded {request.node.callspec.id}"], wanted, atol=5e-6, rtol=0)

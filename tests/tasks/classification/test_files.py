@@ -1,0 +1,135 @@
+"""Files of texts with classes, in each format."""
+
+import csv
+import json
+
+import pytest
+
+from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
+
+
+def lines_of(file):
+    return [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "classes"), [("tnews/dev.tsv", 6000, 15), ("thucnews_titles/dev.txt", 10000, 10)]
+)
+def test_two_columns(shared, name, rows, classes):
+    file = shared / "data" / name
+    examples = read_labelled_texts(file)
+    assert len(examples) == rows
+    assert len(label_names(examples)) == classes
+    assert [f"{e['text']}\t{e['label']}" for e in examples] == [
+        "\t".join(column.strip() for column in line.split("\t")) for line in lines_of(file)
+    ]
+
+
+def test_columns_under_a_header(shared):
+    examples = read_labelled_texts(shared / "data" / "chnsenticorp" / "dev.tsv")
+    assert [example["label"] for example in examples].count("0") == 607
+    assert len(examples) == 1200
+
+
+def test_pairs_in_three_columns(shared):
+    examples = read_labelled_texts(shared / "data" / "afqmc" / "dev.txt")
+    assert len(examples) == 4316
+    assert sum(example["label"] == "1" for example in examples) == 1338
+    assert set(examples[0]) == {"text", "text2", "label"}
+
+
+def test_pairs_without_agreement_are_left_out_and_counted(shared, caplog):
+    file = shared / "data" / "ocnli" / "dev.json"
+    records = [json.loads(line) for line in lines_of(file)]
+    wanted = [(r["sentence1"].strip(), r["sentence2"].strip(), r["label"]) for r in records if r["label"] != "-"]
+    examples = read_labelled_texts(file)
+    assert [(e["text"], e["text2"], e["label"]) for e in examples] == wanted
+    assert f"{1000 - len(wanted)} rows labelled '-' are left out" in caplog.text
+
+
+def test_labels_joined_before_a_comma(shared):
+    file = shared / "data" / "duee_event_multilabel" / "test.csv"
+    examples = read_labelled_texts(file)
+    with open(file, encoding="utf-8", newline="") as stream:
+        first = [row[0] for row in csv.reader(stream, quoting=csv.QUOTE_NONE)][1:]
+    assert [set(example["labels"]) for example in examples] == [set(joined.split("|")) for joined in first]
+    assert any("," in example["text"] for example in examples)
+
+
+def test_documents_of_sentences(shared):
+    file = shared / "data" / "cail2019_elements" / "labor.train.json"
+    records = [record for line in lines_of(file) for record in json.loads(line)]
+    examples = read_labelled_texts(file)
+    assert len(examples) == len(records) == 1843
+    assert [set(example["labels"]) for example in examples] == [set(record["labels"]) for record in records]
+    assert set(label_names(examples)) == {label for record in records for label in record["labels"]}
+    assert sum(not example["labels"] for example in examples) > len(examples) / 2
+
+
+def test_json_lines_byte_order_mark_line_ends_and_blank_lines(tmp_path):
+    file = tmp_path / "a.jsonl"
+    rows = [{"text": " 好\u2028的 ", "label": 1, "id": 7}, {"text": "不好", "label": "0"}]
+    content = "\ufeff" + "\r\n\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    file.write_bytes(content.encode())
+    assert read_labelled_texts(file) == [{"text": "好\u2028的", "label": "1"}, {"text": "不好", "label": "0"}]
+    file.write_text('{"text": "a", "text2": null, "labels": ["x", "w", "x"]}\n{"sentence": "b", "labels": []}')
+    examples = read_labelled_texts(file)
+    assert examples == [{"text": "a", "labels": ["w", "x"]}, {"text": "b", "labels": []}]
+    assert [list(labels_of(example)) for example in examples] == [["w", "x"], []]
+    file.write_bytes(b"")
+    assert read_labelled_texts(file) == []
+
+
+def test_names_are_sorted_integers_by_value():
+    assert label_names([{"label": label} for label in ("10", "9", "-1", "9")]) == ["-1", "9", "10"]
+    assert label_names([{"label": label} for label in ("10", "9", "a")]) == ["10", "9", "a"]
+    assert label_names([{"labels": ["b", "a"]}, {"labels": []}]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ('{"text": "a", "label": "x"}', "{", "must be JSON"),
+        ('{"text": "a", "label": "x"}', "[1]", "a row must be a JSON object, got '1'"),
+        ('{"text": "a", "label": "x"}', '{"label": "x"}', "a row must have a text"),
+        ('{"text": "a", "label": "x"}', '{"text": "b"}', "must have 'label' or 'labels'"),
+        ('{"text": "a", "label": "x"}', '{"text": "", "label": "x"}', "text must be a string that is not blank"),
+        (
+            '{"text": "a", "label": "x"}',
+            '{"text": 3, "label": "x"}',
+            "text must be a string that is not blank, got '3'",
+        ),
+        ('{"text": "a", "label": "x"}', '{"text": "b", "label": " "}', "label must be a string that is not blank"),
+        ('{"text": "a", "label": "x"}', '{"text": "b", "label": true}', "label must be a string .* got 'True'"),
+        ('{"text": "a", "label": "x"}', '{"text": "b", "label": null}', "label must be a string .* got 'None'"),
+        ('{"text": "a", "label": "x"}', '{"text": "b", "labels": ["x"]}', "must have text, label as the first"),
+        ('{"text": "a", "label": "x"}', '{"text": "b", "text2": "c", "label": "x"}', "got 'text, text2, label'"),
+        ('{"text": "a", "labels": []}', '{"text": "b", "labels": "x"}', "labels must be a list, got 'x'"),
+        ("a\tx", "b", "not 1, got 'b'"),
+        ("a\tx", "b\tc\td\te", "not 4"),
+        ("a\tx", "\tx", "text must be a string that is not blank"),
+        ("a\tx", "b\t ", "label must be a string that is not blank"),
+        ("label\ttext_a", "1\ta\tb", "2 columns parted by tabs, not 3"),
+        ("label,content", "x", "labels, a comma and a text"),
+    ],
+)
+def test_errors_name_file_and_line(first, second, message, tmp_path):
+    file = tmp_path / "bad.txt"
+    file.write_text(f"{first}\n{second}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"bad\.txt:2: .*{message}"):
+        read_labelled_texts(file)
+
+
+def test_unknown_labels_are_refused_in_their_line(tmp_path):
+    file = tmp_path / "a.tsv"
+    file.write_text("a\tx\nb\ty\n")
+    assert len(read_labelled_texts(file, ["x", "y"])) == 2
+    with pytest.raises(ValueError, match=r"a\.tsv:2: label must be one of x, z, got 'y'"):
+        read_labelled_texts(file, ["x", "z"])
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path):
+    file = tmp_path / "bad.tsv"
+    file.write_bytes(b"a\tx\n" + "天\tx".encode("gbk"))
+    with pytest.raises(ValueError, match=r"bad\.tsv:2: the file must be UTF-8"):
+        read_labelled_texts(file)

@@ -1,0 +1,235 @@
+"""Training classifiers in Python and on the command line, their scores, and prediction with Transformers' pipeline."""
+
+import json
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertModel,
+    EvalPrediction,
+    TrainingArguments,
+    pipeline,
+)
+from typer.testing import CliRunner
+
+import hf_ext
+from hf_ext import build_char_tokenizer
+from hf_ext.cli import app
+from hf_ext.tasks.classification.job import (
+    MULTI_LABEL_LOSSES,
+    SINGLE_LABEL_LOSSES,
+    ClassificationJob,
+    encode_labelled_texts,
+)
+from hf_ext.tasks.classification.metrics import (
+    classification_metrics,
+    classification_scores,
+    compute_classification_scores,
+    predicted_classes,
+)
+
+WORDS = {"fruit": "苹梨桃杏", "metal": "金银铜铁", "water": "江河湖海"}
+SINGLE = [{"text": f"这里有{c}{d}", "label": name} for name, cs in WORDS.items() for c in cs for d in "的了也"]
+PAIRS = [
+    {"text": f"有{a}", "text2": f"要{b}", "label": int(b in WORDS["fruit"])}
+    for a in "苹梨金银江"
+    for b in "桃杏铜铁湖梨"
+]
+MULTI = [
+    {"text": f"我看见{a}和{b}", "labels": sorted({name for name, cs in WORDS.items() if a in cs or b in cs})}
+    for a in "苹金江好梨银河"
+    for b in "桃铜湖的杏铁海"
+]
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for name, rows in (("single", SINGLE), ("pairs", PAIRS), ("multi", MULTI)):
+        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(content, encoding="utf-8")
+    return {name: folder / f"{name}.jsonl" for name in ("single", "pairs", "multi")}
+
+
+def options(file, output, **more):
+    given = {"--train-file": file, "--validation-file": file, "--output-dir": output, "--max-length": 24}
+    given |= {"--eval-strategy": "no", "--save-strategy": "no", "--load-best-model-at-end": "False", "--seed": 0}
+    return (*chain(*(given | more).items()), "--use-cpu")
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "least"), [("single", 60, 0.9), ("pairs", 40, 0.9), ("multi", 60, 0.8)], ids=str
+)
+def test_a_model_from_scratch_learns_and_the_pipeline_predicts(kind, steps, least, files, tmp_path):
+    output = tmp_path / "model"
+    result = run(
+        "train",
+        "classification",
+        *options(files[kind], output, **{"--config": "tiny", "--max-steps": steps, "--learning-rate": 3e-3}),
+    )
+    assert result.exit_code == 0, result.output
+    scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
+    assert f"accuracy {scores['accuracy']:.4f}" in result.output
+    assert scores["accuracy"] > least
+    assert (output / "curves.png").is_file()
+    config = AutoConfig.from_pretrained(output)
+    assert config.architectures == ["RoFormerForSequenceClassification"]
+    names = ["0", "1"] if kind == "pairs" else ["fruit", "metal", "water"]
+    assert list(config.id2label.values()) == names
+    assert config.label2id == {name: index for index, name in enumerate(names)}
+
+    # What a user runs in another process gives the scores of the file.
+    classify = pipeline("text-classification", model=str(output))
+    rows = {"single": SINGLE, "pairs": PAIRS, "multi": MULTI}[kind]
+    inputs = [
+        {"text": row["text"], "text_pair": row["text2"]} if "text2" in row else {"text": row["text"]} for row in rows
+    ]
+    found = [classify(one, top_k=None) for one in inputs]
+    if kind == "multi":
+        predicted = [[one["label"] for one in each if one["score"] > 0.5] for each in found]
+        true = [row["labels"] for row in rows]
+    else:
+        predicted, true = [[each[0]["label"]] for each in found], [[str(row["label"])] for row in rows]
+        assert all(sum(one["score"] for one in each) == pytest.approx(1) for each in found)
+    again = classification_scores(predicted, true, names)
+    assert again["accuracy"] == pytest.approx(scores["accuracy"])
+    assert again["macro_f1"] == pytest.approx(scores["macro_f1"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss"),
+    [*(("single", name) for name in SINGLE_LABEL_LOSSES), *(("multi", name) for name in MULTI_LABEL_LOSSES)],
+)
+def test_every_loss_trains_any_encoder(kind, loss, files, tmp_path):
+    tokenizer = build_char_tokenizer(row["text"] for row in SINGLE + MULTI)
+    torch.manual_seed(0)
+    bert = BertModel(BertConfig(vocab_size=len(tokenizer), **TINY))
+    for part in (bert, tokenizer):
+        part.save_pretrained(tmp_path / "bert")
+    arguments = TrainingArguments(
+        str(tmp_path / "model"), max_steps=2, per_device_train_batch_size=8, use_cpu=True, report_to="none",
+        disable_tqdm=True, eval_strategy="steps", eval_steps=1, gradient_accumulation_steps=2,
+        dataloader_pin_memory=False,
+    )  # fmt: skip
+    job = ClassificationJob(files[kind], files[kind], model=str(tmp_path / "bert"), max_length=24, loss=loss)
+    scores = job.run(arguments)
+    assert 0 <= scores["accuracy"] <= 1
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
+    wanted = "multi_label_classification" if kind == "multi" else "single_label_classification"
+    assert model.config.problem_type == wanted
+    moved = (model.bert.encoder.layer[0].output.dense.weight - bert.encoder.layer[0].output.dense.weight).abs().max()
+    assert 0 < moved < 1e-2
+
+
+def test_options_of_a_loss_reach_it(files, tmp_path):
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 0, 1])
+    job = ClassificationJob(files["single"], files["single"], config="tiny", loss="focal", loss_options={"gamma": 0.5})
+    loss = job.training_loss(SINGLE, list(WORDS), False)
+    torch.testing.assert_close(loss({"logits": logits}, labels), hf_ext.losses.focal_loss(logits, labels, gamma=0.5))
+    examples = [{"label": label} for label in "aaabbc"]
+    job = ClassificationJob(files["single"], files["single"], config="tiny", loss="logit_adjusted")
+    loss = job.training_loss(examples, ["b", "a", "c"], False)
+    wanted = hf_ext.losses.logit_adjusted_loss(logits, labels, prior=[2, 3, 1])
+    torch.testing.assert_close(loss({"logits": logits}, labels), wanted)
+    more = {"--config": "tiny", "--max-steps": 1, "--loss": "focal", "--loss-option": "gamma"}
+    result = run("train", "classification", *options(files["single"], tmp_path, **more))
+    assert result.exit_code != 0
+    assert "must be NAME=VALUE" in result.output
+    more["--loss-option"] = "beta=1"
+    result = run("train", "classification", *options(files["single"], tmp_path, **more))
+    assert "options of 'focal' must be among" in str(result.exception)
+
+
+def test_training_goes_on_with_a_trained_head_that_has_the_classes(files, tmp_path):
+    names = ["water", "fruit", "metal"]
+    tokenizer = build_char_tokenizer(row["text"] for row in SINGLE)
+    fields = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
+    config = hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **TINY, **fields)
+    for part in (hf_ext.RoFormerForSequenceClassification(config), tokenizer):
+        part.save_pretrained(tmp_path / "trained")
+    job = ClassificationJob(files["single"], files["single"], model=str(tmp_path / "trained"))
+    suffix = "ForSequenceClassification"
+    assert job.head_labels(sorted(names), suffix) == job.head_labels(["fruit", "metal"], suffix) == names
+    assert job.head_labels(["0", "1"], "ForSpanExtraction") == ["0", "1"]
+    with pytest.raises(ValueError, match=r"head for the labels \['fruit', 'metal', 'water'\], and .* \['0', 'metal'\]"):
+        job.head_labels(["0", "metal"], suffix)
+
+
+def test_labels_are_in_the_order_of_the_head():
+    tokenizer = build_char_tokenizer(["好"])
+    label2id = {"b": 0, "a": 1, "c": 2}
+    rows = [{"text": "好", "labels": ["a", "c"]}, {"text": "好好", "labels": []}]
+    assert encode_labelled_texts(rows, tokenizer, label2id, 8)["labels"] == [[0, 1, 1], [0, 0, 0]]
+    assert encode_labelled_texts([{"text": "好", "label": "c"}], tokenizer, label2id, 8)["labels"] == [2]
+    row = encode_labelled_texts([{"text": "好" * 9, "text2": "好好", "label": "c"}], tokenizer, label2id, 8)[0]
+    assert len(row["input_ids"]) == 8
+    assert sum(row["token_type_ids"]) == 3
+
+
+def test_scores_are_those_of_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng, names = np.random.default_rng(0), ["a", "b", "c", "d"]
+    true, logits = rng.integers(0, 3, 50), rng.standard_normal((50, 4))
+    scores = compute_classification_scores(EvalPrediction(logits, true), dict(enumerate(names)), False)
+    found = logits.argmax(-1)
+    assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(true, found))
+    assert scores["f1"] == pytest.approx(scores["accuracy"])
+    assert scores["macro_f1"] == pytest.approx(metrics.f1_score(true, found, average="macro"))
+    each = metrics.f1_score(true, found, average=None, labels=range(4), zero_division=0)
+    assert [scores["per_type"][name]["f1"] for name in names] == pytest.approx(each)
+
+    true = (rng.random((50, 4)) > 0.6).astype(int)
+    scores = compute_classification_scores(EvalPrediction(logits, true), dict(enumerate(names)), True)
+    found = (logits > 0).astype(int)
+    assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(true, found))
+    for average, key in (("micro", "f1"), ("macro", "macro_f1")):
+        assert scores[key] == pytest.approx(metrics.f1_score(true, found, average=average))
+    short = classification_metrics(dict(enumerate(names)), True)(EvalPrediction(logits, true))
+    assert short == {name: scores[name] for name in ("accuracy", "precision", "recall", "f1", "macro_f1")}
+
+
+def test_scores_of_wrong_input_are_refused():
+    with pytest.raises(ValueError, match="got 1 and 2"):
+        classification_scores([["a"]], [["a"], ["b"]])
+    with pytest.raises(ValueError, match="got 0 and 0"):
+        classification_scores([], [])
+    with pytest.raises(ValueError, match=r"logits must have shape \[N, 2\], got \[3, 4\]"):
+        predicted_classes(np.zeros((3, 4)), {0: "a", 1: "b"}, False)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "settings", "message"),
+    [
+        ("", "a\tx", {}, r"train_file must have texts, got none in .*train\.txt"),
+        ("a\tx\nb\ty", "", {}, r"validation_file must have texts, got none in .*validation\.txt"),
+        ("a\tx\nb\tx", "a\tx", {}, r"at least two classes, got \['x'\]"),
+        ('{"text": "a", "labels": []}', '{"text": "a", "labels": []}', {}, r"at least a class, got \[\]"),
+        ("a\tx\nb\ty", "c\tz", {}, r"validation\.txt:1: label must be one of x, y, got 'z'"),
+        ("a\tx\nb\ty", "c\td\tx", {}, "rows of one kind, got text, label and text, text2, label"),
+        ("a\tx\nb\ty", "c\tx", {"loss": "binary_focal"}, "loss must be one of cross_entropy, .* with one class"),
+        ('{"text": "a", "labels": ["x"]}', '{"text": "a", "labels": []}', {"loss": "dice"}, "any number of classes"),
+        ("a\tx\nb\ty", "c\tx", {"config": "huge"}, "config must be a folder or one of the sizes"),
+    ],
+)  # fmt: skip
+def test_jobs_that_cannot_be_done_are_refused(train, validation, settings, message, tmp_path):
+    for name, content in (("train", train), ("validation", validation)):
+        (tmp_path / f"{name}.txt").write_text(content)
+    job = ClassificationJob(tmp_path / "train.txt", tmp_path / "validation.txt", **{"config": "tiny", **settings})
+    with pytest.raises(ValueError, match=message):
+        job.run(TrainingArguments(tmp_path, use_cpu=True))
+
+
+@pytest.mark.parametrize(("settings", "got"), [({}, "neither"), ({"model": "a", "config": "b"}, "both")])
+def test_a_start_is_needed(settings, got, files):
+    with pytest.raises(ValueError, match=f"got {got}"):
+        ClassificationJob(files["single"], files["single"], **settings)

@@ -1,0 +1,87 @@
+"""Files of pairs with scores, and of texts alone."""
+
+import json
+
+import pytest
+
+from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "scores"),
+    [
+        ("stsb_zh/STS-B.valid.data", 1458, {0, 1, 2, 3, 4, 5}),
+        ("afqmc/dev.txt", 4316, {0, 1}),
+        ("pawsx_zh/PAWSX.valid.data", 2000, {0, 1}),
+    ],
+)
+def test_files_as_published(shared, name, rows, scores):
+    file = shared / "data" / name
+    lines = [line.split("\t") for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    pairs = read_text_pairs(file)
+    wanted = [(first.strip(), second.strip(), float(score)) for first, second, score in lines]
+    assert [(pair["text1"], pair["text2"], pair["score"]) for pair in pairs] == wanted
+    assert len(pairs) == rows
+    assert {pair["score"] for pair in pairs} == scores
+    assert set(read_texts_alone(file)) == {text for pair in wanted for text in pair[:2]}
+
+
+def test_published_json_lines(shared):
+    file = shared / "data" / "fewclue" / "bustm" / "train_0.json"
+    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    pairs = read_text_pairs(file)
+    assert [(pair["text1"], pair["score"]) for pair in pairs] == [(r["sentence1"], float(r["label"])) for r in records]
+
+
+def test_json_lines_byte_order_mark_and_line_ends(tmp_path):
+    file = tmp_path / "a.jsonl"
+    rows = [
+        {"text1": " 好\u2028的", "text2": "好", "score": 0.5},
+        {"text1": "a", "text2": "b", "score": "-2e1", "n": 1},
+    ]
+    file.write_bytes(("\ufeff" + "\r\n\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)).encode())
+    assert read_text_pairs(file) == [
+        {"text1": "好\u2028的", "text2": "好", "score": 0.5},
+        {"text1": "a", "text2": "b", "score": -20.0},
+    ]
+    file.write_bytes(b"")
+    assert read_text_pairs(file) == read_texts_alone(file) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["b\na\nb\n c ", '{"text": "b"}\n{"text": "a"}\n{"text": "b"}\n{"text": "c"}', "b\ta\t1\nb\tc\t0", "b\ta\nb\tc"],
+)
+def test_texts_alone_are_distinct_and_in_order(content, tmp_path):
+    file = tmp_path / "texts"
+    file.write_text(content)
+    assert read_texts_alone(file) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("read", "first", "second", "message"),
+    [
+        (read_text_pairs, "a\tb\t1", "a\tb", "not 2 columns"),
+        (read_text_pairs, "a\tb\t1", "a\tb\tx", "score must be a finite number, got 'x'"),
+        (read_text_pairs, "a\tb\t1", "a\tb\tnan", "score must be a finite number, got 'nan'"),
+        (read_text_pairs, "a\tb\t1", "a\t \t1", "text2 must be a string that is not blank"),
+        (read_text_pairs, '{"text1": "a", "text2": "b", "score": 1}', "{", "must be JSON"),
+        (read_text_pairs, '{"text1": "a", "text2": "b", "score": 1}', "[]", "must be a JSON object"),
+        (read_text_pairs, '{"text1": "a", "text2": "b", "score": 1}', '{"text1": "a"}', "text2 must be a string"),
+        (read_text_pairs, '{"text1": "a", "text2": "b", "score": 1}', '{"text1": "a", "text2": "b"}', "got 'None'"),
+        (
+            read_text_pairs,
+            '{"text1": "a", "text2": "b", "score": 1}',
+            '{"text1": "a", "text2": "b", "score": true}',
+            "score must be a finite number, got 'True'",
+        ),
+        (read_texts_alone, "a", "a\tb\tc\td", "not 4"),
+        (read_texts_alone, '{"text": "a"}', '{"text": 1}', "text must be a string that is not blank, got '1'"),
+        (read_texts_alone, '{"text": "a"}', '{"sentence": "a"}', "text must be a string .* got 'None'"),
+    ],
+)
+def test_errors_name_file_and_line(read, first, second, message, tmp_path):
+    file = tmp_path / "bad"
+    file.write_text(f"{first}\n{second}\n")
+    with pytest.raises(ValueError, match=rf"bad:2: .*{message}"):
+        read(file)
