@@ -16,6 +16,7 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.modules.attention_mask import padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
+from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.task_heads import VocabularyHead
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         super().__init__(config)
 
     @can_return_tuple
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -47,7 +49,7 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         position_ids: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -63,7 +65,7 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             position_ids: and the next four: as in :meth:`EncoderModel.forward`.
             encoder_hidden_states: ``[B, S, H]``.
             encoder_attention_mask: ``[B, S]``.
-            past_key_values: cache.
+            cache: keys and values of the tokens before.
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 where nothing is asked (in UniLM mode, at the source).
             logits_to_keep: logits of this many last tokens only, or of these; 0: of all.
@@ -77,7 +79,7 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             position_ids=position_ids,
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
-            past_key_values=past_key_values,
+            cache=cache,
             use_cache=use_cache,
             **kwargs,
         )
@@ -89,7 +91,7 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         return CausalLMOutputWithCrossAttentions(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            cache=outputs.cache,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             cross_attentions=outputs.cross_attentions,
@@ -147,14 +149,15 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         return GenerationMixin._assisted_decoding(self, *args, **kwargs)
 
     @staticmethod
+    @takes_past_key_values
     def create_masks_for_generate(
         config: EncoderConfig,
         inputs_embeds: Tensor,
         attention_mask: Tensor | None,
-        past_key_values: Cache | None,
+        cache: Cache | None,
         token_type_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """Build the mask ahead of a step with a cache of fixed size; the library's own knows no UniLM."""
         mode = config.resolved_attention_mode
-        return padded_mask(config, mode, inputs_embeds, attention_mask, token_type_ids, None, past_key_values)
+        return padded_mask(config, mode, inputs_embeds, attention_mask, token_type_ids, None, cache)

@@ -19,6 +19,7 @@ from hf_ext.modules.attention import supports_packing
 from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.output_layers import Pooler
+from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import CrossAttention, LayerStack, SelfAttention, TransformerLayer
 from hf_ext.ops.masks import document_ids
 from hf_ext.ops.packing import Packing, pack, unpack, unpadded_index
@@ -127,6 +128,7 @@ class EncoderModel(_Base):
 
     @merge_with_config_defaults
     @capture_outputs
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -136,7 +138,7 @@ class EncoderModel(_Base):
         position_ids: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Any = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPoolingAndCrossAttentions:
@@ -151,7 +153,7 @@ class EncoderModel(_Base):
                 grow starts a new document that neither sees nor is seen by the others (packed sequences).
             encoder_hidden_states: ``[B, S, H]`` for cross attention.
             encoder_attention_mask: ``[B, S]``, 1 at real tokens.
-            past_key_values: cache of causal and UniLM models.
+            cache: keys and values of the tokens before, in causal and UniLM models.
             use_cache: whether to return the cache; without effect while training.
             **kwargs: ``output_hidden_states``, ``output_attentions`` and others that all models take.
 
@@ -173,21 +175,21 @@ class EncoderModel(_Base):
         mode = self.config.resolved_attention_mode
         batch_size, length = tokens.shape[:2]
         documents = None
-        if position_ids is not None and attention_mask is None and past_key_values is None:
+        if position_ids is not None and attention_mask is None and cache is None:
             documents = self._find_documents(position_ids.expand(batch_size, -1))
         # Packed rows have no next step that a cache would serve.
         may_cache = mode != "bidirectional" and documents is None and not self.training
-        if use_cache and may_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.config)
+        if use_cache and may_cache and cache is None:
+            cache = DynamicCache(config=self.config)
             if encoder_hidden_states is not None:
-                past_key_values = EncoderDecoderCache(past_key_values, DynamicCache(config=self.config))
+                cache = EncoderDecoderCache(cache, DynamicCache(config=self.config))
         if position_ids is None:
-            past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
+            past_length = cache.get_seq_length() if cache is not None else 0
             position_ids = torch.arange(past_length, past_length + length, device=tokens.device)[None]
         positions = self.position_tensors(position_ids)
 
         index = packing = None
-        if past_key_values is None and encoder_hidden_states is None and self._may_pack(attention_mask, kwargs):
+        if cache is None and encoder_hidden_states is None and self._may_pack(attention_mask, kwargs):
             if documents is not None and batch_size == 1:
                 packing = Packing.from_documents(documents)
             elif self.config.unpad and attention_mask is not None and not self._wants("hidden_states", kwargs):
@@ -209,9 +211,7 @@ class EncoderModel(_Base):
             mask: Any = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
             kwargs |= packed_arguments(self.config, packing)
         else:
-            mask = padded_mask(
-                self.config, mode, hidden_states, attention_mask, token_type_ids, documents, past_key_values
-            )
+            mask = padded_mask(self.config, mode, hidden_states, attention_mask, token_type_ids, documents, cache)
         if encoder_attention_mask is not None:
             encoder_attention_mask = create_bidirectional_mask(
                 config=self.config,
@@ -225,14 +225,14 @@ class EncoderModel(_Base):
             positions=positions,
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
-            past_key_values=past_key_values,
+            cache=cache,
             **kwargs,
         )
         if index is not None:
             hidden_states = unpack(hidden_states, index, batch_size, length)
         pooled = self.pooler(first_token(hidden_states, attention_mask)) if self.pooler is not None else None
         return BaseModelOutputWithPoolingAndCrossAttentions(
-            last_hidden_state=hidden_states, pooler_output=pooled, past_key_values=past_key_values
+            last_hidden_state=hidden_states, pooler_output=pooled, cache=cache
         )
 
     @staticmethod

@@ -17,6 +17,7 @@ from hf_ext.losses.sequence_to_sequence import sequence_to_sequence_losses
 from hf_ext.losses.similarity import paraphrase_similarity_loss
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_config import EncoderConfig
+from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.ops.pointer import wide
 
 
@@ -64,6 +65,7 @@ class ParaphraseHead(CausalLMHead):
         super().__init__(config)
 
     @can_return_tuple
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -73,7 +75,7 @@ class ParaphraseHead(CausalLMHead):
         position_ids: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -92,7 +94,7 @@ class ParaphraseHead(CausalLMHead):
             encoder_hidden_states: and the next three and ``logits_to_keep``: without labels, as in
                 :meth:`CausalLMHead.forward`.
             encoder_attention_mask: mask of the former.
-            past_key_values: cache.
+            cache: keys and values of the tokens before.
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 at the source and at padding.
             logits_to_keep: which logits to make.
@@ -115,7 +117,7 @@ class ParaphraseHead(CausalLMHead):
                 **inputs,
                 encoder_hidden_states=encoder_hidden_states,
                 encoder_attention_mask=encoder_attention_mask,
-                past_key_values=past_key_values,
+                cache=cache,
                 use_cache=use_cache,
                 logits_to_keep=logits_to_keep,
             )

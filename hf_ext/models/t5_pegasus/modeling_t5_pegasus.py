@@ -17,6 +17,7 @@ from transformers.utils import can_return_tuple
 from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
 from hf_ext.modules.embeddings import TokenTable
 from hf_ext.modules.encoder_model import one_input
+from hf_ext.modules.renamed_cache import takes_past_key_values
 
 
 class T5PegasusLayerNorm(MT5LayerNorm):
@@ -36,6 +37,7 @@ class T5PegasusBlock(MT5Block):
         for layer in self.layer:
             layer.layer_norm = T5PegasusLayerNorm(config.d_model, eps=config.layer_norm_epsilon)
 
+    @takes_past_key_values
     def forward(
         self,
         hidden_states: Tensor,
@@ -44,7 +46,7 @@ class T5PegasusBlock(MT5Block):
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
         encoder_decoder_position_bias: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """As mT5's block, over ``[B, M, H]``.
@@ -54,7 +56,7 @@ class T5PegasusBlock(MT5Block):
         """
         if encoder_decoder_position_bias is None and encoder_hidden_states is not None:
             attention: Any = self.layer[0].SelfAttention
-            seen = past_key_values.get_seq_length(attention.layer_idx) if past_key_values is not None else 0
+            seen = cache.get_seq_length(attention.layer_idx) if cache is not None else 0
             encoder_decoder_position_bias = attention.compute_bias(
                 hidden_states.shape[1],
                 encoder_hidden_states.shape[1],
@@ -68,7 +70,7 @@ class T5PegasusBlock(MT5Block):
             encoder_hidden_states,
             encoder_attention_mask,
             encoder_decoder_position_bias,
-            past_key_values=past_key_values,
+            cache=cache,
             **kwargs,
         )
 
@@ -111,6 +113,7 @@ class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
         self.gradient_checkpointing = False
         self.post_init()
 
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -118,7 +121,7 @@ class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -130,7 +133,7 @@ class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
             inputs_embeds=inputs_embeds,
-            past_key_values=past_key_values,
+            cache=cache,
             use_cache=use_cache,
             **kwargs,
         )
@@ -204,6 +207,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
         return loaded
 
     @can_return_tuple
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -211,7 +215,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
         decoder_input_ids: Tensor | None = None,
         decoder_attention_mask: Tensor | None = None,
         encoder_outputs: Any = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
@@ -227,7 +231,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
             decoder_input_ids: ``[B, M]``, from [CLS] on; without them ``labels`` shifted right behind [CLS]. Or
                 ``decoder_inputs_embeds`` ``[B, M, H]``.
             decoder_attention_mask: ``[B, M]``, 1 for real tokens.
-            past_key_values: keys and values of earlier calls.
+            cache: keys and values of earlier calls.
             labels: ``[B, M]``, the target with [SEP] and without [CLS], -100 at padding.
             use_cache: whether to return keys and values.
             num_items_in_batch: number of labels that the loss is divided by, where a batch is run in parts; their
@@ -247,7 +251,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
             decoder_input_ids=decoder_input_ids,
             decoder_attention_mask=decoder_attention_mask,
             encoder_outputs=encoder_outputs,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             decoder_inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
@@ -260,7 +264,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
         return Seq2SeqLMOutput(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            cache=outputs.cache,
             decoder_hidden_states=outputs.decoder_hidden_states,
             decoder_attentions=outputs.decoder_attentions,
             cross_attentions=outputs.cross_attentions,
