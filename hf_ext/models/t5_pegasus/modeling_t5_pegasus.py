@@ -6,6 +6,7 @@ B batch, L tokens of the input, M tokens of the target, H hidden, N heads, V voc
 import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import MT5EncoderModel, MT5ForConditionalGeneration, MT5Model, MT5PreTrainedModel
@@ -47,22 +48,31 @@ class T5PegasusBlock(MT5Block):
         encoder_attention_mask: Tensor | None = None,
         encoder_decoder_position_bias: Tensor | None = None,
         cache: Cache | None = None,
+        input_shift: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """As mT5's block, over ``[B, M, H]``.
 
-        The first block alone is given no bias ``[1, N, M, L]`` of cross attention: it has the table, and hands the bias
-        on to the others.
+        The first block alone is given no bias ``[1 or B, N, M, L]`` of cross attention: it has the table, and hands the
+        bias on to the others. ``input_shift`` ``[B]`` is what the columns of each row's input count more than those of
+        its target, None where they count alike.
         """
         if encoder_decoder_position_bias is None and encoder_hidden_states is not None:
             attention: Any = self.layer[0].SelfAttention
             seen = cache.get_seq_length(attention.layer_idx) if cache is not None else 0
-            encoder_decoder_position_bias = attention.compute_bias(
-                hidden_states.shape[1],
-                encoder_hidden_states.shape[1],
-                device=hidden_states.device,
-                past_seen_tokens=seen,
+            device = hidden_states.device
+            own = torch.arange(hidden_states.shape[1], device=device) + seen
+            # [1 or B, M, L]
+            distances = (torch.arange(encoder_hidden_states.shape[1], device=device) - own[:, None])[None]
+            if input_shift is not None:
+                distances = distances - input_shift[:, None, None]
+            buckets = attention._relative_position_bucket(
+                distances,
+                bidirectional=False,
+                num_buckets=attention.relative_attention_num_buckets,
+                max_distance=attention.relative_attention_max_distance,
             )
+            encoder_decoder_position_bias = attention.relative_attention_bias(buckets).permute(0, 3, 1, 2)
         return super().forward(
             hidden_states,
             attention_mask,
@@ -127,6 +137,8 @@ class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
     ) -> Any:
         """As mT5's stack, over ``[B, L]`` tokens of which there is one at least."""
         one_input(input_ids, inputs_embeds)
+        if self.is_decoder and encoder_hidden_states is not None:
+            kwargs["input_shift"] = _input_shift(encoder_attention_mask, attention_mask)
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -139,17 +151,46 @@ class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
         )
 
 
+def _input_shift(input_mask: Tensor | None, target_mask: Tensor | None) -> Tensor | None:
+    """Columns of padding before the input of each row less those before its target, ``[B]``; None where all are 0.
+
+    Args:
+        input_mask: ``[B, L]``, non-zero at real tokens, or ``[B, 1, M, L]`` in the back end's form; None: all are real.
+        target_mask: ``[B, M]`` or ``[B, 1, M, M]``, with a cache of all tokens so far.
+    """
+    if input_mask is None and target_mask is None:
+        return None
+    shift: Any = _first_column(input_mask) - _first_column(target_mask)
+    compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    return shift if compiling or bool(shift.any()) else None
+
+
+def _first_column(mask: Tensor | None) -> Any:
+    """The column of each row's first real token, ``[B]``."""
+    if mask is None:
+        return 0
+    if mask.dim() == 4:
+        # What the last token sees; an additive mask is 0 there.
+        mask = mask[:, 0, -1]
+        mask = mask if mask.dtype == torch.bool else mask == 0
+    return (mask != 0).int().argmax(-1)
+
+
 def _make_encoder(config: T5PegasusConfig) -> T5PegasusStack:
-    config = copy.deepcopy(config)
-    config.is_decoder = config.use_cache = False
-    return T5PegasusStack(config)
+    return T5PegasusStack(_of_a_stack(config, is_decoder=False, use_cache=False))
 
 
 def _make_decoder(config: T5PegasusConfig) -> T5PegasusStack:
+    layers = config.num_decoder_layers or config.num_layers
+    return T5PegasusStack(_of_a_stack(config, is_decoder=True, num_layers=layers))
+
+
+def _of_a_stack(config: T5PegasusConfig, **fields: Any) -> T5PegasusConfig:
     config = copy.deepcopy(config)
-    config.is_decoder = True
-    config.num_layers = config.num_decoder_layers or config.num_layers
-    return T5PegasusStack(config)
+    # mT5's models read the stacks' outputs by name, and give tuples themselves.
+    for name, value in {"return_dict": True, **fields}.items():
+        setattr(config, name, value)
+    return config
 
 
 class T5PegasusModel(T5PegasusPreTrainedModel, MT5Model):
