@@ -52,6 +52,7 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         cache: Cache | None = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithCrossAttentions:
@@ -68,6 +69,8 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             cache: keys and values of the tokens before.
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 where nothing is asked (in UniLM mode, at the source).
+            shift_labels: ``[B, L]``, for each token the id of the next one, or -100: before ``labels``, which cannot be
+                shifted here where rows are packed or are parts of a text.
             logits_to_keep: logits of this many last tokens only, or of these; 0: of all.
             **kwargs: of :meth:`EncoderModel.forward`.
         """
@@ -81,13 +84,14 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             encoder_attention_mask=encoder_attention_mask,
             cache=cache,
             use_cache=use_cache,
+            return_dict=True,
             **kwargs,
         )
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.cls(outputs.last_hidden_state[:, keep])
         loss = None
-        if labels is not None:
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+        if labels is not None or shift_labels is not None:
+            loss = self.loss_function(logits, labels, self.config.vocab_size, shift_labels=shift_labels, **kwargs)
         return CausalLMOutputWithCrossAttentions(
             loss=loss,
             logits=logits,
@@ -136,6 +140,9 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         if types is not None and types.shape[1] < input_ids.shape[1]:
             kwargs["token_type_ids"] = nn.functional.pad(types, (input_ids.shape[1] - types.shape[1], 0))
         kwargs["inputs_embeds"] = inputs_embeds
+        # The library hands on to the model what only its stopping criteria and candidates are for.
+        for name in ("tokenizer", "assistant_tokenizer"):
+            kwargs.pop(name, None)
         return GenerationMixin.prepare_inputs_for_generation(self, input_ids, *args, **kwargs)
 
     def _assisted_decoding(self: Any, *args: Any, **kwargs: Any) -> Any:

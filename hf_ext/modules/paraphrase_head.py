@@ -13,7 +13,6 @@ from transformers.cache_utils import Cache
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
-from hf_ext.losses.sequence_to_sequence import sequence_to_sequence_losses
 from hf_ext.losses.similarity import paraphrase_similarity_loss
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_config import EncoderConfig
@@ -78,6 +77,8 @@ class ParaphraseHead(CausalLMHead):
         cache: Cache | None = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> Any:
@@ -97,6 +98,8 @@ class ParaphraseHead(CausalLMHead):
             cache: keys and values of the tokens before.
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 at the source and at padding.
+            shift_labels: ``[B, L]``, for each token the id of the next one, or -100: in place of ``labels``.
+            num_items_in_batch: number of labels that ``lm_loss`` is divided by; None: their number in this call.
             logits_to_keep: which logits to make.
             **kwargs: of :meth:`EncoderModel.forward`.
 
@@ -112,7 +115,7 @@ class ParaphraseHead(CausalLMHead):
             "position_ids": position_ids,
             **kwargs,
         }
-        if labels is None:
+        if labels is None and shift_labels is None:
             return super().forward(
                 **inputs,
                 encoder_hidden_states=encoder_hidden_states,
@@ -120,12 +123,18 @@ class ParaphraseHead(CausalLMHead):
                 cache=cache,
                 use_cache=use_cache,
                 logits_to_keep=logits_to_keep,
+                return_dict=True,
             )
         if token_type_ids is None:
             raise ValueError("token_type_ids must tell source (0) from target (1) where there are labels, got None")
-        outputs = self.base_model(**inputs, use_cache=False)
-        lm_losses = self._target_losses(outputs.last_hidden_state, labels)
-        lm_loss = lm_losses.sum() / (labels[:, 1:] != -100).sum().clamp(min=1)
+        if shift_labels is None:
+            assert labels is not None
+            shift_labels = F.pad(labels[:, 1:], (0, 1), value=-100)
+        outputs = self.base_model(**inputs, use_cache=False, return_dict=True)
+        lm_losses = self._target_losses(outputs.last_hidden_state, shift_labels)
+        if num_items_in_batch is None:
+            num_items_in_batch = (shift_labels != -100).sum().clamp(min=1)
+        lm_loss = lm_losses.sum() / num_items_in_batch
         similarity_loss = paraphrase_similarity_loss(outputs.pooler_output, self.similarity_scale)
         return ParaphraseOutput(
             loss=lm_loss + similarity_loss,
@@ -135,12 +144,12 @@ class ParaphraseHead(CausalLMHead):
             pooler_output=outputs.pooler_output,
         )
 
-    def _target_losses(self, hidden_states: Tensor, labels: Tensor) -> Tensor:
-        """`sequence_to_sequence_losses` of ``[B, L, H]``, with logits of half the tokens."""
+    def _target_losses(self, hidden_states: Tensor, shift_labels: Tensor) -> Tensor:
+        """Sum of the cross-entropies of each row of ``[B, L, H]``, with logits of half the tokens."""
         if torch.compiler.is_compiling():
             # A graph has no place for a number of tokens that only the data knows.
-            return sequence_to_sequence_losses(self.cls(hidden_states), labels)
-        row, place = (labels[:, 1:] != -100).nonzero(as_tuple=True)
+            return F.cross_entropy(wide(self.cls(hidden_states)).mT, shift_labels, reduction="none").sum(-1)
+        row, place = (shift_labels != -100).nonzero(as_tuple=True)
         logits = wide(self.cls(hidden_states[row, place]))
-        losses = F.cross_entropy(logits, labels[row, place + 1], reduction="none")
-        return losses.new_zeros(len(labels)).index_add(0, row, losses)
+        losses = F.cross_entropy(logits, shift_labels[row, place], reduction="none")
+        return losses.new_zeros(len(shift_labels)).index_add(0, row, losses)

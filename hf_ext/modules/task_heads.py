@@ -79,7 +79,7 @@ class MaskedLMHead(VocabularyHead):
         **kwargs: Any,
     ) -> MaskedLMOutput:
         """Predict tokens: ``logits`` ``[B, L, V]``; ``labels`` ``[B, L]`` are ids, -100 where nothing is asked."""
-        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, return_dict=True, **kwargs)
         logits = self.cls(outputs.last_hidden_state)
         loss = None
         if labels is not None:
@@ -113,7 +113,7 @@ class SequenceClassificationHead(_Base):
         ``labels`` are ``[B]`` class ids, ``[B, C]`` floats of several classes each, or ``[B]`` (``[B, C]``) targets of
         a regression; ``config.problem_type`` says which, or their type and ``num_labels`` do.
         """
-        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, return_dict=True, **kwargs)
         logits = self.classifier(first_token(outputs.last_hidden_state, attention_mask))
         loss = None
         if labels is not None:
@@ -150,7 +150,7 @@ class MultipleChoiceHead(_Base):
             None if x is None else x.flatten(0, 1)
             for x in (input_ids, attention_mask, token_type_ids, inputs_embeds, position_ids)
         ]
-        outputs = self.base_model(*flat, **kwargs)
+        outputs = self.base_model(*flat, return_dict=True, **kwargs)
         logits = self.classifier(self.dropout(first_token(outputs.last_hidden_state, flat[1]))).view(-1, choices)
         loss = None
         if labels is not None:
@@ -182,7 +182,7 @@ class TokenClassificationHead(_Base):
         **kwargs: Any,
     ) -> TokenClassifierOutput:
         """Label tokens: ``logits`` ``[B, L, C]``; ``labels`` ``[B, L]`` are class ids, -100 where nothing is asked."""
-        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, return_dict=True, **kwargs)
         logits = self.classifier(self.dropout(outputs.last_hidden_state))
         loss = None
         if labels is not None:
@@ -222,7 +222,7 @@ class QuestionAnsweringHead(_Base):
         ``start_positions`` and ``end_positions`` ``[B]`` are token positions, the end inclusive; those outside the
         text count for nothing.
         """
-        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, return_dict=True, **kwargs)
         start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
