@@ -33,7 +33,12 @@ else:
 
 
 class VocabularyHead(_Base):
-    """What the models with a head over the vocabulary share."""
+    """What the models with a head over the vocabulary share.
+
+    They carry the pooler of their checkpoint along for those that come after; ``reads_pooler`` says that it is trained.
+    """
+
+    reads_pooler = False
 
     def __init__(self, config: EncoderConfig):
         super().__init__(config)
@@ -41,7 +46,7 @@ class VocabularyHead(_Base):
         if not config.bare_lm_head:
             tied["cls.predictions.decoder.bias"] = "cls.predictions.bias"
         self._tied_weights_keys = tied
-        build_base_model(self, config, add_pooling_layer=True)
+        build_base_model(self, config, add_pooling_layer=True, train_pooling_layer=self.reads_pooler)
         self.cls = Predictions(config)
         self.post_init()
 
@@ -236,7 +241,7 @@ class QuestionAnsweringHead(_Base):
         )
 
 
-def build_base_model(model: EncoderPreTrainedModel, config: EncoderConfig, add_pooling_layer: bool = False) -> None:
-    """Give a head the encoder of its family, under the family's name."""
+def build_base_model(model: EncoderPreTrainedModel, config: EncoderConfig, **pooling: bool) -> None:
+    """Give a head the encoder of its family, under the family's name; ``pooling`` as `EncoderModel` takes it."""
     make: Any = model.base_model_class
-    setattr(model, model.base_model_prefix, make(config, add_pooling_layer=add_pooling_layer))
+    setattr(model, model.base_model_prefix, make(config, **({"add_pooling_layer": False} | pooling)))
