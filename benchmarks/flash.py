@@ -110,11 +110,11 @@ def step(model: Any, ids: Tensor) -> Callable[[], None]:
     """One more token after those of the text."""
     model.eval()
     with torch.no_grad():
-        cache = model(ids, use_cache=True, logits_to_keep=1).past_key_values
+        cache = model(ids, use_cache=True, logits_to_keep=1).cache
 
     @torch.no_grad()
     def call() -> None:
-        model(ids[:, -1:], past_key_values=cache)
+        model(ids[:, -1:], cache=cache)
 
     return call
 

@@ -37,7 +37,7 @@ model.eval()
 prompt = tokenizer(texts[0][:8], add_special_tokens=False, return_tensors="pt")["input_ids"]
 for new_tokens in (1, arguments.new_tokens):
     output = model.generate(prompt, max_new_tokens=new_tokens, do_sample=False, return_dict_in_generate=True)
-    states = output.past_key_values.states.values()
+    states = output.cache.states.values()
     held = sum(x.numel() * x.element_size() for state in states for x in vars(state).values())
     print(f"{new_tokens} new tokens: the cache holds {held / 2**10:.0f} KiB")
 print(tokenizer.decode(output.sequences[0]).replace(" ", ""))

@@ -32,7 +32,7 @@ def padded_mask(
     attention_mask: Tensor | None,
     token_type_ids: Tensor | None = None,
     documents: Tensor | None = None,
-    past_key_values: Cache | None = None,
+    cache: Cache | None = None,
 ) -> Any:
     """Build the mask of a batch of rows.
 
@@ -43,7 +43,7 @@ def padded_mask(
         attention_mask: ``[B, L]``, non-zero at real tokens; ``[B, 1, L, L]`` passes as it is; None: all are real.
         token_type_ids: ``[B, L]``, for UniLM; None: all 0.
         documents: ``[B, L]``, number of the document each token is in; None: each row is one.
-        past_key_values: cache.
+        cache: keys and values of the tokens before.
 
     Returns:
         The mask, or None where the back end needs none.
@@ -60,14 +60,14 @@ def padded_mask(
         _refuse_flash(config, 'attention_mode="unilm"')
         if token_type_ids is None:
             token_type_ids = torch.zeros(hidden_states.shape[:2], dtype=torch.long, device=hidden_states.device)
-        past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
+        past_length = cache.get_seq_length() if cache is not None else 0
         functions["or_mask_function"] = same_unilm_group(token_type_ids, past_length)
     build = create_bidirectional_mask if mode == "bidirectional" else create_causal_mask
     return build(
         config=config,
         inputs_embeds=hidden_states,
         attention_mask=attention_mask,
-        past_key_values=past_key_values,
+        cache=cache,
         **functions,
     )
 

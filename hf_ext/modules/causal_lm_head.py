@@ -17,6 +17,7 @@ from transformers.utils.generic import can_return_tuple
 from hf_ext.modules.attention_mask import padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.family_heads import VocabularyHead
+from hf_ext.modules.renamed_cache import takes_past_key_values
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         super().__init__(config)
 
     @can_return_tuple
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -47,9 +49,10 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         position_ids: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithCrossAttentions:
@@ -63,9 +66,11 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             position_ids: and the next four: as in :meth:`EncoderModel.forward`.
             encoder_hidden_states: ``[B, S, H]``.
             encoder_attention_mask: ``[B, S]``.
-            past_key_values: cache.
+            cache: keys and values of the tokens before.
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 where nothing is asked (in UniLM mode, at the source).
+            shift_labels: ``[B, L]``, for each token the id of the next one, or -100: before ``labels``, which cannot be
+                shifted here where rows are packed or are parts of a text.
             logits_to_keep: logits of this many last tokens only, or of these; 0: of all.
             **kwargs: of :meth:`EncoderModel.forward`.
         """
@@ -77,19 +82,20 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             position_ids=position_ids,
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
-            past_key_values=past_key_values,
+            cache=cache,
             use_cache=use_cache,
+            return_dict=True,
             **kwargs,
         )
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.cls(outputs.last_hidden_state[:, keep])
         loss = None
-        if labels is not None:
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+        if labels is not None or shift_labels is not None:
+            loss = self.loss_function(logits, labels, self.config.vocab_size, shift_labels=shift_labels, **kwargs)
         return CausalLMOutputWithCrossAttentions(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            cache=outputs.cache,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             cross_attentions=outputs.cross_attentions,
@@ -134,6 +140,9 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         if types is not None and types.shape[1] < input_ids.shape[1]:
             kwargs["token_type_ids"] = nn.functional.pad(types, (input_ids.shape[1] - types.shape[1], 0))
         kwargs["inputs_embeds"] = inputs_embeds
+        # The library hands on to the model what only its stopping criteria and candidates are for.
+        for name in ("tokenizer", "assistant_tokenizer"):
+            kwargs.pop(name, None)
         return GenerationMixin.prepare_inputs_for_generation(self, input_ids, *args, **kwargs)
 
     def _assisted_decoding(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -147,14 +156,15 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         return GenerationMixin._assisted_decoding(self, *args, **kwargs)
 
     @staticmethod
+    @takes_past_key_values
     def create_masks_for_generate(
         config: EncoderConfig,
         inputs_embeds: Tensor,
         attention_mask: Tensor | None,
-        past_key_values: Cache | None,
+        cache: Cache | None,
         token_type_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """Build the mask ahead of a step with a cache of fixed size; the library's own knows no UniLM."""
         mode = config.resolved_attention_mode
-        return padded_mask(config, mode, inputs_embeds, attention_mask, token_type_ids, None, past_key_values)
+        return padded_mask(config, mode, inputs_embeds, attention_mask, token_type_ids, None, cache)

@@ -18,7 +18,8 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from hf_ext.modules.attention import supports_packing
 from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
-from hf_ext.modules.output_layers import Pooler
+from hf_ext.modules.output_layers import CarriedPooler, Pooler
+from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import CrossAttention, LayerStack, SelfAttention, TransformerLayer
 from hf_ext.ops.masks import document_ids
 from hf_ext.ops.packing import Packing, pack, unpack, unpadded_index
@@ -98,19 +99,20 @@ class EncoderModel(_Base):
 
     Args:
         config: settings.
-        add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names. Heads that read tokens do
-            without, as a parameter that no loss reaches stops plain distributed training.
+        add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names.
+        train_pooling_layer: whether its weights are parameters; else they are carried along.
     """
 
     embeddings: Any
     encoder: LayerStack
 
-    def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True):
+    def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True, train_pooling_layer: bool = True):
         super().__init__(config)
         self.build(config)
         if config.resolved_embedding_size != config.hidden_size:
             self.embeddings_project = nn.Linear(config.resolved_embedding_size, config.hidden_size)
-        self.pooler = Pooler(config) if add_pooling_layer and config.pooler_activation else None
+        make_pooler = Pooler if train_pooling_layer else CarriedPooler
+        self.pooler = make_pooler(config) if add_pooling_layer and config.pooler_activation else None
         self.post_init()
 
     def build(self, config: Any) -> None:
@@ -127,6 +129,7 @@ class EncoderModel(_Base):
 
     @merge_with_config_defaults
     @capture_outputs
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -136,7 +139,7 @@ class EncoderModel(_Base):
         position_ids: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Any = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPoolingAndCrossAttentions:
@@ -151,7 +154,7 @@ class EncoderModel(_Base):
                 grow starts a new document that neither sees nor is seen by the others (packed sequences).
             encoder_hidden_states: ``[B, S, H]`` for cross attention.
             encoder_attention_mask: ``[B, S]``, 1 at real tokens.
-            past_key_values: cache of causal and UniLM models.
+            cache: keys and values of the tokens before, in causal and UniLM models.
             use_cache: whether to return the cache; without effect while training.
             **kwargs: ``output_hidden_states``, ``output_attentions`` and others that all models take.
 
@@ -173,21 +176,21 @@ class EncoderModel(_Base):
         mode = self.config.resolved_attention_mode
         batch_size, length = tokens.shape[:2]
         documents = None
-        if position_ids is not None and attention_mask is None and past_key_values is None:
+        if position_ids is not None and attention_mask is None and cache is None:
             documents = self._find_documents(position_ids.expand(batch_size, -1))
         # Packed rows have no next step that a cache would serve.
         may_cache = mode != "bidirectional" and documents is None and not self.training
-        if use_cache and may_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.config)
+        if use_cache and may_cache and cache is None:
+            cache = DynamicCache(config=self.config)
             if encoder_hidden_states is not None:
-                past_key_values = EncoderDecoderCache(past_key_values, DynamicCache(config=self.config))
+                cache = EncoderDecoderCache(cache, DynamicCache(config=self.config))
         if position_ids is None:
-            past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
+            past_length = cache.get_seq_length() if cache is not None else 0
             position_ids = torch.arange(past_length, past_length + length, device=tokens.device)[None]
         positions = self.position_tensors(position_ids)
 
         index = packing = None
-        if past_key_values is None and encoder_hidden_states is None and self._may_pack(attention_mask, kwargs):
+        if cache is None and encoder_hidden_states is None and self._may_pack(attention_mask, kwargs):
             if documents is not None and batch_size == 1:
                 packing = Packing.from_documents(documents)
             elif self.config.unpad and attention_mask is not None and not self._wants("hidden_states", kwargs):
@@ -209,9 +212,7 @@ class EncoderModel(_Base):
             mask: Any = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
             kwargs |= packed_arguments(self.config, packing)
         else:
-            mask = padded_mask(
-                self.config, mode, hidden_states, attention_mask, token_type_ids, documents, past_key_values
-            )
+            mask = padded_mask(self.config, mode, hidden_states, attention_mask, token_type_ids, documents, cache)
         if encoder_attention_mask is not None:
             encoder_attention_mask = create_bidirectional_mask(
                 config=self.config,
@@ -225,14 +226,14 @@ class EncoderModel(_Base):
             positions=positions,
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
-            past_key_values=past_key_values,
+            cache=cache,
             **kwargs,
         )
         if index is not None:
             hidden_states = unpack(hidden_states, index, batch_size, length)
         pooled = self.pooler(first_token(hidden_states, attention_mask)) if self.pooler is not None else None
         return BaseModelOutputWithPoolingAndCrossAttentions(
-            last_hidden_state=hidden_states, pooler_output=pooled, past_key_values=past_key_values
+            last_hidden_state=hidden_states, pooler_output=pooled, cache=cache
         )
 
     @staticmethod

@@ -33,7 +33,12 @@ else:
 
 
 class VocabularyHead(_Base):
-    """What the models with a head over the vocabulary share."""
+    """What the models with a head over the vocabulary share.
+
+    They carry the pooler of their checkpoint along for those that come after; ``reads_pooler`` says that it is trained.
+    """
+
+    reads_pooler = False
 
     def __init__(self, config: EncoderConfig):
         super().__init__(config)
@@ -41,7 +46,7 @@ class VocabularyHead(_Base):
         if not config.bare_lm_head:
             tied["cls.predictions.decoder.bias"] = "cls.predictions.bias"
         self._tied_weights_keys = tied
-        build_base_model(self, config, add_pooling_layer=True)
+        build_base_model(self, config, add_pooling_layer=True, train_pooling_layer=self.reads_pooler)
         self.cls = Predictions(config)
         self.post_init()
 
@@ -79,7 +84,7 @@ class MaskedLMHead(VocabularyHead):
         **kwargs: Any,
     ) -> MaskedLMOutput:
         """Predict tokens: ``logits`` ``[B, L, V]``; ``labels`` ``[B, L]`` are ids, -100 where nothing is asked."""
-        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, return_dict=True, **kwargs)
         logits = self.cls(outputs.last_hidden_state)
         loss = None
         if labels is not None:
@@ -113,7 +118,7 @@ class SequenceClassificationHead(_Base):
         ``labels`` are ``[B]`` class ids, ``[B, C]`` floats of several classes each, or ``[B]`` (``[B, C]``) targets of
         a regression; ``config.problem_type`` says which, or their type and ``num_labels`` do.
         """
-        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, return_dict=True, **kwargs)
         logits = self.classifier(first_token(outputs.last_hidden_state, attention_mask))
         loss = None
         if labels is not None:
@@ -150,7 +155,7 @@ class MultipleChoiceHead(_Base):
             None if x is None else x.flatten(0, 1)
             for x in (input_ids, attention_mask, token_type_ids, inputs_embeds, position_ids)
         ]
-        outputs = self.base_model(*flat, **kwargs)
+        outputs = self.base_model(*flat, return_dict=True, **kwargs)
         logits = self.classifier(self.dropout(first_token(outputs.last_hidden_state, flat[1]))).view(-1, choices)
         loss = None
         if labels is not None:
@@ -182,7 +187,7 @@ class TokenClassificationHead(_Base):
         **kwargs: Any,
     ) -> TokenClassifierOutput:
         """Label tokens: ``logits`` ``[B, L, C]``; ``labels`` ``[B, L]`` are class ids, -100 where nothing is asked."""
-        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, return_dict=True, **kwargs)
         logits = self.classifier(self.dropout(outputs.last_hidden_state))
         loss = None
         if labels is not None:
@@ -222,7 +227,7 @@ class QuestionAnsweringHead(_Base):
         ``start_positions`` and ``end_positions`` ``[B]`` are token positions, the end inclusive; those outside the
         text count for nothing.
         """
-        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs = self.base_model(input_ids, attention_mask, token_type_ids, inputs_embeds, return_dict=True, **kwargs)
         start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
@@ -236,7 +241,7 @@ class QuestionAnsweringHead(_Base):
         )
 
 
-def build_base_model(model: EncoderPreTrainedModel, config: EncoderConfig, add_pooling_layer: bool = False) -> None:
-    """Give a head the encoder of its family, under the family's name."""
+def build_base_model(model: EncoderPreTrainedModel, config: EncoderConfig, **pooling: bool) -> None:
+    """Give a head the encoder of its family, under the family's name; ``pooling`` as `EncoderModel` takes it."""
     make: Any = model.base_model_class
-    setattr(model, model.base_model_prefix, make(config, add_pooling_layer=add_pooling_layer))
+    setattr(model, model.base_model_prefix, make(config, **({"add_pooling_layer": False} | pooling)))

@@ -13,10 +13,10 @@ from transformers.cache_utils import Cache
 from transformers.modeling_outputs import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
-from hf_ext.losses.sequence_to_sequence import sequence_to_sequence_losses
 from hf_ext.losses.similarity import paraphrase_similarity_loss
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_config import EncoderConfig
+from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.ops.pointer import wide
 
 
@@ -49,6 +49,7 @@ class ParaphraseHead(CausalLMHead):
     """
 
     similarity_scale = 30.0
+    reads_pooler = True
     # In-batch negatives are those of a batch on its own; Trainer divides by the accumulation steps.
     accepts_loss_kwargs = False
 
@@ -64,6 +65,7 @@ class ParaphraseHead(CausalLMHead):
         super().__init__(config)
 
     @can_return_tuple
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -73,9 +75,11 @@ class ParaphraseHead(CausalLMHead):
         position_ids: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> Any:
@@ -92,9 +96,11 @@ class ParaphraseHead(CausalLMHead):
             encoder_hidden_states: and the next three and ``logits_to_keep``: without labels, as in
                 :meth:`CausalLMHead.forward`.
             encoder_attention_mask: mask of the former.
-            past_key_values: cache.
+            cache: keys and values of the tokens before.
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 at the source and at padding.
+            shift_labels: ``[B, L]``, for each token the id of the next one, or -100: in place of ``labels``.
+            num_items_in_batch: number of labels that ``lm_loss`` is divided by; None: their number in this call.
             logits_to_keep: which logits to make.
             **kwargs: of :meth:`EncoderModel.forward`.
 
@@ -110,20 +116,26 @@ class ParaphraseHead(CausalLMHead):
             "position_ids": position_ids,
             **kwargs,
         }
-        if labels is None:
+        if labels is None and shift_labels is None:
             return super().forward(
                 **inputs,
                 encoder_hidden_states=encoder_hidden_states,
                 encoder_attention_mask=encoder_attention_mask,
-                past_key_values=past_key_values,
+                cache=cache,
                 use_cache=use_cache,
                 logits_to_keep=logits_to_keep,
+                return_dict=True,
             )
         if token_type_ids is None:
             raise ValueError("token_type_ids must tell source (0) from target (1) where there are labels, got None")
-        outputs = self.base_model(**inputs, use_cache=False)
-        lm_losses = self._target_losses(outputs.last_hidden_state, labels)
-        lm_loss = lm_losses.sum() / (labels[:, 1:] != -100).sum().clamp(min=1)
+        if shift_labels is None:
+            assert labels is not None
+            shift_labels = F.pad(labels[:, 1:], (0, 1), value=-100)
+        outputs = self.base_model(**inputs, use_cache=False, return_dict=True)
+        lm_losses = self._target_losses(outputs.last_hidden_state, shift_labels)
+        if num_items_in_batch is None:
+            num_items_in_batch = (shift_labels != -100).sum().clamp(min=1)
+        lm_loss = lm_losses.sum() / num_items_in_batch
         similarity_loss = paraphrase_similarity_loss(outputs.pooler_output, self.similarity_scale)
         return ParaphraseOutput(
             loss=lm_loss + similarity_loss,
@@ -133,12 +145,12 @@ class ParaphraseHead(CausalLMHead):
             pooler_output=outputs.pooler_output,
         )
 
-    def _target_losses(self, hidden_states: Tensor, labels: Tensor) -> Tensor:
-        """`sequence_to_sequence_losses` of ``[B, L, H]``, with logits of half the tokens."""
+    def _target_losses(self, hidden_states: Tensor, shift_labels: Tensor) -> Tensor:
+        """Sum of the cross-entropies of each row of ``[B, L, H]``, with logits of half the tokens."""
         if torch.compiler.is_compiling():
             # A graph has no place for a number of tokens that only the data knows.
-            return sequence_to_sequence_losses(self.cls(hidden_states), labels)
-        row, place = (labels[:, 1:] != -100).nonzero(as_tuple=True)
+            return F.cross_entropy(wide(self.cls(hidden_states)).mT, shift_labels, reduction="none").sum(-1)
+        row, place = (shift_labels != -100).nonzero(as_tuple=True)
         logits = wide(self.cls(hidden_states[row, place]))
-        losses = F.cross_entropy(logits, labels[row, place + 1], reduction="none")
-        return losses.new_zeros(len(labels)).index_add(0, row, losses)
+        losses = F.cross_entropy(logits, shift_labels[row, place], reduction="none")
+        return losses.new_zeros(len(shift_labels)).index_add(0, row, losses)

@@ -13,6 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from hf_ext.modules.attention import attend
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.norm import make_norm
+from hf_ext.modules.renamed_cache import takes_past_key_values
 
 
 class SelfAttention(nn.Module):
@@ -47,21 +48,22 @@ class SelfAttention(nn.Module):
         dropout = self.dropout.p if self.training else 0.0
         return attend(self, query, key, value, mask, scaling=self.scaling, dropout=dropout, **kwargs)
 
+    @takes_past_key_values
     def forward(
         self,
         hidden_states: Tensor,
         attention_mask: Any = None,
         positions: tuple[Tensor, ...] = (),
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend within ``hidden_states`` ``[B, L, H]``; returns the joined heads and, in eager mode, the weights."""
         query, key, value = (self.heads(layer(hidden_states)) for layer in (self.query, self.key, self.value))
         query, key, value = (x.transpose(1, 2) for x in self.place(query, key, value, positions))
-        if past_key_values is not None:
-            if isinstance(past_key_values, EncoderDecoderCache):
-                past_key_values = past_key_values.self_attention_cache
-            key, value = past_key_values.update(key, value, self.layer_idx)
+        if cache is not None:
+            if isinstance(cache, EncoderDecoderCache):
+                cache = cache.self_attention_cache
+            key, value = cache.update(key, value, self.layer_idx)
         out, weights = self.attend(query, key, value, attention_mask, **kwargs)
         return out.reshape(*out.shape[:2], -1), weights
 
@@ -73,17 +75,19 @@ class CrossAttention(SelfAttention):
         super().__init__(config, layer_idx)
         self.is_causal = False
 
+    @takes_past_key_values
     def forward(  # type: ignore[override]
         self,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
         attention_mask: Any = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend from ``hidden_states`` ``[B, L, H]`` to ``encoder_hidden_states`` ``[B, S, H]``."""
         query = self.heads(self.query(hidden_states)).transpose(1, 2)
-        cache = past_key_values if isinstance(past_key_values, EncoderDecoderCache) else None
+        if not isinstance(cache, EncoderDecoderCache):
+            cache = None
         if cache is not None and cache.is_updated.get(self.layer_idx):
             stored: Any = cache.cross_attention_cache.layers[self.layer_idx]
             key, value = stored.keys, stored.values
@@ -148,6 +152,7 @@ class TransformerLayer(GradientCheckpointingLayer):
         self.intermediate = Intermediate(config)
         self.output = ResidualOutput(config, config.intermediate_size)
 
+    @takes_past_key_values
     def forward(
         self,
         hidden_states: Tensor,
@@ -155,16 +160,14 @@ class TransformerLayer(GradientCheckpointingLayer):
         positions: tuple[Tensor, ...] = (),
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Any = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> Tensor:
         """Transform ``hidden_states`` ``[B, L, H]``."""
-        hidden_states = self.attention(
-            hidden_states, attention_mask, positions=positions, past_key_values=past_key_values, **kwargs
-        )
+        hidden_states = self.attention(hidden_states, attention_mask, positions=positions, cache=cache, **kwargs)
         if encoder_hidden_states is not None:
             hidden_states = self.crossattention(
-                hidden_states, encoder_hidden_states, encoder_attention_mask, past_key_values=past_key_values
+                hidden_states, encoder_hidden_states, encoder_attention_mask, cache=cache
             )
         return self.output(self.intermediate(hidden_states), hidden_states)
 

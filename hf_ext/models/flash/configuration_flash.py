@@ -36,7 +36,6 @@ class FLASHConfig(EncoderConfig):
 
     model_type = "flash"
     default_theta = 10000.0
-    keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012
     base_model_tp_plan: ClassVar[dict[str, str]] = {}
     fixed_fields: ClassVar[dict[str, Any]] = {
         **EncoderConfig.fixed_fields,

@@ -17,6 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from hf_ext.models.flash.cache_flash import FLASHCache
 from hf_ext.models.flash.configuration_flash import FLASHConfig
 from hf_ext.modules.embeddings import TokenTable, TypeTable
+from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.ops.mixed_chunk_attention import (
     extend_state,
     mixed_chunk_attention,
@@ -158,11 +159,12 @@ class GatedAttentionUnit(nn.Module):
         """Attend with queries and keys ``[B, L, K]`` to ``value`` ``[B, L, I]``."""
         raise NotImplementedError
 
-    def forward(self, hidden_states: Tensor, surroundings: Surroundings, past_key_values: Cache | None) -> Tensor:
+    @takes_past_key_values
+    def forward(self, hidden_states: Tensor, surroundings: Surroundings, cache: Cache | None) -> Tensor:
         """Transform ``hidden_states`` ``[B, L, H]``."""
         gate, value, base = self.activation(self.i_dense(hidden_states)).split(self.sizes, dim=-1)
         vectors = apply_rotary(self.scale_offset(base), *surroundings.rotation).unbind(-2)
-        return self.o_dense(gate * self.attend(vectors, value, surroundings, past_key_values))
+        return self.o_dense(gate * self.attend(vectors, value, surroundings, cache))
 
 
 class QuadraticUnit(GatedAttentionUnit):
@@ -219,12 +221,13 @@ class FLASHLayer(GradientCheckpointingLayer):
         self.gau = (MixedChunkUnit if config.attention == "mixed_chunk" else QuadraticUnit)(config, layer_idx)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
+    @takes_past_key_values
     def forward(
         self,
         hidden_states: Tensor,
         surroundings: Surroundings,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> Tensor:
         """Transform ``hidden_states`` ``[B, L, H]``."""
-        return hidden_states + self.dropout(self.gau(self.norm(hidden_states), surroundings, past_key_values))
+        return hidden_states + self.dropout(self.gau(self.norm(hidden_states), surroundings, cache))

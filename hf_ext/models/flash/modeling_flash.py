@@ -29,6 +29,7 @@ from hf_ext.modules.family_heads import (
     SequenceClassificationHead,
     TokenClassificationHead,
 )
+from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.masks import document_ids
 from hf_ext.ops.mixed_chunk_attention import RowAlignment
@@ -70,6 +71,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
 
     @merge_with_config_defaults
     @can_return_tuple
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -77,7 +79,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
         token_type_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPoolingAndCrossAttentions:
@@ -91,7 +93,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
             position_ids: ``[B or 1, L]``, by which queries and keys are turned; None: counted from 0. Without
                 ``attention_mask``, a position that does not grow starts a new document that neither sees nor is seen by
                 the others (packed sequences).
-            past_key_values: cache of causal models.
+            cache: what causal models keep of the tokens before.
             use_cache: whether to return the cache; without effect while training.
             **kwargs: ``output_hidden_states`` and others that all models take.
 
@@ -109,7 +111,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
         if unknown := kwargs.keys() - _KNOWN_KWARGS:
             raise TypeError(f"{type(self).__name__}.forward() got unexpected keyword arguments {sorted(unknown)}")
         one_input(input_ids, inputs_embeds)
-        self._check_cache(past_key_values)
+        self._check_cache(cache)
         if attention_mask is not None and attention_mask.dim() != 2:
             raise ValueError(f"attention_mask must have shape [B, L], got {list(attention_mask.shape)}")
 
@@ -121,12 +123,12 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
             hidden_states = self.embeddings_project(hidden_states)
 
         documents = None
-        if position_ids is not None and attention_mask is None and past_key_values is None:
+        if position_ids is not None and attention_mask is None and cache is None:
             documents = self._find_documents(position_ids.expand(batch_size, -1))
         # Packed rows have no next step that a cache would serve.
         causal = self.config.resolved_attention_mode == "causal"
-        if use_cache and causal and documents is None and not self.training and past_key_values is None:
-            past_key_values = FLASHCache() if self._chunked else DynamicCache(config=self.config)
+        if use_cache and causal and documents is None and not self.training and cache is None:
+            cache = FLASHCache() if self._chunked else DynamicCache(config=self.config)
 
         alignment = None
         if self._chunked and documents is not None:
@@ -139,27 +141,27 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
                 position_ids = alignment.align(position_ids.expand(batch_size, -1))
         look = self._look_around_chunks if self._chunked else self._look_around
         real = alignment.real if alignment is not None else attention_mask
-        surroundings = look(hidden_states, position_ids, real, documents, past_key_values)
+        surroundings = look(hidden_states, position_ids, real, documents, cache)
 
         return_dict = {"return_dict": True}
-        outputs = self._run_layers(hidden_states, surroundings, past_key_values, **(kwargs | return_dict))
+        outputs = self._run_layers(hidden_states, surroundings, cache, **(kwargs | return_dict))
         hidden_states, states = outputs.last_hidden_state, outputs.hidden_states
         if alignment is not None:
             hidden_states = alignment.restore(hidden_states, batch_size)
             states = None if states is None else tuple(alignment.restore(x, batch_size) for x in states)
-        if isinstance(past_key_values, FLASHCache):
-            past_key_values.columns += hidden_states.shape[1]
+        if isinstance(cache, FLASHCache):
+            cache.columns += hidden_states.shape[1]
         pooled = self.pooler(first_token(hidden_states, attention_mask)) if self.pooler is not None else None
         return BaseModelOutputWithPoolingAndCrossAttentions(
-            last_hidden_state=hidden_states, pooler_output=pooled, past_key_values=past_key_values, hidden_states=states
+            last_hidden_state=hidden_states, pooler_output=pooled, cache=cache, hidden_states=states
         )
 
     @capture_outputs
     def _run_layers(
-        self, hidden_states: Tensor, surroundings: Surroundings, past_key_values: Cache | None, **kwargs: Any
+        self, hidden_states: Tensor, surroundings: Surroundings, cache: Cache | None, **kwargs: Any
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Run ``[R, M, H]`` through all units; what is recorded here is still aligned."""
-        hidden_states = self.encoder(hidden_states, surroundings, past_key_values=past_key_values)
+        hidden_states = self.encoder(hidden_states, surroundings, cache=cache)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.norm(hidden_states))
 
     @property
@@ -171,13 +173,13 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
             return
         if self.config.resolved_attention_mode != "causal":
             raise ValueError(
-                'past_key_values needs attention_mode="causal", as a bidirectional model has no next step, '
+                'cache needs attention_mode="causal", as a bidirectional model has no next step, '
                 f"got {self.config.attention_mode!r}"
             )
         wanted: type[Cache] = FLASHCache if self._chunked else DynamicCache
         if not isinstance(cache, wanted):
             raise ValueError(
-                f"past_key_values must be a {wanted.__name__} under attention={self.config.attention!r}, "
+                f"cache must be a {wanted.__name__} under attention={self.config.attention!r}, "
                 f"got a {type(cache).__name__}"
             )
 

@@ -21,6 +21,7 @@ from hf_ext.modules.family_heads import (
     SequenceClassificationHead,
     TokenClassificationHead,
 )
+from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import SelfAttention, transformer_stack
 from hf_ext.ops.relative_attention import relative_attention, sinusoidal_table
 
@@ -28,20 +29,21 @@ from hf_ext.ops.relative_attention import relative_attention, sinusoidal_table
 class NezhaSelfAttention(SelfAttention):
     """Multi-head attention with the distance of query and key in scores and values."""
 
+    @takes_past_key_values
     def forward(
         self,
         hidden_states: Tensor,
         attention_mask: Any = None,
         positions: tuple[Tensor, ...] = (),
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend within ``hidden_states`` ``[B, L, H]``; returns the joined heads and the weights."""
-        cached: Any = past_key_values.get_seq_length(self.layer_idx) if past_key_values is not None else 0
+        cached: Any = cache.get_seq_length(self.layer_idx) if cache is not None else 0
         if isinstance(cached, Tensor):
             # A cache of fixed size counts in a tensor of its own, which the update changes.
             cached = cached.clone()
-        return super().forward(hidden_states, attention_mask, positions, past_key_values, first_query=cached, **kwargs)
+        return super().forward(hidden_states, attention_mask, positions, cache, first_query=cached, **kwargs)
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Any, first_query: int | Tensor = 0, **kwargs: Any

@@ -14,7 +14,9 @@ _ROPE_TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
 class RoFormerConfig(EncoderConfig):
     """Settings of a RoFormer encoder or decoder (kexue.fm/archives/8265, 8998; arXiv 2104.09864).
 
-    The defaults are those of the word-vocabulary base model; the other fields are those of :class:`EncoderConfig`.
+    The defaults are those of the word-vocabulary base model,
+    [junnyu/roformer_chinese_base](https://huggingface.co/junnyu/roformer_chinese_base); the other fields are those of
+    :class:`EncoderConfig`.
     RoFormer-V2 has ``norm_type="rms_norm"`` and ``use_bias=False``; its MLM head is then the token embedding alone.
 
     Attributes:

@@ -6,6 +6,7 @@ B batch, L tokens of the input, M tokens of the target, H hidden, N heads, V voc
 import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import MT5EncoderModel, MT5ForConditionalGeneration, MT5Model, MT5PreTrainedModel
@@ -17,6 +18,7 @@ from transformers.utils import can_return_tuple
 from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
 from hf_ext.modules.embeddings import TokenTable
 from hf_ext.modules.encoder_model import one_input
+from hf_ext.modules.renamed_cache import takes_past_key_values
 
 
 class T5PegasusLayerNorm(MT5LayerNorm):
@@ -36,6 +38,7 @@ class T5PegasusBlock(MT5Block):
         for layer in self.layer:
             layer.layer_norm = T5PegasusLayerNorm(config.d_model, eps=config.layer_norm_epsilon)
 
+    @takes_past_key_values
     def forward(
         self,
         hidden_states: Tensor,
@@ -44,23 +47,32 @@ class T5PegasusBlock(MT5Block):
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
         encoder_decoder_position_bias: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
+        input_shift: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """As mT5's block, over ``[B, M, H]``.
 
-        The first block alone is given no bias ``[1, N, M, L]`` of cross attention: it has the table, and hands the bias
-        on to the others.
+        The first block alone is given no bias ``[1 or B, N, M, L]`` of cross attention: it has the table, and hands the
+        bias on to the others. ``input_shift`` ``[B]`` is what the columns of each row's input count more than those of
+        its target, None where they count alike.
         """
         if encoder_decoder_position_bias is None and encoder_hidden_states is not None:
             attention: Any = self.layer[0].SelfAttention
-            seen = past_key_values.get_seq_length(attention.layer_idx) if past_key_values is not None else 0
-            encoder_decoder_position_bias = attention.compute_bias(
-                hidden_states.shape[1],
-                encoder_hidden_states.shape[1],
-                device=hidden_states.device,
-                past_seen_tokens=seen,
+            seen = cache.get_seq_length(attention.layer_idx) if cache is not None else 0
+            device = hidden_states.device
+            own = torch.arange(hidden_states.shape[1], device=device) + seen
+            # [1 or B, M, L]
+            distances = (torch.arange(encoder_hidden_states.shape[1], device=device) - own[:, None])[None]
+            if input_shift is not None:
+                distances = distances - input_shift[:, None, None]
+            buckets = attention._relative_position_bucket(
+                distances,
+                bidirectional=False,
+                num_buckets=attention.relative_attention_num_buckets,
+                max_distance=attention.relative_attention_max_distance,
             )
+            encoder_decoder_position_bias = attention.relative_attention_bias(buckets).permute(0, 3, 1, 2)
         return super().forward(
             hidden_states,
             attention_mask,
@@ -68,7 +80,7 @@ class T5PegasusBlock(MT5Block):
             encoder_hidden_states,
             encoder_attention_mask,
             encoder_decoder_position_bias,
-            past_key_values=past_key_values,
+            cache=cache,
             **kwargs,
         )
 
@@ -111,6 +123,7 @@ class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
         self.gradient_checkpointing = False
         self.post_init()
 
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -118,35 +131,66 @@ class T5PegasusStack(T5PegasusPreTrainedModel, MT5Stack):
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         **kwargs: Any,
     ) -> Any:
         """As mT5's stack, over ``[B, L]`` tokens of which there is one at least."""
         one_input(input_ids, inputs_embeds)
+        if self.is_decoder and encoder_hidden_states is not None:
+            kwargs["input_shift"] = _input_shift(encoder_attention_mask, attention_mask)
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
             inputs_embeds=inputs_embeds,
-            past_key_values=past_key_values,
+            cache=cache,
             use_cache=use_cache,
             **kwargs,
         )
 
 
+def _input_shift(input_mask: Tensor | None, target_mask: Tensor | None) -> Tensor | None:
+    """Columns of padding before the input of each row less those before its target, ``[B]``; None where all are 0.
+
+    Args:
+        input_mask: ``[B, L]``, non-zero at real tokens, or ``[B, 1, M, L]`` in the back end's form; None: all are real.
+        target_mask: ``[B, M]`` or ``[B, 1, M, M]``, with a cache of all tokens so far.
+    """
+    if input_mask is None and target_mask is None:
+        return None
+    shift: Any = _first_column(input_mask) - _first_column(target_mask)
+    compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    return shift if compiling or bool(shift.any()) else None
+
+
+def _first_column(mask: Tensor | None) -> Any:
+    """The column of each row's first real token, ``[B]``."""
+    if mask is None:
+        return 0
+    if mask.dim() == 4:
+        # What the last token sees; an additive mask is 0 there.
+        mask = mask[:, 0, -1]
+        mask = mask if mask.dtype == torch.bool else mask == 0
+    return (mask != 0).int().argmax(-1)
+
+
 def _make_encoder(config: T5PegasusConfig) -> T5PegasusStack:
-    config = copy.deepcopy(config)
-    config.is_decoder = config.use_cache = False
-    return T5PegasusStack(config)
+    return T5PegasusStack(_of_a_stack(config, is_decoder=False, use_cache=False))
 
 
 def _make_decoder(config: T5PegasusConfig) -> T5PegasusStack:
+    layers = config.num_decoder_layers or config.num_layers
+    return T5PegasusStack(_of_a_stack(config, is_decoder=True, num_layers=layers))
+
+
+def _of_a_stack(config: T5PegasusConfig, **fields: Any) -> T5PegasusConfig:
     config = copy.deepcopy(config)
-    config.is_decoder = True
-    config.num_layers = config.num_decoder_layers or config.num_layers
-    return T5PegasusStack(config)
+    # mT5's models read the stacks' outputs by name, and give tuples themselves.
+    for name, value in {"return_dict": True, **fields}.items():
+        setattr(config, name, value)
+    return config
 
 
 class T5PegasusModel(T5PegasusPreTrainedModel, MT5Model):
@@ -204,6 +248,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
         return loaded
 
     @can_return_tuple
+    @takes_past_key_values
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -211,7 +256,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
         decoder_input_ids: Tensor | None = None,
         decoder_attention_mask: Tensor | None = None,
         encoder_outputs: Any = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
@@ -227,7 +272,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
             decoder_input_ids: ``[B, M]``, from [CLS] on; without them ``labels`` shifted right behind [CLS]. Or
                 ``decoder_inputs_embeds`` ``[B, M, H]``.
             decoder_attention_mask: ``[B, M]``, 1 for real tokens.
-            past_key_values: keys and values of earlier calls.
+            cache: keys and values of earlier calls.
             labels: ``[B, M]``, the target with [SEP] and without [CLS], -100 at padding.
             use_cache: whether to return keys and values.
             num_items_in_batch: number of labels that the loss is divided by, where a batch is run in parts; their
@@ -247,7 +292,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
             decoder_input_ids=decoder_input_ids,
             decoder_attention_mask=decoder_attention_mask,
             encoder_outputs=encoder_outputs,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             decoder_inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
@@ -260,7 +305,7 @@ class T5PegasusForConditionalGeneration(T5PegasusPreTrainedModel, MT5ForConditio
         return Seq2SeqLMOutput(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            cache=outputs.cache,
             decoder_hidden_states=outputs.decoder_hidden_states,
             decoder_attentions=outputs.decoder_attentions,
             cross_attentions=outputs.cross_attentions,

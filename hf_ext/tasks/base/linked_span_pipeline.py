@@ -28,7 +28,7 @@ class LinkedSpanPipeline(SpanExtractionPipeline):
         inputs = dict(input_tensors)
         rest = {name: inputs.pop(name) for name in ("window", "is_last")}
         above = log(threshold / (1 - threshold)) if threshold else -inf
-        predictions = self.model(**inputs, above=above).predictions
+        predictions = self.model(**inputs, above=above, return_dict=True).predictions
         if "attention_mask" in inputs:
             # Positions count from the first real token, wherever the batch is padded.
             predictions[..., self.positions] -= inputs["attention_mask"].argmax(-1)[:, None, None]

@@ -123,10 +123,10 @@ class SpanExtractionPipeline(ChunkPipeline):
         inputs = dict(input_tensors)
         rest = {name: inputs.pop(name) for name in ("window", "is_last")}
         if threshold < 0.5:
-            scores = self.model(**inputs, output_logits=True).logits
+            scores = self.model(**inputs, output_logits=True, return_dict=True).logits
             spans = top_spans(scores, self.model.config.span_top_k, above=_logit(threshold))
         else:
-            spans = self.model(**inputs).spans
+            spans = self.model(**inputs, return_dict=True).spans
             spans[..., 0].masked_fill_(spans[..., 3] <= _logit(threshold), -1.0)
         if "attention_mask" in inputs:
             # Positions count from the first real token, wherever the batch is padded.

@@ -48,7 +48,7 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
     ) -> dict[str, Any]:
         inputs = dict(input_tensors)
         rest = {name: inputs.pop(name) for name in ("window", "is_last")}
-        emissions = self.model(**inputs, output_logits=True).logits
+        emissions = self.model(**inputs, output_logits=True, return_dict=True).logits
         mask = self.model.tagged(emissions, inputs.get("input_ids"), inputs.get("attention_mask"))
         chain = self.model.classifier.chain
         chances = chain.marginals(emissions, mask).tags

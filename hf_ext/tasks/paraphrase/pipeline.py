@@ -112,7 +112,7 @@ class ParaphrasePipeline(Pipeline):
     def _embed(self, texts: list[str]) -> Tensor:
         """Embeddings ``[B, H]``."""
         inputs = self._encode(texts).to(self.model.device)
-        return self.model.base_model(**inputs, use_cache=False).pooler_output
+        return self.model.base_model(**inputs, use_cache=False, return_dict=True).pooler_output
 
 
 register_task("paraphrase-generation", ParaphrasePipeline, AutoModelForCausalLM)

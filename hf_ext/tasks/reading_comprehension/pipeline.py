@@ -112,7 +112,7 @@ class ReadingComprehensionPipeline(SpanExtractionPipeline):
     ) -> dict[str, Any]:
         inputs = dict(input_tensors)
         rest = {name: inputs.pop(name) for name in ("window", "is_last")}
-        outputs = self.model(**inputs, max_answer_tokens=max_answer_len)
+        outputs = self.model(**inputs, max_answer_tokens=max_answer_len, return_dict=True)
         return {"spans": outputs.spans, "null_scores": outputs.null_scores, **rest}
 
     def postprocess(  # type: ignore[override]

@@ -142,7 +142,7 @@ class SimilarityTrainer(Trainer):
         return (loss, None, None) if prediction_loss_only else (loss, cosines, labels)
 
     def _encode(self, model: nn.Module, texts: Mapping[str, Tensor]) -> Tensor:
-        return text_vectors(model(**texts), texts.get("attention_mask"), self.pooling)
+        return text_vectors(model(**texts, return_dict=True), texts.get("attention_mask"), self.pooling)
 
     def _loss(self, vectors: Tensor, labels: Tensor | None) -> Tensor:
         everything = gather_rows(vectors)

@@ -161,7 +161,7 @@ class EmbeddingPipeline(Pipeline):
         config = self.model.config
         linear = getattr(config, "pooler_activation", None) == "linear"
         pooling = pooling or getattr(config, "embedding_pooling", None) or ("pooler" if linear else "mean")
-        return text_vectors(self.model(**input_tensors), input_tensors.get("attention_mask"), pooling)
+        return text_vectors(self.model(**input_tensors, return_dict=True), input_tensors.get("attention_mask"), pooling)
 
     def postprocess(  # type: ignore[override]
         self, model_outputs: Tensor, normalize: bool = False, whitening: Whitening | None = None

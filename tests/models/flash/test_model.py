@@ -252,7 +252,7 @@ def test_the_cache_does_not_grow() -> None:
     sizes = []
     for steps in (1, 10, 3 * CHUNK, 9 * CHUNK):
         output = generate(model, tokens([6, 3], "left"), max_new_tokens=steps, return_dict_in_generate=True)
-        cache = output.past_key_values
+        cache = output.cache
         assert isinstance(cache, FLASHCache)
         assert cache.get_seq_length() == 6 + steps - 1
         assert cache.row_lengths is not None
@@ -274,15 +274,15 @@ def test_cache_filled_in_pieces(attention: str) -> None:
         for start, stop in ((0, 3), (3, 4), (4, 5), (5, 11), (11, 12), (12, 13)):
             piece = {name: value[:, start:stop] for name, value in batch.items()}
             piece["attention_mask"] = batch["attention_mask"][:, :stop]
-            output = model(**piece, past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
+            output = model(**piece, cache=cache, use_cache=True)
+            cache = output.cache
             pieces.append(output.logits)
     torch.testing.assert_close(torch.cat(pieces, dim=1)[real], whole[real], atol=1e-12, rtol=0)
 
     prompt = {"input_ids": batch["input_ids"][:1]}
     wanted = generate(model, prompt)
     begun = generate(model, prompt, max_new_tokens=4, return_dict_in_generate=True)
-    rest = {"input_ids": begun.sequences, "past_key_values": begun.past_key_values}
+    rest = {"input_ids": begun.sequences, "cache": begun.cache}
     assert torch.equal(generate(model, rest, max_new_tokens=6), wanted)
     embedded = {"inputs_embeds": model.get_input_embeddings()(prompt["input_ids"])}
     assert torch.equal(generate(model, embedded), wanted[:, 13:])
@@ -294,11 +294,11 @@ def test_cache_as_a_container() -> None:
     assert (cache.batch_size, cache.get_seq_length(), cache.is_initialized, cache.row_lengths) == (-1, 0, False, None)
     cache.batch_repeat_interleave(2)
     with torch.no_grad():
-        model(**tokens([5, 3]), past_key_values=cache)
+        model(**tokens([5, 3]), cache=cache)
         cache.batch_repeat_interleave(2)
         assert cache.batch_size == 4
         cache.reorder_cache(torch.tensor([3, 0]))
-        found = model(torch.tensor([[7], [8]]), past_key_values=cache).last_hidden_state
+        found = model(torch.tensor([[7], [8]]), cache=cache).last_hidden_state
         ids = tokens([5, 3])["input_ids"]
         types = tokens([5, 3])["token_type_ids"]
         for row, (text, length, new) in enumerate(((1, 3, 7), (0, 5, 8))):
@@ -318,9 +318,9 @@ def test_refusals() -> None:
     ids = torch.tensor([[5, 6, 7, 5, 6]])
     with pytest.raises(ValueError, match="assisted generation is not supported with stateful models"):
         generate(model, {"input_ids": ids}, prompt_lookup_num_tokens=2)
-    with pytest.raises(ValueError, match="past_key_values must be a FLASHCache"):
-        model(ids, past_key_values=DynamicCache())
-    with pytest.raises(ValueError, match=r"past_key_values must be a DynamicCache .*got a StaticCache"):
+    with pytest.raises(ValueError, match="cache must be a FLASHCache"):
+        model(ids, cache=DynamicCache())
+    with pytest.raises(ValueError, match=r"cache must be a DynamicCache .*got a StaticCache"):
         generate(
             tiny(FLASHForCausalLM, attention="quadratic", **CAUSAL), {"input_ids": ids}, cache_implementation="static"
         )
@@ -332,8 +332,8 @@ def test_refusals() -> None:
         model(ids, attention_mask=torch.ones(1, 1, 5, 5))
     with pytest.raises(ValueError, match="give either input_ids or inputs_embeds, got neither"):
         model()
-    with pytest.raises(ValueError, match='past_key_values needs attention_mode="causal"'):
-        tiny(FLASHModel)(ids, past_key_values=FLASHCache())
+    with pytest.raises(ValueError, match='cache needs attention_mode="causal"'):
+        tiny(FLASHModel)(ids, cache=FLASHCache())
     quadratic = tiny(FLASHForCausalLM, attention="quadratic", **CAUSAL)
     assert torch.equal(
         generate(quadratic, {"input_ids": ids}, prompt_lookup_num_tokens=2), generate(quadratic, {"input_ids": ids})
@@ -455,7 +455,7 @@ def test_half_precision(name: str, dtype: torch.dtype) -> None:
     assert output.last_hidden_state.dtype == dtype
     assert error < (5e-3 if dtype == torch.float16 else 4e-2)
     if "causal" in name:
-        step = model(torch.tensor([[5], [6]]), past_key_values=output.past_key_values)
+        step = model(torch.tensor([[5], [6]]), cache=output.cache)
         assert step.last_hidden_state.isfinite().all()
 
 

@@ -56,8 +56,8 @@ def test_cache_filled_in_pieces(mode: str) -> None:
         for start, stop in ((0, 3), (3, 6), (6, 7), (7, 8)):
             piece = {name: value[:, start:stop] for name, value in batch.items()}
             piece["attention_mask"] = batch["attention_mask"][:, :stop]
-            output = model(**piece, past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
+            output = model(**piece, cache=cache, use_cache=True)
+            cache = output.cache
             pieces.append(output.logits)
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-10, rtol=0)
 
@@ -87,7 +87,7 @@ def test_ways_to_give_the_prompt(mode: str) -> None:
     assert torch.equal(embedded, wanted[:, 7:])
     begun = generate(model, {"input_ids": ids, **prompt}, max_new_tokens=4, return_dict_in_generate=True)
     types = torch.cat([prompt["token_type_ids"], torch.ones(1, 4, dtype=torch.long)], dim=1)
-    rest = {"input_ids": begun.sequences, "token_type_ids": types, "past_key_values": begun.past_key_values}
+    rest = {"input_ids": begun.sequences, "token_type_ids": types, "cache": begun.cache}
     assert torch.equal(generate(model, rest, max_new_tokens=2), wanted)
 
 

@@ -123,7 +123,7 @@ def test_cross_attention(back_end: str, cached: bool) -> None:
                 token_type_ids=more["token_type_ids"][:, -1:],
                 encoder_hidden_states=states * torch.nan,
                 encoder_attention_mask=source["attention_mask"],
-                past_key_values=outputs[1].past_key_values,
+                cache=outputs[1].cache,
             )
             torch.testing.assert_close(step.logits[:, 0], whole, atol=1e-10, rtol=0)
     if back_end == "eager":

@@ -219,8 +219,8 @@ def test_cache(back_end):
         wanted = model(**shared, decoder_input_ids=labels, use_cache=False).logits
         past, found = None, []
         for part in labels.split([1, 3, 120, 1, 15], dim=1):
-            outputs = model(**shared, decoder_input_ids=part, past_key_values=past, use_cache=True)
-            past = outputs.past_key_values
+            outputs = model(**shared, decoder_input_ids=part, cache=past, use_cache=True)
+            past = outputs.cache
             found.append(outputs.logits)
     torch.testing.assert_close(torch.cat(found, 1), wanted)
 
