@@ -1,4 +1,4 @@
-"""Where the reference data is, what a run skipped and why, and settings that keep every test offline and on few threads."""
+"""Where the reference data is, what a run skips and why, and settings that keep tests offline and on few threads."""
 
 import os
 from collections import Counter
