@@ -1,4 +1,4 @@
-"""The two Triton kernels: what they compute beside their readable twins, and their time beside the forms without Triton.
+"""The two Triton kernels: what they compute beside their readable twins, and their time beside what needs no Triton.
 
     python benchmarks/triton_kernels.py                                         # on a GPU
     TRITON_INTERPRET=1 python benchmarks/triton_kernels.py --device cpu         # in Triton's interpreter, nothing timed
