@@ -14,8 +14,10 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -24,8 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import harness
 
+from hf_ext.ops.gated_attention import dispatch as gated_dispatch
 from hf_ext.ops.gated_attention import fused, gated_attention, naive_gated_attention
 from hf_ext.ops.pointer import span_mask
+from hf_ext.ops.pointer_loss import dispatch as pointer_dispatch
 from hf_ext.ops.pointer_loss import pointer_loss
 from hf_ext.ops.pointer_loss.fused import dense_sums
 from hf_ext.ops.rotary import rotary_cos_sin
@@ -236,7 +240,7 @@ def compare(
 
 
 def timed(device: str, small: bool = False) -> dict[str, dict[str, Callable[[], Any]]]:
-    """Case to what is timed: forward and backward with the kernel (on a GPU), without it, and of the readable twin."""
+    """Case to what is timed: forward and backward with the kernel, on a GPU; without it; and of the readable twin."""
     found = {}
     gated = [(2, 9, 20, 8)] if small else [(16, 512, 1536, 128), (2, 4096, 1536, 128)]
     for rows, length, inner, size in gated:
@@ -244,11 +248,10 @@ def timed(device: str, small: bool = False) -> dict[str, dict[str, Callable[[], 
         scales = [torch.ones(size, device=device, requires_grad=True) for _ in range(2)]
         rotation = tuple(x.float() for x in rotary_cos_sin(torch.arange(length, device=device)[None], size))
         inputs = (projected, *scales, rotation, rotation)
-        sides = {
-            "triton": with_kernel("1", gated_attention, inputs),
-            "without": with_kernel("0", gated_attention, inputs),
-            "twin": with_kernel("0", naive_gated_attention, inputs),
-        }
+        fits = partial(gated_dispatch.fits_triton, projected, size, None, 0.0)
+        sides = {} if device == "cpu" else {"triton": forward_and_backward(gated_attention, inputs, fits)}
+        sides["without"] = forward_and_backward(gated_attention, inputs)
+        sides["twin"] = forward_and_backward(naive_gated_attention, inputs)
         found[f"gated attention {rows}x{length}"] = sides
     pointers = [(2, 9, 3, 8)] if small else [(8, 512, 10, 64), (2, 2048, 10, 64)]
     for rows, length, types, size in pointers:
@@ -257,20 +260,25 @@ def timed(device: str, small: bool = False) -> dict[str, dict[str, Callable[[], 
         ]
         labels = torch.stack([torch.arange(5) % types, torch.arange(5), torch.arange(5) + 2], dim=-1)
         labels = labels.expand(rows, -1, -1).to(device)
-        found[f"pointer loss {rows}x{length}, {types} types"] = {
-            "triton": with_kernel("1", pointer_loss, (*vectors, labels)),
-            "without": with_kernel("0", pointer_loss, (*vectors, labels)),
-        }
+        inputs = (*vectors, labels)
+        fits = partial(pointer_dispatch.fits_triton, *vectors)
+        sides = {} if device == "cpu" else {"triton": forward_and_backward(pointer_loss, inputs, fits)}
+        sides["without"] = forward_and_backward(pointer_loss, inputs)
+        found[f"pointer loss {rows}x{length}, {types} types"] = sides
     return found
 
 
-def with_kernel(asked: str, function: Callable[..., Tensor], inputs: tuple[Any, ...]) -> Callable[[], None]:
-    """Forward and backward of ``function``, under this value of ``HF_EXT_TRITON``."""
+def forward_and_backward(
+    function: Callable[..., Tensor], inputs: tuple[Any, ...], fits: Callable[[], bool] | None = None
+) -> Callable[[], None]:
+    """A call of both; where ``fits`` is given with the kernel, which it says takes the inputs."""
     leaves = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
 
     def call() -> None:
-        os.environ["HF_EXT_TRITON"] = asked
-        torch.autograd.grad(function(*inputs).sum(), leaves)
+        with mock.patch.dict(os.environ, {"HF_EXT_TRITON": "0" if fits is None else "1"}):
+            if fits is not None and not fits():
+                raise RuntimeError("the kernel does not take these inputs on this GPU")
+            torch.autograd.grad(function(*inputs).sum(), leaves)
 
     return call
 
