@@ -6,6 +6,7 @@
 #   PYTEST_ARGS  more options for pytest
 #   BENCHMARK    what `make bench` runs, with its options
 #   STUDY        options of `make study`
+#   GPU          options of `make gpu`
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -13,13 +14,14 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 BENCHMARK ?= benchmarks/roformer.py
 STUDY ?=
+GPU ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench study clean
+.PHONY: help demo test quick lint format bench gpu study clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
@@ -29,6 +31,9 @@ demo: $(VENV)/.package ## train a small model on an embedded sample and extract 
 
 test: lint ## check the style and the types, then run every test with coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered --durations=10 $(PYTEST_ARGS)
+
+quick: $(VENV)/.development ## run the tests that are not slow, in a few minutes
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
 
 lint: $(VENV)/.development ## check the style and the types
 	$(BIN)/ruff check .
@@ -41,6 +46,9 @@ format: $(VENV)/.development ## put the sources into their style
 
 bench: $(VENV)/.benchmarks ## measure against the peers
 	$(BIN)/python $(BENCHMARK)
+
+gpu: $(VENV)/.development ## test and measure everything that needs a GPU, in eight minutes
+	$(BIN)/python benchmarks/gpu.py $(GPU)
 
 study: $(VENV)/.package ## make the runs of the study that are missing, its plots and tables
 	$(BIN)/python -m studies $(STUDY)

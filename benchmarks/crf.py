@@ -71,39 +71,54 @@ def measure(tags: int, length: int, arguments: argparse.Namespace) -> None:
 
 
 def sides(transitions: torch.nn.Parameter) -> tuple[dict[str, Loss], dict[str, Decode]]:
-    """Losses summed over rows, of emissions, tags and mask, and decoders of emissions and mask; weights are shared."""
-    peers.import_bert4torch()
-    import TorchCRF
-    import torchcrf
-    from bert4torch.layers.crf import CRF
+    """Losses summed over rows, of emissions, tags and mask, and decoders of emissions and mask; weights are shared.
 
+    Of the peers those that are installed.
+    """
     tags = len(transitions)
-    first = torchcrf.CRF(tags, batch_first=True).to(transitions)
-    second = TorchCRF.CRF(tags, use_gpu=transitions.device.type == "cuda").to(transitions)
-    third = CRF(tags).to(transitions)
-    first.transitions, second.trans_matrix, third.transitions = transitions, transitions, transitions
-    with torch.no_grad():
-        for scores in (first.start_transitions, first.end_transitions, second.start_trans, second.end_trans):
-            scores.zero_()
-        third.start_transitions.zero_()
-        third.end_transitions.zero_()
 
     def cut(paths: Tensor, mask: Tensor) -> list[list[int]]:
         return [path[:length] for path, length in zip(paths.tolist(), mask.sum(1).tolist())]
 
     losses: dict[str, Loss] = {
-        "hf_ext": lambda emissions, labels, mask: crf_loss(emissions, transitions, labels, mask).sum(),
-        "pytorch-crf": lambda emissions, labels, mask: -first(emissions, labels, mask, "sum"),
-        "TorchCRF": lambda emissions, labels, mask: -second(emissions, labels, mask).sum(),
-        "bert4torch": lambda emissions, labels, mask: third(emissions, mask, labels, "sum"),
+        "hf_ext": lambda emissions, labels, mask: crf_loss(emissions, transitions, labels, mask).sum()
     }
     decoders: dict[str, Decode] = {
-        "hf_ext": lambda emissions, mask: cut(crf_decode(emissions, transitions, mask)[0], mask),
-        "pytorch-crf": first.decode,
-        "TorchCRF": second.viterbi_decode,
-        "bert4torch": lambda emissions, mask: cut(third.decode(emissions, mask), mask),
+        "hf_ext": lambda emissions, mask: cut(crf_decode(emissions, transitions, mask)[0], mask)
     }
+    if peers.installed("torchcrf"):
+        import torchcrf
+
+        first = torchcrf.CRF(tags, batch_first=True).to(transitions)
+        first.transitions = transitions
+        zero(first.start_transitions, first.end_transitions)
+        losses["pytorch-crf"] = lambda emissions, labels, mask: -first(emissions, labels, mask, "sum")
+        decoders["pytorch-crf"] = first.decode
+    if peers.installed("TorchCRF"):
+        import TorchCRF
+
+        second = TorchCRF.CRF(tags, use_gpu=transitions.device.type == "cuda").to(transitions)
+        second.trans_matrix = transitions
+        zero(second.start_trans, second.end_trans)
+        losses["TorchCRF"] = lambda emissions, labels, mask: -second(emissions, labels, mask).sum()
+        decoders["TorchCRF"] = second.viterbi_decode
+    if peers.installed("bert4torch", "httpx"):
+        peers.import_bert4torch()
+        from bert4torch.layers.crf import CRF
+
+        third = CRF(tags).to(transitions)
+        third.transitions = transitions
+        zero(third.start_transitions, third.end_transitions)
+        losses["bert4torch"] = lambda emissions, labels, mask: third(emissions, mask, labels, "sum")
+        decoders["bert4torch"] = lambda emissions, mask: cut(third.decode(emissions, mask), mask)
     return losses, decoders
+
+
+@torch.no_grad()
+def zero(*scores: Tensor) -> None:
+    """Make the scores of first and last tags say nothing."""
+    for score in scores:
+        score.zero_()
 
 
 def step(loss: Loss, emissions: Tensor, transitions: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, ...]:

@@ -69,11 +69,16 @@ def main() -> None:
             harness.report("gau_alpha", case, measured, "hf_ext", arguments.output, arguments.device)
 
 
-def build(names: list[str], layers: int, device: str) -> dict[str, tuple[nn.Module, Call]]:
+def build(names: list[str], layers: int, device: str, hidden: int = 768) -> dict[str, tuple[nn.Module, Call]]:
     """Each side but the products: its model, and how it is called with ids ``[B, L]``."""
     torch.manual_seed(0)
-    same: dict[str, Any] = {"vocab_size": VOCABULARY, "unpad": True, "attention_probs_dropout_prob": 0.0}
-    config = GAUAlphaConfig(**same, num_hidden_layers=layers, softmax_plus_min_keys=1)
+    same: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": hidden,
+        "unpad": True,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    config = GAUAlphaConfig(**same, num_hidden_layers=layers, intermediate_size=2 * hidden, softmax_plus_min_keys=1)
     ours = GAUAlphaModel(config).to(device)
     sides: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]] = {
         "hf_ext": (ours, partial(call_transformers, ours))
@@ -82,19 +87,26 @@ def build(names: list[str], layers: int, device: str) -> dict[str, tuple[nn.Modu
         peer = peers.build_bert4torch_gau_alpha(ours).to(device)
         sides["bert4torch"] = peer, partial(call_bert4torch, peer)
     if "hf_ext RoFormer" in names:
-        roformer = RoFormerModel(RoFormerConfig(**same, num_hidden_layers=layers // 2)).to(device)
+        blocks = {
+            "num_hidden_layers": layers // 2,
+            "num_attention_heads": hidden // 64,
+            "intermediate_size": 4 * hidden,
+        }
+        roformer = RoFormerModel(RoFormerConfig(**same, **blocks)).to(device)
         sides["hf_ext RoFormer"] = roformer, partial(call_transformers, roformer)
     return sides
 
 
-def products(config: GAUAlphaConfig, lengths: list[int], train: bool, device: str) -> Callable[[], None]:
+def products(
+    config: GAUAlphaConfig, lengths: list[int], train: bool, device: str, dtype: torch.dtype = torch.float32
+) -> Callable[[], None]:
     """The matrix products of all blocks and nothing else: two of the layers, two of attention, and their gradients."""
     hidden, inner, size = config.hidden_size, config.intermediate_size, config.attention_key_size
     tokens = sum(lengths)
     generator = torch.Generator().manual_seed(0)
 
     def random_matrix(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator).to(device)
+        return torch.randn(shape, generator=generator).to(device, dtype)
 
     x, up = random_matrix(tokens, hidden), random_matrix(tokens, hidden)
     first, last = random_matrix(2 * inner + size, hidden), random_matrix(hidden, inner)

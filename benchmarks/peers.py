@@ -11,6 +11,11 @@ from types import ModuleType
 from typing import Any
 
 
+def installed(*modules: str) -> bool:
+    """Whether all these modules can be imported."""
+    return all(importlib.util.find_spec(module) is not None for module in modules)
+
+
 def import_bert4torch() -> ModuleType:
     """Import bert4torch; its text models then work whether or not torchvision is there.
 

@@ -65,10 +65,17 @@ def main() -> None:
 Call = Callable[[Tensor], Tensor]
 
 
-def build(names: list[str], layers: int, device: str) -> dict[str, tuple[nn.Module, Call]]:
+def build(names: list[str], layers: int, device: str, hidden: int = 768) -> dict[str, tuple[nn.Module, Call]]:
     """Each side: its model, and how it is called with ids ``[B, L]`` for hidden states ``[B, L, H]``."""
     torch.manual_seed(0)
-    size: dict[str, Any] = {"vocab_size": VOCABULARY, "num_hidden_layers": layers, "embedding_size": 768}
+    size: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "num_hidden_layers": layers,
+        "embedding_size": hidden,
+        "hidden_size": hidden,
+        "num_attention_heads": hidden // 64,
+        "intermediate_size": 4 * hidden,
+    }
     ours = RoFormerModel(RoFormerConfig(**size, unpad=True)).to(device)
     sides: dict[str, tuple[nn.Module, Call]] = {}
     for name in names:

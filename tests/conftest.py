@@ -1,6 +1,8 @@
-"""Where the reference data is, and settings that keep every test offline and on few threads."""
+"""Where the reference data is, what a run skips and why, and settings that keep tests offline and on few threads."""
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -10,20 +12,48 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 import torch
 
+GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(os.environ.get("HF_EXT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of golden numbers, vocabularies and data; tests that need it are skipped where it is absent."""
-    if not SHARED.is_dir():
-        pytest.skip(f"reference data not found at {SHARED}; set HF_EXT_SHARED")
-    return SHARED
+def golden() -> Path:
+    """The originals' inputs, weights and outputs, one folder a case."""
+    return GOLDEN
 
 
 @pytest.fixture(scope="session")
-def golden(shared: Path) -> Path:
-    """The originals' inputs, weights and outputs, one folder a case."""
-    return shared / "golden"
+def shared() -> Path:
+    """The folder of published texts (``data``) and vocabularies (``vocab``), which are not ours to publish.
+
+    Tests that need it are skipped where it is absent, and fail under ``HF_EXT_REQUIRE_SHARED=1``.
+    """
+    if not SHARED.is_dir():
+        absent = "published texts and vocabularies are not here (HF_EXT_SHARED names their folder)"
+        if os.environ.get("HF_EXT_REQUIRE_SHARED") == "1":
+            pytest.fail(f"{absent}: no folder {SHARED}")
+        pytest.skip(absent)
+    return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked ``gpu`` where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a GPU with CUDA"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """One line, below all else, of how many tests were skipped for which reason."""
+    yield
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    )
+    if reasons:
+        told = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common())
+        terminalreporter.write_line(f"skipped {reasons.total()} ({told})")

@@ -1,15 +1,10 @@
 """The benchmark harness: memory against known allocations, ratios, and CSV files that refuse other columns."""
 
 import csv
-import sys
-from pathlib import Path
-
-import pytest
-import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import harness
+import pytest
+import torch
 
 MEGABYTE = 2**20
 FLOATS = MEGABYTE // 4

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from email.parser import HeaderParser
@@ -36,18 +37,27 @@ def pins(name):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy of what git would ship, so that nothing left in the working tree gets in."""
-    source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory):
+    """The folder of wheel and source archive, built from a copy, so that nothing left in the working tree gets in."""
+    source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
     shutil.copytree(ROOT / "hf_ext", source / "hf_ext", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    code = f"from setuptools.build_meta import build_wheel; build_wheel({str(output)!r})"
+    # Stand-ins for what is in the repository and not for users.
+    for name in ("tests/test_packaging.py", "tests/golden/losses/io.npz", "benchmarks/harness.py", "studies/study.py"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+    code = f"from setuptools import build_meta as b; b.build_sdist({str(output)!r}); b.build_wheel({str(output)!r})"
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], cwd=source, check=True, capture_output=True, timeout=300
     )
-    (built,) = output.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
+    return output
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    (file,) = built.glob("*.whl")
+    with zipfile.ZipFile(file) as archive:
         yield archive
 
 
@@ -57,6 +67,15 @@ def test_wheel_holds_the_whole_package(wheel):
     assert modules <= shipped
     assert "hf_ext/py.typed" in shipped
     assert {name.partition("/")[0] for name in shipped} == {"hf_ext", f"hf_ext-{__version__}.dist-info"}
+
+
+def test_source_archive_holds_what_a_wheel_is_made_of(built):
+    (file,) = built.glob("*.tar.gz")
+    with tarfile.open(file) as archive:
+        shipped = {name.partition("/")[2] for name in archive.getnames()}
+    modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "hf_ext").rglob("*.py")}
+    assert modules | {"hf_ext/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= shipped
+    assert [name for name in shipped if name.startswith(("tests", "benchmarks", "studies"))] == []
 
 
 def test_wheel_says_what_it_is(wheel):
@@ -88,7 +107,8 @@ def test_pins_cover_the_requirements_and_fit_them():
     pinned = pins("constraints.txt")
     extras = PROJECT["optional-dependencies"]
     wanted = requirements([*PROJECT["dependencies"], *extras["dev"], *extras["convert"], *extras["bench"]])
-    del wanted["hf-ext"]
+    # Ourselves, and what PyTorch's builds for GPUs pin to a version of each.
+    del wanted["hf-ext"], wanted["triton"]
     for name, requirement in wanted.items():
         (exact,) = pinned[name].specifier
         assert exact.operator == "=="

@@ -1,9 +1,6 @@
 """Gated attention: the fused form against its readable twin and the originals' numbers; the growth of scores."""
 
 import math
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -304,44 +301,7 @@ def test_originals_layers(golden: Any, variant: str) -> None:
     np.testing.assert_allclose(found.numpy(), io[f"gau_{variant}_out"].numpy(), atol=2e-5, rtol=0)
 
 
-# The kernel's numbers, in Triton's interpreter, which has to be chosen before Triton is imported.
-TRITON = """
-import torch
-from hf_ext.ops.gated_attention.fused import fused_gated_attention
-from hf_ext.ops.gated_attention.naive import naive_gated_attention
-from hf_ext.ops.rotary import rotary_cos_sin
-
-for rows, length, inner, size, kind in (
-    (2, 70, 150, 24, None), (1, 1, 8, 16, None), (2, 70, 130, 128, "pairs"), (3, 40, 20, 16, "padding"),
-    (1, 150, 20, 16, "packed"),
-):
-    torch.manual_seed(0)
-    leaves = [torch.randn(shape).requires_grad_() for shape in ((rows, length, 2 * inner + size), (size,), (size,))]
-    cos, sin = (x.float() for x in rotary_cos_sin(torch.arange(length)[None], size))
-    settings = {
-        None: {},
-        "pairs": {"mask": (torch.rand(rows, 1, length, length) > 0.4) | torch.eye(length, dtype=torch.bool)},
-        "padding": {"mask": (torch.arange(length) < torch.tensor([[40], [7], [1]]))[:rows, None, None]},
-        "packed": {"lengths": [3, 90, 1, 56]},
-    }[kind]
-    arguments = (*leaves, (cos * 0.3, sin * 0.3), (cos, sin))
-    found = fused_gated_attention(*arguments, **settings, in_triton=True)
-    wanted = naive_gated_attention(*arguments, **settings)
-    torch.testing.assert_close(found, wanted, atol=2e-5, rtol=0)
-    weight = torch.randn_like(found)
-    gradients = [torch.autograd.grad(out, leaves, weight) for out in (found, wanted)]
-    torch.testing.assert_close(*gradients, atol=2e-4, rtol=1e-4)
-"""
-
-
-def test_kernel_in_the_interpreter() -> None:
-    pytest.importorskip("triton", reason="Triton comes with PyTorch for GPUs")
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", TRITON], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("layout", ["full", "pairs", "padding", "packed"])
 def test_on_a_gpu(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_EXT_TRITON", "1")

@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -385,51 +381,7 @@ def test_shapes_that_do_not_fit(kind, place, shape, message):
         KINDS[kind][0](*inputs(kind, (2, 5, 3, 4)), torch.full((2, 1, 3), -100), torch.ones(2, 5, 5))
 
 
-# The kernel's numbers, in Triton's interpreter, which has to be chosen before Triton is imported. It cannot multiply
-# bfloat16: it takes the bits for integers.
-TRITON = """
-import torch
-from hf_ext.ops.pointer import span_mask
-from hf_ext.ops.pointer_loss.fused import dense_sums
-from hf_ext.ops.pointer_loss.triton import triton_pointer_sums
-
-for batch, length, types, size, pads, ordered, dtype in (
-    (1, 1, 1, 2, None, True, torch.float32),
-    (2, 70, 1, 24, "right", True, torch.float32),
-    (2, 130, 10, 66, "holes", True, torch.float32),
-    (3, 67, 3, 16, "all", False, torch.float32),
-    (2, 64, 2, 128, None, True, torch.float16),
-):
-    torch.manual_seed(0)
-    query, key = (torch.randn(batch, length, types, size).to(dtype).requires_grad_() for _ in range(2))
-    mask = None if pads is None else torch.ones(batch, length, dtype=torch.long)
-    if pads == "right":
-        mask[-1, 3:] = 0
-    if pads == "holes":
-        mask[-1, 1::3] = 0
-    if pads == "all":
-        mask[0] = 0
-    allowed = span_mask(length, mask, ordered).expand(batch, -1, -1).nonzero()
-    cells = allowed[torch.randint(len(allowed), (9 * batch,))]
-    cells = torch.cat((cells[:, :1], torch.randint(types, (len(cells), 1)), cells[:, 1:]), dim=1).unique(dim=0)
-    settings = (cells, mask, ordered, size**-0.5)
-    found, wanted = triton_pointer_sums(query, key, *settings), dense_sums(query, key, *settings)
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
-    weights = [torch.randn_like(x) for x in found]
-    gradients = [torch.autograd.grad(out, (query, key), weights) for out in (found, wanted)]
-    tolerance = 1e-5 if dtype == torch.float32 else torch.finfo(dtype).eps
-    torch.testing.assert_close(*gradients, atol=tolerance, rtol=tolerance)
-"""
-
-
-def test_kernel_in_the_interpreter():
-    pytest.importorskip("triton", reason="Triton comes with PyTorch for GPUs")
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", TRITON], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float16, 2e-2), (torch.bfloat16, 1e-1)])
