@@ -81,7 +81,7 @@ def _own_descriptor(path: str | os.PathLike[str]) -> int | None:
 
 
 def _create(draft: Path, target: Path) -> int:
-    """Make the draft and give it the owner and the permissions of the file it replaces; those of any new file if none."""
+    """Make the draft and give it the owner and the permissions of the file that it replaces, if there is one."""
     old = target.stat() if target.exists() else None
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
