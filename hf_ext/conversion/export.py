@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -173,7 +174,7 @@ def _load(source: Path, family: Family, config: PreTrainedConfig) -> tuple[PreTr
     load: Any = family.model_classes(_attention_mode(family, config))[0].from_pretrained
     try:
         return load(source, config=config, dtype="auto", output_loading_info=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (ArithmeticError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
         raise ConversionError(f"{source}: {' '.join(str(error).split())}") from error
 
 

@@ -18,7 +18,7 @@ import hf_ext.models
 from hf_ext.conversion.checkpoint import Checkpoint, is_training_state
 from hf_ext.conversion.choices import POOLERS, Choice, stated_mode
 from hf_ext.conversion.errors import ConversionError, some
-from hf_ext.conversion.release import CHECKPOINT_NAMES, CONFIG_NAMES, Release
+from hf_ext.conversion.release import CHECKPOINT_NAMES, CONFIG_NAMES, KERAS_ADVICE, Release
 from hf_ext.conversion.table import Row, Table, check_table, count_layers, expand
 
 
@@ -37,7 +37,8 @@ class Family:
         absent: beginning of optional variables -> config fields that say that a release lacks them.
         config: the config class.
         models: attention mode -> model class whose checkpoint is written; the modes that the family's originals have.
-            Of several classes, the fullest first, it is the one whose parameters a release has.
+            Of several classes, the fullest first, it is the one whose parameters a release has: the model without a
+            head is the last.
         fields: key of the original config -> field of ours.
         harmless: key of the original config -> the one value that changes nothing (`...`: any).
         settings: key of the original config -> what a release that is written here says, where no field of ours does.
@@ -119,6 +120,8 @@ def recognise(
     Raises:
         ConversionError: the family is unknown, or the evidence contradicts itself.
     """
+    if any(".ATTRIBUTES/" in variable for variable in checkpoint.shapes):
+        raise ConversionError(f"{checkpoint.prefix} is a checkpoint of Keras' save_weights; {KERAS_ADVICE}")
     known = families()
     if name is not None:
         if name not in known:

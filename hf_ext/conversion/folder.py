@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +44,8 @@ def whole_folder(output: Path) -> Iterator[Path]:
         draft.mkdir()
         yield draft
         if output.is_dir():
+            # What only its owner could read stays so.
+            draft.chmod(stat.S_IMODE(output.stat().st_mode))
             os.replace(output, old)
         try:
             os.replace(draft, output)

@@ -1,6 +1,7 @@
 """All that is settled about a conversion before a variable is read: the family, the choices, the config, the shapes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def make_plan(directory: Path, family_name: str | None, attention_mode: str | No
     choices = (family_choice, mode, choose_pooler(pooler, has_pooler, mode, family.poolers))
     _check_sizes(release, count_layers(family.table, checkpoint.shapes))
     config = _make_config(release, family, rows, choices)
-    model = _check_shapes(release, checkpoint, rows, family.model_classes(mode.value), config)
+    model, rows = _choose_model(release, checkpoint, rows, family.model_classes(mode.value), config)
     return Plan(
         release, checkpoint, family, rows, choices, config, model, checkpoint.dtype(row.variable for row in rows)
     )
@@ -79,7 +80,7 @@ def _make_config(
             fields[family.choice_fields[choice.name]] = None if choice.value == NO_POOLER else choice.value
     try:
         return family.config(**fields)
-    except (TypeError, ValueError, StrictDataclassError) as error:
+    except (ArithmeticError, TypeError, ValueError, StrictDataclassError) as error:
         raise ConversionError(f"{release.config_file}: {' '.join(str(error).split())}") from error
 
 
@@ -91,18 +92,27 @@ def parameter_shapes(model_class: type[PreTrainedModel], config: PreTrainedConfi
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
 
 
-def _check_shapes(
+def _choose_model(
     release: Release,
     checkpoint: Checkpoint,
     rows: tuple[Row, ...],
     model_classes: tuple[type[PreTrainedModel], ...],
     config: PreTrainedConfig,
-) -> type[PreTrainedModel]:
-    """The first model with the parameters of the rows, in the same shapes; what is wrong is told of the first one."""
+) -> tuple[type[PreTrainedModel], tuple[Row, ...]]:
+    """The first model with the parameters of the rows, in the same shapes, and the rows under its names.
+
+    What is wrong is told of the first one.
+    """
+    try:
+        shapes = {model_class: parameter_shapes(model_class, config) for model_class in model_classes}
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        raise ConversionError(f"{release.config_file} makes no model: {' '.join(str(error).split())}") from error
+    named = {model_class: _named_rows(rows, model_class, shapes[model_class]) for model_class in model_classes}
+    model = next(
+        (one for one in model_classes if shapes[one].keys() == {row.parameter for row in named[one]}), model_classes[0]
+    )
+    wanted, rows = shapes[model], named[model]
     made = {row.parameter: row.parameter_shape(checkpoint.shapes[row.variable]) for row in rows}
-    shapes = {model_class: parameter_shapes(model_class, config) for model_class in model_classes}
-    model = next((one for one in model_classes if shapes[one].keys() == made.keys()), model_classes[0])
-    wanted = shapes[model]
     variables = {row.parameter: row.variable for row in rows}
     config_name = release.config_file.name
     if missing := sorted(wanted.keys() - made.keys()):
@@ -119,4 +129,14 @@ def _check_shapes(
             f"{checkpoint.prefix}: {variables[name]} makes a parameter of shape {list(made[name])}, but {config_name} "
             f"asks for {list(wanted[name])} ({len(wrong)} of {len(made)} differ); they are of different releases"
         )
-    return model
+    return model, rows
+
+
+def _named_rows(
+    rows: tuple[Row, ...], model_class: type[PreTrainedModel], shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[Row, ...]:
+    """The rows as the model names its parameters: one without a head has them without the name it has in a head."""
+    prefix = f"{model_class.base_model_prefix}."
+    if any(name.startswith(prefix) for name in shapes):
+        return rows
+    return tuple(replace(row, parameter=row.parameter.removeprefix(prefix)) for row in rows)

@@ -13,6 +13,12 @@ CONFIG_NAMES = ("bert_config.json", "gpt_config.json", "config.json")
 CHECKPOINT_NAMES = ("bert_model.ckpt", "model.ckpt", "gpt.ckpt", "gpt_model.ckpt")
 VOCABULARY_NAME = "vocab.txt"
 
+KERAS_ADVICE = (
+    "load it into the model of bert4keras' build_transformer_model(..., return_keras_model=False), whose "
+    "save_weights_as_checkpoint writes the checkpoint of a release"
+)
+
+_KERAS_SUFFIXES = (".h5", ".hdf5", ".keras", ".weights")
 _SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
 
 
@@ -72,6 +78,8 @@ def _find_checkpoint(folder: Path) -> Path:
     if orphans:
         wanted = _SHARD.sub(".index", orphans[0])
         raise ConversionError(f"{folder} has {orphans[0]} without its index file {wanted}; restore it from the release")
+    if kept := sorted(file.name for file in folder.iterdir() if file.suffix in _KERAS_SUFFIXES):
+        raise ConversionError(f"{folder} holds no TensorFlow checkpoint, but {kept[0]} of Keras; {KERAS_ADVICE}")
     raise ConversionError(f"{folder} holds no TensorFlow checkpoint: no file ends in .index")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from transformers import BertTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_ext.conversion.choices import Choice
 from hf_ext.conversion.errors import ConversionError
@@ -41,7 +41,9 @@ def make_tokenizer(
 
         tokenizer = JiebaWordPieceTokenizer(vocab=ids, **options)
     else:
-        tokenizer = BertTokenizer(vocab=ids, **options)
+        from hf_ext.tokenization.character import CharacterTokenizer
+
+        tokenizer = CharacterTokenizer(vocab=ids, **options)
     if tokenizer.get_vocab() != ids:
         raise ConversionError(f"{type(tokenizer).__name__} does not give the ids of {release.folder / VOCABULARY_NAME}")
     return tokenizer

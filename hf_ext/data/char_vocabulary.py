@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from hf_ext.tokenization.normalizer import bert_normalizer
+
 if TYPE_CHECKING:
-    from transformers import BertTokenizer
+    from hf_ext.tokenization.character import CharacterTokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -26,7 +27,7 @@ def build_char_vocabulary(texts: Iterable[str], min_count: int = 1, do_lower_cas
         The special tokens, the characters and those of ASCII in order, then their ``##`` forms as far as they can stand
         inside a word (Latin letters, digits, kana, ...).
     """
-    normalizer = BertNormalizer(lowercase=do_lower_case)
+    normalizer = bert_normalizer(do_lower_case)
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(normalizer.normalize_str(text))
@@ -44,10 +45,10 @@ def build_char_vocabulary(texts: Iterable[str], min_count: int = 1, do_lower_cas
 
 def build_char_tokenizer(
     texts: Iterable[str], min_count: int = 1, do_lower_case: bool = True, **options: Any
-) -> "BertTokenizer":
+) -> "CharacterTokenizer":
     """A BERT tokenizer that cuts texts into characters, over :func:`build_char_vocabulary`; ``options`` are its own."""
-    from transformers import BertTokenizer
+    from hf_ext.tokenization.character import CharacterTokenizer
 
     vocabulary = build_char_vocabulary(texts, min_count, do_lower_case)
     vocab = {entry: index for index, entry in enumerate(vocabulary)}
-    return BertTokenizer(vocab=vocab, do_lower_case=do_lower_case, **options)
+    return CharacterTokenizer(vocab=vocab, do_lower_case=do_lower_case, **options)

@@ -1,8 +1,9 @@
-"""Word tokenizers, as WoBERT, RoFormer and T5-PEGASUS have them; importing this registers them by name."""
+"""Tokenizers of words and of characters, as the originals have them; importing this registers them by name."""
 
+from hf_ext.tokenization.character import CharacterTokenizer
 from hf_ext.tokenization.jieba_wordpiece import JiebaWordPieceTokenizer
-from hf_ext.tokenization.registration import register_tokenizers, register_word_tokenizer
+from hf_ext.tokenization.registration import register_named_tokenizers, register_tokenizers
 
-__all__ = ["JiebaWordPieceTokenizer", "register_tokenizers", "register_word_tokenizer"]
+__all__ = ["CharacterTokenizer", "JiebaWordPieceTokenizer", "register_named_tokenizers", "register_tokenizers"]
 
-register_word_tokenizer()
+register_named_tokenizers()

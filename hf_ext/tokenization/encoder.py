@@ -11,8 +11,8 @@ from operator import add
 from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
-from tokenizers.normalizers import BertNormalizer
 
+from hf_ext.tokenization.normalizer import bert_part, canonical_order, final_sigmas
 from hf_ext.tokenization.segmentation import WordSegmenter
 from hf_ext.tokenization.word_pieces import IdTable, TokenTable, WordPieces
 
@@ -59,8 +59,11 @@ class TextEncoder:
         normalizer = tokenizer.normalizer
         self._normalize: Callable[[str], str] = normalizer.normalize_str if normalizer is not None else str
         # Only of BERT's normaliser it is known that it maps each character by itself.
-        self._by_character = isinstance(normalizer, BertNormalizer) and not normalizer.handle_chinese_chars
-        self._lower = self._by_character and normalizer.lowercase
+        bert = bert_part(normalizer)
+        self._by_character = bert is not None and not bert.handle_chinese_chars
+        self._lower = bert is not None and self._by_character and bert.lowercase
+        strip = bert.strip_accents if bert is not None else None
+        self._reorders = self._lower if strip is None else self._by_character and strip
         self._plain: set[str] = set()
         self._images: dict[str, str] = {}
         self._raw = _first_characters([t.content for t in tokenizer.get_added_tokens_decoder().values()])
@@ -155,11 +158,17 @@ class TextEncoder:
 
     def _normalize_aligned(self, text: str) -> tuple[str | None, list[int] | None]:
         """The normalised text and the original position of each of its characters; None if they cannot be told."""
+        wanted = self._normalize(text)
+        if self._lower:
+            text = final_sigmas(text)
         images = [self._image(character) for character in text]
-        normalized = "".join(images)
-        if normalized != self._normalize(text):
-            return None, None
-        return normalized, [position for position, image in enumerate(images) for _ in image]
+        if "".join(images) == wanted:
+            return wanted, [position for position, image in enumerate(images) for _ in image]
+        if self._reorders:
+            ordered = [(position, self._image(character)) for position, character in canonical_order(text)]
+            if "".join(image for _, image in ordered) == wanted:
+                return wanted, [position for position, image in ordered for _ in image]
+        return None, None
 
     def _image(self, character: str) -> str:
         image = self._images.get(character)

@@ -10,7 +10,6 @@ from typing import Any
 from tokenizers import AddedToken, Encoding, Tokenizer
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
 from tokenizers.processors import TemplateProcessing
 from transformers import BatchEncoding
 from transformers.tokenization_utils_base import TruncationStrategy
@@ -20,11 +19,10 @@ from transformers.utils import PaddingStrategy
 from hf_ext.atomic_file import atomic_write
 from hf_ext.tokenization.backend import WordBackend
 from hf_ext.tokenization.batch import LazyBatchEncoding
+from hf_ext.tokenization.normalizer import bert_normalizer
 from hf_ext.tokenization.rows import T, fill, pad_rows, text_items, truncated_lengths
 from hf_ext.tokenization.vocabulary import check_special_tokens, check_vocabulary, read_vocabulary, write_vocabulary
-
-# A longer word is one unknown token in the originals (BERT's own limit is 100).
-MAX_CHARACTERS_PER_WORD = 200
+from hf_ext.tokenization.word_pieces import MAX_CHARACTERS_PER_WORD
 
 
 class JiebaWordPieceTokenizer(TokenizersBackend):
@@ -109,8 +107,8 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
             WordPiece(entries, unk_token=str(unk_token), max_input_chars_per_word=MAX_CHARACTERS_PER_WORD)
         )
         # The originals cut words before they clean the text: control characters separate words and then go.
-        tokenizer.normalizer = BertNormalizer(
-            clean_text=False, handle_chinese_chars=False, strip_accents=strip_accents, lowercase=do_lower_case
+        tokenizer.normalizer = bert_normalizer(
+            do_lower_case, clean_text=False, handle_chinese_chars=False, strip_accents=strip_accents
         )
         tokenizer.decoder = WordPieceDecoder(prefix="##")
         user_words = list(user_words)
@@ -118,6 +116,7 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         super().__init__(
             do_lower_case=do_lower_case,
             strip_accents=strip_accents,
+            tokenize_chinese_chars=tokenize_chinese_chars,
             user_words=user_words,
             **special,
             **kwargs,

@@ -19,7 +19,8 @@ _IDEOGRAPHS = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]{2,}")
 def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, int]:
     """Entries of a ``vocab.txt`` with their ids, or of the model part of a ``tokenizer.json``.
 
-    Lines end at ``"\\n"`` alone: released files have an empty line and U+2028 as entries, which count.
+    Lines end at ``"\\n"`` alone: released files have an empty line and U+2028 as entries, which count. As in the
+    originals, an entry is what stands before the first white space of its line, unless that is all there is.
 
     Raises:
         ValueError: if an entry occurs twice, or a ``tokenizer.json`` holds no dictionary of entries.
@@ -34,7 +35,7 @@ def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, int]:
     text = path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
     entries = text.removesuffix("\n").split("\n")
     vocabulary: dict[str, int] = {}
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(map(_first_field, entries)):
         first = vocabulary.setdefault(entry, index)
         if first != index:
             raise ValueError(f"{path} has the entry {entry!r} twice, in lines {first + 1} and {index + 1}; wanted once")
@@ -47,8 +48,15 @@ def write_vocabulary(vocabulary: Mapping[str, int], path: str | os.PathLike[str]
     for entry in entries:
         if "\n" in entry:
             raise ValueError(f"vocabulary entry {entry!r} holds a line break, which a vocab.txt cannot hold")
+        if entry != _first_field(entry):
+            raise ValueError(f"vocabulary entry {entry!r} holds white space, at which a vocab.txt would cut it")
     with atomic_write(path) as file:
         file.writelines(f"{entry}\n" for entry in entries)
+
+
+def _first_field(line: str) -> str:
+    fields = line.split(maxsplit=1)
+    return fields[0] if fields else line
 
 
 def check_vocabulary(vocabulary: object) -> dict[str, int]:

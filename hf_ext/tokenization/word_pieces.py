@@ -8,6 +8,9 @@ from tokenizers import Tokenizer
 
 from hf_ext.tokenization.segmentation import basic_pieces
 
+# A longer word is one unknown token in the originals; Transformers' own limit is 100.
+MAX_CHARACTERS_PER_WORD = 200
+
 # Bounds of the tables: an entry takes about 200 bytes.
 MAX_WORDS = 1 << 17
 MAX_WORD_LENGTH = 64

@@ -1,10 +1,12 @@
 """Models written as original releases: what goes, what is left out only when told to, what is refused."""
 
 import json
+import stat
 import sys
 
 import pytest
 import torch
+import transformers
 from releases import SETTINGS, VOCABULARY
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForTokenClassification, BertTokenizer
@@ -193,6 +195,49 @@ class TestRefusals:
         with pytest.raises(ConversionError, match=r'pip install "hf-ext\[convert\]"'):
             export_release(masked, tmp_path / "out")
         assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("pooler", [True, False])
+@pytest.mark.parametrize(
+    ("name", "model_class"),
+    [
+        ("roformer", hf_ext.RoFormerModel),
+        ("nezha", hf_ext.NezhaModel),
+        ("simbert", hf_ext.UniLMBertModel),
+        ("bert", transformers.BertModel),
+    ],
+)
+def test_an_encoder_alone_comes_back(name, model_class, pooler, tmp_path):
+    torch.manual_seed(0)
+    mode = "unilm" if name == "simbert" else "bidirectional"
+    options = {} if name == "bert" else {"pooler_activation": "tanh" if pooler else None, "attention_mode": mode}
+    config = model_class.config_class(**SIZES, **options)
+    model = model_class(config, add_pooling_layer=pooler) if name == "bert" else model_class(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    report = hf_ext.export_release(save(model.eval(), tmp_path / "model"), tmp_path / f"{name}_release")
+    assert any(variable.startswith("cls/predictions/") for variable in report.absent)
+    options = {"pooler": "tanh"} if pooler and name != "bert" else {}
+    converted = hf_ext.convert_release(tmp_path / f"{name}_release", tmp_path / "back", **options)
+    assert converted.architecture == model_class.__name__
+    back, info = transformers.AutoModel.from_pretrained(tmp_path / "back", output_loading_info=True)
+    assert not info["unexpected_keys"]
+    assert all("pooler" in key for key in info["missing_keys"])
+    assert type(back) is model_class
+    for key, tensor in model.state_dict().items():
+        torch.testing.assert_close(back.state_dict()[key], tensor, rtol=0, atol=0)
+    _, parameters = hf_ext.conversion.load_state_dict(tmp_path / f"{name}_release")
+    assert parameters.keys() == model.state_dict().keys()
+
+
+def test_a_private_folder_stays_private(masked, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir(mode=0o700)
+    hf_ext.export_release(masked, out)
+    hf_ext.convert_release(out, tmp_path / "roformer")
+    (tmp_path / "roformer").chmod(0o750)
+    hf_ext.convert_release(out, tmp_path / "roformer", overwrite=True)
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (out, tmp_path / "roformer")] == [0o700, 0o750]
 
 
 def test_the_command(classifier, tmp_path, monkeypatch, capfd):

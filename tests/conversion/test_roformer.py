@@ -163,6 +163,14 @@ REFUSED = {
     "empty index": (lambda f: truncate(f / INDEX, 0), "not readable as a checkpoint index"),
     "index of noise": (lambda f: (f / INDEX).write_bytes(bytes(range(256)) * 8), "not readable as a checkpoint index"),
     "no data": (lambda f: (f / DATA).unlink(), "no data file beside it"),
+    "weights of Keras": (
+        lambda f: ((f / INDEX).rename(f / "bert.weights.h5"), (f / DATA).unlink()),
+        r"but bert\.weights\.h5 of Keras; .*save_weights_as_checkpoint",
+    ),
+    "checkpoint of Keras": (
+        lambda f: rewrite(f, lambda v: (v.clear(), v.update({"model/w/.ATTRIBUTES/VARIABLE_VALUE": torch.zeros(2)}))),
+        "Keras' save_weights; .*save_weights_as_checkpoint",
+    ),
     "no index": (lambda f: (f / INDEX).unlink(), "without its index"),
     "no vocabulary": (lambda f: (f / "vocab.txt").unlink(), "has no vocab.txt"),
     "longer vocabulary": (
@@ -194,6 +202,30 @@ REFUSED = {
     "unknown activation": (lambda f: edit(f, hidden_act="swoosh"), "hidden_act='swoosh'; one of"),
     "activation of another kind": (lambda f: edit(f, hidden_act=["gelu", "linear"]), "hidden_act="),
     "text for a number": (lambda f: edit(f, num_attention_heads="2"), "num_attention_heads"),
+    **{
+        f"{key}={value}": (
+            lambda f, key=key, value=value: edit(f, **{key: value}),
+            f"bert_config.json: {key}={value!r}; ",
+        )
+        for key, value in (
+            ("intermediate_size", -1),
+            ("intermediate_size", 12.0),
+            ("hidden_size", 0),
+            ("hidden_size", True),
+            ("hidden_size", 2**70),
+            ("num_attention_heads", 0),
+            ("max_position_embeddings", 0),
+            ("type_vocab_size", -1),
+            ("embedding_size", 0),
+            ("hidden_dropout_prob", 7),
+            ("hidden_dropout_prob", float("nan")),
+            ("attention_probs_dropout_prob", 1),
+            ("initializer_range", -0.5),
+            ("initializer_range", "0.02"),
+        )
+    },
+    "negative depth": (lambda f: edit(f, num_hidden_layers=-1), "bert_config.json says num_hidden_layers=-1"),
+    "wider than memory": (lambda f: edit(f, hidden_size=2**62), "bert_config.json"),
     "heads of odd size": (lambda f: edit(f, num_attention_heads=8), "hidden_size"),
     "variable removed": (
         lambda f: rewrite(f, lambda v: v.pop("bert/encoder/layer_1/output/dense/bias")),

@@ -1,6 +1,7 @@
 """Saving, loading, choosing by the vocabulary, pickling and other processes."""
 
 import copy
+import itertools
 import json
 import multiprocessing
 import pickle
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedConfig
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from word_vocabulary import CHARACTERS, ENTRIES, SENTENCES, SPECIAL
 
 import hf_ext
-from hf_ext.tokenization import JiebaWordPieceTokenizer, register_tokenizers
+from hf_ext.tokenization import CharacterTokenizer, JiebaWordPieceTokenizer, register_tokenizers
+from hf_ext.tokenization.vocabulary import read_vocabulary, write_vocabulary
 
 WORD_VOCABULARY = {entry: index for index, entry in enumerate(ENTRIES)}
 
@@ -144,7 +147,7 @@ def test_the_vocabulary_decides_for_a_roformer_folder(tmp_path, tokenizer, name,
         (tmp_path / file).write_text(maker(vocab=str(tmp_path / "vocab.txt")).backend_tokenizer.to_str())
         (tmp_path / "vocab.txt").unlink()
     loaded = AutoTokenizer.from_pretrained(tmp_path)
-    expected = JiebaWordPieceTokenizer if words and name != "BertTokenizer" else BertTokenizer
+    expected = JiebaWordPieceTokenizer if words and name != "BertTokenizer" else CharacterTokenizer
     assert type(loaded) is expected
     batch = loaded("今天A", "公园")
     assert batch["token_type_ids"][-1] == 1
@@ -159,6 +162,61 @@ def test_arguments_reach_the_tokenizer_that_the_vocabulary_chooses(tmp_path):
     (tmp_path / "vocab.txt").unlink()
     with pytest.raises(OSError, match="has no vocabulary"):
         AutoTokenizer.from_pretrained(path)
+
+
+@pytest.mark.parametrize("model_type", ["roformer", "gau_alpha", "nezha", "t5_pegasus", "unilm_bert", "bert"])
+@pytest.mark.parametrize("source", ["vocab.txt", "named", "saved", "json alone"])
+def test_character_models_read_texts_as_the_originals(tmp_path, model_type, source):
+    characters = ["哈", *"aοδσς"]
+    entries = [*SPECIAL, *characters, *(f"##{letter}" for letter in characters[1:])]
+    lines = [entry + blank for entry, blank in zip(entries, itertools.cycle(["", " ", "\t1", "\u3000"]))]
+    configs = {"config": {"model_type": model_type, "vocab_size": len(entries)}}
+    if source == "named":
+        configs["tokenizer_config"] = {"tokenizer_class": "BertTokenizer"}
+    path = folder(tmp_path, lines, **configs)
+    if source in ("saved", "json alone"):
+        CharacterTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+        (tmp_path / "vocab.txt").unlink()
+    elif model_type == "bert":
+        pytest.skip("Transformers' own family")
+    if source == "json alone":
+        # What a program without this package makes of the folder.
+        loaded = TokenizersBackend.from_pretrained(path)
+    else:
+        loaded = AutoTokenizer.from_pretrained(path)
+        assert type(loaded) is CharacterTokenizer
+        assert loaded.get_vocab() == {entry: index for index, entry in enumerate(entries)}
+    for text, wanted in (
+        ("哈" + "a" * 150, ["哈", "a", *["##a"] * 149]),
+        ("a" * 200, ["a", *["##a"] * 199]),
+        ("a" * 201, ["[UNK]"]),
+        ("哈ΟΔΟΣ", ["哈", "ο", "##δ", "##ο", "##ς"]),
+        ("ΣΟΣ ΣΑΣ'Σ", ["σ", "##ο", "##ς", "[UNK]", "[UNK]", "ς"]),
+    ):
+        assert loaded.tokenize(text) == wanted, text
+    token_types = model_type != "t5_pegasus" or source != "vocab.txt"
+    assert ("token_type_ids" in loaded("哈")) == token_types
+
+
+def test_white_space_behind_an_entry_is_not_part_of_it(tmp_path):
+    (tmp_path / "vocab.txt").write_text(
+        "\n".join([*SPECIAL, "我", "的 ", "天气\t3", " 好", "\u2028", "", "\u3000"]) + "\n", encoding="utf-8"
+    )
+    tokenizer = JiebaWordPieceTokenizer(tmp_path / "vocab.txt")
+    assert tokenizer("我的天气好", add_special_tokens=False)["input_ids"] == [5, 6, 7, 8]
+    assert tokenizer.convert_tokens_to_ids(["\u2028", "", "\u3000"]) == [9, 10, 11]
+    tokenizer.save_pretrained(tmp_path / "saved")
+    assert AutoTokenizer.from_pretrained(tmp_path / "saved").get_vocab() == tokenizer.get_vocab()
+    with pytest.raises(ValueError, match="'的 我' holds white space"):
+        write_vocabulary({"的 我": 0}, tmp_path / "vocab.txt")
+    (tmp_path / "vocab.txt").write_text("的\n的 \n", encoding="utf-8")
+    with pytest.raises(ValueError, match="entry '的' twice, in lines 1 and 2"):
+        read_vocabulary(tmp_path / "vocab.txt")
+
+
+def test_every_argument_is_kept(tokenizer):
+    given = {"tokenize_chinese_chars": True, "strip_accents": None, "do_lower_case": True, "user_words": []}
+    assert given.items() <= tokenizer.init_kwargs.items()
 
 
 def test_a_wobert_folder_loads_by_name(tmp_path):

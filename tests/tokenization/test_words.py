@@ -2,13 +2,16 @@
 
 import builtins
 import json
+import random
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 from word_vocabulary import ENTRIES, SPECIAL, WORDS
 
 from hf_ext.tokenization import JiebaWordPieceTokenizer
+from hf_ext.tokenization.normalizer import bert_normalizer
 from hf_ext.tokenization.vocabulary import has_words, read_vocabulary, write_vocabulary
 
 VOCABULARY = {entry: index for index, entry in enumerate(ENTRIES)}
@@ -165,3 +168,51 @@ def test_importing_does_not_import_the_segmenter():
     code = "import sys, hf_ext.tokenization.registration; print('rjieba' in sys.modules, 'jieba' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "False"]
+
+
+# Of these the library's tables say something else than Python's.
+UNSETTLED = {"\u1734", "\U0001171e", "\U00011938"}
+
+
+def lowered(text: str) -> str:
+    """As bert4keras lower-cases and strips accents."""
+    parts = unicodedata.normalize("NFD", text.lower())
+    return "".join(character for character in parts if unicodedata.category(character) != "Mn")
+
+
+def test_texts_are_lower_cased_as_python_does():
+    rng = random.Random(0)
+    texts = ["".join(rng.choice("aΣΣσ'.b ʰ甲\u0301İß") for _ in range(8)) for _ in range(2000)]
+    # Any character beside a sigma; those newer than this Python's tables are not known to it.
+    known = (character for code in range(0x110000) if unicodedata.category(character := chr(code)) not in ("Cn", "Cs"))
+    beside = [f"a{character}Σ甲aΣ{character}b" for character in known if character not in UNSETTLED]
+    texts += [" 甲 ".join(beside[start : start + 500]) for start in range(0, len(beside), 500)]
+    normalize = bert_normalizer(clean_text=False, handle_chinese_chars=False).normalize_str
+    for text in texts:
+        assert normalize(text) == lowered(text), ascii(text)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"do_lower_case": False}, {"do_lower_case": False, "strip_accents": True}, {"strip_accents": False}]
+)
+def test_offsets_beside_all_combining_characters(options):
+    """Each character of a normalised text is told from where the same character stands in the original."""
+    tokenizer = JiebaWordPieceTokenizer(VOCABULARY, **options)
+    encoder = tokenizer.backend_tokenizer.encoder
+    marks = [c for code in range(0x110000) if unicodedata.category(c := chr(code)) in ("Mn", "Mc", "Me")]
+    marks = [mark for mark in marks if mark not in UNSETTLED]
+    by_class: dict[tuple, list[str]] = {}
+    for mark in marks:
+        by_class.setdefault((unicodedata.combining(mark), unicodedata.category(mark)), []).append(mark)
+    rng = random.Random(0)
+    for first in marks:
+        second = rng.choice(rng.choice([*by_class.values()]))
+        text = f"a{first}{second}乙"
+        normalized, origin = encoder._normalize_aligned(text)
+        assert normalized is not None, ascii(text)
+        assert len(origin) == len(normalized)
+        assert options or sorted(normalized) == sorted(lowered(text))
+        for character, position in zip(normalized, origin):
+            assert character in unicodedata.normalize("NFD", text[position]) or character in text[position].lower()
+        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        assert (offsets[0][0], offsets[-1]) == (0, (3, 4)), ascii(text)

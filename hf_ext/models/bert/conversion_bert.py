@@ -7,7 +7,7 @@ with a vocabulary of words.
 from typing import Any
 
 import transformers
-from transformers import BertConfig, BertForPreTraining, BertModel
+from transformers import BertConfig, BertForPreTraining
 
 from hf_ext.models.bert_variables import CONFIG_FIELDS, bert_rows
 
@@ -20,8 +20,15 @@ class BertForMaskedLM(transformers.BertForMaskedLM):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
-        self.bert = BertModel(config)
+        self.bert = transformers.BertModel(config)
         self.post_init()
+
+
+class BertModel(transformers.BertModel):
+    """Transformers' class of this name without the pooler, which a fine-tuned encoder may lack."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config, add_pooling_layer=False)
 
 
 FAMILIES: tuple[dict[str, Any], ...] = (
@@ -36,9 +43,17 @@ FAMILIES: tuple[dict[str, Any], ...] = (
             ("cls/seq_relationship/output_bias", "cls.seq_relationship.bias", "identity"),
         ),
         "pooler": "bert/pooler/",
-        "optional": ("bert/pooler/", "cls/seq_relationship/"),
+        "optional": ("bert/pooler/", "cls/predictions/", "cls/seq_relationship/"),
         "config": BertConfig,
-        "models": {"bidirectional": (BertForPreTraining, BertForMaskedLM, transformers.BertForMaskedLM)},
+        "models": {
+            "bidirectional": (
+                BertForPreTraining,
+                BertForMaskedLM,
+                transformers.BertForMaskedLM,
+                transformers.BertModel,
+                BertModel,
+            )
+        },
         "fields": {key: key for key in CONFIG_FIELDS},
         "constants": {"layer_norm_eps": 1e-12},
         "token_fields": {"pad_token_id": "[PAD]"},

@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_ext.models.bert_variables import CONFIG_FIELDS, bert_rows
 from hf_ext.models.nezha.configuration_nezha import NezhaConfig
-from hf_ext.models.nezha.modeling_nezha import NezhaForCausalLM, NezhaForMaskedLM
+from hf_ext.models.nezha.modeling_nezha import NezhaForCausalLM, NezhaForMaskedLM, NezhaModel
 
 FAMILIES: tuple[dict[str, Any], ...] = (
     {
@@ -17,9 +17,9 @@ FAMILIES: tuple[dict[str, Any], ...] = (
         "title": "NEZHA or WoNEZHA",
         "table": bert_rows("nezha"),
         "pooler": "bert/pooler/",
-        "optional": ("bert/pooler/",),
+        "optional": ("bert/pooler/", "cls/predictions/"),
         "config": NezhaConfig,
-        "models": {"bidirectional": NezhaForMaskedLM, "causal": NezhaForCausalLM},
+        "models": {"bidirectional": (NezhaForMaskedLM, NezhaModel), "causal": (NezhaForCausalLM, NezhaModel)},
         "fields": {key: key for key in (*CONFIG_FIELDS, "max_relative_position", "use_relative_position")},
         "constants": {"layer_norm_eps": 1e-7, "mlm_layer_norm_eps": 1e-12},
         "token_fields": {"pad_token_id": "[PAD]", "bos_token_id": "[CLS]", "eos_token_id": "[SEP]"},

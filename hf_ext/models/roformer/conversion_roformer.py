@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_ext.models.bert_variables import CONFIG_FIELDS, bert_rows
 from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
-from hf_ext.models.roformer.modeling_roformer import RoFormerForCausalLM, RoFormerForMaskedLM
+from hf_ext.models.roformer.modeling_roformer import RoFormerForCausalLM, RoFormerForMaskedLM, RoFormerModel
 
 _ROFORMER = (
     *bert_rows("roformer"),
@@ -24,7 +24,11 @@ _ROFORMER_V2 = tuple(
 
 _COMMON: dict[str, Any] = {
     "config": RoFormerConfig,
-    "models": {"bidirectional": RoFormerForMaskedLM, "unilm": RoFormerForCausalLM, "causal": RoFormerForCausalLM},
+    "models": {
+        "bidirectional": (RoFormerForMaskedLM, RoFormerModel),
+        "unilm": (RoFormerForCausalLM, RoFormerModel),
+        "causal": (RoFormerForCausalLM, RoFormerModel),
+    },
     # The originals generate from [CLS] to [SEP].
     "token_fields": {"pad_token_id": "[PAD]", "bos_token_id": "[CLS]", "eos_token_id": "[SEP]"},
     "choice_fields": {"attention_mode": "attention_mode", "pooler": "pooler_activation"},
@@ -39,7 +43,7 @@ FAMILIES: tuple[dict[str, Any], ...] = (
         "title": "RoFormer",
         "table": _ROFORMER,
         "pooler": "bert/pooler/",
-        "optional": ("bert/encoder/embedding_hidden_mapping_in/", "bert/pooler/"),
+        "optional": ("bert/encoder/embedding_hidden_mapping_in/", "bert/pooler/", "cls/predictions/"),
         "fields": {key: key for key in (*CONFIG_FIELDS, "embedding_size")},
         "constants": {"norm_type": "layer_norm", "use_bias": True, "layer_norm_eps": 1e-7, "mlm_layer_norm_eps": 1e-12},
         **_COMMON,

@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import MT5Config as BuiltInMT5Config
 from transformers.activations import ACT2FN
-from transformers.utils import cached_file
 
 from hf_ext.modules.encoder_config import check_fixed_fields, check_model_type
-from hf_ext.tokenization.registration import LOCATION
+from hf_ext.tokenization.registration import LOCATION, find_file
 from hf_ext.tokenization.vocabulary import read_vocabulary
 
 logger = logging.getLogger(__name__)
@@ -144,14 +143,7 @@ def _token_ids(folder: Any, **location: Any) -> dict[str, int] | None:
     """The ids of the tokens that T5-PEGASUS needs; None where a folder has no BERT vocabulary."""
     if Path(folder).is_file():
         folder = Path(folder).parent
-    path = cached_file(
-        folder,
-        "vocab.txt",
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-        _raise_exceptions_for_gated_repo=False,
-        **location,
-    )
+    path = find_file(folder, "vocab.txt", **location)
     vocabulary = read_vocabulary(path) if path is not None else {}
     ids = {field: vocabulary[token] for field, token in _TOKENS.items() if token in vocabulary}
     return ids if len(ids) == len(_TOKENS) else None

@@ -5,9 +5,8 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLASSES
-from transformers.utils import cached_file
 
-from hf_ext.tokenization.registration import LOCATION, RoFormerTokenizer
+from hf_ext.tokenization.registration import RoFormerTokenizer, find_file, know_model_type
 
 # The model has no token types, and generation refuses what the model does not take.
 MODEL_INPUT_NAMES = ("input_ids", "attention_mask")
@@ -27,7 +26,7 @@ _FILES_OF_T5 = ("spiece.model", "tokenizer.json")
 
 
 class T5PegasusTokenizer:
-    """Chooses by the vocabulary: `JiebaWordPieceTokenizer` for words, `BertTokenizer` for characters.
+    """Chooses by the vocabulary: `JiebaWordPieceTokenizer` for words, `CharacterTokenizer` for characters.
 
     Stands where a folder has the model type ``t5_pegasus`` and names no tokenizer. Gives ``input_ids`` and
     ``attention_mask``. Like `AutoTokenizer` it is never instantiated.
@@ -53,13 +52,9 @@ class T5FolderTokenizer:
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *inputs: Any, **kwargs: Any) -> Any:
         """Load the tokenizer of a folder or of a repository on the Hub."""
-        location = {name: kwargs[name] for name in LOCATION if name in kwargs}
 
         def has(filename: str) -> bool:
-            path = cached_file(
-                pretrained_model_name_or_path, filename, _raise_exceptions_for_missing_entries=False, **location
-            )
-            return path is not None
+            return find_file(pretrained_model_name_or_path, filename, **kwargs) is not None
 
         if has("vocab.txt") and not any(map(has, _FILES_OF_T5)):
             kwargs = {**_SPECIAL, **kwargs}
@@ -75,6 +70,7 @@ def register_tokenizers(config_class: type[PreTrainedConfig]) -> None:
     Args:
         config_class: the configuration whose folders are T5-PEGASUS'.
     """
+    know_model_type(config_class.model_type)
     AutoTokenizer.register(config_class, tokenizer_class=T5PegasusTokenizer, exist_ok=True)
     for name in ("T5Tokenizer", "T5TokenizerFast"):
         REGISTERED_TOKENIZER_CLASSES[name] = T5FolderTokenizer

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_ext.models.bert_variables import CONFIG_FIELDS, bert_rows
 from hf_ext.models.unilm_bert.configuration_unilm_bert import UniLMBertConfig
-from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForCausalLM
+from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForCausalLM, UniLMBertModel
 
 FAMILIES: tuple[dict[str, Any], ...] = (
     {
@@ -19,10 +19,10 @@ FAMILIES: tuple[dict[str, Any], ...] = (
             ("bert/embeddings/position_embeddings", "bert.embeddings.position_embeddings.weight", "identity"),
         ),
         "pooler": "bert/pooler/",
-        "optional": ("bert/pooler/", "bert/embeddings/token_type_embeddings"),
+        "optional": ("bert/pooler/", "bert/embeddings/token_type_embeddings", "cls/predictions/"),
         "absent": {"bert/embeddings/token_type_embeddings": {"type_vocab_size": 0}},
         "config": UniLMBertConfig,
-        "models": {"unilm": UniLMBertForCausalLM, "causal": UniLMBertForCausalLM},
+        "models": dict.fromkeys(("unilm", "causal"), (UniLMBertForCausalLM, UniLMBertModel)),
         "fields": {key: key for key in CONFIG_FIELDS},
         "constants": {"layer_norm_eps": 1e-12, "mlm_layer_norm_eps": 1e-12},
         "token_fields": {"pad_token_id": "[PAD]", "bos_token_id": "[CLS]", "eos_token_id": "[SEP]"},

@@ -22,13 +22,11 @@ mark { color: inherit; background: hsl(var(--hue) 80% 50% / .22); border-bottom:
        border-radius: 4px; padding: .12em .18em; margin: 0 .06em; }
 mark::after { content: attr(data-label); font-size: .62em; margin-left: .35em; opacity: .75; vertical-align: .12em; }
 mark.open::after { content: none; }
-{% for label, hue in hues.items() %}mark[data-label="{{ label }}"] { --hue: {{ hue }}; }
-{% endfor %}
 </style>
 </head>
 <body>
 <h1>{{ title }}</h1>
-<div>{% for label in hues %}<mark data-label="{{ label }}">&nbsp;</mark> {% endfor %}</div>
+<div>{% for label, hue in hues.items() %}<mark data-label="{{ label }}" style="--hue: {{ hue }}">&nbsp;</mark> {% endfor %}</div>
 {% for text in texts %}<p>{{ text }}</p>
 {% endfor %}
 </body>
@@ -53,13 +51,13 @@ def write_entity_page(
     labels = sorted({str(entity["label"]) for document in documents for entity in document["entities"]})
     # Hues a golden angle apart are far from one another however many there are.
     hues = {label: round(index * 137.5) % 360 for index, label in enumerate(labels)}
-    texts = [highlight(document["text"], document["entities"]) for document in documents]
+    texts = [highlight(document["text"], document["entities"], hues) for document in documents]
     page = Environment(autoescape=True).from_string(_PAGE).render(title=title, hues=hues, texts=texts)
     with atomic_write(path) as file:
         file.write(page)
 
 
-def highlight(text: str, entities: Sequence[Mapping[str, Any]]) -> Any:
+def highlight(text: str, entities: Sequence[Mapping[str, Any]], hues: Mapping[str, float] | None = None) -> Any:
     """Mark entities in a text, as escaped HTML (``markupsafe.Markup``).
 
     An entity that crosses the end of another is cut in two there, of which only the last has the label.
@@ -67,6 +65,7 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]]) -> Any:
     Args:
         text: the text.
         entities: mappings with ``start``, ``end`` and ``label``.
+        hues: degrees of the colour circle by label, given to each mark as ``--hue``; None gives none.
     """
     from markupsafe import Markup, escape
 
@@ -78,7 +77,9 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]]) -> Any:
     def open_mark(entity: Mapping[str, Any], at_most: int) -> None:
         kind = ' class="open"' if entity["end"] > at_most else ""
         score = f' title="{entity["score"]:.3f}"' if "score" in entity else ""
-        html.append(f'<mark data-label="{escape(entity["label"])}"{kind}{score}>')
+        # With the mark, as a label from a file has no place in the style sheet: it could end a string there.
+        hue = f' style="--hue: {hues[str(entity["label"])]}"' if hues is not None else ""
+        html.append(f'<mark data-label="{escape(entity["label"])}"{kind}{hue}{score}>')
 
     position = 0
     while waiting or stack:

@@ -87,3 +87,28 @@ def test_page_escapes_and_needs_no_network(tmp_path):
     assert "<i>" not in page
     assert 'title="0.987"' in page
     assert not re.search(r"https?:|src=|@import", page)
+
+
+def test_each_label_has_its_own_colour_and_stays_out_of_the_style_sheet(tmp_path):
+    path = tmp_path / "page.html"
+    labels = ["R&D", 'a"b', "a\\", "x\n] {} body{display:none} y[z=", "b\x0c]", "</style><script>", "人物", "'", 7]
+    entities = [span(index, index + 1, label) for index, label in enumerate(labels)]
+
+    class Hues(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            if tag == "mark":
+                attributes = dict(attributes)
+                hues.setdefault(attributes["data-label"], set()).add(attributes["style"])
+
+    styles = []
+    for own in (entities, []):
+        write_entity_page(path, [{"text": "甲" * len(labels), "entities": own}])
+        page = path.read_text(encoding="utf-8")
+        styles.append(re.search(r"<style>.*?</style>", page, re.DOTALL)[0])
+        hues: dict[str, set[str]] = {}
+        Hues().feed(page)
+        assert hues.keys() == {str(entity["label"]) for entity in own}
+        assert all(len(seen) == 1 and re.fullmatch(r"--hue: \d+(\.\d+)?", min(seen)) for seen in hues.values())
+        assert len(set(map(min, hues.values()))) == len(own)
+    assert styles[0] == styles[1]
+    assert "script" not in re.sub(r"&lt;.*?&gt;", "", page)
