@@ -20,6 +20,7 @@ from transformers.models.auto.auto_factory import _LazyAutoMapping
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class EncoderHead(_Base):
         if attention_mask is not None:
             if attention_mask.ndim != 2:
                 raise ValueError(f"attention_mask must have shape [B, L], got {tuple(attention_mask.shape)}")
-        elif position_ids is None or torch.compiler.is_compiling():
+        elif position_ids is None or in_graph():
             return
         elif bool(document_ids(position_ids)[:, -1].any()):
             raise ValueError("position_ids must not restart within a row; to save padding set unpad in the config")

@@ -12,6 +12,7 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.heads.generic import EncoderHead
 from hf_ext.modules.linked_pointers import LinkedPointers, Parts, Triple, link_scores
+from hf_ext.ops.graphs import is_exported
 
 Links = Callable[[Tensor, Tensor], Tensor]
 """Scores ``[P, R, S]`` of one text at the positions ``[R]`` and ``[S]``."""
@@ -24,9 +25,10 @@ class LinkedSpanOutput(ModelOutput):
     Attributes:
         loss: scalar, where labels are given.
         logits: scores ``[B, C, L, L]`` of spans and ``[B, P, L, L]`` of links between first and between last tokens,
-            -inf where no pair may stand; only in training without labels or on ``output_logits=True``.
+            -inf where no pair may stand; only in training without labels, in exported and traced graphs, or on
+            ``output_logits=True``.
         predictions: ``[B, K, W]`` float32, the relations or arguments of events, -1 where a row has no more; in
-            evaluation.
+            evaluation, but for exported and traced graphs, which cannot decode.
         hidden_states: the encoder's, if asked for.
         attentions: the encoder's, if asked for.
     """
@@ -90,7 +92,7 @@ class LinkedSpanHead(EncoderHead):
             token_type_ids: ``[B, L]``; left out for encoders that have none.
             inputs_embeds: ``[B, L, H]``, instead of ``input_ids``.
             labels: integers ``[B, M, W]`` as the head has them, token positions, padded with -100.
-            output_logits: return the scores; None: in training without labels.
+            output_logits: return the scores; None: in training without labels, and where the model is exported.
             above: predict what scores more than this.
             **kwargs: passed on to the encoder.
 
@@ -105,11 +107,11 @@ class LinkedSpanHead(EncoderHead):
         own = None if labels is None else self.split_labels(labels, hidden.shape[:2], attention_mask)
         parts = self.classifier.project(hidden)
         if output_logits is None:
-            output_logits = self.training and labels is None
+            output_logits = is_exported() or (self.training and labels is None)
         return LinkedSpanOutput(
             loss=None if own is None else self.classifier.loss(parts, own, attention_mask),
             logits=tuple(self.classifier.scores(parts, hidden, attention_mask)) if output_logits else None,
-            predictions=None if self.training else self._predictions(parts, attention_mask, above),
+            predictions=None if self.training or is_exported() else self._predictions(parts, attention_mask, above),
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )

@@ -11,6 +11,7 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.heads.generic import EncoderHead, head_class_by_name
 from hf_ext.modules.crf import ConditionalRandomField, IndependentTags, MaximumEntropyMarkovModel, TagChain
+from hf_ext.ops.graphs import is_exported
 from hf_ext.ops.tag_rules import TagRules, tag_rules
 
 SEQUENCE_HEADS: dict[str, type[TagChain]] = {
@@ -28,8 +29,10 @@ class SequenceLabelingOutput(ModelOutput):
     Attributes:
         loss: scalar, where labels are given: of a CRF the mean over rows of the negative log-likelihood, of the others
             the mean over tokens.
-        logits: ``[B, L, K]`` emissions; only in training without labels or on ``output_logits=True``.
-        tags: int64 ``[B, L]``, the best sequence, -100 where left out; in evaluation.
+        logits: ``[B, L, K]`` emissions; only in training without labels, in exported and traced graphs, or on
+            ``output_logits=True``.
+        tags: int64 ``[B, L]``, the best sequence, -100 where left out; in evaluation, but for exported and traced
+            graphs, whose number of steps cannot depend on the length.
         hidden_states: the encoder's, if asked for.
         attentions: the encoder's, if asked for.
     """
@@ -122,7 +125,7 @@ class SequenceLabeling(EncoderHead):
             labels: integers ``[B, L]`` in [0, K), -100 where a token is left out: special tokens, all but the first
                 piece of a word. Those of padding are not read.
             special_tokens_mask: ``[B, L]``, nonzero at tokens to leave out; of use without labels.
-            output_logits: return the emissions; None: in training without labels.
+            output_logits: return the emissions; None: in training without labels, and where the model is exported.
             num_items_in_batch: what a mean over tokens is divided by instead of by their number in this batch.
             **kwargs: passed on to the encoder.
 
@@ -134,11 +137,11 @@ class SequenceLabeling(EncoderHead):
         emissions = self.classifier(self.dropout(outputs.last_hidden_state))
         mask = self.tagged(emissions, input_ids, attention_mask, labels, special_tokens_mask)
         if output_logits is None:
-            output_logits = self.training and labels is None
+            output_logits = is_exported() or (self.training and labels is None)
         return SequenceLabelingOutput(
             loss=None if labels is None else self._loss(emissions, labels, mask, num_items_in_batch),
             logits=emissions if output_logits else None,
-            tags=None if self.training else self.classifier.chain.decode(emissions, mask)[0],
+            tags=None if self.training or is_exported() else self.classifier.chain.decode(emissions, mask)[0],
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )

@@ -20,6 +20,7 @@ from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.output_layers import Pooler
 from hf_ext.modules.transformer_block import CrossAttention, LayerStack, SelfAttention, TransformerLayer
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
 from hf_ext.ops.packing import Packing, pack, unpack, unpadded_index
 from hf_ext.ops.pooling import first_token
@@ -239,15 +240,14 @@ class EncoderModel(_Base):
     def _find_documents(position_ids: Tensor) -> Tensor | None:
         """Documents ``[B, L]`` of packed rows; None where every row is one, as far as can be told without the data."""
         documents = document_ids(position_ids)
-        compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-        return documents if compiling or bool(documents[:, -1].any()) else None
+        return documents if in_graph() or bool(documents[:, -1].any()) else None
 
     def _may_pack(self, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> bool:
         """Whether the back end can run sequences one after the other by their lengths."""
         return (
             supports_packing(self.config._attn_implementation)
             # A graph has no place for lengths that only the data knows.
-            and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
+            and not in_graph()
             and (attention_mask is None or attention_mask.dim() == 2)
             and not self._wants("attentions", kwargs)
         )
