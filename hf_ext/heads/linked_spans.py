@@ -11,6 +11,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from hf_ext.heads.generic import EncoderHead
+from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.linked_pointers import LinkedPointers, Parts, Triple, link_scores
 from hf_ext.ops.graphs import is_exported
 
@@ -71,6 +72,7 @@ class LinkedSpanHead(EncoderHead):
         raise NotImplementedError
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -104,6 +106,7 @@ class LinkedSpanHead(EncoderHead):
         self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
+        attention_mask = self.own_columns(attention_mask, hidden.shape[1], kwargs)
         own = None if labels is None else self.split_labels(labels, hidden.shape[:2], attention_mask)
         parts = self.classifier.project(hidden)
         if output_logits is None:

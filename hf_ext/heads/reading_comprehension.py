@@ -19,6 +19,7 @@ from transformers.utils.generic import can_return_tuple
 from hf_ext.heads.generic import EncoderHead, head_class_by_name
 from hf_ext.losses.rows import can_look, check_logits, reduced
 from hf_ext.losses.span import span_softmax_loss
+from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.global_pointer import GlobalPointer
 from hf_ext.ops.answer_spans import best_answer_spans
 from hf_ext.ops.graphs import in_graph
@@ -122,6 +123,7 @@ class ReadingComprehension(EncoderHead):
         return GlobalPointer(hidden_size, 1, config.answer_head_size)
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -162,6 +164,7 @@ class ReadingComprehension(EncoderHead):
         self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
+        attention_mask = self.own_columns(attention_mask, hidden.shape[1], kwargs)
         context, first = _context(hidden, attention_mask, context_mask)
         parts = self._parts(hidden, context, first)
         if output_logits is None:

@@ -10,6 +10,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from hf_ext.heads.generic import EncoderHead, head_class_by_name
+from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.crf import ConditionalRandomField, IndependentTags, MaximumEntropyMarkovModel, TagChain
 from hf_ext.ops.graphs import is_exported
 from hf_ext.ops.tag_rules import TagRules, tag_rules
@@ -103,6 +104,7 @@ class SequenceLabeling(EncoderHead):
         return TagClassifier(config.get_text_config().hidden_size, chain)
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -135,6 +137,7 @@ class SequenceLabeling(EncoderHead):
         """
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         emissions = self.classifier(self.dropout(outputs.last_hidden_state))
+        attention_mask = self.own_columns(attention_mask, emissions.shape[1], kwargs)
         mask = self.tagged(emissions, input_ids, attention_mask, labels, special_tokens_mask)
         if output_logits is None:
             output_logits = is_exported() or (self.training and labels is None)

@@ -15,6 +15,7 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
+from hf_ext.modules.adapters import refuse_adapted_head
 from hf_ext.modules.attention import supports_packing
 from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
@@ -74,6 +75,10 @@ class EncoderPreTrainedModel(PreTrainedModel):
         "cross_attentions": CrossAttention,
     }
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        refuse_adapted_head(name, value)
+        super().__setattr__(name, value)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -105,6 +110,8 @@ class EncoderModel(_Base):
 
     embeddings: Any
     encoder: LayerStack
+    takes_cache = True
+    """Whether keys and values of earlier tokens can stand before those at hand."""
 
     def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True):
         super().__init__(config)
@@ -171,6 +178,10 @@ class EncoderModel(_Base):
         if encoder_hidden_states is not None and not self.config.add_cross_attention:
             raise ValueError("encoder_hidden_states needs a model made with config.add_cross_attention=True, got False")
 
+        if past_key_values is not None and not self.takes_cache:
+            raise ValueError(
+                f"past_key_values must be None, as a {type(self).__name__} keeps no keys and values, got some"
+            )
         mode = self.config.resolved_attention_mode
         batch_size, length = tokens.shape[:2]
         documents = None
