@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hf_ext.ops.graphs import in_graph
+
 _PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
 
@@ -34,7 +36,7 @@ def classification_loss(
         if labels.shape != logits.shape[:1]:
             raise ValueError(f"labels must have shape {tuple(logits.shape[:1])}, got {tuple(labels.shape)}")
         # Under compilation, and on a GPU where looking would wait for it, the kernel's own check has to do.
-        if labels.device.type == "cpu" and not torch.compiler.is_compiling():
+        if labels.device.type == "cpu" and not in_graph():
             wrong = labels[((labels < 0) | (labels >= classes)) & (labels != -100)]
             if len(wrong):
                 raise ValueError(f"labels must be in [0, {classes}) or -100, got {int(wrong[0])}")

@@ -6,6 +6,7 @@ Values are looked at on the CPU only: on a GPU looking would wait for it, and a 
 import torch
 from torch import Tensor
 
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.pointer import wide
 
 IGNORED = -100
@@ -82,7 +83,7 @@ def check_soft_labels(logits: Tensor, labels: Tensor) -> None:
 
 def can_look(tensor: Tensor) -> bool:
     """Whether values can be looked at without waiting for a GPU or breaking a graph."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+    return tensor.device.type == "cpu" and not in_graph()
 
 
 def reduced(values: Tensor, counted: Tensor | None, reduction: str) -> Tensor:

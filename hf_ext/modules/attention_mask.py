@@ -8,7 +8,7 @@ from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 
-from hf_ext.ops.masks import same_document, same_unilm_group, unilm_mask
+from hf_ext.ops.masks import MaskFunction, same_document, same_unilm_group, unilm_mask
 from hf_ext.ops.packing import Packing
 
 
@@ -62,6 +62,10 @@ def padded_mask(
             token_type_ids = torch.zeros(hidden_states.shape[:2], dtype=torch.long, device=hidden_states.device)
         past_length = cache.get_seq_length() if cache is not None else 0
         functions["or_mask_function"] = same_unilm_group(token_type_ids, past_length)
+    if functions and torch.jit.is_tracing() and (attention_mask is None or attention_mask.dim() == 2):
+        # The library maps functions over indices one by one, of which a trace keeps nothing.
+        past_length = cache.get_seq_length() if cache is not None else 0
+        attention_mask = _traced_mask(config, mode, hidden_states, attention_mask, past_length, **functions)
     build = create_bidirectional_mask if mode == "bidirectional" else create_causal_mask
     return build(
         config=config,
@@ -70,6 +74,34 @@ def padded_mask(
         cache=cache,
         **functions,
     )
+
+
+def _traced_mask(
+    config: PreTrainedConfig,
+    mode: str,
+    hidden_states: Tensor,
+    attention_mask: Tensor | None,
+    past_length: int,
+    and_mask_function: MaskFunction | None = None,
+    or_mask_function: MaskFunction | None = None,
+) -> Tensor:
+    """What the library makes of the functions for eager attention and sdpa: ``[B, 1, L, past_length + L]``."""
+    batch_size, length = hidden_states.shape[:2]
+    device = hidden_states.device
+    batch = torch.arange(batch_size, device=device)[:, None, None, None]
+    key = torch.arange(past_length + length, device=device)[None, None, None]
+    query = torch.arange(past_length, past_length + length, device=device)[None, None, :, None]
+    head = torch.zeros_like(batch)
+    seen = (key <= query) | torch.tensor(mode == "bidirectional", device=device)
+    if or_mask_function is not None:
+        seen = seen | or_mask_function(batch, head, query, key)
+    if and_mask_function is not None:
+        seen = seen & and_mask_function(batch, head, query, key)
+    if attention_mask is not None:
+        seen = seen & (attention_mask != 0)[:, None, None]
+    if config._attn_implementation != "eager":
+        return seen
+    return torch.zeros_like(seen, dtype=hidden_states.dtype).masked_fill(~seen, torch.finfo(hidden_states.dtype).min)
 
 
 def packed_arguments(config: PreTrainedConfig, packing: Packing) -> dict[str, Any]:

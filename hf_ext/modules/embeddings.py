@@ -3,11 +3,11 @@
 Shapes: B batch, L tokens, E embedding size. Parameter names are BERT's.
 """
 
-import torch
 from torch import Tensor, nn
 
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.norm import make_norm
+from hf_ext.ops.graphs import in_graph
 
 
 class CheckedTable(nn.Embedding):
@@ -24,7 +24,7 @@ class CheckedTable(nn.Embedding):
             ValueError: for an id outside the table.
         """
         # Under compilation, and on a GPU where looking would wait for it, the kernel's own check has to do.
-        if ids.device.type == "cpu" and not torch.compiler.is_compiling() and ids.numel():
+        if ids.device.type == "cpu" and not in_graph() and ids.numel():
             outside = ids[(ids < 0) | (ids >= self.num_embeddings)]
             if len(outside):
                 raise ValueError(

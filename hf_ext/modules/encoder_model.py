@@ -15,12 +15,14 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
+from hf_ext.modules.adapters import refuse_adapted_head
 from hf_ext.modules.attention import supports_packing
 from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.output_layers import CarriedPooler, Pooler
 from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import CrossAttention, LayerStack, SelfAttention, TransformerLayer
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
 from hf_ext.ops.packing import Packing, pack, unpack, unpadded_index
 from hf_ext.ops.pooling import first_token
@@ -74,6 +76,10 @@ class EncoderPreTrainedModel(PreTrainedModel):
         "cross_attentions": CrossAttention,
     }
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        refuse_adapted_head(name, value)
+        super().__setattr__(name, value)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -105,6 +111,8 @@ class EncoderModel(_Base):
 
     embeddings: Any
     encoder: LayerStack
+    takes_cache = True
+    """Whether keys and values of earlier tokens can stand before those at hand."""
 
     def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True, train_pooling_layer: bool = True):
         super().__init__(config)
@@ -173,6 +181,8 @@ class EncoderModel(_Base):
         if encoder_hidden_states is not None and not self.config.add_cross_attention:
             raise ValueError("encoder_hidden_states needs a model made with config.add_cross_attention=True, got False")
 
+        if cache is not None and not self.takes_cache:
+            raise ValueError(f"cache must be None, as a {type(self).__name__} keeps no keys and values, got one")
         mode = self.config.resolved_attention_mode
         batch_size, length = tokens.shape[:2]
         documents = None
@@ -240,15 +250,14 @@ class EncoderModel(_Base):
     def _find_documents(position_ids: Tensor) -> Tensor | None:
         """Documents ``[B, L]`` of packed rows; None where every row is one, as far as can be told without the data."""
         documents = document_ids(position_ids)
-        compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-        return documents if compiling or bool(documents[:, -1].any()) else None
+        return documents if in_graph() or bool(documents[:, -1].any()) else None
 
     def _may_pack(self, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> bool:
         """Whether the back end can run sequences one after the other by their lengths."""
         return (
             supports_packing(self.config._attn_implementation)
             # A graph has no place for lengths that only the data knows.
-            and not (torch.compiler.is_compiling() or torch.compiler.is_exporting())
+            and not in_graph()
             and (attention_mask is None or attention_mask.dim() == 2)
             and not self._wants("attentions", kwargs)
         )

@@ -16,6 +16,7 @@ from transformers.modeling_outputs import (
 from transformers.utils.generic import can_return_tuple
 
 from hf_ext.losses.classification import classification_loss
+from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.encoder_model import EncoderPreTrainedModel, one_input
 from hf_ext.modules.output_layers import ClassificationHead, Predictions, classifier_dropout, num_labels
@@ -74,6 +75,7 @@ class MaskedLMHead(VocabularyHead):
     """An encoder with the head that predicts masked tokens."""
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -104,6 +106,7 @@ class SequenceClassificationHead(_Base):
         self.post_init()
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -139,6 +142,7 @@ class MultipleChoiceHead(_Base):
         self.post_init()
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -177,6 +181,7 @@ class TokenClassificationHead(_Base):
         self.post_init()
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -212,6 +217,7 @@ class QuestionAnsweringHead(_Base):
         self.post_init()
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,

@@ -6,7 +6,6 @@ Shapes: B batch (two rows for each pair), L tokens, H hidden, E embedding size, 
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers.cache_utils import Cache
@@ -17,6 +16,7 @@ from hf_ext.losses.similarity import paraphrase_similarity_loss
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.renamed_cache import takes_past_key_values
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.pointer import wide
 
 
@@ -147,7 +147,7 @@ class ParaphraseHead(CausalLMHead):
 
     def _target_losses(self, hidden_states: Tensor, shift_labels: Tensor) -> Tensor:
         """Sum of the cross-entropies of each row of ``[B, L, H]``, with logits of half the tokens."""
-        if torch.compiler.is_compiling():
+        if in_graph():
             # A graph has no place for a number of tokens that only the data knows.
             return F.cross_entropy(wide(self.cls(hidden_states)).mT, shift_labels, reduction="none").sum(-1)
         row, place = (shift_labels != -100).nonzero(as_tuple=True)

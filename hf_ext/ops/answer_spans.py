@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from hf_ext.ops.graphs import in_graph
 
 _STARTS = 64
 
@@ -34,16 +37,18 @@ def best_answer_spans(
     place = torch.arange(length, device=allowed.device)
     best: list[Tensor] = []
     totals: list[Tensor] = []
-    for begin in range(0, length, _STARTS):
-        starts = slice(begin, min(begin + _STARTS, length))
-        ends = slice(begin, min(starts.stop - 1 + max_tokens, length))
+    # A graph has no place for a number of tiles that only the length knows.
+    parts = [(0, length)] if in_graph() else [(one, min(one + _STARTS, length)) for one in range(0, length, _STARTS)]
+    for begin, stop in parts:
+        starts = slice(begin, stop)
+        ends = slice(begin, length if in_graph() else min(stop - 1 + max_tokens, length))
         gap = place[None, ends] - place[starts, None]
         inside = (gap >= 0) & (gap < max_tokens) & allowed[:, starts, None] & allowed[:, None, ends]
         tile = scores(starts, ends).masked_fill(~inside, -torch.inf)
-        if not torch.compiler.is_compiling() and bool(tile.isnan().any()):
+        if not in_graph() and bool(tile.isnan().any()):
             row, start, end = (tile.isnan().nonzero()[0] + place.new_tensor([0, begin, begin])).tolist()
             raise ValueError(f"scores must not be NaN, got NaN in row {row} for the span from {start} to {end}")
-        values, index = tile.flatten(1).topk(min(k, tile.shape[1] * tile.shape[2]))
+        values, index = F.pad(tile.flatten(1), (0, k), value=-torch.inf).topk(k)
         width = tile.shape[2]
         found = torch.stack((index // width + begin, index % width + begin), -1).to(values.dtype)
         best.append(torch.cat((found, values.unsqueeze(-1)), -1))

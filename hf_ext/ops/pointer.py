@@ -6,6 +6,7 @@ type of the vectors, since a product of half-precision vectors overflows, and -i
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def wide(x: Tensor) -> Tensor:
@@ -95,19 +96,20 @@ def top_spans(scores: Tensor, k: int, above: float = 0.0) -> Tensor:
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-    batch, types, length, _ = scores.shape
-    # The best K spans begin at the K starts whose best spans are best, so most of the tensor is never sorted.
+    _, types, length, _ = scores.shape
+    # The best K spans begin at the K starts whose best spans are best, so most of the tensor is never sorted. There are
+    # K more without a span, so that there are K whatever the sizes, on which a graph must not depend.
     rows = scores.detach().flatten(1, 2)
-    row = _first_largest(rows.amax(-1), min(k, types * length))
-    cells = rows.gather(1, row.unsqueeze(-1).expand(-1, -1, length)).flatten(1)
-    index = _first_largest(cells, min(k, cells.shape[1]))
+    row = _first_largest(F.pad(rows.amax(-1), (0, k), value=-torch.inf), k)
+    cells = rows.gather(1, row.clamp(max=types * length - 1).unsqueeze(-1).expand(-1, -1, length))
+    cells = cells.masked_fill((row >= types * length).unsqueeze(-1), -torch.inf).flatten(1)
+    index = _first_largest(cells, k)
     best, order = cells.gather(1, index).sort(dim=-1, descending=True, stable=True)
     index = index.gather(1, order)
     row = row.gather(1, index // length)
     spans = torch.stack((row // length, row % length, index % length, best), dim=-1).float()
     missing = spans.new_tensor([-1.0, -1.0, -1.0, 0.0])
-    spans = torch.where(best.unsqueeze(-1) > above, spans, missing)
-    return torch.cat((spans, missing.expand(batch, k - spans.shape[1], 4)), dim=1)
+    return torch.where(best.unsqueeze(-1) > above, spans, missing)
 
 
 def _first_largest(x: Tensor, k: int) -> Tensor:

@@ -54,12 +54,15 @@ def first_token(hidden_states: Tensor, attention_mask: Tensor | None = None) -> 
 
     Args:
         hidden_states: ``[B, L, H]``.
-        attention_mask: ``[B, L]``, non-zero at real tokens; of any other shape, or None, the row begins at 0.
+        attention_mask: ``[B, L]``, non-zero at real tokens, or ``[B, S]`` with the columns of a cache in front; of
+            other dimensions, or None, the row begins at 0.
 
     Returns:
         ``[B, H]``.
     """
-    if attention_mask is None or attention_mask.shape != hidden_states.shape[:2]:
+    if attention_mask is None or attention_mask.dim() != 2:
         return hidden_states[:, 0]
-    index = (attention_mask != 0).int().argmax(-1)
-    return hidden_states[torch.arange(len(hidden_states), device=hidden_states.device), index]
+    real = attention_mask[:, -hidden_states.shape[1] :] != 0
+    index = real.int().argmax(-1)[:, None, None]
+    # Not by the number of each row, which a graph would keep.
+    return hidden_states.gather(1, index.expand(-1, -1, hidden_states.shape[-1])).squeeze(1)

@@ -6,6 +6,8 @@ Shapes: B batch, N heads, Q queries, S keys, D head size, R = 2M + 1 distances f
 import torch
 from torch import Tensor, nn
 
+from hf_ext.ops.graphs import is_exported
+
 
 def sinusoidal_table(
     rows: int, dim: int, device: torch.device | None = None, dtype: torch.dtype | None = None
@@ -71,7 +73,8 @@ def relative_attention(
     near = torch.arange(1 - reach, reach, device=query.device) + places[:, None]
     inside = (near >= 0) & (near < keys)
     middle = weights.gather(-1, near.clamp(0, keys - 1).expand(*weights.shape[:2], -1, -1)) * inside
-    if isinstance(first_query, int) and first_query == 0 and queries == keys:
+    # A graph that outlives these sizes has no place for triangles that depend on them.
+    if not is_exported() and isinstance(first_query, int) and first_query == 0 and queries == keys:
         # The ends are triangles in two corners of the weights.
         rest = max(queries - reach, 0)
         left = nn.functional.pad(weights[..., queries - rest :, :rest].tril().sum(-1), (queries - rest, 0))

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from hf_ext.ops.graphs import in_graph
+
 
 def rotary_frequencies(dim: int, theta: float = 10000.0, device: torch.device | str | None = None) -> Tensor:
     """Angle of each pair for one step of position, ``theta^(-2i/dim)``.
@@ -59,7 +61,7 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """
     pairs = (x if x.dtype == torch.float64 else x.float()).unflatten(-1, (-1, 2))
     cos, sin = cos.unsqueeze(-2).type_as(pairs), sin.unsqueeze(-2).type_as(pairs)
-    if torch.compiler.is_compiling() or torch.compiler.is_exporting():
+    if in_graph():
         # Inductor fuses the real form and cannot generate code for complex numbers.
         a, b = pairs.unbind(-1)
         out = torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1)

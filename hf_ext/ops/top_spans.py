@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_ext.ops import pointer_tiles
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask, top_spans, wide
 from hf_ext.ops.pointer_tiles import Chunk, Tile, Tiling, few_scores
 
@@ -39,7 +40,7 @@ def pointer_top_spans(
         ValueError: if ``k`` is less than 1 or a score is NaN.
     """
     batch, length, types, size = query.shape
-    if torch.compiler.is_compiling() or few_scores((batch, types, length), pointer_tiles.DENSE):
+    if in_graph() or few_scores((batch, types, length), pointer_tiles.DENSE):
         allowed = span_mask(length, attention_mask, ordered, query.device)
         return _dense_top_spans(pointer_scores(query, key, allowed), allowed, k, above)
     tiling = Tiling((batch, types, length), query.device, attention_mask, ordered)
@@ -83,7 +84,7 @@ def efficient_pointer_top_spans(
         ValueError: if ``k`` is less than 1 or a score is NaN.
     """
     batch, length, types = start_bias.shape
-    if torch.compiler.is_compiling() or few_scores((batch, types, length), pointer_tiles.DENSE):
+    if in_graph() or few_scores((batch, types, length), pointer_tiles.DENSE):
         allowed = span_mask(length, attention_mask, ordered, query.device)
         return _dense_top_spans(efficient_pointer_scores(query, key, start_bias, end_bias, allowed), allowed, k, above)
     tiling = Tiling((batch, types, length), query.device, attention_mask, ordered)
@@ -101,7 +102,7 @@ def efficient_pointer_top_spans(
 
 
 def _dense_top_spans(scores: Tensor, allowed: Tensor, k: int, above: float) -> Tensor:
-    if not torch.compiler.is_compiling() and scores.amax(-1).isnan().any():
+    if not in_graph() and scores.amax(-1).isnan().any():
         # Adding -inf does not hide a NaN where no span may stand.
         scores = scores.masked_fill(~allowed.unsqueeze(1), -torch.inf)
         if (wrong := scores.amax(-1).isnan()).any():

@@ -31,6 +31,7 @@ from hf_ext.modules.family_heads import (
 )
 from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import LayerStack
+from hf_ext.ops.graphs import in_graph, is_exported
 from hf_ext.ops.masks import document_ids
 from hf_ext.ops.mixed_chunk_attention import RowAlignment
 from hf_ext.ops.pooling import first_token
@@ -117,7 +118,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
 
         hidden_states = self.embeddings.word_embeddings(input_ids) if input_ids is not None else inputs_embeds
         assert hidden_states is not None
-        batch_size = len(hidden_states)
+        batch_size = hidden_states.shape[0]
         hidden_states = self.embeddings(hidden_states, token_type_ids)
         if hasattr(self, "embeddings_project"):
             hidden_states = self.embeddings_project(hidden_states)
@@ -185,7 +186,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
 
     @staticmethod
     def _align_documents(documents: Tensor) -> RowAlignment:
-        if torch.compiler.is_compiling() or torch.compiler.is_exporting():
+        if in_graph():
             raise ValueError(
                 "packed rows (position_ids without attention_mask) cannot be compiled under "
                 'attention="mixed_chunk": how many texts there are is known from the data alone; give attention_mask'
@@ -196,8 +197,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
     def _find_documents(position_ids: Tensor) -> Tensor | None:
         """Documents ``[B, L]`` of packed rows; None where every row is one, as far as can be told without the data."""
         documents = document_ids(position_ids)
-        compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-        return documents if compiling or bool(documents[:, -1].any()) else None
+        return documents if in_graph() or bool(documents[:, -1].any()) else None
 
     def _look_around_chunks(
         self,
@@ -214,7 +214,8 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
             position_ids = torch.arange(length, device=device)[None]
             if lengths is not None:
                 position_ids = position_ids + lengths[:, None]
-        size = self.config.chunk_size if lengths is not None else min(self.config.chunk_size, length)
+        whole = lengths is not None or is_exported()
+        size = self.config.chunk_size if whole else min(self.config.chunk_size, length)
         places = self._cos_sin(torch.arange(size, device=device)[None])
         query_places = places
         if lengths is not None and length == 1:

@@ -45,6 +45,7 @@ class GAUAlphaModel(EncoderModel, GAUAlphaPreTrainedModel):
     """GAU-alpha without a head."""
 
     config: GAUAlphaConfig
+    takes_cache = False
 
     def build(self, config: Any) -> None:
         """Make embeddings and blocks."""

@@ -19,6 +19,7 @@ from hf_ext.ops.crf.scan import (
     scan_messages,
     steps_between_scalings,
 )
+from hf_ext.ops.graphs import in_graph
 
 # On a CPU blocks win for long rows whose matrix products, of B * K^3 multiplications a step, are small beside a call.
 _LONG = 512
@@ -116,7 +117,7 @@ def crf_loss(
     """
     mask = labelled(tags, mask, emissions)
     score = crf_score(emissions, transitions, tags, mask, start, end)
-    if score.device.type == "cpu" and not torch.compiler.is_compiling() and not (score > -torch.inf).all():
+    if score.device.type == "cpu" and not in_graph() and not (score > -torch.inf).all():
         _refuse_forbidden(score, emissions, transitions, tags, mask, start, end)
     # Both are rounded, and their difference may come out below 0.
     return (crf_log_partition(emissions, transitions, mask, start, end) - score).clamp_min(0)
@@ -305,7 +306,7 @@ def check_tags(tags: Tensor, mask: Tensor, count: int) -> None:
     Raises:
         ValueError: naming the first wrong tag.
     """
-    if tags.device.type != "cpu" or torch.compiler.is_compiling():
+    if tags.device.type != "cpu" or in_graph():
         return
     wrong = ((tags < 0) | (tags >= count)) & mask
     if wrong.any():

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hf_ext.ops.graphs import in_graph
+
 
 class Rows(NamedTuple):
     """Where the kept tokens of each row are, N being the most that a row has.
@@ -94,7 +96,7 @@ def checked_inputs(
     keep = emissions.new_ones(batch, length, dtype=torch.bool) if mask is None else mask.bool()
     start = emissions.new_zeros(tags) if start is None else start.to(dtype)
     end = emissions.new_zeros(tags) if end is None else end.to(dtype)
-    if emissions.device.type == "cpu" and not torch.compiler.is_compiling():
+    if emissions.device.type == "cpu" and not in_graph():
         _check_finite(emissions, keep)
         for name, scores in (("transitions", transitions), ("start", start), ("end", end)):
             if not (scores < torch.inf).all():

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from hf_ext.ops.gated_attention.fused import fused_gated_attention
 from hf_ext.ops.gated_attention.naive import Rotation, naive_gated_attention
+from hf_ext.ops.graphs import in_graph
 
 
 def gated_attention(
@@ -60,8 +61,7 @@ def gated_attention(
             f"{lengths} for {rows} rows of {length} with mask {'None' if mask is None else 'given'}"
         )
     # Under compilation the readable form is what gets fused.
-    compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-    if compiling or activation is not F.silu or projected.numel() == 0:
+    if in_graph() or activation is not F.silu or projected.numel() == 0:
         return naive_gated_attention(
             projected, query_scale, key_scale, query_rotation, key_rotation, mask, lengths, dropout, activation
         )

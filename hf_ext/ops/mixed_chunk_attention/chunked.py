@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hf_ext.ops.graphs import is_exported
 from hf_ext.ops.mixed_chunk_attention.squared_relu import computing_type, scales, squared_relu_weights
 
 
@@ -51,14 +52,18 @@ def mixed_chunk_attention(
     if causal:
         return causal_chunks(query, key, linear_query, linear_key, value, chunk_size, bias, scaling)[0]
     dtype, length = computing_type(value.dtype), value.shape[1]
+    if real is None and is_exported():
+        real = torch.ones_like(value[..., 0], dtype=torch.bool)
     with torch.autocast(value.device.type, enabled=False):
-        size = min(chunk_size, max(length, 1))
-        visible, count = None, torch.tensor(float(max(length, 1)), device=value.device)
+        size = chunk_length(chunk_size, length)
+        visible = None
         if real is not None:
             linear_key = linear_key.masked_fill(~real[..., None], 0)
             visible = split(real[..., None], size).mT
-            count = real.sum(-1).clamp(min=1)[:, None, None]
-        elif length % size:
+            count: float | Tensor = real.sum(-1).clamp(min=1)[:, None, None]
+        else:
+            count = float(max(length, 1))
+        if real is None and length % size:
             visible = split(torch.ones(1, length, 1, dtype=torch.bool, device=value.device), size).mT
         query, key, linear_query, linear_key, value_ = (
             x.to(dtype) for x in (query, key, linear_query, linear_key, value)
@@ -102,7 +107,7 @@ def causal_chunks(
     dtype, length = computing_type(value.dtype), value.shape[1]
     wide = torch.promote_types(dtype, torch.float32)
     with torch.autocast(value.device.type, enabled=False):
-        size = min(chunk_size, max(length, 1))
+        size = chunk_length(chunk_size, length)
         q, k, lq, lk, v = (split(x.to(dtype), size) for x in (query, key, linear_query, linear_key, value))
         score_scale, weight_scale = scales(scaling, chunk_size, k.shape[-1])
         visible = torch.ones(size, size, dtype=torch.bool, device=v.device).tril()
@@ -114,7 +119,7 @@ def causal_chunks(
             start, count = v.new_zeros(batch_size, *lk.shape[-1:], *v.shape[-1:], dtype=wide), None
         else:
             start, count = past
-        if chunks == 1 and past is None:
+        if not is_exported() and chunks == 1 and past is None:
             return local.flatten(1, 2)[:, :length].to(value.dtype), start[:, None]
         sums = torch.cat((start[:, None], (lk[:, :-1].mT @ v[:, :-1]).to(wide)), dim=1).cumsum(1)
         before = torch.arange(chunks, device=v.device) * size
@@ -124,8 +129,14 @@ def causal_chunks(
         return out.view(batch_size, chunks * size, -1)[:, :length].to(value.dtype), sums
 
 
+def chunk_length(chunk_size: int, length: int) -> int:
+    """Tokens of a chunk in a text of ``length`` tokens: no more than it has, but where a graph is to take any text."""
+    return chunk_size if is_exported() else min(chunk_size, max(length, 1))
+
+
 def split(x: Tensor, size: int) -> Tensor:
     """Cut ``x`` ``[B, L, D]`` into chunks ``[B, G, size, D]``, the last one filled up with zeros."""
-    if missing := -x.shape[1] % size:
+    missing = -x.shape[1] % size
+    if is_exported() or missing:
         x = F.pad(x, (0, 0, 0, missing))
     return x.unflatten(1, (-1, size))

@@ -1,7 +1,11 @@
 """Attention by squared ReLU instead of softmax (arXiv 2202.10447; kexue.fm/archives/8934)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from hf_ext.ops.graphs import is_exported
 
 
 def computing_type(dtype: torch.dtype) -> torch.dtype:
@@ -74,7 +78,8 @@ def squared_relu_attention(
     """
     dtype = computing_type(value.dtype)
     with torch.autocast(value.device.type, enabled=False):
-        count: float | Tensor = float(max(key.shape[1], 1))
+        # Exported, the length is a number that the graph computes.
+        count: Any = key.shape[1] if is_exported() else float(max(key.shape[1], 1))
         if visible is not None:
             count = visible.sum(-1, keepdim=True).clamp(min=1).to(torch.promote_types(dtype, torch.float32))
         score_scale, weight_scale = scales(scaling, count, key.shape[-1])

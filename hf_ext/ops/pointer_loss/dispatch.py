@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_ext.ops import pointer_tiles
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.pointer import wide
 from hf_ext.ops.pointer_loss.bilinear import bilinear_sums
 from hf_ext.ops.pointer_loss.fused import pointer_sums
@@ -46,7 +47,7 @@ def pointer_loss(
     _check(query, key, None, None, attention_mask)
     batch, length, types, size = query.shape
     check_span_labels(labels, types, (batch, length), attention_mask, ordered)
-    if torch.compiler.is_compiling():
+    if in_graph():
         return naive_pointer_loss(query, key, labels, attention_mask, ordered)
     if few_scores((batch, types, length), pointer_tiles.DENSE):
         starts, ends = _without_padding(attention_mask, query, key)
@@ -92,7 +93,7 @@ def efficient_pointer_loss(
     _check(query, key, start_bias, end_bias, attention_mask)
     batch, length, types = start_bias.shape
     check_span_labels(labels, types, (batch, length), attention_mask, ordered)
-    if torch.compiler.is_compiling():
+    if in_graph():
         return naive_efficient_pointer_loss(query, key, start_bias, end_bias, labels, attention_mask, ordered)
     if few_scores((batch, types, length), pointer_tiles.DENSE):
         starts, ends, first, last = _without_padding(attention_mask, query, key, start_bias, end_bias)

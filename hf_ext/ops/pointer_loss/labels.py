@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from hf_ext.ops.graphs import in_graph
+
 
 def check_span_labels(
     labels: Tensor,
@@ -29,7 +31,7 @@ def check_span_labels(
         raise ValueError(
             f"labels must be integers of shape [{batch}, M, 3], got {labels.dtype} of shape {tuple(labels.shape)}"
         )
-    if torch.compiler.is_compiling():
+    if in_graph():
         return
     labels = labels.cpu()
     label, start, end = labels.unbind(-1)

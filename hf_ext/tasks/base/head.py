@@ -9,7 +9,7 @@ the head.
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -20,6 +20,8 @@ from transformers.models.auto.auto_factory import _LazyAutoMapping
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
+from hf_ext.modules.adapters import CACHE_ARGUMENTS, refuse_adapted_head
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
 
 if TYPE_CHECKING:
@@ -68,6 +70,10 @@ class EncoderHead(_Base):
         self.classifier = self.build_classifier(config)
         self.post_init()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        refuse_adapted_head(name, value)
+        super().__setattr__(name, value)
+
     def build_classifier(self, config: PreTrainedConfig) -> nn.Module:
         """The head's own layers."""
         raise NotImplementedError
@@ -80,10 +86,16 @@ class EncoderHead(_Base):
         if attention_mask is not None:
             if attention_mask.ndim != 2:
                 raise ValueError(f"attention_mask must have shape [B, L], got {tuple(attention_mask.shape)}")
-        elif position_ids is None or torch.compiler.is_compiling():
+        elif position_ids is None or in_graph():
             return
         elif bool(document_ids(position_ids)[:, -1].any()):
             raise ValueError("position_ids must not restart within a row; to save padding set unpad in the config")
+
+    @staticmethod
+    def own_columns(attention_mask: Tensor | None, length: int, arguments: Mapping[str, Any]) -> Tensor | None:
+        """The mask ``[B, L]`` of the tokens at hand, of one ``[B, S]`` that has the columns of a cache in front."""
+        cached = any(arguments.get(name) is not None for name in CACHE_ARGUMENTS)
+        return attention_mask[:, -length:] if cached and attention_mask is not None else attention_mask
 
     def encode(
         self,

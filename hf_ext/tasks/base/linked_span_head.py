@@ -10,7 +10,9 @@ from torch import Tensor
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
+from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.linked_pointers import LinkedPointers, Parts, Triple, link_scores
+from hf_ext.ops.graphs import is_exported
 from hf_ext.tasks.base.head import EncoderHead
 
 Links = Callable[[Tensor, Tensor], Tensor]
@@ -24,9 +26,10 @@ class LinkedSpanOutput(ModelOutput):
     Attributes:
         loss: scalar, where labels are given.
         logits: scores ``[B, C, L, L]`` of spans and ``[B, P, L, L]`` of links between first and between last tokens,
-            -inf where no pair may stand; only in training without labels or on ``output_logits=True``.
+            -inf where no pair may stand; only in training without labels, in exported and traced graphs, or on
+            ``output_logits=True``.
         predictions: ``[B, K, W]`` float32, the relations or arguments of events, -1 where a row has no more; in
-            evaluation.
+            evaluation, but for exported and traced graphs, which cannot decode.
         hidden_states: the encoder's, if asked for.
         attentions: the encoder's, if asked for.
     """
@@ -69,6 +72,7 @@ class LinkedSpanHead(EncoderHead):
         raise NotImplementedError
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -90,7 +94,7 @@ class LinkedSpanHead(EncoderHead):
             token_type_ids: ``[B, L]``; left out for encoders that have none.
             inputs_embeds: ``[B, L, H]``, instead of ``input_ids``.
             labels: integers ``[B, M, W]`` as the head has them, token positions, padded with -100.
-            output_logits: return the scores; None: in training without labels.
+            output_logits: return the scores; None: in training without labels, and where the model is exported.
             above: predict what scores more than this.
             **kwargs: passed on to the encoder.
 
@@ -102,14 +106,15 @@ class LinkedSpanHead(EncoderHead):
         self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
+        attention_mask = self.own_columns(attention_mask, hidden.shape[1], kwargs)
         own = None if labels is None else self.split_labels(labels, hidden.shape[:2], attention_mask)
         parts = self.classifier.project(hidden)
         if output_logits is None:
-            output_logits = self.training and labels is None
+            output_logits = is_exported() or (self.training and labels is None)
         return LinkedSpanOutput(
             loss=None if own is None else self.classifier.loss(parts, own, attention_mask),
             logits=tuple(self.classifier.scores(parts, hidden, attention_mask)) if output_logits else None,
-            predictions=None if self.training else self._predictions(parts, attention_mask, above),
+            predictions=None if self.training or is_exported() else self._predictions(parts, attention_mask, above),
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )

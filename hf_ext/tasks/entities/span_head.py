@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
+from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer, SpanScorer
 from hf_ext.tasks.base.head import EncoderHead, head_class_by_name
 
@@ -74,6 +75,7 @@ class SpanExtraction(EncoderHead):
         return pointer(hidden_size, config.num_labels or 0, config.span_head_size, rope=config.span_rope)
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -107,6 +109,7 @@ class SpanExtraction(EncoderHead):
         self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
+        attention_mask = self.own_columns(attention_mask, hidden.shape[1], kwargs)
         pointer = self.classifier
         parts = pointer.project(hidden)
         if output_logits is None:

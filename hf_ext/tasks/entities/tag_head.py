@@ -9,7 +9,9 @@ from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
+from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.crf import ConditionalRandomField, IndependentTags, MaximumEntropyMarkovModel, TagChain
+from hf_ext.ops.graphs import is_exported
 from hf_ext.ops.tag_rules import TagRules, tag_rules
 from hf_ext.tasks.base.head import EncoderHead, head_class_by_name
 
@@ -28,8 +30,10 @@ class SequenceLabelingOutput(ModelOutput):
     Attributes:
         loss: scalar, where labels are given: of a CRF the mean over rows of the negative log-likelihood, of the others
             the mean over tokens.
-        logits: ``[B, L, K]`` emissions; only in training without labels or on ``output_logits=True``.
-        tags: int64 ``[B, L]``, the best sequence, -100 where left out; in evaluation.
+        logits: ``[B, L, K]`` emissions; only in training without labels, in exported and traced graphs, or on
+            ``output_logits=True``.
+        tags: int64 ``[B, L]``, the best sequence, -100 where left out; in evaluation, but for exported and traced
+            graphs, whose number of steps cannot depend on the length.
         hidden_states: the encoder's, if asked for.
         attentions: the encoder's, if asked for.
     """
@@ -100,6 +104,7 @@ class SequenceLabeling(EncoderHead):
         return TagClassifier(config.get_text_config().hidden_size, chain)
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -122,7 +127,7 @@ class SequenceLabeling(EncoderHead):
             labels: integers ``[B, L]`` in [0, K), -100 where a token is left out: special tokens, all but the first
                 piece of a word. Those of padding are not read.
             special_tokens_mask: ``[B, L]``, nonzero at tokens to leave out; of use without labels.
-            output_logits: return the emissions; None: in training without labels.
+            output_logits: return the emissions; None: in training without labels, and where the model is exported.
             num_items_in_batch: what a mean over tokens is divided by instead of by their number in this batch.
             **kwargs: passed on to the encoder.
 
@@ -132,13 +137,14 @@ class SequenceLabeling(EncoderHead):
         """
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         emissions = self.classifier(self.dropout(outputs.last_hidden_state))
+        attention_mask = self.own_columns(attention_mask, emissions.shape[1], kwargs)
         mask = self.tagged(emissions, input_ids, attention_mask, labels, special_tokens_mask)
         if output_logits is None:
-            output_logits = self.training and labels is None
+            output_logits = is_exported() or (self.training and labels is None)
         return SequenceLabelingOutput(
             loss=None if labels is None else self._loss(emissions, labels, mask, num_items_in_batch),
             logits=emissions if output_logits else None,
-            tags=None if self.training else self.classifier.chain.decode(emissions, mask)[0],
+            tags=None if self.training or is_exported() else self.classifier.chain.decode(emissions, mask)[0],
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )

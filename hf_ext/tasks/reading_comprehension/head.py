@@ -18,8 +18,10 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.losses.rows import can_look, check_logits, reduced
 from hf_ext.losses.span import span_softmax_loss
+from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.global_pointer import GlobalPointer
 from hf_ext.ops.answer_spans import best_answer_spans
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.pointer import pointer_scores, span_mask, wide
 from hf_ext.tasks.base.head import EncoderHead, head_class_by_name
 
@@ -121,6 +123,7 @@ class ReadingComprehension(EncoderHead):
         return GlobalPointer(hidden_size, 1, config.answer_head_size)
 
     @can_return_tuple
+    @takes_prefix
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -161,6 +164,7 @@ class ReadingComprehension(EncoderHead):
         self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
         outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         hidden = self.dropout(outputs.last_hidden_state)
+        attention_mask = self.own_columns(attention_mask, hidden.shape[1], kwargs)
         context, first = _context(hidden, attention_mask, context_mask)
         parts = self._parts(hidden, context, first)
         if output_logits is None:
@@ -188,14 +192,14 @@ class ReadingComprehension(EncoderHead):
             query, key = (part.squeeze(2) for part in self.classifier.project(hidden))
             return query, key
         start, end = self.classifier(hidden)
-        out = ~context.scatter(1, first, True)
+        out = ~(context | _marked(context, first))
         start, end = (F.log_softmax(scores.masked_fill(out, -torch.inf), -1) for scores in (start, end))
         return start, end
 
     def _table(self, parts: tuple[Tensor, Tensor], context: Tensor, first: Tensor) -> Tensor:
         """Scores ``[B, L, L]``, -inf but at spans of the context and at no answer."""
         length = context.shape[1]
-        null = torch.zeros_like(context).scatter(1, first, True)
+        null = _marked(context, first)
         allowed = span_mask(length, context) | (null[:, :, None] & null[:, None, :])
         return self._scores(parts)(slice(0, length), slice(0, length)).masked_fill(~allowed, -torch.inf)
 
@@ -237,7 +241,7 @@ class ReadingComprehension(EncoderHead):
         self, parts: tuple[Tensor, Tensor], context: Tensor, first: Tensor, longest: int
     ) -> tuple[Tensor, Tensor]:
         spans, total = best_answer_spans(self._scores(parts), context, self.config.answer_top_k, longest)
-        row = torch.arange(len(first), device=first.device)
+        row = torch.arange(first.shape[0], device=first.device)
         start, end = (part[row, first[:, 0]].unsqueeze(1) for part in parts)
         one = slice(0, 1)
         null = self._scores((start, end))(one, one).flatten()
@@ -247,6 +251,11 @@ class ReadingComprehension(EncoderHead):
         places = torch.where(found.unsqueeze(-1), spans[..., :2] - first.unsqueeze(-1), spans[..., :2])
         spans = torch.cat((places, spans[..., 2:] - total[:, None, None]), -1)
         return spans.float(), (null - total).float()
+
+
+def _marked(context: Tensor, first: Tensor) -> Tensor:
+    """Bool ``[B, L]``, True at the place ``first`` ``[B, 1]`` of each row."""
+    return torch.arange(context.shape[1], device=context.device) == first
 
 
 def _context(hidden: Tensor, attention_mask: Tensor | None, context_mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -286,7 +295,7 @@ def _places(labels: Tensor, context: Tensor, first: Tensor) -> Tensor:
         raise ValueError(f"labels must be {wanted}, got {labels.dtype} of shape {list(labels.shape)}")
     left_out = (labels == -100).all(1, keepdim=True)
     places = labels.long() + first
-    if not torch.compiler.is_compiling():
+    if not in_graph():
         inside = (places >= 0) & (places < length)
         inside &= context.gather(1, places.clamp(0, length - 1)) | (labels == 0).all(1, keepdim=True)
         wrong = ~(inside.all(1) & (labels[:, 0] <= labels[:, 1]) | left_out[:, 0])
