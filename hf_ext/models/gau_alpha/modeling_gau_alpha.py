@@ -5,7 +5,6 @@ Shapes: B batch, L tokens, K size of the query and key head.
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.utils.output_capturing import OutputRecorder
 
@@ -13,6 +12,7 @@ from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
 from hf_ext.models.gau_alpha.layers_gau_alpha import FUSED, GatedAttentionUnit, GAUAlphaEncoder, GAUAlphaLayer
 from hf_ext.modules.embeddings import TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.rotary_positions import rotations
 from hf_ext.modules.task_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -20,7 +20,6 @@ from hf_ext.modules.task_heads import (
     SequenceClassificationHead,
     TokenClassificationHead,
 )
-from hf_ext.ops.rotary import rotary_cos_sin
 
 
 class GAUAlphaPreTrainedModel(EncoderPreTrainedModel):
@@ -53,8 +52,7 @@ class GAUAlphaModel(EncoderModel, GAUAlphaPreTrainedModel):
 
     def position_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:
         """Rotations of all layers, cos and sin ``[B or 1, L, K/2]`` each, in float32 or better."""
-        dtype = torch.promote_types(self.dtype, torch.float32)
-        return tuple(x.to(dtype) for x in rotary_cos_sin(position_ids, self.config.attention_key_size))
+        return rotations(self.config, position_ids, self.dtype)
 
 
 GAUAlphaPreTrainedModel.base_model_class = GAUAlphaModel
