@@ -36,7 +36,8 @@ class FLASHConfig(RotaryConfig):
     """
 
     model_type = "flash"
-    base_model_tp_plan: ClassVar[dict[str, str]] = {}
+    # The parts of a unit's first layer are split by meaning, which no plan of equal shares respects.
+    base_model_tp_plan: ClassVar[dict[str, str] | None] = None
     fixed_fields: ClassVar[dict[str, Any]] = {
         **EncoderConfig.fixed_fields,
         "position_embedding_type": "rotary",

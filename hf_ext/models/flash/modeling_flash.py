@@ -260,9 +260,13 @@ FLASHPreTrainedModel.base_model_class = FLASHModel
 class FLASHForMaskedLM(MaskedLMHead, FLASHPreTrainedModel):
     """FLASH with the head that predicts masked tokens."""
 
+    _tp_plan = None
+
 
 class FLASHForCausalLM(CausalLMHead, FLASHPreTrainedModel, GenerationMixin):
     """FLASH that generates left to right, under mixed chunk attention from a state of constant size."""
+
+    _tp_plan = None
 
     def _supports_default_dynamic_cache(self) -> bool:  # type: ignore[override]
         """Whether the library may make the cache; that of mixed chunk attention the model makes itself."""

@@ -33,7 +33,7 @@ class GAUAlphaConfig(RotaryConfig):
 
     model_type = "gau_alpha"
     # The halves of a unit's first layer are split by meaning, which no plan of equal shares respects.
-    base_model_tp_plan: ClassVar[dict[str, str]] = {}
+    base_model_tp_plan: ClassVar[dict[str, str] | None] = None
     fixed_fields: ClassVar[dict[str, Any]] = {
         "norm_type": "rms_norm",
         "use_bias": False,

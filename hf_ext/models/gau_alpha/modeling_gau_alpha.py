@@ -61,6 +61,8 @@ GAUAlphaPreTrainedModel.base_model_class = GAUAlphaModel
 class GAUAlphaForMaskedLM(MaskedLMHead, GAUAlphaPreTrainedModel):
     """GAU-alpha with the head that predicts masked tokens: the token embedding alone."""
 
+    _tp_plan = None
+
 
 class GAUAlphaForSequenceClassification(SequenceClassificationHead, GAUAlphaPreTrainedModel):
     """GAU-alpha that classifies or scores a text or a pair."""
