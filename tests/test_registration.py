@@ -4,16 +4,23 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import transformers
 from roformer_tiny import tiny, tiny_config
-from transformers.models.auto import modeling_auto
+from transformers.models.auto import CONFIG_MAPPING, modeling_auto
 from transformers.models.auto.auto_factory import _LazyAutoMapping
+from transformers.utils.auto_docstring import get_checkpoint_from_config_class
 
 import hf_ext
-from hf_ext.models.roformer import RoFormerConfig, RoFormerForMaskedLM, RoFormerModel
+from hf_ext.models.roformer import (
+    RoFormerConfig,
+    RoFormerForMaskedLM,
+    RoFormerForSequenceClassification,
+    RoFormerModel,
+)
 from hf_ext.registration import register_family
 
 MAPPINGS = {name: one for name, one in vars(modeling_auto).items() if isinstance(one, _LazyAutoMapping)}
@@ -45,6 +52,31 @@ def test_registering_twice_changes_nothing() -> None:
     register_family(RoFormerConfig, models, adapter_targets=("query", "value"))
     assert {name: one[RoFormerConfig] for name, one in MAPPINGS.items() if RoFormerConfig in one} == before
     assert type(transformers.AutoModelForMaskedLM.from_config(tiny_config())) is RoFormerForMaskedLM
+
+
+def test_nothing_is_printed(tmp_path: Path) -> None:
+    """Not by importing, nor by the stock families that find our configs, nor by pipelines: stdout is the user's."""
+    tiny(RoFormerForSequenceClassification, num_labels=2).save_pretrained(tmp_path)
+    hf_ext.JiebaWordPieceTokenizer().save_pretrained(tmp_path)
+    code = f"""
+import hf_ext
+import transformers.models.mt5.modeling_mt5, transformers.models.roformer.modeling_roformer
+from transformers import pipeline
+for task in ("text-classification", "text-embedding"):
+    assert len(pipeline(task, model={str(tmp_path)!r})(["今天天气", "好"])) == 2
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+
+
+def test_every_config_names_a_checkpoint_to_the_library() -> None:
+    """It prints an error for each head of a stock family whose config, now ours, shows no link in its docstring."""
+    ours = [config for config in CONFIG_MAPPING.values() if config.__module__.startswith("hf_ext.")]
+    stock = [c for c in ours if find_spec(f"transformers.models.{c.model_type}") is not None]
+    assert {config.model_type for config in stock} == {"mt5", "roformer"}
+    for config in stock:
+        assert get_checkpoint_from_config_class(config), config
 
 
 @pytest.mark.parametrize("keep", ["1", ""])

@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from models_tiny import OUR_HEADS, TOKEN_HEADS, Case, one_of_each
+from models_tiny import OUR_HEADS, TOKEN_HEADS, Case, cases, one_of_each
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from trainer_runs import labelled, losses, rows, trainer
+from transformers.distributed import DistributedConfig
 
 LENGTHS = [9, 4, 1, 6, 5, 5, 3, 8]
 LANGUAGE_HEADS = one_of_each("AutoModelForMaskedLM", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
+# Those that say how they are split by tensors.
+PLANNED = [
+    case
+    for case in cases("AutoModelForMaskedLM", "AutoModelForCausalLM", ours=True, once=True)
+    if case.values[0].config().base_model_tp_plan
+]
 
 
 def train(case: Case, folder: Path, batch_size: int) -> tuple[list[float], dict[str, Tensor]]:
@@ -53,6 +61,32 @@ def sharded_step(case: Case) -> dict[str, Tensor]:
     }
 
 
+def step(model: Any, case: Case) -> dict[str, Tensor]:
+    """The logits of all rows, and the gradients of their loss."""
+    output = model.train()(**labelled(case, LENGTHS))
+    output.loss.backward()
+    # The output matrix's gradient is that of the embedding where the two are one.
+    grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return {"logits": output.logits.detach()} | {
+        name: grad.full_tensor() if hasattr(grad, "full_tensor") else grad for name, grad in grads.items()
+    }
+
+
+def split_step(case: Case, folder: Path, tied: bool) -> dict[str, Tensor]:
+    """`step` of a model whose matrices are divided among the processes, from a folder that one of them wrote."""
+    if torch.distributed.get_rank() == 0:
+        case.make(tie_word_embeddings=tied).save_pretrained(folder)
+    torch.distributed.barrier()
+    back_end = case.family.back_ends[0]
+    model = case.model_class.from_pretrained(
+        folder, attn_implementation=back_end, distributed_config=DistributedConfig(tp_size=2)
+    )
+    assert isinstance(model.get_output_embeddings().weight, DTensor)
+    found = step(model, case)
+    torch.distributed.barrier()
+    return found
+
+
 def count(batch: dict[str, Tensor]) -> Tensor:
     """The number that losses are divided by: as each process has half of the rows and gradients are averaged, half."""
     return batch["labels"].ne(-100).sum() / 2
@@ -66,6 +100,9 @@ def main(folder: Path) -> None:
         found[f"trained {parameter.id}"] = train(parameter.values[0], folder, 2)
     for parameter in LANGUAGE_HEADS:
         found[f"sharded {parameter.id}"] = sharded_step(parameter.values[0])
+    for parameter in PLANNED:
+        for tied in (True, False):
+            found[f"split {parameter.id}-{tied}"] = split_step(parameter.values[0], folder / "split", tied)
     if torch.distributed.get_rank() == 0:
         torch.save(found, folder / "found.pt")
     torch.distributed.barrier()

@@ -3,6 +3,8 @@
 Shapes: B batch, L tokens, E embedding size. Parameter names are BERT's.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from hf_ext.modules.encoder_config import EncoderConfig
@@ -25,7 +27,9 @@ class CheckedTable(nn.Embedding):
         """
         # Under compilation, and on a GPU where looking would wait for it, the kernel's own check has to do.
         if ids.device.type == "cpu" and not in_graph() and ids.numel():
-            outside = ids[(ids < 0) | (ids >= self.num_embeddings)]
+            # A table that is divided among processes is asked by ids that all of them have.
+            given: Any = ids.to_local() if hasattr(ids, "to_local") else ids
+            outside = given[(given < 0) | (given >= self.num_embeddings)]
             if len(outside):
                 raise ValueError(
                     f"{argument or self.argument} must be in [0, {self.field}={self.num_embeddings}), "

@@ -42,7 +42,9 @@ class EncoderConfig(PreTrainedConfig):
         tie_word_embeddings: whether the MLM head uses the token embedding.
     """
 
-    base_model_tp_plan: ClassVar[dict[str, str]] = {
+    base_model_tp_plan: ClassVar[dict[str, str] | None] = {
+        # As the output matrix, which may be the same one.
+        "embeddings.word_embeddings": "embedding_rowwise",
         "encoder.layer.*.attention.self.query": "colwise",
         "encoder.layer.*.attention.self.key": "colwise",
         "encoder.layer.*.attention.self.value": "colwise",

@@ -196,7 +196,8 @@ class EncoderModel(_Base):
                 cache = EncoderDecoderCache(cache, DynamicCache(config=self.config))
         if position_ids is None:
             past_length = cache.get_seq_length() if cache is not None else 0
-            position_ids = torch.arange(past_length, past_length + length, device=tokens.device)[None]
+            # A cache of fixed size counts in a tensor, which a graph cannot take for a bound.
+            position_ids = (torch.arange(length, device=tokens.device) + past_length)[None]
         positions = self.position_tensors(position_ids)
 
         index = packing = None

@@ -40,6 +40,7 @@ class VocabularyHead(_Base):
     """
 
     reads_pooler = False
+    _tp_plan: dict[str, str] | None = {"cls.predictions.decoder": "colwise_gather_output"}  # noqa: RUF012
 
     def __init__(self, config: EncoderConfig):
         super().__init__(config)

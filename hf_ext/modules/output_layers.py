@@ -80,6 +80,9 @@ class Predictions(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.predictions = PredictionHead(config)
+        # The bias of the output matrix is tied to this one, and is divided as the matrix is.
+        divided = config.base_model_tp_plan and not config.bare_lm_head
+        self._tp_plan = {"predictions.bias": "colwise"} if divided else {}
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """Logits ``[B, L, V]`` of ``[B, L, H]``."""

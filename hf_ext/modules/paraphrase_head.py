@@ -30,6 +30,8 @@ class ParaphraseOutput(ModelOutput):
         similarity_loss: scalar, mean cross-entropy of finding each row's paraphrase in the batch.
         lm_losses: ``[B]``, sum of each row's cross-entropies.
         pooler_output: ``[B, H]``, embeddings of the rows' sources.
+        hidden_states: of all layers, where they are asked for.
+        attentions: the same.
     """
 
     loss: Tensor | None = None
@@ -37,6 +39,8 @@ class ParaphraseOutput(ModelOutput):
     similarity_loss: Tensor | None = None
     lm_losses: Tensor | None = None
     pooler_output: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
 
 
 class ParaphraseHead(CausalLMHead):
@@ -143,6 +147,8 @@ class ParaphraseHead(CausalLMHead):
             similarity_loss=similarity_loss,
             lm_losses=lm_losses,
             pooler_output=outputs.pooler_output,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
         )
 
     def _target_losses(self, hidden_states: Tensor, shift_labels: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from models_tiny import (
 )
 from torch import Tensor
 
+from hf_ext.modules.rotary_positions import RotaryConfig
+
 pytestmark = [
     # What PyTorch itself imports and calls to compile.
     pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
@@ -299,3 +301,29 @@ def test_empty_texts(case: Case) -> None:
     if not case.family.paired or case.is_base:
         with pytest.raises(ValueError, match=rf"input_ids must have shape \[{axes}\].* got \[2\]"):
             model(torch.tensor([1, 2]))
+
+
+@pytest.mark.parametrize("scaling", ["made with it", "set later"])
+@pytest.mark.parametrize("case", [case for case in BASE if issubclass(case.values[0].family.config, RotaryConfig)])
+def test_stretched_positions(case: Case, scaling: str) -> None:
+    """Positions that are stretched twice and divided by two are as they were; so they are if a config says so later."""
+    rope = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
+    batch = case.batch(LENGTHS)
+    model = case.make()
+    stretched = case.make(**({"rope_parameters": dict(rope)} if scaling == "made with it" else {}))
+    stretched.config.rope_parameters = rope
+    positions = torch.arange(9)[None]
+    wanted = run(model, batch | {"position_ids": positions})
+    # The library's scaled frequencies are in float32.
+    close = {"atol": 1e-5, "rtol": 1e-5}
+    torch.testing.assert_close(run(stretched, batch | {"position_ids": 2 * positions}), wanted, **close)
+    torch.testing.assert_close(run(model, batch), wanted, **CLOSE)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(run(stretched, batch), wanted, **close)
+    for settings, message in (
+        ({"rope_type": "lineal", "rope_theta": 1e4}, "rope_type must be one of"),
+        ({"rope_type": "linear", "factor": 2.0}, "must have rope_theta"),
+    ):
+        stretched.config.rope_parameters = settings
+        with pytest.raises(ValueError, match=message):
+            stretched(**batch)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from models_tiny import OUR_HEADS, TOKEN_HEADS, Case
 from trainer_runs import labelled
-from two_processes import LANGUAGE_HEADS, LENGTHS, count, train
+from two_processes import LANGUAGE_HEADS, LENGTHS, PLANNED, count, step, train
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,3 +59,11 @@ def test_sharded(case: Case, found: dict[str, Any], request: pytest.FixtureReque
     model(**batch, num_items_in_batch=count(batch) * 2).loss.backward()
     wanted = {"logits": logits.detach()} | {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
     torch.testing.assert_close(found[f"sharded {request.node.callspec.id}"], wanted, atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("case", PLANNED)
+def test_split_by_tensors(case: Case, tied: bool, found: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """Matrices divided among two processes by the plan of the config and the head, the vocabulary's among them."""
+    wanted = step(case.make(tie_word_embeddings=tied), case)
+    torch.testing.assert_close(found[f"split {request.node.callspec.id}"], wanted, atol=5e-6, rtol=0)

@@ -41,6 +41,15 @@ def test_gradient_checkpointing(case: Case) -> None:
         torch.testing.assert_close(*found, atol=1e-12, rtol=1e-12)
 
 
+@pytest.mark.parametrize("case", HEADS)
+def test_every_parameter_learns(case: Case) -> None:
+    """A parameter that no loss reaches stops plain distributed training; a pooler that is not read is none."""
+    poolers = {} if case.family.paired or not case.family.ours else {"pooler_activation": "linear"}
+    model = case.make(**poolers).train()
+    model(**labelled(case, LENGTHS)).loss.backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
 # The loss of paraphrases compares the rows of a batch, and is another one in another batch.
 @pytest.mark.parametrize("case", [case for case in HEADS if case.values[0].auto != "ForParaphrase"])
 def test_accumulation(case: Case, tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ class FLASHCache(Cache):
         return False
 
     @property
+    def is_linear(self) -> list[bool]:
+        """False of each layer: tokens are counted, by which the library leaves out those that have been run."""
+        return [False] * max(1, len(self.states))
+
+    @property
     def is_initialized(self) -> bool:
         """Whether there is a state."""
         return bool(self.states)

@@ -3,13 +3,13 @@
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
-from transformers.modeling_rope_utils import RopeParameters
 
 from hf_ext.modules.encoder_config import EncoderConfig
+from hf_ext.modules.rotary_positions import RotaryConfig
 
 
 @strict
-class FLASHConfig(EncoderConfig):
+class FLASHConfig(RotaryConfig):
     """Settings of FLASH, an encoder or decoder of gated attention units (arXiv 2202.10447; kexue.fm/archives/8934).
 
     The other fields are those of :class:`EncoderConfig`. Two units take the place of a block of attention and
@@ -31,12 +31,13 @@ class FLASHConfig(EncoderConfig):
         norm_type: ``"scale_norm"``, with one gain for the whole vector, or ``"layer_norm"``; in front of each unit and
             at the end.
         attention_mode: ``"bidirectional"`` or ``"causal"``. None: causal if ``is_decoder``, else bidirectional.
-        rope_parameters: ``rope_theta``; ``rope_type`` is ``"default"``.
+        rope_parameters: ``rope_theta``, and ``rope_type`` with its settings to stretch the context, which turns queries
+            and keys; the relative bias of the units compares places as they are.
     """
 
     model_type = "flash"
-    default_theta = 10000.0
-    base_model_tp_plan: ClassVar[dict[str, str]] = {}
+    # The parts of a unit's first layer are split by meaning, which no plan of equal shares respects.
+    base_model_tp_plan: ClassVar[dict[str, str] | None] = None
     fixed_fields: ClassVar[dict[str, Any]] = {
         **EncoderConfig.fixed_fields,
         "position_embedding_type": "rotary",
@@ -59,7 +60,11 @@ class FLASHConfig(EncoderConfig):
     attention_probs_dropout_prob: float | int = 0
     layer_norm_eps: float = 1e-5
     norm_type: str = "scale_norm"
-    rope_parameters: RopeParameters | dict | None = None
+
+    @property
+    def head_size(self) -> int:
+        """Size K of the one query and key head."""
+        return self.attention_key_size
 
     def validate_choices(self) -> None:
         """Refuse names that mean nothing.
@@ -78,8 +83,8 @@ class FLASHConfig(EncoderConfig):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field} must be one of {allowed}, got {getattr(self, field)!r}")
 
-    def validate_units(self) -> None:
-        """Refuse sizes that cannot be built and settings of the rotation that are not understood.
+    def validate_gated_attention(self) -> None:
+        """Refuse sizes that cannot be built.
 
         Raises:
             ValueError: naming the field, its value and the values that work.
@@ -90,6 +95,3 @@ class FLASHConfig(EncoderConfig):
             raise ValueError(f"type_vocab_size must be at least 1, got {self.type_vocab_size}")
         if self.chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, got {self.chunk_size}")
-        rope: Any = self.rope_parameters or {}
-        if rope.get("rope_type", "default") != "default":
-            raise ValueError(f'rope_parameters: rope_type must be "default", got {rope["rope_type"]!r}')

@@ -19,6 +19,7 @@ from hf_ext.models.flash.configuration_flash import FLASHConfig
 from hf_ext.modules.embeddings import TokenTable, TypeTable
 from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.ops.mixed_chunk_attention import (
+    RowAlignment,
     extend_state,
     mixed_chunk_attention,
     squared_relu_attention,
@@ -227,7 +228,10 @@ class FLASHLayer(GradientCheckpointingLayer):
         hidden_states: Tensor,
         surroundings: Surroundings,
         cache: Cache | None = None,
+        alignment: RowAlignment | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """Transform ``hidden_states`` ``[B, L, H]``."""
-        return hidden_states + self.dropout(self.gau(self.norm(hidden_states), surroundings, cache))
+        """Transform ``hidden_states`` ``[B, L, H]``; given an ``alignment``, its rows are aligned within."""
+        x = hidden_states if alignment is None else alignment.align(hidden_states)
+        x = x + self.dropout(self.gau(self.norm(x), surroundings, cache))
+        return x if alignment is None else alignment.restore(x, len(hidden_states))

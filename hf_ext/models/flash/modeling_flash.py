@@ -9,12 +9,9 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.generation import GenerationMixin
-from transformers.modeling_outputs import (
-    BaseModelOutputWithPastAndCrossAttentions,
-    BaseModelOutputWithPoolingAndCrossAttentions,
-)
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 from transformers.utils import TransformersKwargs
-from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from hf_ext.models.flash.cache_flash import FLASHCache
@@ -30,6 +27,7 @@ from hf_ext.modules.family_heads import (
     TokenClassificationHead,
 )
 from hf_ext.modules.renamed_cache import takes_past_key_values
+from hf_ext.modules.rotary_positions import rotations
 from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.graphs import in_graph, is_exported
 from hf_ext.ops.masks import document_ids
@@ -71,7 +69,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
         self.norm = make_flash_norm(config)
 
     @merge_with_config_defaults
-    @can_return_tuple
+    @capture_outputs
     @takes_past_key_values
     def forward(
         self,
@@ -103,7 +101,8 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
 
         Raises:
             TypeError: for an argument that no model takes.
-            ValueError: if not just one of ``input_ids`` and ``inputs_embeds`` is given, or an argument does not fit.
+            ValueError: if not just one of ``input_ids`` and ``inputs_embeds`` is given, an argument does not fit, or
+                attentions are asked for, which its units do not have as a whole.
         """
         # Heads that serve all families hand these on.
         for name in ("encoder_hidden_states", "encoder_attention_mask"):
@@ -112,6 +111,8 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
         if unknown := kwargs.keys() - _KNOWN_KWARGS:
             raise TypeError(f"{type(self).__name__}.forward() got unexpected keyword arguments {sorted(unknown)}")
         one_input(input_ids, inputs_embeds)
+        if self._wants("attentions", kwargs):
+            raise ValueError("output_attentions must be False, as FLASH has no attention weights to show, got True")
         self._check_cache(cache)
         if attention_mask is not None and attention_mask.dim() != 2:
             raise ValueError(f"attention_mask must have shape [B, L], got {list(attention_mask.shape)}")
@@ -136,34 +137,31 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
             alignment = self._align_documents(documents)
         elif self._chunked and attention_mask is not None:
             alignment = RowAlignment.from_mask(attention_mask[:, -hidden_states.shape[1] :])
-        if alignment is not None:
-            hidden_states = alignment.align(hidden_states)
-            if position_ids is not None:
-                position_ids = alignment.align(position_ids.expand(batch_size, -1))
+        aligned = hidden_states if alignment is None else alignment.align(hidden_states)
+        if alignment is not None and position_ids is not None:
+            position_ids = alignment.align(position_ids.expand(batch_size, -1))
         look = self._look_around_chunks if self._chunked else self._look_around
         real = alignment.real if alignment is not None else attention_mask
-        surroundings = look(hidden_states, position_ids, real, documents, cache)
+        surroundings = look(aligned, position_ids, real, documents, cache)
 
-        return_dict = {"return_dict": True}
-        outputs = self._run_layers(hidden_states, surroundings, cache, **(kwargs | return_dict))
-        hidden_states, states = outputs.last_hidden_state, outputs.hidden_states
-        if alignment is not None:
-            hidden_states = alignment.restore(hidden_states, batch_size)
-            states = None if states is None else tuple(alignment.restore(x, batch_size) for x in states)
+        if alignment is not None and self._wants("hidden_states", kwargs):
+            # What hooks record between the layers is to be in the caller's shape and part of the graph.
+            hidden_states = self.encoder(hidden_states, surroundings, cache=cache, alignment=alignment)
+        else:
+            hidden_states = self.encoder(aligned, surroundings, cache=cache)
+            if alignment is not None:
+                hidden_states = alignment.restore(hidden_states, batch_size)
+        hidden_states = self.norm(hidden_states)
         if isinstance(cache, FLASHCache):
             cache.columns += hidden_states.shape[1]
         pooled = self.pooler(first_token(hidden_states, attention_mask)) if self.pooler is not None else None
         return BaseModelOutputWithPoolingAndCrossAttentions(
-            last_hidden_state=hidden_states, pooler_output=pooled, cache=cache, hidden_states=states
+            last_hidden_state=hidden_states, pooler_output=pooled, cache=cache
         )
 
-    @capture_outputs
-    def _run_layers(
-        self, hidden_states: Tensor, surroundings: Surroundings, cache: Cache | None, **kwargs: Any
-    ) -> BaseModelOutputWithPastAndCrossAttentions:
-        """Run ``[R, M, H]`` through all units; what is recorded here is still aligned."""
-        hidden_states = self.encoder(hidden_states, surroundings, cache=cache)
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.norm(hidden_states))
+    def position_tensors(self, position_ids: Tensor) -> CosSin:
+        """Rotations of all layers, cos and sin ``[B or 1, L, K/2]`` each, in float32 or better."""
+        return rotations(self.config, position_ids, self.dtype)
 
     @property
     def _chunked(self) -> bool:
@@ -220,7 +218,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
         query_places = places
         if lengths is not None and length == 1:
             query_places = self._cos_sin(lengths[None] % size)
-        return Surroundings(self._cos_sin(position_ids), query_places, places, real)
+        return Surroundings(self.position_tensors(position_ids), query_places, places, real)
 
     def _look_around(
         self,
@@ -245,14 +243,15 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
             visible = together if visible is None else visible & together
         places = self._cos_sin(columns[None])
         query_places = places[0][:, past:], places[1][:, past:]
-        rotation = query_places if position_ids is None else self._cos_sin(position_ids)
+        rotation = self.position_tensors(columns[None, past:] if position_ids is None else position_ids)
         return Surroundings(rotation, query_places, places, visible)
 
-    def _cos_sin(self, positions: Tensor) -> CosSin:
-        """Cos and sin ``[B or 1, L, K/2]`` of positions ``[B or 1, L]``, in float32 or better."""
-        rope: Any = self.config.rope_parameters
+    def _cos_sin(self, places: Tensor) -> CosSin:
+        """Cos and sin ``[B or 1, L, K/2]`` of the places ``[B or 1, L]`` that the relative bias compares."""
+        rope: Any = self.config.rope_parameters or {}
+        theta = rope.get("rope_theta", self.config.default_theta)
         dtype = torch.promote_types(self.dtype, torch.float32)
-        cos, sin = rotary_cos_sin(positions, self.config.attention_key_size, rope["rope_theta"])
+        cos, sin = rotary_cos_sin(places, self.config.attention_key_size, theta)
         return cos.to(dtype), sin.to(dtype)
 
 
@@ -262,9 +261,13 @@ FLASHPreTrainedModel.base_model_class = FLASHModel
 class FLASHForMaskedLM(MaskedLMHead, FLASHPreTrainedModel):
     """FLASH with the head that predicts masked tokens."""
 
+    _tp_plan = None
+
 
 class FLASHForCausalLM(CausalLMHead, FLASHPreTrainedModel, GenerationMixin):
     """FLASH that generates left to right, under mixed chunk attention from a state of constant size."""
+
+    _tp_plan = None
 
     def _supports_default_dynamic_cache(self) -> bool:  # type: ignore[override]
         """Whether the library may make the cache; that of mixed chunk attention the model makes itself."""

@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 
-from hf_ext.modules.encoder_config import EncoderConfig
+from hf_ext.modules.rotary_positions import RotaryConfig
 
 
 @strict
-class GAUAlphaConfig(EncoderConfig):
+class GAUAlphaConfig(RotaryConfig):
     """Settings of a GAU-alpha encoder (kexue.fm/archives/9052; arXiv 2205.05842).
 
     The defaults are those of the released base model; the other fields are those of :class:`EncoderConfig`. A block is
@@ -28,11 +28,12 @@ class GAUAlphaConfig(EncoderConfig):
             of the original's present code; the release was trained, and is reproduced, with 1. They differ for texts
             of less than 16 tokens.
         attention_scale: whether scores are divided by the root of ``attention_key_size``.
+        rope_parameters: ``rope_theta``, and ``rope_type`` with its settings to stretch the context.
     """
 
     model_type = "gau_alpha"
     # The halves of a unit's first layer are split by meaning, which no plan of equal shares respects.
-    base_model_tp_plan: ClassVar[dict[str, str]] = {}
+    base_model_tp_plan: ClassVar[dict[str, str] | None] = None
     fixed_fields: ClassVar[dict[str, Any]] = {
         "norm_type": "rms_norm",
         "use_bias": False,
@@ -40,7 +41,6 @@ class GAUAlphaConfig(EncoderConfig):
         "is_decoder": False,
         "add_cross_attention": False,
         "position_embedding_type": "rotary",
-        "rope_parameters": None,
         "rotary_value": False,
         "self_attention": True,
         "norm_position": "post",
@@ -61,6 +61,11 @@ class GAUAlphaConfig(EncoderConfig):
     normalization: str = "softmax_plus"
     softmax_plus_min_keys: int = 16
     attention_scale: bool = True
+
+    @property
+    def head_size(self) -> int:
+        """Size K of the one query and key head."""
+        return self.attention_key_size
 
     def validate_gated_attention(self) -> None:
         """Refuse settings of the unit that cannot be built or are not understood.

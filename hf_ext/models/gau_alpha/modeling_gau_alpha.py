@@ -5,7 +5,6 @@ Shapes: B batch, L tokens, K size of the query and key head.
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.utils.output_capturing import OutputRecorder
 
@@ -20,7 +19,7 @@ from hf_ext.modules.family_heads import (
     SequenceClassificationHead,
     TokenClassificationHead,
 )
-from hf_ext.ops.rotary import rotary_cos_sin
+from hf_ext.modules.rotary_positions import rotations
 
 
 class GAUAlphaPreTrainedModel(EncoderPreTrainedModel):
@@ -54,8 +53,7 @@ class GAUAlphaModel(EncoderModel, GAUAlphaPreTrainedModel):
 
     def position_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:
         """Rotations of all layers, cos and sin ``[B or 1, L, K/2]`` each, in float32 or better."""
-        dtype = torch.promote_types(self.dtype, torch.float32)
-        return tuple(x.to(dtype) for x in rotary_cos_sin(position_ids, self.config.attention_key_size))
+        return rotations(self.config, position_ids, self.dtype)
 
 
 GAUAlphaPreTrainedModel.base_model_class = GAUAlphaModel
@@ -63,6 +61,8 @@ GAUAlphaPreTrainedModel.base_model_class = GAUAlphaModel
 
 class GAUAlphaForMaskedLM(MaskedLMHead, GAUAlphaPreTrainedModel):
     """GAU-alpha with the head that predicts masked tokens: the token embedding alone."""
+
+    _tp_plan = None
 
 
 class GAUAlphaForSequenceClassification(SequenceClassificationHead, GAUAlphaPreTrainedModel):

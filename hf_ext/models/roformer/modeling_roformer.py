@@ -6,10 +6,8 @@ checkpoints on the Hub.
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers.generation import GenerationMixin
-from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
 from hf_ext.modules.causal_lm_head import CausalLMHead
@@ -23,8 +21,9 @@ from hf_ext.modules.family_heads import (
     TokenClassificationHead,
 )
 from hf_ext.modules.paraphrase_head import ParaphraseHead
+from hf_ext.modules.rotary_positions import rotations
 from hf_ext.modules.transformer_block import SelfAttention, transformer_stack
-from hf_ext.ops.rotary import apply_rotary, rotary_cos_sin
+from hf_ext.ops.rotary import apply_rotary
 
 
 class RoFormerSelfAttention(SelfAttention):
@@ -60,14 +59,7 @@ class RoFormerModel(EncoderModel, RoFormerPreTrainedModel):
 
     def position_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:
         """Rotations of all layers, cos and sin ``[B or 1, L, D/2]`` each, in float32 or better."""
-        rope: Any = self.config.rope_parameters
-        frequencies, factor = None, 1.0
-        if rope["rope_type"] != "default":
-            scale = ROPE_INIT_FUNCTIONS[rope["rope_type"]]
-            frequencies, factor = scale(self.config, position_ids.device, seq_len=position_ids.max() + 1)
-        dtype = torch.promote_types(self.dtype, torch.float32)
-        cos_sin = rotary_cos_sin(position_ids, self.config.head_size, rope["rope_theta"], frequencies)
-        return tuple((x * factor).to(dtype) for x in cos_sin)
+        return rotations(self.config, position_ids, self.dtype)
 
 
 RoFormerPreTrainedModel.base_model_class = RoFormerModel

@@ -125,6 +125,8 @@ class T5PegasusConfig(BuiltInMT5Config):
 class MT5Config(BuiltInMT5Config):
     """Stands for the model type mt5: reads a folder with BERT's ``vocab.txt`` as T5-PEGASUS, any other as mT5.
 
+    Such another is [google/mt5-small](https://huggingface.co/google/mt5-small).
+
     T5-PEGASUS is on the Hub under the type of mT5, which would load it and compute something else.
     """
 

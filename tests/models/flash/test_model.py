@@ -352,7 +352,7 @@ def test_refusals() -> None:
         ({"num_attention_heads": 2}, "num_attention_heads must be 1"),
         ({"attention_probs_dropout_prob": 0.1}, "attention_probs_dropout_prob must be 0"),
         ({"unpad": True}, "unpad must be False"),
-        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, 'rope_type must be "default"'),
+        ({"rope_parameters": {"rope_type": "lineal", "factor": 2.0}}, "rope_type must be one of"),
         ({"is_decoder": True, "attention_mode": "bidirectional"}, "attention_mode must be"),
     ],
 )

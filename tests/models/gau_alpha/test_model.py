@@ -260,7 +260,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "norm_type must be 'rms_norm'": {"norm_type": "layer_norm"},
     "attention_mode must be 'bidirectional'": {"attention_mode": "causal"},
     "is_decoder must be False": {"is_decoder": True},
-    "rope_parameters must be None": {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}},
+    "rope_type must be one of": {"rope_parameters": {"rope_type": "lineal", "rope_theta": 1e4, "factor": 2.0}},
 }
 
 
