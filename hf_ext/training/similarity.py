@@ -47,7 +47,7 @@ class DataCollatorForSimilarity:
         """Model inputs ``[2N, L]`` of ``{"text1", "text2"}``, and ``labels`` ``[N]`` if they have a ``"score"``."""
         texts = [text for example in examples for text in (example["text1"], example["text2"])]
         batch: Any = self.tokenizer(
-            texts, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
+            texts, truncation=True, max_length=self.max_length, padding=True, padding_side="right", return_tensors="pt"
         )
         if "score" not in examples[0]:
             return {**batch}
