@@ -162,7 +162,8 @@ class EncoderModel(_Base):
             token_type_ids: ``[B, L]``; None: all 0.
             inputs_embeds: ``[B, L, E]`` in place of ``input_ids``.
             position_ids: ``[B or 1, L]``; None: counted from 0, which is a row's first real token where positions count
-                and not distances alone. Without ``attention_mask``, a position that does not grow starts a new document that neither sees nor is seen by the others (packed sequences).
+                and not distances alone. Without ``attention_mask``, a position that does not grow starts a new document
+                that neither sees nor is seen by the others (packed sequences).
             encoder_hidden_states: ``[B, S, H]`` for cross attention.
             encoder_attention_mask: ``[B, S]``, 1 at real tokens.
             past_key_values: cache of causal and UniLM models.

@@ -18,9 +18,8 @@ def position_count(model: PreTrainedModel) -> int | None:
     for module in model.modules():
         if hasattr(module, "create_position_ids_from_inputs_embeds"):
             table, padding = getattr(module, "position_embeddings", None), getattr(module, "padding_idx", None)
-            return (
-                count if padding is None or not isinstance(table, nn.Embedding) else table.num_embeddings - padding - 1
-            )
+            if isinstance(table, nn.Embedding) and padding is not None:
+                return table.num_embeddings - padding - 1
     return count
 
 

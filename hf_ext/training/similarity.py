@@ -25,6 +25,7 @@ from hf_ext.ops.gather import gather_rows
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.training.encoder_job import EncoderJob
 from hf_ext.training.gradient_cache import cached_backward
+from hf_ext.training.label_smoothing import refuse_label_smoothing
 from hf_ext.training.trainer_steps import save_run, train_with_progress
 
 LOSSES = ("cosent", "simcse")
@@ -83,6 +84,7 @@ class SimilarityTrainer(Trainer):
             raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
         kwargs.setdefault("compute_metrics", similarity_metrics)
         super().__init__(*args, **kwargs)
+        refuse_label_smoothing(self.args, type(self).__name__)
         # The loss is made here: Trainer has to divide it by the number of accumulation steps.
         self.model_accepts_loss_kwargs = False
         # The collator takes texts, which no model has as an argument.
