@@ -110,3 +110,48 @@ def test_module_that_fails_and_is_mended(folder: Path) -> None:
     module = importlib.import_module("broken_module")
     assert seen == [module]
     assert module.mended
+
+
+HALF = """
+from hf_ext.import_hooks import when_imported
+
+when_imported(__name__, lambda module: module.seen.append(hasattr(module, "Thing")))
+seen = []
+
+class Thing:
+    pass
+"""
+
+
+def test_half_imported_module(folder: Path) -> None:
+    """An action asked for while the module is on its way waits until it is there."""
+    (folder / "awaited_module.py").write_text(HALF)
+    module = importlib.import_module("awaited_module")
+    assert module.seen == [True]
+    assert type(module.__spec__) is importlib.machinery.ModuleSpec
+    assert not module.__spec__._initializing
+
+
+def test_half_imported_module_that_fails(folder: Path) -> None:
+    (folder / "broken_module.py").write_text(HALF + "\nraise RuntimeError('broken')")
+    with pytest.raises(RuntimeError, match="broken"):
+        importlib.import_module("broken_module")
+    (folder / "broken_module.py").write_text("seen = []; Thing = None  # of another size than before")
+    importlib.invalidate_caches()
+    assert importlib.import_module("broken_module").seen == [True]
+
+
+def test_nothing_is_left_where_nothing_waits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finder is on the path while something waits, and no longer."""
+    from hf_ext import import_hooks
+
+    monkeypatch.setattr(import_hooks._FINDER, "waiting", {})
+    monkeypatch.setattr(sys, "meta_path", [one for one in sys.meta_path if one is not import_hooks._FINDER])
+    before = list(sys.meta_path)
+    for name in ("awaited_module", "awaited_package.inner"):
+        when_imported(name, lambda module: None)
+    assert sys.meta_path == [import_hooks._FINDER, *before]
+    importlib.import_module("awaited_module")
+    assert sys.meta_path == [import_hooks._FINDER, *before]
+    importlib.import_module("awaited_package.inner")
+    assert sys.meta_path == before

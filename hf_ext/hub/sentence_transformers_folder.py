@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.modules.input_length import input_limit
 from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.similarity.whitening import Whitening
 
@@ -55,7 +56,6 @@ def save_for_sentence_transformers(
     activation = _ACTIVATIONS.get(type(getattr(pooler, "activation", None)))
     if pooling == "pooler" and (pooler is None or activation is None):
         raise ValueError(f"model must have a pooler (config.pooler_activation), got {type(model).__name__} without one")
-    limits = (512, tokenizer.model_max_length, model.config.max_position_embeddings)
     root = Path(folder)
     model.save_pretrained(root)
     tokenizer.save_pretrained(root)
@@ -84,7 +84,10 @@ def save_for_sentence_transformers(
         if settings:
             _write(root / name / "config.json", settings)
     listed = [("Transformer", ""), *((kind, name) for name, (kind, _, _) in zip(names, modules))]
-    _write(root / "sentence_bert_config.json", {"max_seq_length": max_length or min(limits), "do_lower_case": False})
+    _write(
+        root / "sentence_bert_config.json",
+        {"max_seq_length": max_length or input_limit(tokenizer, model, 512), "do_lower_case": False},
+    )
     _write(root / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     # Last, since with this file the folder is one of sentence-transformers.
     _write(

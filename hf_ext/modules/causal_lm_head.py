@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils.generic import can_return_tuple
 
 from hf_ext.modules.attention_mask import padded_mask
@@ -37,6 +38,11 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             config = copy.deepcopy(config)
             config.attention_mode = "causal"
         super().__init__(config)
+
+    @property
+    def smooths_labels(self) -> bool:
+        """Whether Trainer, which smooths by the logits, knows by the class's name that they are of the next token."""
+        return type(self).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
 
     @can_return_tuple
     @takes_past_key_values

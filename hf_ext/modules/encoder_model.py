@@ -135,6 +135,12 @@ class EncoderModel(_Base):
         """Whether the rows of ``attention_mask`` ``[B, L]`` give the same outputs with their padding taken out."""
         return True
 
+    @property
+    def counts_positions(self) -> bool:
+        """Whether positions count, and not distances alone, so that they have to begin at the first real token."""
+        fixed = self.config.fixed_fields.get("position_embedding_type")
+        return fixed == "absolute" or getattr(self.config, "rotary_value", False)
+
     @merge_with_config_defaults
     @capture_outputs
     @takes_past_key_values
@@ -158,8 +164,9 @@ class EncoderModel(_Base):
             attention_mask: ``[B, L]``, 1 at real tokens; or ``[B, 1, L, L]`` in the back end's form. None: no padding.
             token_type_ids: ``[B, L]``; None: all 0.
             inputs_embeds: ``[B, L, E]`` in place of ``input_ids``.
-            position_ids: ``[B or 1, L]``; None: counted from 0. Without ``attention_mask``, a position that does not
-                grow starts a new document that neither sees nor is seen by the others (packed sequences).
+            position_ids: ``[B or 1, L]``; None: counted from 0, which is a row's first real token where positions count
+                and not distances alone. Without ``attention_mask``, a position that does not grow starts a new document
+                that neither sees nor is seen by the others (packed sequences).
             encoder_hidden_states: ``[B, S, H]`` for cross attention.
             encoder_attention_mask: ``[B, S]``, 1 at real tokens.
             cache: keys and values of the tokens before, in causal and UniLM models.
@@ -198,6 +205,9 @@ class EncoderModel(_Base):
             past_length = cache.get_seq_length() if cache is not None else 0
             # A cache of fixed size counts in a tensor, which a graph cannot take for a bound.
             position_ids = (torch.arange(length, device=tokens.device) + past_length)[None]
+            if self.counts_positions and attention_mask is not None and attention_mask.dim() == 2:
+                first = (attention_mask != 0).int().argmax(-1, keepdim=True)
+                position_ids = (position_ids - first).clamp(min=0)
         positions = self.position_tensors(position_ids)
 
         index = packing = None

@@ -106,6 +106,11 @@ class SequenceClassificationHead(_Base):
         self.classifier = ClassificationHead(config)
         self.post_init()
 
+    @property
+    def smooths_labels(self) -> bool:
+        """Whether Trainer can smooth the labels: classes of which each text has one."""
+        return self.config.problem_type in (None, "single_label_classification") and num_labels(self.config) > 1
+
     @can_return_tuple
     @takes_prefix
     def forward(
@@ -207,8 +212,9 @@ class TokenClassificationHead(_Base):
 class QuestionAnsweringHead(_Base):
     """An encoder that scores each token as the start and the end of the answer."""
 
-    # Its labels are not called `labels`, by which Trainer would count the items of a batch.
+    # Its labels are not called `labels`, by which Trainer would count the items of a batch, and smooth them.
     accepts_loss_kwargs = False
+    smooths_labels = False
 
     def __init__(self, config: EncoderConfig):
         super().__init__(config)

@@ -54,6 +54,7 @@ class ParaphraseHead(CausalLMHead):
 
     similarity_scale = 30.0
     reads_pooler = True
+    smooths_labels = False
     # In-batch negatives are those of a batch on its own; Trainer divides by the accumulation steps.
     accepts_loss_kwargs = False
 

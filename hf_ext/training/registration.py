@@ -12,6 +12,8 @@ def register_callbacks() -> None:
 
 def _add_callbacks(trainer: ModuleType) -> None:
     from hf_ext.training.head_learning_rate import HeadLearningRate
+    from hf_ext.training.label_smoothing import CheckLabelSmoothing
 
-    if HeadLearningRate not in trainer.DEFAULT_CALLBACKS:
-        trainer.DEFAULT_CALLBACKS.append(HeadLearningRate)
+    for callback in (HeadLearningRate, CheckLabelSmoothing):
+        if callback not in trainer.DEFAULT_CALLBACKS:
+            trainer.DEFAULT_CALLBACKS.append(callback)

@@ -6,7 +6,7 @@ from typing import Any
 import peft
 import pytest
 import torch
-from models_tiny import ANY_ENCODER, Case, cases, finite_tensors, tensors
+from models_tiny import OUR_HEADS, Case, cases, finite_tensors, one_of_each, tensors
 from torch import Tensor
 from trainer_runs import labelled
 
@@ -82,13 +82,17 @@ def test_prefix_tuning(case: Case) -> None:
             assert not torch.equal(value, together[name]) or not value.is_floating_point(), name
 
 
-@pytest.mark.parametrize("case", TUNED)
-@pytest.mark.parametrize("method", ["prompt", "ia3"])
+# PEFT puts the tokens of a prompt among those of the text, where labels of tokens have no place for them.
+PROMPTED = one_of_each("AutoModelForSequenceClassification", "AutoModelForCausalLM")
+
+
+@pytest.mark.parametrize(
+    ("method", "case"),
+    [("prompt", *c.values) for c in PROMPTED] + [("ia3", *c.values) for c in [*PROMPTED, *OUR_HEADS[:5]]],
+)
 def test_other_methods(case: Case, method: str, tmp_path: Path) -> None:
     """Trained, saved and loaded again, an adapter gives the same."""
     if method == "prompt":
-        if case.pairs or case.auto.endswith(("MultipleChoice", "SequenceLabeling", "TokenClassification")):
-            pytest.skip("PEFT puts its tokens among the text's, where labels have no place for them")
         config = peft.PromptTuningConfig(task_type=kind(case), num_virtual_tokens=2, token_dim=32)
     else:
         layers = ["value", "v_proj", "Wqkv", "i_dense"]
@@ -102,11 +106,11 @@ def test_other_methods(case: Case, method: str, tmp_path: Path) -> None:
     again = peft.PeftModel.from_pretrained(case.make(), tmp_path).double().eval()
     with torch.no_grad():
         assert not torch.equal(model(**batch).loss, loss)
-        # PEFT makes and saves prompts in float32.
-        torch.testing.assert_close(again(**batch).loss, model(**batch).loss, atol=1e-7, rtol=0)
+        # PEFT makes and saves prompts in float32, and so are the library's losses over the vocabulary.
+        torch.testing.assert_close(again(**batch).loss, model(**batch).loss, atol=5e-6, rtol=0)
 
 
-CLASSIFIERS = [case for case in HEADS if case.values[0].auto in ANY_ENCODER or "SequenceClass" in case.values[0].auto]
+CLASSIFIERS = [*OUR_HEADS, *one_of_each("AutoModelForSequenceClassification")]
 
 
 @pytest.mark.parametrize("targets", ["all-linear", r".*(encoder|layers|classifier).*(dense|Wo|o_proj|linear)"])
@@ -115,9 +119,7 @@ def test_adapters_in_the_head(case: Case, targets: Any, tmp_path: Path) -> None:
     """A head is trained as a whole or adapted, and not both, which could not be loaded again."""
     settings: dict[str, Any] = {"task_type": kind(case), "target_modules": targets, "r": 2, "init_lora_weights": False}
     if kind(case) == "TOKEN_CLS":
-        with pytest.raises(
-            ValueError, match=r"target_modules must leave out the layers of 'classifier'.*modules_to_save"
-        ):
+        with pytest.raises(ValueError, match=r"target_modules must leave out .* 'classifier'.*modules_to_save"):
             peft.get_peft_model(case.make(), peft.LoraConfig(**settings))
     for options in ({"modules_to_save": ["classifier"]}, {"task_type": None}):
         model = peft.get_peft_model(case.make(), peft.LoraConfig(**(settings | options))).double().eval()

@@ -26,6 +26,17 @@ class NezhaConfig(EncoderConfig):
     layer_norm_eps: float = 1e-7
     use_relative_position: bool = True
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """The config of settings, as `EncoderConfig.from_dict` makes it.
+
+        NEZHA of Transformers 4 always had the original's pooler, and no fields to say so or what sees what.
+        """
+        old = str(config_dict.get("transformers_version") or "4.").startswith("4.")
+        if old and not {"pooler_activation", "attention_mode"} & config_dict.keys():
+            config_dict = {**config_dict, "pooler_activation": "tanh"}
+        return super().from_dict(config_dict, **kwargs)
+
     def validate_relative_positions(self) -> None:
         """Refuse what is not NEZHA.
 

@@ -21,8 +21,8 @@ class RoFormerConfig(RotaryConfig):
         vocab_size: number of tokens.
         max_position_embeddings: length of pre-training. Inputs may be longer: positions are computed, not looked up.
         layer_norm_eps: epsilon inside the embeddings and blocks, 1e-7 in the originals.
-        rotary_value: whether values are rotated too (no released model does). Texts padded on the left then need
-            ``position_ids``, as positions count and not distances alone.
+        rotary_value: whether values are rotated too (no released model does), so that positions count and not distances
+            alone.
         rope_parameters: ``rope_theta``, and ``rope_type`` with its settings to stretch the context.
     """
 

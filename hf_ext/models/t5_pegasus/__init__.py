@@ -1,4 +1,6 @@
-"""T5-PEGASUS; importing registers it, also for the folders typed mt5 in which it is kept on the Hub."""
+"""T5-PEGASUS; importing registers it, also for folders typed mt5, as on the Hub, unless HF_EXT_KEEP_MT5=1."""
+
+import os
 
 from transformers import AutoConfig
 
@@ -27,5 +29,6 @@ register_family(
     },
     adapter_targets=("q", "v"),
 )
-AutoConfig.register("mt5", MT5Config, exist_ok=True)
+if os.environ.get("HF_EXT_KEEP_MT5") != "1":
+    AutoConfig.register("mt5", MT5Config, exist_ok=True)
 register_tokenizers(T5PegasusConfig)

@@ -21,6 +21,9 @@ _TOKENS = {"pad_token_id": "[PAD]", "decoder_start_token_id": "[CLS]", "eos_toke
 # config makes of `feed_forward_proj`.
 _OF_MT5 = ("model_type", "architectures", "tokenizer_class", "tie_word_embeddings", "dense_act_fn", "is_gated_act")
 
+# Numbers of tokens, without and with those that fill up the matrix.
+_VOCABULARIES_OF_MT5 = (250100, 250112)
+
 
 @strict
 class T5PegasusConfig(BuiltInMT5Config):
@@ -134,7 +137,9 @@ class MT5Config(BuiltInMT5Config):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """The config of a folder, which `AutoConfig` names in ``name_or_path``."""
         folder = kwargs.get("name_or_path")
-        ids = folder and _token_ids(folder, revision=config_dict.get("_commit_hash"))
+        # With mT5's own vocabulary there is no other to ask the Hub for. T5-PEGASUS' folders name T5's tokenizer too.
+        own = config_dict.get("vocab_size", BuiltInMT5Config.vocab_size) in _VOCABULARIES_OF_MT5
+        ids = folder and not own and _token_ids(folder, revision=config_dict.get("_commit_hash"))
         if not ids:
             return BuiltInMT5Config.from_dict(config_dict, **kwargs)
         _warn(str(folder))

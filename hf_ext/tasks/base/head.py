@@ -48,6 +48,8 @@ class EncoderHead(_Base):
     """Config fields of the head and their defaults."""
 
     dropout: nn.Dropout
+    # None of our heads' losses is a cross-entropy of logits that it returns.
+    smooths_labels = False
 
     # The encoder is built without the pooler of its pre-training.
     _keys_to_ignore_on_load_unexpected = [r"pooler\."]  # noqa: RUF012  (as Transformers declares it)

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.modules.input_length import has_end, position_count
 
 
 @dataclass
@@ -57,9 +58,8 @@ class EncoderJob:
 
     def check_length(self, model: Any) -> None:
         """Raise ValueError if the model takes fewer tokens than ``max_length``."""
-        longest = getattr(model.config, "max_position_embeddings", None)
-        # Rotary positions have no end.
-        if longest and self.max_length > longest and not getattr(model.config, "rope_parameters", None):
+        longest = position_count(model)
+        if longest is not None and self.max_length > longest and has_end(model):
             raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
 
     def head_labels(self, labels: Sequence[str], suffix: str) -> Sequence[str]:

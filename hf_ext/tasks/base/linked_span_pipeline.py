@@ -14,8 +14,6 @@ class LinkedSpanPipeline(SpanExtractionPipeline):
     """Texts of any length to relations or events; a subclass decodes what the model predicts."""
 
     head: ClassVar[type[LinkedSpanHead]]
-    positions: ClassVar[slice]
-    """Columns of the predictions that are token positions."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -28,10 +26,7 @@ class LinkedSpanPipeline(SpanExtractionPipeline):
         inputs = dict(input_tensors)
         rest = {name: inputs.pop(name) for name in ("window", "is_last")}
         above = log(threshold / (1 - threshold)) if threshold else -inf
-        predictions = self.model(**inputs, above=above, return_dict=True).predictions
-        if "attention_mask" in inputs:
-            # Positions count from the first real token, wherever the batch is padded.
-            predictions[..., self.positions] -= inputs["attention_mask"].argmax(-1)[:, None, None]
+        predictions = self.model(**inputs, above=above).predictions
         predictions[..., -1].sigmoid_()
         return {"spans": predictions, **rest}
 

@@ -20,6 +20,7 @@ from hf_ext.losses import for_trainer
 from hf_ext.tasks.base.job import EncoderJob
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
 from hf_ext.tasks.classification.metrics import classification_metrics, compute_classification_scores
+from hf_ext.training.label_smoothing import refuse_label_smoothing
 from hf_ext.training.run_steps import save_run, train_with_progress
 
 # The default first.
@@ -84,7 +85,7 @@ class ClassificationJob(EncoderJob):
             seen = f"{', '.join(train[0])} and {', '.join(validation[0])}"
             raise ValueError(f"train_file and validation_file must have rows of one kind, got {seen}")
         names = list(self.head_labels(names, "ForSequenceClassification"))
-        loss = self.training_loss(train, names, multi_label)
+        loss = self.training_loss(train, names, multi_label, arguments)
         tokenizer = self.load_tokenizer(text for example in train for text in _texts(example))
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
@@ -110,11 +111,18 @@ class ClassificationJob(EncoderJob):
         save_run(trainer, scores, metric)
         return scores
 
-    def training_loss(self, examples: Sequence[Mapping[str, Any]], names: Sequence[str], multi_label: bool) -> Any:
-        """The loss for ``Trainer(compute_loss_func=...)``.
+    def training_loss(
+        self,
+        examples: Sequence[Mapping[str, Any]],
+        names: Sequence[str],
+        multi_label: bool,
+        arguments: TrainingArguments,
+    ) -> Any:
+        """The loss for ``Trainer(compute_loss_func=...)``, which takes the place of what Trainer itself would smooth.
 
         Raises:
-            ValueError: if it is of another kind than the labels, or has no such option.
+            ValueError: if it is of another kind than the labels, or has no such option, or no smoothing and it is asked
+                for.
         """
         choices = MULTI_LABEL_LOSSES if multi_label else SINGLE_LABEL_LOSSES
         name = self.loss or choices[0]
@@ -125,6 +133,10 @@ class ClassificationJob(EncoderJob):
         if name == "logit_adjusted":
             counts = Counter(label for example in examples for label in labels_of(example))
             options.setdefault("prior", [counts[label] for label in names])
+        if name == "cross_entropy":
+            options.setdefault("label_smoothing", arguments.label_smoothing_factor)
+        else:
+            refuse_label_smoothing(arguments, f"loss={name!r}")
         return for_trainer(name, **options)
 
     def load_model(

@@ -10,6 +10,8 @@ from transformers.pipelines.base import ChunkPipeline
 
 from hf_ext.data.span_encoding import decode_spans
 from hf_ext.data.windows import merge_spans, window_of
+from hf_ext.modules.evaluation import EvaluatingPipeline
+from hf_ext.modules.input_length import input_limit
 from hf_ext.ops.pointer import top_spans
 from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.base.pipeline_registration import register_task
@@ -26,7 +28,7 @@ class _Window:
     offsets: list[tuple[int, int]]
 
 
-class SpanExtractionPipeline(ChunkPipeline):
+class SpanExtractionPipeline(EvaluatingPipeline, ChunkPipeline):
     """Finds labelled spans, nested ones too, with a model of `AutoModelForSpanExtraction` and a fast tokenizer.
 
     ``pipeline("span-extraction", model=folder)`` takes a text, a list of texts, a dataset or a generator, and gives
@@ -89,8 +91,7 @@ class SpanExtractionPipeline(ChunkPipeline):
         if not isinstance(input_, str):
             raise TypeError(f"inputs must be texts, got {type(input_).__name__}")
         if max_length is None:
-            limits = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None))
-            max_length = min(limit for limit in (_WINDOW, *limits) if limit is not None and limit > 0)
+            max_length = input_limit(self.tokenizer, self.model, _WINDOW)
         room = max_length - self.tokenizer.num_special_tokens_to_add()
         if stride is None:
             stride = min(_STRIDE, room // 4)
@@ -128,9 +129,6 @@ class SpanExtractionPipeline(ChunkPipeline):
         else:
             spans = self.model(**inputs, return_dict=True).spans
             spans[..., 0].masked_fill_(spans[..., 3] <= _logit(threshold), -1.0)
-        if "attention_mask" in inputs:
-            # Positions count from the first real token, wherever the batch is padded.
-            spans[..., 1:3] -= inputs["attention_mask"].argmax(-1)[:, None, None]
         return {"spans": spans, **rest}
 
     def postprocess(self, model_outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import torch
-
 from hf_ext.data.span_encoding import decode_spans
 from hf_ext.data.windows import merge_spans, window_of
 from hf_ext.ops.tag_rules import split_tag
@@ -58,9 +56,7 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
             tags, logs = chain.nbest(emissions, n_best, mask)
         scores = chances.unsqueeze(1).expand(-1, tags.shape[1], -1, -1)
         scores = scores.gather(3, tags.clamp_min(0).unsqueeze(3)).squeeze(3)
-        # Positions count from the first real token, wherever the batch is padded.
-        first = inputs["attention_mask"].argmax(-1) if "attention_mask" in inputs else torch.zeros(len(tags))
-        return {"tags": tags, "scores": scores, "chances": logs.exp(), "first": first, **rest}
+        return {"tags": tags, "scores": scores, "chances": logs.exp(), **rest}
 
     def postprocess(  # type: ignore[override]
         self, model_outputs: list[dict[str, Any]], threshold: float = 0.0, n_best: int | None = None
@@ -79,11 +75,9 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
         return merge_spans(found, [window_of(output["window"].offsets) for output in model_outputs])
 
     def _entities(self, output: dict[str, Any], number: int, threshold: float) -> list[dict[str, Any]]:
-        window, first = output["window"], int(output["first"][0])
-        # A batch is padded on one side or the other, which no offset stands for.
-        tags, scores = (
-            output[name][0, number, first : first + len(window.offsets)].tolist() for name in ("tags", "scores")
-        )
+        window = output["window"]
+        # No offset stands for padding.
+        tags, scores = (output[name][0, number, : len(window.offsets)].tolist() for name in ("tags", "scores"))
         names: dict[int, str] = self.model.config.id2label
         labels = sorted({split_tag(tag)[1] for tag in names.values()} - {""})
         spans = tags_to_predictions(tags, names, {label: place for place, label in enumerate(labels)}, scores)

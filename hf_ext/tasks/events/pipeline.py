@@ -28,7 +28,6 @@ class EventExtractionPipeline(LinkedSpanPipeline):
     """
 
     head = EventExtraction
-    positions = slice(2, 4)
 
     def merge(
         self,

@@ -9,11 +9,13 @@ from transformers import AutoModelForCausalLM
 from transformers.pipelines.base import Pipeline
 
 from hf_ext.losses.similarity import cosine_similarities
+from hf_ext.modules.evaluation import EvaluatingPipeline
+from hf_ext.modules.input_length import input_limit
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.summarization.files import decode_summaries
 
 
-class ParaphrasePipeline(Pipeline):
+class ParaphrasePipeline(EvaluatingPipeline, Pipeline):
     """Generates paraphrases of a text with SimBERT or RoFormer-Sim, and ranks them by the model's own embeddings.
 
     ``pipeline("paraphrase-generation", model=folder)`` gives for a text, or for each of a list, a list of
@@ -99,12 +101,12 @@ class ParaphrasePipeline(Pipeline):
         return [{"text": text, "similarity": similarity} for text, similarity in ranked[:num_candidates]]
 
     def _encode(self, texts: list[str]) -> Any:
-        limits = (self.tokenizer.model_max_length, self.model.config.max_position_embeddings)
         return self.tokenizer(
             texts,
             truncation=True,
-            max_length=min(limits),
+            max_length=input_limit(self.tokenizer, self.model),
             padding=True,
+            padding_side="right",
             return_tensors="pt",
             return_token_type_ids=True,
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from hf_ext.modules.input_length import input_limit
 from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.entities.span_pipeline import SpanExtractionPipeline
@@ -95,8 +96,7 @@ class ReadingComprehensionPipeline(SpanExtractionPipeline):
             if not isinstance(input_.get(name), str) or not input_[name].strip():
                 raise ValueError(f"{name} must be a string that is not blank, got {input_.get(name)!r}")
         if max_seq_len is None:
-            limits = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None))
-            max_seq_len = min(limit for limit in (_WINDOW, *limits) if limit is not None and limit > 0)
+            max_seq_len = input_limit(self.tokenizer, self.model, _WINDOW)
         encoder = ReadingEncoder(self.tokenizer, max_seq_len, doc_stride, max_question_len)
         rows = encoder({"question": [input_["question"]], "context": [input_["context"]]})
         names = [name for name in (*self.tokenizer.model_input_names, "context_mask") if name in rows]

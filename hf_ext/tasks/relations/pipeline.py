@@ -28,7 +28,6 @@ class RelationExtractionPipeline(LinkedSpanPipeline):
     """
 
     head = RelationExtraction
-    positions = slice(1, 5)
 
     def merge(
         self,

@@ -25,6 +25,7 @@ from hf_ext.tasks.base.job import EncoderJob
 from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
 from hf_ext.tasks.similarity.metrics import spearman
 from hf_ext.training.gradient_cache import cached_backward
+from hf_ext.training.label_smoothing import refuse_label_smoothing
 from hf_ext.training.run_steps import save_run, train_with_progress
 
 LOSSES = ("cosent", "simcse")
@@ -47,7 +48,7 @@ class DataCollatorForSimilarity:
         """Model inputs ``[2N, L]`` of ``{"text1", "text2"}``, and ``labels`` ``[N]`` if they have a ``"score"``."""
         texts = [text for example in examples for text in (example["text1"], example["text2"])]
         batch: Any = self.tokenizer(
-            texts, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
+            texts, truncation=True, max_length=self.max_length, padding=True, padding_side="right", return_tensors="pt"
         )
         if "score" not in examples[0]:
             return {**batch}
@@ -83,6 +84,7 @@ class SimilarityTrainer(Trainer):
             raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
         kwargs.setdefault("compute_metrics", similarity_metrics)
         super().__init__(*args, **kwargs)
+        refuse_label_smoothing(self.args, type(self).__name__)
         # The loss is made here: Trainer has to divide it by the number of accumulation steps.
         self.model_accepts_loss_kwargs = False
         # The collator takes texts, which no model has as an argument.

@@ -14,6 +14,8 @@ from torch import Tensor
 from transformers import AutoModel, BatchEncoding
 from transformers.pipelines.base import Pipeline
 
+from hf_ext.modules.evaluation import EvaluatingPipeline
+from hf_ext.modules.input_length import input_limit
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.similarity.whitening import Whitening
@@ -25,7 +27,7 @@ _WINDOW = 1024
 _LONGEST = 512
 
 
-class EmbeddingPipeline(Pipeline):
+class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
     """Embeds texts with any encoder.
 
     ``pipeline("text-embedding", model=folder)`` gives a float32 array ``[H]`` for a text and ``[N, H]`` for a list or
@@ -125,8 +127,7 @@ class EmbeddingPipeline(Pipeline):
         return before, during, after
 
     def _limit(self, max_length: int | None = None) -> int:
-        limits = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None))
-        return max_length or min(limit for limit in (_LONGEST, *limits) if limit is not None and limit > 0)
+        return max_length or input_limit(self.tokenizer, self.model, _LONGEST)
 
     def _tokenize(self, texts: Sequence[str], max_length: int | None = None) -> tuple[list[dict[str, list[int]]], int]:
         """Rows of model inputs, cut to length, and how many were."""

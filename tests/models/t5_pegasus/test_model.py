@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +340,26 @@ def mt5_folder(request, tmp_path) -> tuple[Path, Any]:
     if settings is not None:
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
     return tmp_path, model
+
+
+def test_the_hub_is_not_asked_about_mt5(tmp_path, monkeypatch):
+    """A vocabulary of mT5's size is mT5's own."""
+    asked = []
+    monkeypatch.setattr("hf_ext.models.t5_pegasus.configuration_t5_pegasus._token_ids", lambda *a, **k: asked.append(a))
+    for size, times in ((250112, 0), (250100, 0), (50000, 1)):
+        MT5Config(vocab_size=size).save_pretrained(tmp_path)
+        assert AutoConfig.from_pretrained(tmp_path).model_type == "mt5"
+        assert len(asked) == times
+
+
+def test_mt5_can_be_kept(tmp_path):
+    MT5Config(vocab_size=50).save_pretrained(tmp_path)
+    code = "import hf_ext; from transformers import AutoConfig; print(type(AutoConfig.for_model('mt5')).__module__)"
+    for keep, package in (("1", "transformers"), ("", "hf_ext")):
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"HF_EXT_KEEP_MT5": keep}, capture_output=True, text=True
+        )
+        assert run.stdout.startswith(package + "."), run.stderr
 
 
 class TestFoldersTypedMT5:
