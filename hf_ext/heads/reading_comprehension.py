@@ -21,7 +21,8 @@ from hf_ext.losses.rows import can_look, check_logits, reduced
 from hf_ext.losses.span import span_softmax_loss
 from hf_ext.modules.global_pointer import GlobalPointer
 from hf_ext.ops.answer_spans import best_answer_spans
-from hf_ext.ops.pointer import pointer_scores, span_mask, wide
+from hf_ext.ops.pointer import pointer_scores, span_mask
+from hf_ext.ops.precision import at_least_float32
 
 ANSWER_HEADS = ("global_pointer", "start_end")
 """Values of ``config.answer_head``."""
@@ -68,7 +69,7 @@ class StartEnd(nn.Module):
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Scores ``[B, L]`` of starts and of ends, in float32 or better, of ``[B, L, H]``."""
-        start, end = wide(self.dense(hidden)).unbind(-1)
+        start, end = at_least_float32(self.dense(hidden)).unbind(-1)
         return start, end
 
 

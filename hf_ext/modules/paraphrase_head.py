@@ -17,7 +17,7 @@ from hf_ext.losses.sequence_to_sequence import sequence_to_sequence_losses
 from hf_ext.losses.similarity import paraphrase_similarity_loss
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_config import EncoderConfig
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 @dataclass
@@ -139,6 +139,6 @@ class ParaphraseHead(CausalLMHead):
             # A graph has no place for a number of tokens that only the data knows.
             return sequence_to_sequence_losses(self.cls(hidden_states), labels)
         row, place = (labels[:, 1:] != -100).nonzero(as_tuple=True)
-        logits = wide(self.cls(hidden_states[row, place]))
+        logits = at_least_float32(self.cls(hidden_states[row, place]))
         losses = F.cross_entropy(logits, labels[row, place + 1], reduction="none")
         return losses.new_zeros(len(labels)).index_add(0, row, losses)
