@@ -49,8 +49,8 @@ class T5PegasusBlock(MT5Block):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """As mT5's block, over ``[B, M, H]``.
 
-        The first block alone is given no bias ``[1, N, M, L]`` of cross attention: it has the table, and hands the bias
-        on to the others.
+        The first block alone is given no bias ``[1, N, M, L]`` of cross attention: it has the table, and passes the
+        bias on to the others.
         """
         if encoder_decoder_position_bias is None and encoder_hidden_states is not None:
             attention: Any = self.layer[0].SelfAttention
