@@ -35,7 +35,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
         with stream, tempfile.TemporaryFile(f"{mode}+", **text) as draft:
             yield draft
             draft.flush()
-            content: Any = draft.buffer if text else draft
+            content: Any = getattr(draft, "buffer", draft)
             content.seek(0)
             shutil.copyfileobj(content, stream)
         return

@@ -1,10 +1,15 @@
 """The command and its subcommands."""
 
 import logging
+import re
 import sys
+from pickle import PickleError
+from typing import NoReturn
+from zipfile import BadZipFile
 
 import typer
 from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 
 import hf_ext.cli.train_classification
 import hf_ext.cli.train_events
@@ -16,6 +21,11 @@ import hf_ext.cli.train_similarity
 import hf_ext.cli.train_summarization  # noqa: F401  (registers with train)
 from hf_ext.cli import chat, convert, demo, embed, export_release, predict, train, train_dialogue, whiten  # noqa: F401
 from hf_ext.version import __version__
+
+_TORCH_FILES = re.compile(
+    "PytorchStream(Reader|Writer)|inline_container|file in archive|Invalid magic number|cannot be opened"
+    "|Parent directory .* does not exist"
+)
 
 app = typer.Typer(
     help="Su Jianlin's models, heads and losses for Transformers: train, predict, convert.",
@@ -51,5 +61,16 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, StrictDataclassError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
+        _exit(str(error))
+    except (SafetensorError, PickleError, EOFError, BadZipFile) as error:
+        _exit(f"a file of weights or of a training's state cannot be read or written: {error}")
+    except RuntimeError as error:
+        # What torch.load and torch.save raise has no class of its own; any other is a mistake of ours.
+        if not _TORCH_FILES.search(str(error)):
+            raise
+        _exit(f"a file of PyTorch cannot be read or written: {error}")
+
+
+def _exit(message: str) -> NoReturn:
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(1)

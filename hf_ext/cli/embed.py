@@ -26,15 +26,26 @@ def embed(
     ] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text; else 512, or what the model takes.")] = None,
     tokens_per_batch: Annotated[int, typer.Option(help="Tokens run at a time, padding included.")] = 8192,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where a run that was cut off stopped; what is done counts for the same texts and settings.",
+        ),
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
 ) -> None:
-    """Embed texts, a vector each, in their order; files of any size."""
+    """Embed texts, a vector each, in their order; files of any size.
+
+    The file appears once it is complete. Until then parts of it are kept in a hidden folder beside it, by which a run
+    that was cut off goes on if the same command is given again with --resume.
+    """
     from rich.console import Console
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
     from transformers import pipeline
 
     import hf_ext  # noqa: F401  (registers the pipeline)
-    from hf_ext.tasks.similarity.vector_file import write_jsonl, write_npy
+    from hf_ext.tasks.similarity.vector_file import VectorParts, write_jsonl, write_npy
 
     if output.suffix not in (".npy", ".jsonl"):
         raise ValueError(f"output must end in .npy or .jsonl, got {output}")
@@ -44,6 +55,8 @@ def embed(
     make_pipeline: Any = pipeline
     extract = make_pipeline("text-embedding", model=model, device=device)
     options = {"pooling": pooling, "normalize": normalize, "max_length": max_length, "whitening": whitening}
+    fingerprint = extract.fingerprint(tokens_per_batch=tokens_per_batch, **options)
+    done = VectorParts(output, fingerprint, resume)
     columns = (TextColumn("embedding"), TextColumn("{task.completed} texts"), TimeElapsedColumn())
     progress = Progress(*columns, console=Console(stderr=True))
     task = progress.add_task("")
@@ -55,7 +68,8 @@ def embed(
             yield text
 
     def vectors(lines: Iterable[str], source: str) -> Iterator[Any]:
-        for part in extract.stream(remembered(read_texts(lines, source)), tokens_per_batch=tokens_per_batch, **options):
+        texts = remembered(read_texts(lines, source))
+        for part in extract.stream(texts, parts=done, tokens_per_batch=tokens_per_batch, **options):
             progress.advance(task, len(part))
             yield part
             del waiting[: len(part)]
@@ -75,4 +89,5 @@ def embed(
                     count = write(stream, str(input))
     except UnicodeDecodeError as error:
         raise ValueError(f"{input or 'standard input'} must be UTF-8, got {error.reason}") from error
+    done.remove()
     typer.echo(f"{count} texts in {output}", err=True)

@@ -129,7 +129,7 @@ def _differences(family: Family, config: PreTrainedConfig) -> dict[str, tuple[An
         # Fields of another family under the same model type may not go together with this one's constants.
         there = dict(family.constants)
     here = config.to_dict()
-    # What every config has says nothing of the numbers; a causal decoder is told by its attention mode.
+    # Fields that every config has do not change the numbers; a causal decoder is recognised by its attention mode.
     free = (_FREE | PreTrainedConfig().to_dict().keys() | family.token_fields.keys()) - family.constants.keys()
     if "attention_mode" in family.choice_fields:
         free |= {"is_decoder"}

@@ -1,4 +1,4 @@
-"""The families of releases that can be converted, and how a release is told to be one of them.
+"""The families of releases that can be converted, and how the family of a release is recognised.
 
 A family joins by a file `hf_ext/models/<family>/conversion_<family>.py` with a tuple `FAMILIES` of dicts, the
 arguments of `Family`. The file is data: it imports the family's own config and models, nothing of this package.
@@ -91,7 +91,7 @@ class Family:
         return classes if isinstance(classes, tuple) else (classes,)
 
 
-# Of families with the same variables, the one that a release is taken for where nothing tells which it is.
+# Of families with the same variables, the one that is assumed where nothing tells them apart.
 _ASSUMED = ("bert", "roformer")
 
 _registered: dict[str, Family] = {}

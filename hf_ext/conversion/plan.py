@@ -101,7 +101,7 @@ def _choose_model(
 ) -> tuple[type[PreTrainedModel], tuple[Row, ...]]:
     """The first model with the parameters of the rows, in the same shapes, and the rows under its names.
 
-    What is wrong is told of the first one.
+    If none fits, the error is about the first one.
     """
     try:
         shapes = {model_class: parameter_shapes(model_class, config) for model_class in model_classes}

@@ -44,7 +44,7 @@ def check_table(table: Table) -> None:
         names = [row[column] for row in table]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"table: {kind} {name!r} stands in {names.count(name)} rows; one is expected")
+                raise ValueError(f"table: {kind} {name!r} is in {names.count(name)} rows; one is expected")
     for variable, parameter, transform in table:
         if transform not in TRANSFORMS:
             raise ValueError(f"table: transform {transform!r} of {variable!r}; one of {sorted(TRANSFORMS)} is expected")

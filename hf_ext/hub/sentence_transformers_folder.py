@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -80,7 +80,8 @@ def save_for_sentence_transformers(
             sizes = {"in_features": linear.in_features, "out_features": linear.out_features, "bias": True}
             settings = {**sizes, **settings}
             weights = {f"linear.{key}": value.contiguous().cpu() for key, value in linear.state_dict().items()}
-            save_file(weights, root / name / "model.safetensors", metadata={"format": "pt"})
+            with atomic_write(root / name / "model.safetensors", "wb") as file:
+                file.write(save(weights, metadata={"format": "pt"}))
         if settings:
             _write(root / name / "config.json", settings)
     listed = [("Transformer", ""), *((kind, name) for name, (kind, _, _) in zip(names, modules))]

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from hf_ext.losses.rows import can_look, check_logits, check_positive
 from hf_ext.ops.logsumexp import log_one_plus_sum_exp
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 def cosent_loss(scores: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
@@ -39,7 +39,7 @@ def cosent_loss(scores: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
     if can_look(labels) and labels.isnan().any():
         raise ValueError("labels must be numbers, got nan")
     labels, order = labels.sort()
-    exponents = scale * wide(scores)[order]
+    exponents = scale * at_least_float32(scores)[order]
     # The least a label may compare with begins before all labels equal to it.
     lower = torch.searchsorted(labels.contiguous(), labels.contiguous())
     running = F.pad(exponents.logcumsumexp(0), (1, 0), value=-torch.inf)
@@ -62,7 +62,7 @@ def cosent_pair_loss(embeddings: Tensor, labels: Tensor, scale: float = 20.0) ->
     """
     if embeddings.ndim != 2 or not len(embeddings) or len(embeddings) % 2:
         raise ValueError(f"embeddings must be [2 * pairs, hidden], got shape {tuple(embeddings.shape)}")
-    embeddings = wide(embeddings)
+    embeddings = at_least_float32(embeddings)
     unit = embeddings * embeddings.square().sum(-1, keepdim=True).clamp_min(1e-12).rsqrt()
     return cosent_loss((unit[0::2] * unit[1::2]).sum(-1), labels, scale)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hf_ext.losses.cross_entropy import class_factors, cross_entropy_loss
 from hf_ext.losses.rows import check_logits
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 def logit_adjusted_loss(
@@ -31,7 +31,7 @@ def logit_adjusted_loss(
         ValueError: if an argument does not fit; a prior of 0 is refused.
     """
     check_logits(logits)
-    logits = wide(logits)
+    logits = at_least_float32(logits)
     log_prior = class_factors("prior", prior, logits, least=torch.finfo(logits.dtype).tiny).log()
     return cross_entropy_loss(logits + tau * (log_prior - log_prior.logsumexp(0)), labels, reduction=reduction)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hf_ext.losses.rows import IGNORED, check_logits, check_soft_labels, reduced
 from hf_ext.ops.logsumexp import log_one_plus_sum_exp
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 def multilabel_softmax_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
@@ -26,7 +26,7 @@ def multilabel_softmax_loss(logits: Tensor, labels: Tensor, reduction: str = "me
     """
     check_logits(logits)
     check_soft_labels(logits, labels)
-    logits = wide(logits)
+    logits = at_least_float32(logits)
     negatives = logits.masked_fill(labels != 0, -torch.inf)
     positives = (-logits).masked_fill((labels <= 0) | (logits == -torch.inf), -torch.inf)
     losses = log_one_plus_sum_exp(negatives) + log_one_plus_sum_exp(positives)
@@ -47,7 +47,7 @@ def soft_multilabel_softmax_loss(logits: Tensor, labels: Tensor, reduction: str 
     """
     check_logits(logits)
     check_soft_labels(logits, labels)
-    logits, targets = wide(logits), wide(labels)
+    logits, targets = at_least_float32(logits), at_least_float32(labels)
     out = (targets < 0) | (logits == -torch.inf)
     targets = targets.clamp_min(0)
     negatives = (logits + torch.log1p(-targets)).masked_fill(out, -torch.inf)
@@ -75,7 +75,7 @@ def sparse_multilabel_softmax_loss(
         IndexError, RuntimeError: if a label is neither -100 nor in [0, C).
     """
     check_logits(logits)
-    logits = wide(logits)
+    logits = at_least_float32(logits)
     if mask_zero:
         logits = torch.cat((torch.full_like(logits[..., :1], -torch.inf), logits[..., 1:]), dim=-1)
         labels = labels.masked_fill(labels == 0, -100)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hf_ext.losses.rows import check_logits, check_positive, class_rows, reduced
 from hf_ext.ops.largest_of_noisy import log_probability_of_largest
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 def noise_cross_entropy_loss(
@@ -59,7 +59,7 @@ def noise_probabilities(logits: Tensor, noise: str = "gaussian", scale: float = 
     """
     check_positive("scale", scale)
     check_logits(logits)
-    logits = wide(logits)
+    logits = at_least_float32(logits)
     absent = logits == -torch.inf
     logits = logits.masked_fill(absent, 0)
     itself = torch.eye(logits.shape[-1], dtype=torch.bool, device=logits.device)

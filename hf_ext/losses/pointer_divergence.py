@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_ext.losses.rows import check_logits, reduced
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 def pointer_divergence(scores: Tensor, other: Tensor, reduction: str = "mean") -> Tensor:
@@ -30,7 +30,7 @@ def pointer_divergence(scores: Tensor, other: Tensor, reduction: str = "mean") -
         raise ValueError(
             f"other must have the shape [..., L, L] of scores, {tuple(scores.shape)}, got {tuple(other.shape)}"
         )
-    scores, other = wide(scores), wide(other)
+    scores, other = at_least_float32(scores), at_least_float32(other)
     neither = (scores == -torch.inf) & (other == -torch.inf)
     scores, other = scores.masked_fill(neither, 0), other.masked_fill(neither, 0)
     values = (scores - other) * (torch.sigmoid(scores) - torch.sigmoid(other))

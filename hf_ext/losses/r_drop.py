@@ -1,4 +1,4 @@
-"""R-Drop: two passes under dropout shall agree (arXiv 2106.14448; kexue.fm/archives/8496)."""
+"""R-Drop: two passes under dropout should agree (arXiv 2106.14448; kexue.fm/archives/8496)."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hf_ext.losses.cross_entropy import cross_entropy_loss
 from hf_ext.losses.rows import check_at_least, reduced
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 def symmetric_divergence(
@@ -29,7 +29,7 @@ def symmetric_divergence(
     """
     if first.shape != second.shape:
         raise ValueError(f"second must have the shape of first, {tuple(first.shape)}, got {tuple(second.shape)}")
-    first, second = wide(first), wide(second)
+    first, second = at_least_float32(first), at_least_float32(second)
     neither = (first == -torch.inf) & (second == -torch.inf)
     if counted is not None:
         neither = neither | ~counted.unsqueeze(-1)
@@ -62,7 +62,9 @@ def r_drop_loss(
     check_at_least("alpha", alpha, 0)
     base = (loss(first, labels) + loss(second, labels)) / 2
     counted = labels != -100 if labels.shape == first.shape[:-1] else None
-    divergence = symmetric_divergence(wide(first).log_softmax(-1), wide(second).log_softmax(-1), counted)
+    divergence = symmetric_divergence(
+        at_least_float32(first).log_softmax(-1), at_least_float32(second).log_softmax(-1), counted
+    )
     return base + alpha / 4 * divergence
 
 

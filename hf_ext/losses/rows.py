@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_ext.ops.graphs import in_graph
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 IGNORED = -100
 """Label of what is left out, Transformers' own."""
@@ -36,7 +36,11 @@ def class_rows(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         wrong = labels[counted & ((labels < 0) | (labels >= logits.shape[-1]))]
         if len(wrong):
             raise ValueError(f"labels must be in [0, {logits.shape[-1]}) or {IGNORED}, got {int(wrong[0])}")
-    return wide(logits).masked_fill(~counted.unsqueeze(-1), 0), labels.long().masked_fill(~counted, 0), counted
+    return (
+        at_least_float32(logits).masked_fill(~counted.unsqueeze(-1), 0),
+        labels.long().masked_fill(~counted, 0),
+        counted,
+    )
 
 
 def multi_label_rows(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,7 +60,7 @@ def multi_label_rows(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Te
     check_logits(logits)
     check_soft_labels(logits, labels)
     counted = (labels != IGNORED) & (logits != -torch.inf)
-    logits = wide(logits)
+    logits = at_least_float32(logits)
     return logits.masked_fill(~counted, 0), labels.to(logits.dtype).masked_fill(~counted, 0), counted
 
 

@@ -6,7 +6,7 @@ Shapes: B batch, L tokens, V vocabulary. Labels are ids, not shifted, -100 where
 from torch import Tensor
 from torch.nn import functional as F
 
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 def target_labels(input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def sequence_to_sequence_losses(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         ``[B]``, in float32 or better; 0 for a row without labels.
     """
-    losses = F.cross_entropy(wide(logits[:, :-1]).mT, labels[:, 1:], reduction="none")
+    losses = F.cross_entropy(at_least_float32(logits[:, :-1]).mT, labels[:, 1:], reduction="none")
     return losses.sum(-1)
 
 

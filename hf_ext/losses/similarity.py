@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 def cosine_similarities(embeddings: Tensor) -> Tensor:
     """Cosines ``[B, B]`` of all pairs of ``embeddings`` ``[B, H]``, in float32 or better; 0 for a vector of zeros."""
-    embeddings = wide(embeddings)
+    embeddings = at_least_float32(embeddings)
     # Bounding the square, not its root, bounds the gradient at zero as well.
     unit = embeddings * embeddings.square().sum(-1, keepdim=True).clamp_min(1e-12).rsqrt()
     return unit @ unit.mT
@@ -92,7 +92,7 @@ def grouped_classification_loss(logits: Tensor, labels: Tensor, groups: Sequence
         raise ValueError(f"groups must sum up to the {logits.shape[-1]} columns of logits, got {tuple(groups)}")
     sizes = torch.tensor(groups, device=logits.device)
     task = torch.arange(len(groups), device=logits.device).repeat_interleave(sizes, output_size=sum(groups))
-    return F.cross_entropy(wide(logits).masked_fill(task != task[labels][:, None], -torch.inf), labels)
+    return F.cross_entropy(at_least_float32(logits).masked_fill(task != task[labels][:, None], -torch.inf), labels)
 
 
 class ParaphraseSimilarityLoss(nn.Module):

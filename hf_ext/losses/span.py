@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from hf_ext.losses.multilabel_softmax import distinct
 from hf_ext.losses.rows import IGNORED, reduced
 from hf_ext.ops.logsumexp import log_one_plus_sum_exp
-from hf_ext.ops.pointer import wide
 from hf_ext.ops.pointer_loss import efficient_pointer_loss, pointer_loss
+from hf_ext.ops.precision import at_least_float32
 
 
 def span_loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def span_loss(scores: Tensor, labels: Tensor) -> Tensor:
     Returns:
         scalar, in float32 or better; +inf if a labelled span has a score of -inf.
     """
-    scores = wide(scores)
+    scores = at_least_float32(scores)
     batch, types, length, _ = scores.shape
     label, start, end = labels.long().unbind(-1)
     flat = scores.flatten(1)
@@ -100,7 +100,7 @@ def span_softmax_loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -
     """
     start, end = labels.long().unbind(-1)
     target = (start * scores.shape[-1] + end).masked_fill(start == IGNORED, IGNORED)
-    losses = F.cross_entropy(wide(scores).flatten(1), target, ignore_index=IGNORED, reduction="none")
+    losses = F.cross_entropy(at_least_float32(scores).flatten(1), target, ignore_index=IGNORED, reduction="none")
     return reduced(losses, start != IGNORED, reduction)
 
 

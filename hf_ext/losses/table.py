@@ -40,7 +40,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "soft_multilabel_softmax": soft_multilabel_softmax_loss,
     "sparse_multilabel_softmax": sparse_multilabel_softmax_loss,
 }
-"""Functions ``(logits, labels, **options)`` whose value is a mean over the rows that have a label (-100 is none)."""
+"""Functions ``(logits, labels, **options)`` whose value is a mean over the rows that have a label (-100 means none)."""
 
 WHOLE_BATCH = frozenset({"cosent", "smooth_f1"})
 """Those that compare the rows of a batch with each other, so that micro-batches do not add up to it."""

@@ -49,7 +49,7 @@ def block_rows(scope: str, prefix: str) -> tuple[tuple[str, str, str], ...]:
 
 
 def bert_rows(prefix: str) -> tuple[tuple[str, str, str], ...]:
-    """Rows of a model with BERT's embeddings but for positions, blocks, pooler and head over the vocabulary.
+    """Rows of a model with BERT's blocks, pooler, head over the vocabulary, and embeddings except those of positions.
 
     Args:
         prefix: name of the base model within its heads, as ``"roformer"``.

@@ -17,7 +17,7 @@ def _is_flash(config: PreTrainedConfig) -> bool:
 
 
 def _refuse_flash(config: PreTrainedConfig, what: str) -> None:
-    # Flash attention drops mask functions without a word, and the numbers would be wrong.
+    # Flash attention silently drops mask functions, and the numbers would be wrong.
     if _is_flash(config):
         raise ValueError(
             f"attn_implementation={config._attn_implementation!r} cannot do {what}; "

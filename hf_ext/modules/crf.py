@@ -10,6 +10,7 @@ from transformers import initialization as init
 from hf_ext.ops.crf import CrfMarginals, crf_decode, crf_loss, crf_marginals, crf_nbest
 from hf_ext.ops.crf.partition import check_tags, labelled
 from hf_ext.ops.memm import memm_loss, memm_potentials
+from hf_ext.ops.precision import at_least_float32
 from hf_ext.ops.tag_rules import TagRules
 
 
@@ -214,18 +215,18 @@ class IndependentTags(TagChain):
     def potentials(self, emissions: Tensor, mask: Tensor | None = None) -> Potentials:
         """Log-probabilities, and transitions of 0 or -inf."""
         transitions = emissions.new_zeros(self.num_tags, self.num_tags, dtype=torch.float32)
-        return Potentials(_wide(emissions).log_softmax(-1), self._ruled(transitions), self.rule_start, self.rule_end)
+        return Potentials(
+            at_least_float32(emissions).log_softmax(-1), self._ruled(transitions), self.rule_start, self.rule_end
+        )
 
     def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor | None = None) -> Tensor:
         """The mean over all kept tokens. See `TagChain.forward`."""
         kept = labelled(tags, mask, emissions).bool()
         check_tags(tags, kept, self.num_tags)
-        loss = F.cross_entropy(_wide(emissions).flatten(0, 1), tags.masked_fill(~kept, -100).flatten(), reduction="sum")
+        loss = F.cross_entropy(
+            at_least_float32(emissions).flatten(0, 1), tags.masked_fill(~kept, -100).flatten(), reduction="sum"
+        )
         return loss / kept.sum().clamp_min(1)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _positive(lr_multiplier: float) -> float:

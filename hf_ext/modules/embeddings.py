@@ -58,7 +58,7 @@ class PositionTable(CheckedTable):
 
 
 class TokenEmbeddings(nn.Module):
-    """Token and token-type embeddings and their norm: there is no position embedding."""
+    """Token and token-type embeddings and their norm, without position embeddings."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()

@@ -100,8 +100,8 @@ else:
 class EncoderModel(_Base):
     """Mixin of a family's model without a head.
 
-    The family builds ``embeddings`` and ``encoder`` in :meth:`build`, and says in :meth:`position_tensors` what its
-    embeddings and layers are told of positions.
+    The family builds ``embeddings`` and ``encoder`` in :meth:`build`, and makes in :meth:`position_tensors` the
+    position inputs of its embeddings and layers.
 
     Args:
         config: settings.
@@ -128,7 +128,7 @@ class EncoderModel(_Base):
         raise NotImplementedError
 
     def position_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:
-        """What embeddings and layers are told of ``position_ids`` ``[B or 1, L]``: tensors ``[B or 1, L, ...]``."""
+        """Position inputs of embeddings and layers, ``[B or 1, L, ...]``, from ``position_ids`` ``[B or 1, L]``."""
         return (position_ids,)
 
     def may_unpad(self, attention_mask: Tensor) -> bool:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask, wide
+from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask
 from hf_ext.ops.pointer_loss import efficient_pointer_loss, pointer_loss
+from hf_ext.ops.precision import at_least_float32
 from hf_ext.ops.rotary import apply_rotary, rotary_cos_sin
 from hf_ext.ops.top_spans import efficient_pointer_top_spans, pointer_top_spans
 
@@ -73,7 +74,7 @@ class SpanScorer(nn.Module):
             return x
         # Rotated in float32: half precision would lose the angle between distant tokens.
         cos, sin = rotary_cos_sin(torch.arange(x.shape[1], device=x.device)[None], self.head_size)
-        return apply_rotary(wide(x).contiguous(), cos, sin)
+        return apply_rotary(at_least_float32(x).contiguous(), cos, sin)
 
     def extra_repr(self) -> str:
         """The settings that the layers do not show."""

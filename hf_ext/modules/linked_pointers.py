@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_ext.modules.global_pointer import EfficientGlobalPointer
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 Parts = tuple[Tensor, ...]
 
@@ -86,7 +86,7 @@ def link_scores(parts: Parts, rows: Tensor, columns: Tensor) -> Tensor:
     Raises:
         ValueError: if a score is NaN.
     """
-    query, key, start, end = (wide(part) for part in parts)
+    query, key, start, end = (at_least_float32(part) for part in parts)
     base = (query[rows] * query.shape[-1] ** -0.5) @ key[columns].mT
     scores = base + start[rows].mT.unsqueeze(-1) + end[columns].mT.unsqueeze(-2)
     if (wrong := scores.isnan()).any():

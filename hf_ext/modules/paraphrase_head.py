@@ -17,7 +17,7 @@ from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.ops.graphs import in_graph
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 
 @dataclass
@@ -156,8 +156,8 @@ class ParaphraseHead(CausalLMHead):
         """Sum of the cross-entropies of each row of ``[B, L, H]``, with logits of half the tokens."""
         if in_graph():
             # A graph has no place for a number of tokens that only the data knows.
-            return F.cross_entropy(wide(self.cls(hidden_states)).mT, shift_labels, reduction="none").sum(-1)
+            return F.cross_entropy(at_least_float32(self.cls(hidden_states)).mT, shift_labels, reduction="none").sum(-1)
         row, place = (shift_labels != -100).nonzero(as_tuple=True)
-        logits = wide(self.cls(hidden_states[row, place]))
+        logits = at_least_float32(self.cls(hidden_states[row, place]))
         losses = F.cross_entropy(logits, shift_labels[row, place], reduction="none")
         return losses.new_zeros(len(shift_labels)).index_add(0, row, losses)

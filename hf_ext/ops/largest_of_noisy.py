@@ -1,7 +1,7 @@
 """The probability that one of several numbers is the largest once noise is added to each (kexue.fm/archives/9085).
 
 With i.i.d. noise of density f and distribution function F it is the integral of ``f(e) prod_j F(e + d_j)``, where the
-margins d_j are what the number lies above each of the others. One dimension, whatever the number of others.
+margins d_j are how far the number is above each of the others. One dimension, however many others there are.
 """
 
 import math

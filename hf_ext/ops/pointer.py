@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-def wide(x: Tensor) -> Tensor:
-    """``x`` in float32, or as it is where it is float64."""
-    return x if x.dtype == torch.float64 else x.float()
+from hf_ext.ops.precision import at_least_float32
 
 
 def span_mask(
@@ -52,9 +49,9 @@ def pointer_scores(query: Tensor, key: Tensor, allowed: Tensor | None = None) ->
     Returns:
         ``[B, C, L, L]``. A masked score passes on the gradient it gets, which every loss here makes zero.
     """
-    query = wide(query).transpose(1, 2) * query.shape[-1] ** -0.5
+    query = at_least_float32(query).transpose(1, 2) * query.shape[-1] ** -0.5
     with torch.autocast(query.device.type, enabled=False):
-        scores = query @ wide(key).permute(0, 2, 3, 1)
+        scores = query @ at_least_float32(key).permute(0, 2, 3, 1)
     # Adding in place costs one pass over the scores and nothing in the backward pass; masked_fill costs two copies.
     return scores if allowed is None else scores.add_(_additive(allowed, scores.dtype).unsqueeze(1))
 
@@ -75,7 +72,7 @@ def efficient_pointer_scores(
         ``[B, C, L, L]``.
     """
     base = pointer_scores(query.unsqueeze(2), key.unsqueeze(2), allowed)
-    start, end = wide(start_bias).mT.unsqueeze(-1), wide(end_bias).mT.unsqueeze(-2)
+    start, end = at_least_float32(start_bias).mT.unsqueeze(-1), at_least_float32(end_bias).mT.unsqueeze(-2)
     return (start + end).add_(base)
 
 

@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 # Scores of one tile: on a CPU such that they stay in the cache between the products, on a GPU enough to fill it.
 _CPU_TILE = 2**18
@@ -64,7 +64,7 @@ class Chunk:
 
     def vectors(self, x: Tensor, scale: float = 1.0) -> Tensor:
         """This chunk's part of ``x`` ``[B, L, C, D]``: ``[G, S, D]`` in float32 or better, 0 at padding."""
-        part = wide(x[self.rows, self.tokens, self.types]).transpose(1, 2) * scale
+        part = at_least_float32(x[self.rows, self.tokens, self.types]).transpose(1, 2) * scale
         if self.padding is not None:
             part = part.masked_fill(self.padding[:, None, :, None], 0)
         return part.contiguous().flatten(0, 1)

@@ -69,7 +69,7 @@ def relative_attention(
         scores = scores + attention_mask
     weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).type_as(query)
     weights = nn.functional.dropout(weights, p=dropout)
-    # Of the distances that are not clipped each has one key at most; the two ends have all that lie beyond.
+    # Each distance that is not clipped has at most one key; the two ends have all keys beyond them.
     near = torch.arange(1 - reach, reach, device=query.device) + places[:, None]
     inside = (near >= 0) & (near < keys)
     middle = weights.gather(-1, near.clamp(0, keys - 1).expand(*weights.shape[:2], -1, -1)) * inside

@@ -33,7 +33,7 @@ def rotary_cos_sin(
     """Cosines and sines of the rotation angles ``position * theta^(-2i/dim)``.
 
     Args:
-        position_ids: ``[..., L]``, any integer type, any length: there is no table that ends.
+        position_ids: ``[..., L]``, any integer type, any length: no table limits it.
         dim: size D of the vectors to rotate, even.
         theta: base of the frequencies.
         frequencies: ``[D/2]``, in place of those that ``dim`` and ``theta`` give (scaled RoPE).

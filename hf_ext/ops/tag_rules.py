@@ -1,6 +1,6 @@
 """Which tags may follow each other under a scheme of tags, and which may begin and end a sequence.
 
-A tag is ``O``, or a prefix and a label parted by ``-`` or ``_``. BIO marks the first token of an entity B and the
+A tag is ``O``, or a prefix and a label separated by ``-`` or ``_``. BIO marks the first token of an entity B and the
 others I; BMES and BIOES also mark the last one E and a single one S, and write M or I for those between.
 """
 
@@ -58,7 +58,7 @@ def may_follow(before: str | None, tag: str | None, scheme: str) -> bool:
     """Whether a tag may follow another; None stands for the border of the sequence.
 
     Raises:
-        ValueError: if the scheme is unknown, or a tag is none of it.
+        ValueError: if the scheme is unknown, or a tag does not belong to it.
     """
     (prefix, label), (following, other) = (_checked(one, scheme) for one in (before, tag))
     if scheme == "BIO":
@@ -73,10 +73,10 @@ def tag_rules(tags: Sequence[str], scheme: str | None = None) -> TagRules:
 
     Args:
         tags: the K tags.
-        scheme: a key of `TAG_SCHEMES`; None: told by the tags.
+        scheme: a key of `TAG_SCHEMES`; None: detected from the tags.
 
     Raises:
-        ValueError: if the scheme is unknown, or a tag is none of it.
+        ValueError: if the scheme is unknown, or a tag does not belong to it.
     """
     scheme = scheme_of_tags(tags) if scheme is None else scheme
     moves = [[may_follow(before, tag, scheme) for tag in tags] for before in tags]
@@ -86,7 +86,7 @@ def tag_rules(tags: Sequence[str], scheme: str | None = None) -> TagRules:
 
 
 def _scores(allowed: list[list[bool]] | list[bool]) -> Tensor:
-    # On the CPU even where a model is being built without memory, on the device "meta": rules are no weights.
+    # On the CPU even where a model is being built without memory, on the device "meta": rules are not weights.
     mask = torch.tensor(allowed, dtype=torch.bool, device="cpu")
     return torch.zeros(mask.shape, device="cpu").masked_fill(~mask, -torch.inf)
 

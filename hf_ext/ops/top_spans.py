@@ -8,8 +8,9 @@ from torch import Tensor
 
 from hf_ext.ops import pointer_tiles
 from hf_ext.ops.graphs import in_graph
-from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask, top_spans, wide
+from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask, top_spans
 from hf_ext.ops.pointer_tiles import Chunk, Tile, Tiling, few_scores
+from hf_ext.ops.precision import at_least_float32
 
 
 @torch.no_grad()
@@ -91,9 +92,11 @@ def efficient_pointer_top_spans(
     best = _BestSpans(tiling, k, above)
     with torch.autocast(query.device.type, enabled=False):
         for chunk in tiling.chunks:
-            starts, ends = (wide(x[chunk.rows, chunk.tokens]) for x in (query, key))
+            starts, ends = (at_least_float32(x[chunk.rows, chunk.tokens]) for x in (query, key))
             starts = starts * query.shape[-1] ** -0.5
-            first, last = (wide(bias[chunk.rows, chunk.tokens, chunk.types]).mT for bias in (start_bias, end_bias))
+            first, last = (
+                at_least_float32(bias[chunk.rows, chunk.tokens, chunk.types]).mT for bias in (start_bias, end_bias)
+            )
             for tile in chunk.tiles:
                 scores = first[..., tile.starts, None] + last[..., None, tile.ends]
                 scores += torch.bmm(starts[:, tile.starts], ends[:, tile.ends].mT).unsqueeze(1)

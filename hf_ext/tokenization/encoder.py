@@ -22,7 +22,7 @@ _flat = chain.from_iterable
 class Tokens(NamedTuple):
     """The tokens of a text: their ids, a JSON list of them without its brackets, characters, and numbers of words.
 
-    ``bounds`` has the first character of each token and the one after its last, in turn.
+    ``bounds`` alternates between the first character of a token and the one after its last.
     """
 
     ids: list[int]

@@ -39,11 +39,11 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         vocab: entries to ids, or the path of a ``vocab.txt`` (or ``tokenizer.json``). Without one the vocabulary is the
             special tokens alone.
         do_lower_case: lower-case the text and strip accents.
-        unk_token: stands for a piece the vocabulary lacks.
+        unk_token: replaces a piece that the vocabulary lacks.
         sep_token: ends a text.
-        pad_token: fills rows up.
+        pad_token: pads rows to one length.
         cls_token: begins a row.
-        mask_token: stands for a token to predict; None for a vocabulary without one.
+        mask_token: marks a token to predict; None for a vocabulary without one.
         strip_accents: strip accents, by default if ``do_lower_case``.
         tokenize_chinese_chars: accepted as configuration files have it; only True is possible.
         user_words: words to add to jieba's dictionary, see `add_words`.

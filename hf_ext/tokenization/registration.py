@@ -1,4 +1,4 @@
-"""Which tokenizer a folder of our families gets: words if its vocabulary has words, else BERT's characters."""
+"""Which tokenizer a folder of our families gets: by words if its vocabulary has words, else by characters."""
 
 from pathlib import Path
 from typing import Any

@@ -27,7 +27,7 @@ class Template(NamedTuple):
 
 
 def fill(specials: Sequence[list[T]], contents: Sequence[list[T]]) -> list[T]:
-    """A row of what the special tokens have and what the texts have, in turn."""
+    """A row of what the special tokens have and what the texts have, alternating."""
     row = list(specials[0])
     for content, after in zip(contents, specials[1:]):
         row += content

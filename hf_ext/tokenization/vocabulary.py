@@ -88,7 +88,7 @@ def count_words(vocabulary: Mapping[str, int]) -> int:
 
 
 def has_words(vocabulary: Mapping[str, int]) -> bool:
-    """Whether this is the vocabulary of a word model: more than a twentieth of it are words of several ideographs."""
+    """Whether a vocabulary is a word model's: more than a twentieth of its entries are words of several ideographs."""
     return count_words(vocabulary) > _SHARE_OF_WORDS * len(vocabulary)
 
 
@@ -100,5 +100,5 @@ def check_special_tokens(entries: Mapping[str, int], special: Mapping[str, objec
         if token is not None and str(token) not in entries and str(token) not in added:
             raise ValueError(
                 f"{name} {str(token)!r} is not among the {len(entries)} entries of the vocabulary "
-                f"(they begin with {list(entries)[:3]}); wanted a vocabulary that has it, or another {name}"
+                f"(the first are {list(entries)[:3]}); wanted a vocabulary that has it, or another {name}"
             )

@@ -24,7 +24,8 @@ class CheckLabelSmoothing(TrainerCallback):
         """Raise ValueError if the model's loss has no smoothing, and it is asked for."""
         if isinstance(model, nn.Module):
             # PEFT's models have the model that they adapt.
-            plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+            adapted: Any = model
+            plain = adapted.get_base_model() if hasattr(model, "get_base_model") else model
             if not getattr(plain, "smooths_labels", True):
                 refuse_label_smoothing(args, type(plain).__name__)
 

@@ -10,7 +10,7 @@ from transformers import Trainer
 from hf_ext.losses.pointer_divergence import pointer_divergence
 from hf_ext.losses.r_drop import symmetric_divergence
 from hf_ext.losses.rows import check_at_least
-from hf_ext.ops.pointer import wide
+from hf_ext.ops.precision import at_least_float32
 
 Divergence = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -32,7 +32,9 @@ def output_divergence(first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
     """
     if labels.shape == first.shape[:-1]:
         counted = labels != -100
-        return symmetric_divergence(wide(first).log_softmax(-1), wide(second).log_softmax(-1), counted)
+        return symmetric_divergence(
+            at_least_float32(first).log_softmax(-1), at_least_float32(second).log_softmax(-1), counted
+        )
     if labels.shape == first.shape:
         out = labels == -100
         first, second = first.masked_fill(out, 0), second.masked_fill(out, 0)

@@ -1,5 +1,6 @@
 """The command as a user types it."""
 
+import importlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ from itertools import chain
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, TrainingArguments
 from typer.testing import CliRunner
 
@@ -29,6 +30,9 @@ from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.relations import RelationExtractionJob
 from hf_ext.tasks.similarity import SimilarityJob
 from hf_ext.tasks.summarization import SummarizationJob
+
+# The module, whose name in its package is that of the program.
+cli_app = importlib.import_module("hf_ext.cli.app")
 
 
 def run(*arguments, **options):
@@ -232,6 +236,57 @@ def error_of(monkeypatch, capsys, *options):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     return line
+
+
+def _written(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def _cut(path):
+    torch.save(torch.zeros(2), path)
+    os.truncate(path, 300)
+    return path
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda folder: load_file(_written(folder / "a", b"\xff" * 99)),
+        lambda folder: save_file({"a": torch.zeros(2)}, folder / "no" / "a"),
+        lambda folder: torch.load(_written(folder / "a", b"noise")),
+        lambda folder: torch.load(_written(folder / "a", b"")),
+        lambda folder: torch.load(_written(folder / "a", b"PK\3\4" + b"0" * 99)),
+        lambda folder: (
+            torch.save(torch.zeros(2), folder / "a"),
+            os.truncate(folder / "a", 300),
+            torch.load(folder / "a"),
+        ),
+        lambda folder: torch.save(torch.zeros(2), folder / "no" / "a"),
+        lambda folder: torch.save(torch.zeros(2), folder),
+        lambda folder: torch.save(torch.zeros(1 << 20), "/dev/full"),
+    ],
+)
+def test_a_file_of_weights_that_cannot_be_used_is_one_line(action, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli_app, "app", lambda: action(tmp_path))
+    error_of(monkeypatch, capsys)
+
+
+def test_a_model_that_cannot_be_read_is_one_line(tmp_path, monkeypatch, capsys):
+    folder = config_of_size("tiny", vocab_size=9)
+    hf_ext.RoFormerModel(folder).save_pretrained(tmp_path)
+    build_char_tokenizer(["甲"]).save_pretrained(tmp_path)
+    os.truncate(tmp_path / "model.safetensors", 100)
+    monkeypatch.setattr(sys, "argv", ["hf-ext", "embed", str(tmp_path), "--output", str(tmp_path / "v.npy")])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli_app, "app", lambda: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        main()
 
 
 def test_predict_refuses_before_it_loads_a_model(tmp_path):

@@ -87,6 +87,61 @@ def test_what_cannot_be_used_leaves_no_file(folder, tmp_path, name, content, mes
     assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]
 
 
+@pytest.mark.parametrize("name", ["v.npy", "v.jsonl"])
+def test_a_run_that_was_cut_off_goes_on_where_it_was(folder, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(embedding, "_WINDOW", 2)
+    source, whole, output = (tmp_path / part for part in ("in.txt", f"whole-{name}", name))
+    source.write_text("\n".join(TEXTS), encoding="utf-8")
+    assert run("embed", folder, "--input", source, "--output", whole).exit_code == 0
+    computed = []
+    forward = embedding.EmbeddingPipeline.forward
+
+    def failing(self, rows, **options):
+        computed.append(len(rows["input_ids"]))
+        if sum(computed) > limit:
+            raise KeyboardInterrupt
+        return forward(self, rows, **options)
+
+    monkeypatch.setattr(embedding.EmbeddingPipeline, "forward", failing)
+
+    def embed(most, *options):
+        nonlocal limit
+        limit = most
+        computed.clear()
+        result = run("embed", folder, "--input", source, "--output", output, *options)
+        return result.exit_code == 0, sum(computed)
+
+    limit = 0
+    assert embed(4) == (False, 5)
+    assert not output.exists()
+    # Other settings and other texts do not count.
+    assert embed(0, "--resume", "--normalize")[0] is False
+    assert embed(9, "--resume") == (True, 1)
+    assert output.read_bytes() == whole.read_bytes()
+    assert {file.name for file in tmp_path.iterdir()} == {"in.txt", whole.name, name}
+
+    assert embed(4) == (False, 5)
+    source.write_text("\n".join([*TEXTS[:2], "天", *TEXTS[3:]]), encoding="utf-8")
+    assert embed(9, "--resume") == (True, 3)
+    assert output.read_bytes() != whole.read_bytes()
+    assert embed(9) == (True, 5)
+
+
+def test_a_fingerprint_tells_what_vectors_come_from(folder, tmp_path):
+    extract = pipeline("text-embedding", model=str(folder))
+    options = {"pooling": "mean", "normalize": True, "max_length": 8, "tokens_per_batch": 99}
+    prints = {extract.fingerprint(), *(extract.fingerprint(**{name: value}) for name, value in options.items())}
+    hf_ext.Whitening(torch.zeros(16), torch.eye(16)).save_pretrained(tmp_path)
+    prints.add(extract.fingerprint(whitening=str(tmp_path)))
+    hf_ext.Whitening(torch.ones(16), torch.eye(16)).save_pretrained(tmp_path)
+    prints.add(extract.fingerprint(whitening=str(tmp_path)))
+    assert extract.fingerprint() == pipeline("text-embedding", model=str(folder)).fingerprint()
+    with torch.no_grad():
+        next(extract.model.parameters()).view(-1)[0].add_(1)
+    prints.add(extract.fingerprint())
+    assert len(prints) == 8
+
+
 @pytest.mark.parametrize("rows", [[], [1], [3, 0, 4], [100] * 30])
 def test_arrays_grow_with_their_parts(rows, tmp_path):
     parts = [np.random.default_rng(i).standard_normal((n, 3)).astype(np.float32) for i, n in enumerate(rows)]

@@ -54,8 +54,8 @@ class TestTable:
     @pytest.mark.parametrize(
         ("row", "message"),
         [
-            (("shared/embedding", "other", "identity"), "variable 'shared/embedding' stands in 2 rows"),
-            (("other", "shared.weight", "identity"), "parameter 'shared.weight' stands in 2 rows"),
+            (("shared/embedding", "other", "identity"), "variable 'shared/embedding' is in 2 rows"),
+            (("other", "shared.weight", "identity"), "parameter 'shared.weight' is in 2 rows"),
             (("other", "other", "rotate"), "transform 'rotate'"),
             (("layer_{i}", "layer", "identity"), "must both have the layer number"),
         ],

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from hf_ext.tasks.classification.job import ClassificationJob
-from hf_ext.tasks.similarity.job import SimilarityTrainer
 from models_tiny import ANY_ENCODER, ON_OTHERS, Case, cases
 from torch.nn import functional as F
 from trainer_runs import labelled, trainer
 
 from hf_ext.losses import for_trainer
+from hf_ext.tasks.classification.job import ClassificationJob
+from hf_ext.tasks.similarity.job import SimilarityTrainer
 
 pytestmark = [
     # PEFT calls this by the name that all releases of Transformers 5 know.

@@ -32,7 +32,7 @@ CosSin = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all layers of a forward pass are told of the tokens.
+    """What all layers of a forward pass need to know of the tokens.
 
     Attributes:
         rotation: cos and sin ``[B or 1, L, K/2]`` of the tokens' positions.
@@ -75,7 +75,7 @@ def make_flash_norm(config: FLASHConfig) -> nn.Module:
 
 
 class FLASHEmbeddings(nn.Module):
-    """Token and token-type embeddings: there is no position embedding."""
+    """Token and token-type embeddings, without position embeddings."""
 
     def __init__(self, config: FLASHConfig):
         super().__init__()

@@ -44,7 +44,7 @@ class FLASHPreTrainedModel(EncoderPreTrainedModel):
     config: FLASHConfig
     base_model_prefix = "flash"
     _no_split_modules = ["FLASHLayer"]  # noqa: RUF012
-    # Squared ReLU is none of the library's back ends.
+    # Squared ReLU is not one of the library's back ends.
     _supports_sdpa = False
     _supports_flash_attn = False
     _supports_flex_attn = False
@@ -104,7 +104,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
             ValueError: if not just one of ``input_ids`` and ``inputs_embeds`` is given, an argument does not fit, or
                 attentions are asked for, which its units do not have as a whole.
         """
-        # Heads that serve all families hand these on.
+        # Heads that serve all families pass these on.
         for name in ("encoder_hidden_states", "encoder_attention_mask"):
             if kwargs.pop(name, None) is not None:
                 raise ValueError(f"{name} must be None, as FLASH has no cross attention")

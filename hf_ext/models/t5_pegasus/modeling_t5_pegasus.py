@@ -53,8 +53,8 @@ class T5PegasusBlock(MT5Block):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """As mT5's block, over ``[B, M, H]``.
 
-        The first block alone is given no bias ``[1 or B, N, M, L]`` of cross attention: it has the table, and hands the
-        bias on to the others. ``input_shift`` ``[B]`` is what the columns of each row's input count more than those of
+        The first block alone is given no bias ``[1 or B, N, M, L]`` of cross attention: it has the table, and passes
+        the bias on to the others. ``input_shift`` ``[B]`` is what the columns of each row's input count more than those of
         its target, None where they count alike.
         """
         if encoder_decoder_position_bias is None and encoder_hidden_states is not None:

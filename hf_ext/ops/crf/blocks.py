@@ -2,7 +2,7 @@
 
 The step from one token to the next is a matrix ``M_t = step * local_t``, and products of matrices can be taken in any
 order. Rows are cut into blocks; the products within all blocks are made at once, those of ever more blocks form a tree,
-and on the way down the tree each node hands on what comes from the left and what from the right. K times the work of
+and on the way down the tree each node passes on what comes from the left and what from the right. K times the work of
 the sequential form in a fraction of its steps: for devices that wait for each other, and for few rows on a CPU.
 """
 

@@ -230,7 +230,7 @@ def _marginals(chain: Chain, messages: Messages, places: Tensor, emissions: Tens
     """Probabilities of tags, as ``emissions`` are, and expected transitions ``[B, K, K]``, some steps at a time."""
     most, batch = places.shape
     tags = emissions.shape[2]
-    # What is no token, or the last one of a row, goes to a place that is cut off.
+    # Padding, and the last token of a row, go to a place that is cut off.
     nowhere = batch * emissions.shape[1]
     result = emissions.new_zeros(nowhere + 1, tags)
     counts = chain.local.new_zeros(batch, tags, tags)
@@ -290,7 +290,7 @@ def labelled(tags: Tensor, mask: Tensor | None, emissions: Tensor) -> Tensor:
     """The mask, or where tags are not -100.
 
     Raises:
-        ValueError: if ``tags`` are no integers ``[B, L]``.
+        ValueError: if ``tags`` are not integers ``[B, L]``.
     """
     if tags.shape != emissions.shape[:2] or tags.is_floating_point():
         raise ValueError(

@@ -1,7 +1,7 @@
 """Messages of a CRF with one matrix product a step, in float64 and outside of logarithms.
 
 Probabilities are kept as they are and scaled every few steps; float64 holds numbers from e^-708 to e^709, and
-`steps_between_scalings` tells beforehand whether, and for how many steps, that is enough for all terms that matter.
+`steps_between_scalings` says in advance whether, and for how many steps, that is enough for all terms that matter.
 """
 
 from typing import NamedTuple
@@ -95,7 +95,7 @@ def steps_between_scalings(widest: float, transitions: Tensor, start: Tensor, en
     # Also where a score is NaN.
     if not mixing or not widest < _MOST_SHRINKAGE:
         return 0
-    # Two messages shrink between scalings, and differ from tag to tag by what lies on the way between these.
+    # Two messages shrink between scalings, and differ from tag to tag by what is on the way between these.
     steps = int((_MOST_SHRINKAGE / max(widest, 1.0) - 3 * mixing) / 2)
     return max(0, min(_MOST_STEPS, steps))
 

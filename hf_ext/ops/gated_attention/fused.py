@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hf_ext.ops.gated_attention.naive import Rotation, apply_mask, rotate, softmax
+from hf_ext.ops.precision import at_least_float32
 
 # Scores of one tile: on a CPU such that they stay in the cache between the products, on a GPU enough to fill it.
 _CPU_TILE = 2**19
@@ -178,8 +179,10 @@ class _Weights:
 
 
 def _softmax_backward(grad: Tensor, weights: Tensor) -> Tensor:
-    wide = torch.promote_types(weights.dtype, torch.float32)
-    return torch._softmax_backward_data(grad.to(wide), weights.to(wide), -1, wide).to(weights.dtype)
+    """The gradient of scores from that of their softmax, which is written over."""
+    wide = at_least_float32(weights)
+    product = at_least_float32(grad).mul_(wide)
+    return product.addcmul_(wide, product.sum(-1, keepdim=True), value=-1).to(weights.dtype)
 
 
 def _sizes(projected: Tensor, scale: Tensor) -> tuple[int, int, int]:

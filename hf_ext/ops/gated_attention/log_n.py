@@ -38,7 +38,7 @@ def visible_keys(
         length: number of tokens L.
         mask: bool ``[B or 1, 1, L or 1, L]``, True where a key is seen; additive, with large negative numbers where
             it is not; flex attention's ``BlockMask``; or None: all are seen.
-        lengths: lengths of the sequences of a packed row, none of which sees another; then there is no mask.
+        lengths: lengths of the sequences in a packed row, which do not see each other; no mask is given then.
         device: where the result lies; that of a mask if there is one.
 
     Returns:

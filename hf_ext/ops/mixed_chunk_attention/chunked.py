@@ -88,7 +88,7 @@ def causal_chunks(
     scaling: str,
     past: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The causal form, from a state: padding needs no mask, as it lies behind all real tokens.
+    """The causal form, from a state: padding needs no mask, as it comes after all real tokens.
 
     Args:
         query: and the next seven: as in :func:`mixed_chunk_attention`.

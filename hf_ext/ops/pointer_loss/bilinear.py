@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_ext.ops.pointer import efficient_pointer_scores, span_mask, wide
+from hf_ext.ops.pointer import efficient_pointer_scores, span_mask
 from hf_ext.ops.pointer_tiles import Chunk, Tiling
+from hf_ext.ops.precision import at_least_float32
 
 
 def bilinear_sums(
@@ -121,4 +122,4 @@ def _dense_sums(
     row, _, start, end = tiling.cells.unbind(-1)
     allowed[row, start, end] = False
     scores = efficient_pointer_scores(query, key, start_bias, end_bias, allowed)
-    return wide(scores).flatten(2).exp().sum(-1).log1p()
+    return at_least_float32(scores).flatten(2).exp().sum(-1).log1p()

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from hf_ext.ops import pointer_tiles
 from hf_ext.ops.graphs import in_graph
-from hf_ext.ops.pointer import wide
 from hf_ext.ops.pointer_loss.bilinear import bilinear_sums
 from hf_ext.ops.pointer_loss.fused import pointer_sums
 from hf_ext.ops.pointer_loss.labels import check_span_labels, group_log_one_plus_sum_exp, labelled_cells
 from hf_ext.ops.pointer_loss.naive import naive_efficient_pointer_loss, naive_pointer_loss
 from hf_ext.ops.pointer_tiles import Tiling, few_scores
+from hf_ext.ops.precision import at_least_float32
 
 # Up to these magnitudes of the scores a sum of 2^40 exponentials does not overflow, and a term that is 0 does not show
 # beside 1.
@@ -164,8 +164,9 @@ def _bilinear_loss(
 
     places, positive = places.to(query.device), positive.to(query.device)
     row, _, start, end = places.unbind(-1)
-    products = (wide(query)[row, start] * wide(key)[row, end]).sum(-1, keepdim=True) * query.shape[-1] ** -0.5
-    chosen = products + wide(start_bias)[row, start] + wide(end_bias)[row, end]
+    starts, ends = at_least_float32(query)[row, start], at_least_float32(key)[row, end]
+    products = (starts * ends).sum(-1, keepdim=True) * query.shape[-1] ** -0.5
+    chosen = products + at_least_float32(start_bias)[row, start] + at_least_float32(end_bias)[row, end]
     others = (chosen - negative[row]).masked_fill(positive, -torch.inf)
     negative = negative + group_log_one_plus_sum_exp(others, row, batch)
     return negative + group_log_one_plus_sum_exp((-chosen).masked_fill(~positive, -torch.inf), row, batch)
@@ -178,7 +179,10 @@ def _bilinear_type(
     """The smallest type whose range holds every score, by the Cauchy-Schwarz inequality; None if there is none."""
     if query.numel() == 0 or start_bias.numel() == 0:
         return torch.promote_types(query.dtype, torch.float32)
-    vectors, biases = (wide(query).norm(dim=-1), wide(key).norm(dim=-1)), (wide(start_bias), wide(end_bias))
+    vectors, biases = (
+        (at_least_float32(query).norm(dim=-1), at_least_float32(key).norm(dim=-1)),
+        (at_least_float32(start_bias), at_least_float32(end_bias)),
+    )
     sizes = torch.stack((*vectors, *(bias.abs().amax(-1) for bias in biases)))
     if attention_mask is not None:
         sizes = sizes.masked_fill(~attention_mask.bool(), 0)
@@ -202,9 +206,9 @@ def _without_padding(attention_mask: Tensor | None, *parts: Tensor) -> tuple[Ten
 
 def _with_biases(query: Tensor, key: Tensor, start_bias: Tensor, end_bias: Tensor) -> tuple[Tensor, Tensor]:
     """Vectors ``[B, L, C, D + 2]`` whose products are the scores."""
-    start, end = wide(start_bias).unsqueeze(-1), wide(end_bias).unsqueeze(-1)
+    start, end = at_least_float32(start_bias).unsqueeze(-1), at_least_float32(end_bias).unsqueeze(-1)
     shape = (*start_bias.shape, query.shape[-1])
-    query, key = wide(query) * query.shape[-1] ** -0.5, wide(key)
+    query, key = at_least_float32(query) * query.shape[-1] ** -0.5, at_least_float32(key)
     query, key = query.unsqueeze(2).expand(shape), key.unsqueeze(2).expand(shape)
     one = torch.ones_like(start)
     return torch.cat((query, start, one), dim=-1), torch.cat((key, one, end), dim=-1)

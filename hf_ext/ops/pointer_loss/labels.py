@@ -13,7 +13,7 @@ def check_span_labels(
     attention_mask: Tensor | None = None,
     ordered: bool = True,
 ) -> None:
-    """Refuse labels that no score stands for.
+    """Refuse labels that have no score.
 
     Args:
         labels: ``[B, M, 3]`` of (label, start, end), padded with -100. In a compiled graph the values

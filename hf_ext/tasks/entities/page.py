@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 from hf_ext.atomic_file import atomic_write
@@ -26,7 +28,9 @@ mark.open::after { content: none; }
 </head>
 <body>
 <h1>{{ title }}</h1>
-<div>{% for label, hue in hues.items() %}<mark data-label="{{ label }}" style="--hue: {{ hue }}">&nbsp;</mark> {% endfor %}</div>
+<div>
+{% for label, hue in hues.items() %}<mark data-label="{{ label }}" style="--hue: {{ hue }}">&nbsp;</mark>
+{% endfor %}</div>
 {% for text in texts %}<p>{{ text }}</p>
 {% endfor %}
 </body>
@@ -70,7 +74,14 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]], hues: Mapping[st
     from markupsafe import Markup, escape
 
     # The outer entity opens first; of two that end together the later opened closes first.
-    waiting = sorted(entities, key=lambda e: (e["start"], -e["end"], str(e["label"])))
+    waiting: list[tuple[int, int, str, int, Mapping[str, Any]]] = []
+    numbers = count()
+
+    def wait(entity: Mapping[str, Any]) -> None:
+        heappush(waiting, (entity["start"], -entity["end"], str(entity["label"]), next(numbers), entity))
+
+    for entity in entities:
+        wait(entity)
     html: list[str] = []
     stack: list[Mapping[str, Any]] = []
 
@@ -83,21 +94,20 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]], hues: Mapping[st
 
     position = 0
     while waiting or stack:
-        start = waiting[0]["start"] if waiting else len(text)
+        start = waiting[0][0] if waiting else len(text)
         end = stack[-1]["end"] if stack else len(text) + 1
         if stack and end <= start:
             html.append(f"{escape(text[position:end])}</mark>")
             position = end
             stack.pop()
             continue
-        entity = waiting.pop(0)
+        entity = heappop(waiting)[-1]
         html.append(str(escape(text[position : entity["start"]])))
         position = entity["start"]
         limit = stack[-1]["end"] if stack else len(text)
         open_mark(entity, limit)
         if entity["end"] > limit:
-            rest = {**entity, "start": limit}
-            waiting = sorted([*waiting, rest], key=lambda e: (e["start"], -e["end"], str(e["label"])))
+            wait({**entity, "start": limit})
             entity = {**entity, "end": limit}
         stack.append(entity)
     html.append(str(escape(text[position:])))

@@ -7,6 +7,7 @@ differ where a lone letter or a number with a full stop comes before a word that
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 _LISTED = """
@@ -22,8 +23,11 @@ _CLOSING = r"[\"')\]}‘’“”«»]"
 # A mark that may end a sentence, and what has to come behind it.
 _END = re.compile(r"[.?!](?=[);\"}\]*:@'({\[‘’“”«»?!]|\s+\S)")
 _BEHIND = re.compile(rf"\s*(?:{_CLOSING}+?(?:\s+|$))?")
-_CHUNK = re.compile(r"\S*$")
-_LAST_WORD = re.compile(r"[^\s(\"`{\[:;&#*@)}\]\-,][^\s)\";}\]*:@'({\[‘’“”«»?!]*$")
+_SPACE = re.compile(r"\s")
+_NOT_SPACE = re.compile(r"\S")
+# What cannot stand inside a word.
+_BORDER = re.compile(r"[\s)\";}\]*:@'({\[‘’“”«»?!]")
+_LAST_WORD = re.compile(rf"[^\s(\"`{{\[:;&#*@)}}\]\-,][^{_BORDER.pattern[1:]}*$")
 _ALONE = re.compile(r"[;:,]|[.!?](?:\s|$)")
 _INITIAL_OR_NUMBER = re.compile(r"[^\W\d]|[.,]?\d[\d,.]*")
 
@@ -68,15 +72,17 @@ def english_words(text: str) -> list[str]:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    begin = 0
     marks = list(_END.finditer(text))
+    starts = [mark.start() for mark in marks]
+    places = _Places(text)
+    begin = 0
     for number, mark in enumerate(marks):
         # Of marks without a space between them the last one decides for all.
-        later = marks[number + 1].start() if number + 1 < len(marks) else len(text)
-        if mark.start() < begin or (later < len(text) and not re.search(r"\s", text[mark.end() : later])):
+        later = starts[number + 1] if number + 1 < len(marks) else len(text)
+        if mark.start() < begin or (later < len(text) and not _SPACE.search(text, mark.end(), later)):
             continue
-        chunk = _start_of_chunk(text, mark.start())
-        if any(_ends_sentence(text, one.start()) for one in marks if chunk <= one.start() <= mark.start()):
+        chunk = bisect_left(starts, places.chunk(mark.start()))
+        if any(places.ends_sentence(place) for place in starts[chunk : number + 1]):
             behind = _BEHIND.match(text, mark.end())
             end = behind.end() if behind else mark.end()
             yield text[begin:end].rstrip()
@@ -85,20 +91,39 @@ def _sentences(text: str) -> Iterator[str]:
         yield text[begin:].rstrip()
 
 
-def _start_of_chunk(text: str, place: int) -> int:
-    found = _CHUNK.search(text, 0, place)
-    return found.start() if found else place
+class _Places:
+    """What stands before a place of a text, found without going through the text from its beginning each time."""
 
+    def __init__(self, text: str):
+        self.text = text
+        self.after_spaces = [0, *(match.end() for match in _SPACE.finditer(text))]
+        self.after_borders = [0, *(match.end() for match in _BORDER.finditer(text))]
 
-def _ends_sentence(text: str, place: int) -> bool:
-    if text[place] != ".":
-        return True
-    found = _LAST_WORD.search(text, 0, place)
-    word = found.group().rpartition("..")[2] if found else ""
-    following = text[place + 1 :].lstrip()
-    if word.endswith(".") or word in _ABBREVIATIONS or text.endswith("..", 0, place + 1):
-        return False
-    return not (_INITIAL_OR_NUMBER.fullmatch(word) and (following[0].islower() or _ALONE.match(following)))
+    def chunk(self, place: int) -> int:
+        """Where what stands before a place without a space begins; a line break right before it does not count."""
+        if self.text.endswith("\n", 0, place):
+            place -= 1
+        return self.after_spaces[bisect_right(self.after_spaces, place) - 1]
+
+    def last_word(self, place: int) -> str:
+        """The word that ends at a place, or before a line break there."""
+        end = place - self.text.endswith("\n", 0, place)
+        inside = self.after_borders[bisect_right(self.after_borders, end) - 1]
+        # A word may begin with a mark that may not stand inside one.
+        found = _LAST_WORD.search(self.text, max(inside - 1, 0), place)
+        return found.group() if found else ""
+
+    def ends_sentence(self, place: int) -> bool:
+        text = self.text
+        if text[place] != ".":
+            return True
+        word = self.last_word(place).rpartition("..")[2]
+        if word.endswith(".") or word in _ABBREVIATIONS or text.endswith("..", 0, place + 1):
+            return False
+        following = _NOT_SPACE.search(text, place + 1)
+        assert following is not None
+        alone = following.group().islower() or _ALONE.match(text, following.start())
+        return not (_INITIAL_OR_NUMBER.fullmatch(word) and alone)
 
 
 def _words(sentence: str) -> list[str]:

@@ -22,7 +22,8 @@ from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.global_pointer import GlobalPointer
 from hf_ext.ops.answer_spans import best_answer_spans
 from hf_ext.ops.graphs import in_graph
-from hf_ext.ops.pointer import pointer_scores, span_mask, wide
+from hf_ext.ops.pointer import pointer_scores, span_mask
+from hf_ext.ops.precision import at_least_float32
 from hf_ext.tasks.base.head import EncoderHead, head_class_by_name
 
 ANSWER_HEADS = ("global_pointer", "start_end")
@@ -70,7 +71,7 @@ class StartEnd(nn.Module):
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Scores ``[B, L]`` of starts and of ends, in float32 or better, of ``[B, L, H]``."""
-        start, end = wide(self.dense(hidden)).unbind(-1)
+        start, end = at_least_float32(self.dense(hidden)).unbind(-1)
         return start, end
 
 

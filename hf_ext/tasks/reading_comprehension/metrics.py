@@ -179,13 +179,43 @@ def _run_f1(found: Sequence[str], true: Sequence[str]) -> float:
 
 
 def _longest_run(found: Sequence[str], true: Sequence[str]) -> int:
-    """Length of the longest sequence of neighbours that both have."""
-    longest = 0
-    lengths = [0] * (len(true) + 1)
+    """Length of the longest sequence of neighbours that both have, by a suffix automaton: in time linear in both."""
+    steps: list[dict[str, int]] = [{}]
+    lengths, links = [0], [-1]
+    last = 0
+    for word in true:
+        state = last
+        last = len(steps)
+        steps.append({})
+        lengths.append(lengths[state] + 1)
+        links.append(0)
+        while state >= 0 and word not in steps[state]:
+            steps[state][word] = last
+            state = links[state]
+        if state < 0:
+            continue
+        target = steps[state][word]
+        if lengths[target] > lengths[state] + 1:
+            # The target also stands for longer runs, which go on otherwise from now on.
+            copy = len(steps)
+            steps.append(dict(steps[target]))
+            lengths.append(lengths[state] + 1)
+            links.append(links[target])
+            links[target] = copy
+            while state >= 0 and steps[state].get(word) == target:
+                steps[state][word] = copy
+                state = links[state]
+            target = copy
+        links[last] = target
+    longest = length = state = 0
     for word in found:
-        # The length of the run that ends at each place, from the one before it.
-        lengths = [0, *(before + 1 if word == other else 0 for before, other in zip(lengths, true))]
-        longest = max(longest, *lengths)
+        while state and word not in steps[state]:
+            state = links[state]
+            length = lengths[state]
+        if word in steps[state]:
+            state = steps[state][word]
+            length += 1
+        longest = max(longest, length)
     return longest
 
 

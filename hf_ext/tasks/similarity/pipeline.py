@@ -1,5 +1,7 @@
 """The pipeline "text-embedding": texts in, vectors out, in memory that does not grow with their number."""
 
+import hashlib
+import json
 import logging
 import os
 from collections import Counter
@@ -18,6 +20,7 @@ from hf_ext.modules.evaluation import EvaluatingPipeline
 from hf_ext.modules.input_length import input_limit
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.similarity.vector_file import VectorParts
 from hf_ext.tasks.similarity.whitening import Whitening
 
 logger = logging.getLogger(__name__)
@@ -72,8 +75,31 @@ class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
         whitening = {**self._postprocess_params, **self._sanitize_parameters(**options)[2]}.get("whitening")
         return self.model.config.hidden_size if whitening is None else whitening.kernel.shape[1]
 
-    def stream(self, texts: Iterable[str], **options: Any) -> Iterator[NDArray[np.float32]]:
-        """Vectors of texts that need not be held in memory, in parts ``[n, H]`` in their order; options of a call."""
+    def fingerprint(self, **options: Any) -> str:
+        """A digest of all that vectors come from besides the texts: weights, settings, tokenizer, options of a call."""
+        digest = hashlib.sha256()
+        whitening = {**self._postprocess_params, **self._sanitize_parameters(**options)[2]}.get("whitening")
+        for module in (self.model, whitening):
+            for name, tensor in module.state_dict().items() if module is not None else ():
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        stated = {name: value for name, value in options.items() if name != "whitening"}
+        given = [self._preprocess_params, self._forward_params, {**self._postprocess_params, "whitening": None}, stated]
+        settings = [str(self.device), self.model.config.to_dict(), self.tokenizer.init_kwargs, given, _WINDOW]
+        vocabulary = sorted(self.tokenizer.get_vocab().items())
+        digest.update(json.dumps([settings, vocabulary], sort_keys=True, default=str).encode())
+        return digest.hexdigest()
+
+    def stream(
+        self, texts: Iterable[str], parts: VectorParts | None = None, **options: Any
+    ) -> Iterator[NDArray[np.float32]]:
+        """Vectors of texts that need not be held in memory, in parts ``[n, H]`` in their order.
+
+        Args:
+            texts: any number of texts.
+            parts: where parts are taken from if they are there, and kept.
+            options: of a call.
+        """
         before, during, after = self._sanitize_parameters(**options)
         tokenize = {**self._preprocess_params, **before}
         run = {**self._forward_params, **during}
@@ -82,6 +108,9 @@ class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
         iterator = iter(texts)
         cut = total = 0
         while window := list(islice(iterator, _WINDOW)):
+            if parts is not None and (known := parts.get(window)) is not None:
+                yield known
+                continue
             rows, too_long = self._tokenize(window, **tokenize)
             cut, total = cut + too_long, total + len(window)
             order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]), reverse=True)
@@ -95,6 +124,8 @@ class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
                     vectors = np.empty((len(window), made.shape[1]), np.float32)
                 vectors[chosen] = made
             assert vectors is not None
+            if parts is not None:
+                parts.put(window, vectors)
             yield vectors
         if cut:
             limit = self._limit(**tokenize)

@@ -1,8 +1,11 @@
 """Files of vectors, written as the vectors come, whole or not at all."""
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +61,44 @@ def write_jsonl(path: str | os.PathLike[str], pairs: Iterable[tuple[str, NDArray
             file.write(json.dumps({"text": text, "embedding": numbers}, ensure_ascii=False) + "\n")
             lines += 1
     return lines
+
+
+class VectorParts:
+    """Vectors of parts of the texts, kept in a hidden folder beside the file that will hold all of them.
+
+    A part is named by what its vectors come from, so that a run that was cut off goes on where it was, and a part of
+    other texts or settings is never taken.
+
+    Args:
+        path: the file of all vectors.
+        fingerprint: of the model and the settings.
+        resume: take the parts that are there; else they are made and written anew.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fingerprint: str, resume: bool) -> None:
+        target = Path(os.path.realpath(path))
+        self.folder = target.with_name(f".{target.name[:40]}.parts")
+        self.fingerprint = fingerprint
+        self.resume = resume
+
+    def get(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """The vectors ``[n, H]`` of texts, if their part is there."""
+        file = self._file(texts)
+        return np.load(file) if self.resume and file.is_file() else None
+
+    def put(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Write a part."""
+        self.folder.mkdir(exist_ok=True)
+        with atomic_write(self._file(texts), "wb") as file:
+            np.save(file, vectors)
+
+    def remove(self) -> None:
+        """Remove all parts, once the file of all vectors is there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, texts: Sequence[str]) -> Path:
+        content = json.dumps([self.fingerprint, *texts]).encode()
+        return self.folder / f"{hashlib.sha256(content).hexdigest()}.npy"
 
 
 def _write_header(file: Any, rows: int, width: int) -> None:

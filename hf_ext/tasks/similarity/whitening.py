@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
+
+from hf_ext.atomic_file import atomic_write
 
 FILE_NAME = "whitening.safetensors"
 
@@ -106,7 +109,8 @@ class Whitening(nn.Module):
         root = Path(folder)
         root.mkdir(parents=True, exist_ok=True)
         tensors = {name: buffer.detach().cpu().contiguous() for name, buffer in self.named_buffers()}
-        save_file(tensors, root / FILE_NAME, metadata={"format": "pt"})
+        with atomic_write(root / FILE_NAME, "wb") as file:
+            file.write(save(tensors, metadata={"format": "pt"}))
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str]) -> "Whitening":
@@ -119,7 +123,10 @@ class Whitening(nn.Module):
         file = Path(folder) / FILE_NAME
         if not file.is_file():
             raise FileNotFoundError(f"{file} must exist: fit a Whitening and save it there")
-        tensors = load_file(file)
+        try:
+            tensors = load_file(file)
+        except SafetensorError as error:
+            raise ValueError(f"{file} is not readable as safetensors: {error}") from error
         if tensors.keys() != {"mean", "kernel"}:
             raise ValueError(
                 f"{file} must hold the tensors mean and kernel, got {', '.join(sorted(tensors)) or 'none'}"

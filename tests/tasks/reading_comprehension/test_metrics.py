@@ -1,4 +1,5 @@
 import io
+import random
 
 import numpy as np
 import pytest
@@ -7,7 +8,13 @@ from transformers import EvalPrediction
 
 from hf_ext.tasks.reading_comprehension import ReadingMetric, reading_metrics, reading_scores
 from hf_ext.tasks.reading_comprehension.english_words import english_words
-from hf_ext.tasks.reading_comprehension.metrics import answer_exact_match, answer_f1, answer_words, reading_table
+from hf_ext.tasks.reading_comprehension.metrics import (
+    _longest_run,
+    answer_exact_match,
+    answer_f1,
+    answer_words,
+    reading_table,
+)
 
 # What CMRC2018's script gives: prediction, answers, EM, F1.
 OFFICIAL = [
@@ -177,3 +184,20 @@ def test_spans_of_tokens_are_scored_as_sets_of_tokens(threshold):
 def test_other_shapes_are_refused(predictions, labels, message):
     with pytest.raises(ValueError, match=message):
         reading_metrics()(EvalPrediction(predictions, labels))
+
+
+def test_the_longest_run_is_that_of_brute_force():
+    rng = random.Random(0)
+    for _ in range(500):
+        found, true = (rng.choices("ab甲", k=rng.randint(0, 14)) for _ in range(2))
+        runs = {tuple(true[i:j]) for i in range(len(true)) for j in range(i + 1, len(true) + 1)}
+        wanted = max((len(run) for run in runs if any(found[i : i + len(run)] == [*run] for i in range(14))), default=0)
+        assert _longest_run(found, true) == wanted, (found, true)
+
+
+@pytest.mark.parametrize("unit", ["A. ", "x! ", "e.g. ", "a\n. ", "甲"])
+def test_long_answers_take_time_by_their_length(unit):
+    # By the square of their length these would take minutes.
+    short, answer = unit * 20, unit * 20_000
+    assert abs(len(answer_words(answer)) - 1000 * len(answer_words(short))) <= 1000
+    assert answer_f1(answer, [answer[: len(answer) // 2]]) == pytest.approx(2 / 3, abs=1e-3)
