@@ -2,9 +2,8 @@
 
 import builtins
 import json
-import subprocess
-import sys
 
+import fresh_process
 import pytest
 from word_vocabulary import ENTRIES, SPECIAL, WORDS
 
@@ -163,5 +162,5 @@ def test_a_missing_segmenter_raises_when_a_tokenizer_is_built(monkeypatch):
 
 def test_importing_does_not_import_the_segmenter():
     code = "import sys, hf_ext.tokenization.registration; print('rjieba' in sys.modules, 'jieba' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["False", "False"]
+    run = fresh_process.run(code)
+    assert run.stdout.split() == ["False", "False"], run.stderr
