@@ -1,7 +1,7 @@
 """Code run in a process that has not imported the package: one interpreter with PyTorch in it forks for each.
 
-Most of what a new interpreter takes is the import of PyTorch. The forks have that, and `transformers` itself, which
-imports its parts when they are asked for; nothing else.
+Nearly all that a new interpreter takes is the import of PyTorch and of Transformers' base classes, without which there
+is nothing of ours. The forks have these, and nothing else.
 """
 
 import atexit
@@ -13,7 +13,8 @@ from pathlib import Path
 
 SERVER = """
 import json, os, sys, tempfile, traceback
-import torch, transformers
+import torch
+from transformers import AutoModel, PreTrainedModel
 
 for line in sys.stdin:
     asked = json.loads(line)
