@@ -1,9 +1,12 @@
 """Where the reference data is, what a run skips and why, and settings that keep tests offline and on few threads."""
 
+import importlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -36,6 +39,14 @@ def shared() -> Path:
             pytest.fail(f"{absent}: no folder {SHARED}")
         pytest.skip(absent)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> ModuleType:
+    """TensorFlow, by which the originals' checkpoints are read and written, for all Pythons that it is released for."""
+    if sys.version_info >= (3, 14):
+        pytest.skip("TensorFlow has no release for Python 3.14")
+    return importlib.import_module("tensorflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

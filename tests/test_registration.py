@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import fresh_process
 import pytest
 import transformers
 from roformer_tiny import tiny, tiny_config
@@ -28,7 +29,7 @@ MAPPINGS = {name: one for name, one in vars(modeling_auto).items() if isinstance
 
 def in_a_new_process(code: str, **environment: str) -> dict[str, object]:
     """What the code prints as JSON; it fails with what the code writes to stderr."""
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    done = fresh_process.run(code, **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -14,9 +14,7 @@ from hf_ext.conversion import ConversionError, load_state_dict
 HEAD, POOLER = "cls/seq_relationship/", "bert/pooler/"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tensorflow():
-    return pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
 @pytest.fixture(scope="module")

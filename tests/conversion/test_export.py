@@ -23,9 +23,7 @@ SIZES = {key: SETTINGS[key] for key in KEYS} | {"num_hidden_layers": 2, "max_pos
 IDS = {token: index for index, token in enumerate(VOCABULARY)}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tensorflow():
-    return pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
 def save(model, folder, tokenizer=None):

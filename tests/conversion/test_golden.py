@@ -83,8 +83,7 @@ class Converted:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def converted(request, golden, tmp_path_factory) -> Converted:
-    pytest.importorskip("tensorflow")
+def converted(request, golden, tensorflow, tmp_path_factory) -> Converted:
     folder = tmp_path_factory.mktemp(request.param) / "converted"
     report = hf_ext.convert_release(golden / request.param, folder)
     return Converted(CASES[request.param], golden / request.param, folder, report)

@@ -19,11 +19,6 @@ from hf_ext.tokenization import JiebaWordPieceTokenizer
 
 
 @pytest.fixture(scope="session")
-def tensorflow():
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture(scope="session")
 def made(tensorflow, tmp_path_factory):
     return write_release(tmp_path_factory.mktemp("made") / "roformer", random_variables())
 

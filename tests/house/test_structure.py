@@ -3,12 +3,12 @@
 import ast
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
 
+import fresh_process
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,7 +131,8 @@ def test_import_is_cheap():
     loaded = []
     for statement in ("import hf_ext", "from transformers import AutoModel, PreTrainedModel"):
         code = f"import sys; {statement}; print(*[name for name in {IMPORTED_WHEN_USED} if name in sys.modules])"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+        done = fresh_process.run(code, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
         loaded.append(set(done.stdout.split()))
     ours, theirs = loaded
     assert ours <= theirs

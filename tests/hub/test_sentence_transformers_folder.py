@@ -25,7 +25,8 @@ def made(family, tokenizer, model_class=None, **fields):
     ("family", "activation"), [("roformer", "linear"), ("unilm_bert", "linear"), ("roformer", "tanh")]
 )
 def test_sentence_transformers_gives_our_pooler_output(family, activation, normalize, tmp_path):
-    sentence_transformers = pytest.importorskip("sentence_transformers")
+    import sentence_transformers
+
     tokenizer = build_char_tokenizer(TEXTS)
     model = made(family, tokenizer, pooler_activation=activation)
     hf_ext.save_for_sentence_transformers(model, tokenizer, tmp_path, normalize=normalize, max_length=10)

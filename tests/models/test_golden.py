@@ -7,6 +7,7 @@ numbers on every back end, and the same gradients.
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,9 +76,8 @@ LoadModel = Callable[..., PreTrainedModel]
 
 
 @pytest.fixture(scope="session")
-def load_model(golden: Path) -> LoadModel:
+def load_model(golden: Path, tensorflow: ModuleType) -> LoadModel:
     """A function that builds the model of a case from the original checkpoint, which is read once."""
-    pytest.importorskip("tensorflow", reason="the originals' checkpoints are TensorFlow's")
     read: dict[str, Any] = {}
 
     def load(

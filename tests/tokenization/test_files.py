@@ -5,10 +5,9 @@ import itertools
 import json
 import multiprocessing
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
+import fresh_process
 import pytest
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedConfig
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
@@ -95,8 +94,8 @@ def test_a_saved_folder_raises_where_the_package_is_not_imported(tmp_path, token
         f"try: AutoTokenizer.from_pretrained({str(tmp_path)!r})\n"
         "except ValueError as error: print('ValueError', 'hf_ext' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
-    assert run.stdout.strip() == "ValueError False"
+    run = fresh_process.run(code, cwd=tmp_path)
+    assert run.stdout.strip() == "ValueError False", run.stderr
 
 
 def test_released_vocabularies_keep_their_bytes(shared, tmp_path):

@@ -3,10 +3,9 @@
 import builtins
 import json
 import random
-import subprocess
-import sys
 import unicodedata
 
+import fresh_process
 import pytest
 from word_vocabulary import ENTRIES, SPECIAL, WORDS
 
@@ -166,8 +165,8 @@ def test_a_missing_segmenter_raises_when_a_tokenizer_is_built(monkeypatch):
 
 def test_importing_does_not_import_the_segmenter():
     code = "import sys, hf_ext.tokenization.registration; print('rjieba' in sys.modules, 'jieba' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["False", "False"]
+    run = fresh_process.run(code)
+    assert run.stdout.split() == ["False", "False"], run.stderr
 
 
 # Of these the library's tables say something else than Python's.

@@ -2,10 +2,9 @@
 
 import copy
 import logging
-import subprocess
-import sys
 from types import SimpleNamespace
 
+import fresh_process
 import pytest
 import torch
 from transformers import AutoConfig, Trainer, TrainerControl, TrainerState, TrainingArguments
@@ -189,5 +188,5 @@ def test_every_trainer_has_it_and_import_stays_cheap():
         "import sys, hf_ext; assert 'transformers.trainer' not in sys.modules; import transformers.trainer as t; "
         "hf_ext.training.registration.register_callbacks(); print([c.__name__ for c in t.DEFAULT_CALLBACKS])"
     )
-    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "['DefaultFlowCallback', 'HeadLearningRate']"
+    result = fresh_process.run(code)
+    assert result.stdout.strip() == "['DefaultFlowCallback', 'HeadLearningRate']", result.stderr

@@ -54,8 +54,8 @@ class T5PegasusBlock(MT5Block):
         """As mT5's block, over ``[B, M, H]``.
 
         The first block alone is given no bias ``[1 or B, N, M, L]`` of cross attention: it has the table, and passes
-        the bias on to the others. ``input_shift`` ``[B]`` is what the columns of each row's input count more than those of
-        its target, None where they count alike.
+        the bias on to the others. ``input_shift`` ``[B]`` is what the columns of each row's input count more than those
+        of its target, None where they count alike.
         """
         if encoder_decoder_position_bias is None and encoder_hidden_states is not None:
             attention: Any = self.layer[0].SelfAttention

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,8 @@ LoadModel = Callable[..., GAUAlphaForMaskedLM]
 
 
 @pytest.fixture(scope="module")
-def load_model(golden: Path) -> LoadModel:
+def load_model(golden: Path, tensorflow: ModuleType) -> LoadModel:
     """A function that builds the model from the original checkpoint, which is read once."""
-    pytest.importorskip("tensorflow", reason="the originals' checkpoints are TensorFlow's")
     config, state = load_state_dict(golden / "gau_alpha")
 
     def load(dtype: torch.dtype = torch.float64, back_end: str | None = None, **fields: Any) -> GAUAlphaForMaskedLM:
@@ -167,8 +167,7 @@ def test_the_bound_of_the_release_changes_short_rows_alone(load_model: LoadModel
     assert differs == [False, True, True]
 
 
-def test_conversion(golden: Path, io: dict[str, Tensor], tmp_path: Path) -> None:
-    pytest.importorskip("tensorflow")
+def test_conversion(golden: Path, tensorflow: ModuleType, io: dict[str, Tensor], tmp_path: Path) -> None:
     report = convert_release(golden / "gau_alpha", tmp_path / "out", tokenizer="character")
     meta = json.loads((golden / "gau_alpha" / "meta.json").read_text(encoding="utf-8"))
     assert sorted(report.variables) == sorted(meta["checkpoint_variables"])

@@ -276,7 +276,8 @@ def test_flash_attention_is_refused() -> None:
 
 
 def test_adapters_find_their_layers() -> None:
-    peft = pytest.importorskip("peft")
+    import peft
+
     model = peft.get_peft_model(tiny(GAUAlphaForTokenClassification), peft.LoraConfig(task_type="TOKEN_CLS", r=2))
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     for layer in ("0.gau.i_dense", "1.gau.o_dense"):

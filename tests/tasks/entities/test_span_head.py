@@ -1,8 +1,7 @@
 import copy
 import pickle
-import subprocess
-import sys
 
+import fresh_process
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, Trainer, TrainingArguments
@@ -168,7 +167,7 @@ def test_pickle_is_read_by_a_fresh_process(tmp_path):
     model = model_of("bert")
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     code = "import pickle, sys; print(type(pickle.load(open(sys.argv[1], 'rb'))))"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "model.pkl")], capture_output=True, text=True)
+    done = fresh_process.run(code, str(tmp_path / "model.pkl"))
     assert "BertForSpanExtraction" in done.stdout, done.stderr
 
 
@@ -349,7 +348,8 @@ def test_compiled_training_step():
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # read by PEFT
 def test_lora_trains_and_saves_the_head(tmp_path):
-    peft = pytest.importorskip("peft")
+    import peft
+
     base = tmp_path / "base"
     model_of("bert").save_pretrained(base)
     settings = peft.LoraConfig(task_type="TOKEN_CLS", r=2, target_modules=["query", "value"])

@@ -1,6 +1,4 @@
-import subprocess
-import sys
-
+import fresh_process
 import pytest
 import torch
 from datasets import Dataset
@@ -202,7 +200,8 @@ def test_registered_in_whatever_order_of_imports(imports):
         "assert PIPELINE_REGISTRY.supported_tasks['span-extraction']['impl'] is SpanExtractionPipeline; "
         "assert not hasattr(SpanExtractionPipeline, '_registered_impl')"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = fresh_process.run(code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_registered_without_importing_pipelines(folder):
@@ -210,6 +209,6 @@ def test_registered_without_importing_pipelines(folder):
         "import hf_ext, sys; assert 'transformers.pipelines' not in sys.modules; from transformers import pipeline; "
         "print(len(pipeline('span-extraction', model=sys.argv[1])('小明在北京大学读书')))"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
+    done = fresh_process.run(code, str(folder))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
