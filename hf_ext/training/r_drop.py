@@ -1,4 +1,4 @@
-"""R-Drop for any model of Trainer: two passes under dropout shall agree (arXiv 2106.14448; kexue.fm/archives/8496)."""
+"""R-Drop for any model of Trainer: two passes under dropout should agree (arXiv 2106.14448; kexue.fm/archives/8496)."""
 
 from collections.abc import Callable
 from typing import Any
