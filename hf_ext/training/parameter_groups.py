@@ -7,10 +7,10 @@ from torch import nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_pt_utils import get_parameter_names
 
+from hf_ext.training.head_learning_rate import transitions
+
 # What Trainer.get_decay_parameter_names leaves out, which can only be asked of a trainer.
 _WITHOUT_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
-
-from hf_ext.training.head_learning_rate import transitions
 
 
 def head_optimizer(
