@@ -1,4 +1,4 @@
-"""Makes Trainer honour what our heads' configs say of training, without importing it before the user does."""
+"""Makes Trainer honour what our heads and datasets say of training, without importing it before the user does."""
 
 from types import ModuleType
 
@@ -11,7 +11,9 @@ def register_callbacks() -> None:
 
 
 def _add_callbacks(trainer: ModuleType) -> None:
+    from hf_ext.training.dataset_epoch import DatasetEpoch
     from hf_ext.training.head_learning_rate import HeadLearningRate
 
-    if HeadLearningRate not in trainer.DEFAULT_CALLBACKS:
-        trainer.DEFAULT_CALLBACKS.append(HeadLearningRate)
+    for callback in (HeadLearningRate, DatasetEpoch):
+        if callback not in trainer.DEFAULT_CALLBACKS:
+            trainer.DEFAULT_CALLBACKS.append(callback)
