@@ -17,6 +17,7 @@ from hf_ext.losses.sequence_to_sequence import sequence_to_sequence_losses
 from hf_ext.losses.similarity import paraphrase_similarity_loss
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_config import EncoderConfig
+from hf_ext.ops.gather import gather_rows
 from hf_ext.ops.pointer import wide
 
 
@@ -81,6 +82,8 @@ class ParaphraseHead(CausalLMHead):
     ) -> Any:
         """Losses of pairs, or without ``labels`` what ``ForCausalLM`` returns.
 
+        In training, where there are several processes, the losses are those of the rows of all of them.
+
         Logits are made at the tokens before a label only, and not returned.
 
         Args:
@@ -123,8 +126,11 @@ class ParaphraseHead(CausalLMHead):
             raise ValueError("token_type_ids must tell source (0) from target (1) where there are labels, got None")
         outputs = self.base_model(**inputs, use_cache=False)
         lm_losses = self._target_losses(outputs.last_hidden_state, labels)
-        lm_loss = lm_losses.sum() / (labels[:, 1:] != -100).sum().clamp(min=1)
-        similarity_loss = paraphrase_similarity_loss(outputs.pooler_output, self.similarity_scale)
+        rows = (outputs.pooler_output, lm_losses, (labels[:, 1:] != -100).sum(-1))
+        # An evaluation need not be one of all processes.
+        embeddings, losses, counts = map(gather_rows, rows) if self.training else rows
+        lm_loss = losses.sum() / counts.sum().clamp(min=1)
+        similarity_loss = paraphrase_similarity_loss(embeddings, self.similarity_scale)
         return ParaphraseOutput(
             loss=lm_loss + similarity_loss,
             lm_loss=lm_loss,
