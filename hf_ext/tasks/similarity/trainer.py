@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import EvalPrediction, Trainer
+from transformers import EvalPrediction
 
 from hf_ext.losses import cosent_pair_loss, simcse_loss
 from hf_ext.losses.rows import check_positive
@@ -14,11 +14,12 @@ from hf_ext.ops.gather import gather_rows
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.tasks.similarity.metrics import spearman
 from hf_ext.training.gradient_cache import cached_backward
+from hf_ext.training.job_trainer import JobTrainer
 
 METRIC = "spearman"
 
 
-class SimilarityTrainer(Trainer):
+class SimilarityTrainer(JobTrainer):
     """Trainer of an encoder whose loss compares the vectors of a whole batch, over all processes.
 
     Batches are those of :class:`DataCollatorForSimilarity`; a batch with ``labels`` is learnt by CoSENT, one without
