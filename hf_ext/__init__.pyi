@@ -172,7 +172,7 @@ from .tasks.base.auto_class import (
 )
 from .tasks.dialogue.chat import Chat as Chat
 from .tasks.entities.samples import generate_samples as generate_samples
-from .tasks.similarity.job import SimilarityTrainer as SimilarityTrainer
+from .tasks.similarity.trainer import SimilarityTrainer as SimilarityTrainer
 from .tasks.similarity.whitening import Whitening as Whitening
 from .tokenization import JiebaWordPieceTokenizer as JiebaWordPieceTokenizer
 from .training.parameter_groups import head_optimizer as head_optimizer

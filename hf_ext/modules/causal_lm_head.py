@@ -58,7 +58,6 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         cache: Cache | None = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
-        shift_labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithCrossAttentions:
@@ -75,11 +74,12 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             cache: keys and values of the tokens before.
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 where nothing is asked (in UniLM mode, at the source).
-            shift_labels: ``[B, L]``, for each token the id of the next one, or -100: before ``labels``, which cannot be
-                shifted here where rows are packed or are parts of a text.
             logits_to_keep: logits of this many last tokens only, or of these; 0: of all.
-            **kwargs: of :meth:`EncoderModel.forward`.
+            **kwargs: of :meth:`EncoderModel.forward`; also ``shift_labels`` ``[B, L]``, for each token the id of the next
+                one, or -100: before ``labels``, which cannot be shifted here where rows are packed or parts of a text.
         """
+        # No argument of its own: Trainer would take it for a second column of labels, and wait for both.
+        shift_labels = kwargs.pop("shift_labels", None)
         outputs = self.base_model(
             input_ids,
             attention_mask,

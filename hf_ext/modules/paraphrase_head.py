@@ -16,6 +16,7 @@ from hf_ext.losses.similarity import paraphrase_similarity_loss
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.renamed_cache import takes_past_key_values
+from hf_ext.ops.gather import gather_rows
 from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.precision import at_least_float32
 
@@ -83,12 +84,13 @@ class ParaphraseHead(CausalLMHead):
         cache: Cache | None = None,
         use_cache: bool | None = None,
         labels: Tensor | None = None,
-        shift_labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> Any:
         """Losses of pairs, or without ``labels`` what ``ForCausalLM`` returns.
+
+        In training, where there are several processes, the losses are those of the rows of all of them.
 
         Logits are made at the tokens before a label only, and not returned.
 
@@ -104,15 +106,16 @@ class ParaphraseHead(CausalLMHead):
             cache: keys and values of the tokens before.
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 at the source and at padding.
-            shift_labels: ``[B, L]``, for each token the id of the next one, or -100: in place of ``labels``.
             num_items_in_batch: number of labels that ``lm_loss`` is divided by; None: their number in this call.
             logits_to_keep: which logits to make.
-            **kwargs: of :meth:`EncoderModel.forward`.
+            **kwargs: of :meth:`EncoderModel.forward`; also ``shift_labels`` ``[B, L]``, for each token the id of the next
+                one, or -100: in place of ``labels``.
 
         Raises:
             ValueError: if there are labels and the number of rows is odd, or no token types, without which nothing
                 tells the source from the target.
         """
+        shift_labels = kwargs.pop("shift_labels", None)
         inputs: dict[str, Any] = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
@@ -138,10 +141,13 @@ class ParaphraseHead(CausalLMHead):
             shift_labels = F.pad(labels[:, 1:], (0, 1), value=-100)
         outputs = self.base_model(**inputs, use_cache=False, return_dict=True)
         lm_losses = self._target_losses(outputs.last_hidden_state, shift_labels)
+        rows = (outputs.pooler_output, lm_losses, (shift_labels != -100).sum(-1))
+        # An evaluation need not be one of all processes.
+        embeddings, losses, counts = map(gather_rows, rows) if self.training else rows
         if num_items_in_batch is None:
-            num_items_in_batch = (shift_labels != -100).sum().clamp(min=1)
-        lm_loss = lm_losses.sum() / num_items_in_batch
-        similarity_loss = paraphrase_similarity_loss(outputs.pooler_output, self.similarity_scale)
+            num_items_in_batch = counts.sum().clamp(min=1)
+        lm_loss = losses.sum() / num_items_in_batch
+        similarity_loss = paraphrase_similarity_loss(embeddings, self.similarity_scale)
         return ParaphraseOutput(
             loss=lm_loss + similarity_loss,
             lm_loss=lm_loss,

@@ -16,7 +16,7 @@ class HeadLearningRate(TrainerCallback):
     """Makes transitions learn ``config.head_lr_multiplier`` times as fast as the rest of a model.
 
     Every Trainer has it once ``hf_ext`` is imported; ``trainer.remove_callback(HeadLearningRate)`` takes it out. Models
-    without that field, or without transitions, train as ever.
+    without that field, or without transitions, train as usual.
 
     Transitions have a group of their own in the optimiser while it takes a step, and only then: schedulers and
     checkpoints see the groups that Trainer made, so a run resumes with or without this. Whoever gives transitions a

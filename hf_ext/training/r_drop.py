@@ -1,6 +1,7 @@
-"""R-Drop for any model of Trainer: two passes under dropout shall agree (arXiv 2106.14448; kexue.fm/archives/8496)."""
+"""R-Drop for any model of Trainer: two passes under dropout should agree (arXiv 2106.14448; kexue.fm/archives/8496)."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import torch
@@ -28,8 +29,10 @@ def output_divergence(first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
         scalar in float32 or better.
 
     Raises:
-        ValueError: if the labels are of another shape.
+        ValueError: if the labels are of another shape, or the logits not one tensor.
     """
+    if not isinstance(first, Tensor):
+        raise ValueError(f"logits must be one tensor, got {len(first)} of them; give a divergence")
     if labels.shape == first.shape[:-1]:
         counted = labels != -100
         return symmetric_divergence(
@@ -83,14 +86,22 @@ class RDropTrainer(Trainer):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if "labels" not in inputs:
             raise ValueError(f"inputs must have labels for R-Drop, got {', '.join(inputs)}")
+        given = inputs | {"output_logits": True} if self._makes_logits_on_demand() else inputs
         # Trainer takes the labels out of what it is given.
-        passes = [super(RDropTrainer, self).compute_loss(model, {**inputs}, True, num_items_in_batch) for _ in range(2)]
+        passes = [super(RDropTrainer, self).compute_loss(model, {**given}, True, num_items_in_batch) for _ in range(2)]
         (first_loss, outputs), (second_loss, others) = passes
         if not isinstance(outputs, dict) or outputs.get("logits") is None:
             raise ValueError(f"model must return logits in training, got {type(outputs).__name__} without them")
         divergence = self.divergence(outputs["logits"], others["logits"], inputs["labels"])
         loss = (first_loss + second_loss) / 2 + self.alpha / 4 * divergence * self._share(inputs, num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
+
+    def _makes_logits_on_demand(self) -> bool:
+        """Whether the model is one of our heads, which make no logits in training unless asked to."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        # An adapter takes any argument.
+        model = model.get_base_model() if hasattr(model, "get_base_model") else model
+        return "output_logits" in signature(model.forward).parameters
 
     def _share(self, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None) -> Tensor | float:
         """What Trainer's losses are multiplied by that are means over a micro-batch."""

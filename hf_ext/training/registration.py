@@ -1,4 +1,4 @@
-"""Makes Trainer honour what our heads' configs say of training, without importing it before the user does."""
+"""Makes Trainer honour what our heads and datasets say of training, without importing it before the user does."""
 
 from types import ModuleType
 
@@ -11,9 +11,10 @@ def register_callbacks() -> None:
 
 
 def _add_callbacks(trainer: ModuleType) -> None:
+    from hf_ext.training.dataset_epoch import DatasetEpoch
     from hf_ext.training.head_learning_rate import HeadLearningRate
     from hf_ext.training.label_smoothing import CheckLabelSmoothing
 
-    for callback in (HeadLearningRate, CheckLabelSmoothing):
+    for callback in (HeadLearningRate, CheckLabelSmoothing, DatasetEpoch):
         if callback not in trainer.DEFAULT_CALLBACKS:
             trainer.DEFAULT_CALLBACKS.append(callback)

@@ -1,18 +1,90 @@
-"""The steps of a run with Trainer that all jobs take: train with progress, predict in order, save with scores."""
+"""The steps of a run with Trainer that all jobs take: check the folder, train, predict in order, save with scores."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
+from transformers.trainer_utils import sort_checkpoints
+from transformers.utils import (
+    ADAPTER_SAFE_WEIGHTS_NAME,
+    ADAPTER_WEIGHTS_NAME,
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    WEIGHTS_INDEX_NAME,
+    WEIGHTS_NAME,
+)
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.training.curves import plot_curves
 from hf_ext.training.progress import ProgressCallback
+
+_WEIGHTS = (
+    SAFE_WEIGHTS_NAME,
+    SAFE_WEIGHTS_INDEX_NAME,
+    WEIGHTS_NAME,
+    WEIGHTS_INDEX_NAME,
+    ADAPTER_SAFE_WEIGHTS_NAME,
+    ADAPTER_WEIGHTS_NAME,
+)
+
+
+def check_output_dir(arguments: TrainingArguments, overwrite: bool = False) -> None:
+    """Refuse to replace what was trained before; to be called before anything is read.
+
+    A run that goes on from a checkpoint of its own folder may write there, whatever else the folder holds.
+
+    Args:
+        arguments: of the training.
+        overwrite: whether a model and checkpoints in ``output_dir`` may be replaced.
+
+    Raises:
+        ValueError: if there is a model or a checkpoint in ``output_dir``, or none where the run is to be resumed from.
+    """
+    folder = Path(str(arguments.output_dir))
+    checkpoint = checkpoint_to_resume(arguments)
+    if overwrite or _is_within(checkpoint, folder):
+        return
+    last = _last_checkpoint(folder)
+    kept = next((name for name in _WEIGHTS if (folder / name).exists()), None) or (last and Path(last).name)
+    if kept:
+        resume = "; give resume_from_checkpoint=True to go on from its last checkpoint" if last else ""
+        raise ValueError(
+            f"output_dir must not hold a trained model unless overwrite is given, got {folder} with {kept}{resume}"
+        )
+
+
+def checkpoint_to_resume(arguments: TrainingArguments) -> str | None:
+    """The folder of the checkpoint that ``resume_from_checkpoint`` means; None: start anew.
+
+    The argument is a folder, or ``True`` (on the command line its name) for the last checkpoint of ``output_dir``.
+
+    Raises:
+        ValueError: if there is no such checkpoint.
+    """
+    given: Any = arguments.resume_from_checkpoint
+    if given is None or str(given).lower() == "false":
+        return None
+    if str(given).lower() == "true":
+        last = _last_checkpoint(Path(str(arguments.output_dir)))
+        if last is None:
+            raise ValueError(
+                f"resume_from_checkpoint must find a checkpoint in output_dir, got {given} and none in "
+                f"{arguments.output_dir}"
+            )
+        return last
+    if not _is_complete(Path(given)):
+        raise ValueError(
+            "resume_from_checkpoint must be True or the folder of a checkpoint with the state of its run, which "
+            f"save_only_model leaves out, got {given}"
+        )
+    return str(given)
 
 
 def show_progress(trainer: Trainer, metric: str) -> None:
@@ -24,17 +96,30 @@ def show_progress(trainer: Trainer, metric: str) -> None:
 
 
 def train_with_progress(trainer: Trainer, metric: str) -> None:
-    """Train, from a checkpoint if the arguments name one."""
+    """Train, from a checkpoint if the arguments name one.
+
+    Checkpoints in ``output_dir`` of a run that is not the one resumed go: `check_output_dir` has seen to it that they
+    may, and Trainer would take them for later ones of its own.
+    """
     show_progress(trainer, metric)
-    trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
+    checkpoint = checkpoint_to_resume(trainer.args)
+    folder = Path(str(trainer.args.output_dir))
+    if trainer.is_world_process_zero() and not _is_within(checkpoint, folder):
+        for each in sort_checkpoints(str(folder)):
+            shutil.rmtree(each)
+    trainer.train(resume_from_checkpoint=checkpoint)
 
 
 def predict_in_order(trainer: Trainer, rows: Dataset) -> Any:
-    """Predictions in the order of the rows: Trainer groups those of an evaluation by length as well, if asked to."""
-    arguments = trainer.args
-    sampling, arguments.train_sampling_strategy = arguments.train_sampling_strategy, "random"
+    """Predictions of all rows in their order, as `JobTrainer` makes them.
+
+    Raises:
+        RuntimeError: if they are not as many as the rows.
+    """
     predictions = trainer.predict(rows).predictions
-    arguments.train_sampling_strategy = sampling
+    first = predictions[0] if isinstance(predictions, tuple) else predictions
+    if len(first) != len(rows):
+        raise RuntimeError(f"predictions must be as many as rows, {len(rows)}, got {len(first)}")
     return predictions
 
 
@@ -47,3 +132,18 @@ def save_run(trainer: Trainer, scores: Mapping[str, Any], metric: str) -> None:
         with atomic_write(output / "scores.json") as file:
             json.dump(scores, file, ensure_ascii=False, indent=2)
         plot_curves(trainer.state.log_history, output / "curves.png", metric=metric)
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """The last one that was written to its end."""
+    complete = [each for each in sort_checkpoints(str(folder)) if _is_complete(Path(each))]
+    return complete[-1] if complete else None
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    # Trainer writes this file last, and the generators' states unless the checkpoint is to hold weights alone.
+    return (checkpoint / TRAINER_STATE_NAME).is_file() and any(checkpoint.glob("rng_state*.pth"))
+
+
+def _is_within(checkpoint: str | None, folder: Path) -> bool:
+    return checkpoint is not None and Path(checkpoint).resolve().parent == folder.resolve()

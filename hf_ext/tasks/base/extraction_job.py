@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
 
 
@@ -88,7 +89,7 @@ class LinkedSpanJob(EncoderJob):
         config: Any = model.config
         encoder = self.encoder_class(tokenizer, config.label2id, self.max_length, self.stride)
         rows = [encoder.encode_dataset(Dataset.from_list(examples)) for examples in (train, validation)]
-        trainer = Trainer(
+        trainer = JobTrainer(
             model=model,
             args=arguments,
             train_dataset=rows[0],

@@ -11,7 +11,6 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
@@ -20,7 +19,7 @@ from hf_ext.losses import for_trainer
 from hf_ext.tasks.base.job import EncoderJob
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
 from hf_ext.tasks.classification.metrics import classification_metrics, compute_classification_scores
-from hf_ext.training.label_smoothing import refuse_label_smoothing
+from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import save_run, train_with_progress
 
 # The default first.
@@ -85,7 +84,7 @@ class ClassificationJob(EncoderJob):
             seen = f"{', '.join(train[0])} and {', '.join(validation[0])}"
             raise ValueError(f"train_file and validation_file must have rows of one kind, got {seen}")
         names = list(self.head_labels(names, "ForSequenceClassification"))
-        loss = self.training_loss(train, names, multi_label, arguments)
+        loss = self.training_loss(train, names, multi_label, arguments.label_smoothing_factor)
         tokenizer = self.load_tokenizer(text for example in train for text in _texts(example))
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
@@ -96,7 +95,7 @@ class ClassificationJob(EncoderJob):
             for examples in (train, validation)
         ]
         metric = "f1" if multi_label else "accuracy"
-        trainer = Trainer(
+        trainer = JobTrainer(
             model=model,
             args=arguments,
             train_dataset=rows[0],
@@ -105,6 +104,7 @@ class ClassificationJob(EncoderJob):
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_loss_func=loss,
             compute_metrics=classification_metrics(config.id2label, multi_label),
+            smooths_labels=True,
         )
         train_with_progress(trainer, metric)
         scores = compute_classification_scores(trainer.predict(rows[1]), config.id2label, multi_label)
@@ -116,9 +116,15 @@ class ClassificationJob(EncoderJob):
         examples: Sequence[Mapping[str, Any]],
         names: Sequence[str],
         multi_label: bool,
-        arguments: TrainingArguments,
+        label_smoothing: float = 0.0,
     ) -> Any:
-        """The loss for ``Trainer(compute_loss_func=...)``, which takes the place of what Trainer itself would smooth.
+        """The loss for ``Trainer(compute_loss_func=...)``.
+
+        Args:
+            examples: of the training file.
+            names: of the classes, in the order of their ids.
+            multi_label: whether texts have any number of classes.
+            label_smoothing: TrainingArguments' ``label_smoothing_factor``.
 
         Raises:
             ValueError: if it is of another kind than the labels, or has no such option, or no smoothing and it is asked
@@ -133,10 +139,12 @@ class ClassificationJob(EncoderJob):
         if name == "logit_adjusted":
             counts = Counter(label for example in examples for label in labels_of(example))
             options.setdefault("prior", [counts[label] for label in names])
-        if name == "cross_entropy":
-            options.setdefault("label_smoothing", arguments.label_smoothing_factor)
-        else:
-            refuse_label_smoothing(arguments, f"loss={name!r}")
+        if label_smoothing:
+            if name != "cross_entropy":
+                raise ValueError(f"label_smoothing_factor must be 0 with the loss {name!r}, got {label_smoothing}")
+            if options.setdefault("label_smoothing", label_smoothing) != label_smoothing:
+                given = f"{label_smoothing} and {options['label_smoothing']}"
+                raise ValueError(f"label_smoothing_factor must be the loss's label_smoothing, got {given}")
         return for_trainer(name, **options)
 
     def load_model(

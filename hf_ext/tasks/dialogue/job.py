@@ -11,7 +11,6 @@ from transformers import (
     AutoModelForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
@@ -23,7 +22,8 @@ from hf_ext.models.roformer.sizes_roformer import SIZES
 from hf_ext.tasks.base.job import EncoderJob
 from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues
-from hf_ext.training.run_steps import save_run, show_progress
+from hf_ext.training.job_trainer import JobTrainer
+from hf_ext.training.run_steps import save_run, train_with_progress
 
 _CONFIGS: dict[str, Any] = {"nezha": NezhaConfig, "gpt_cdial": CDialGPTConfig}
 
@@ -120,7 +120,7 @@ class DialogueJob(EncoderJob):
         encoder = DialogueEncoder.for_config(
             model.config, tokenizer, max_length=self.max_length, train_on=self.train_on
         )
-        trainer = Trainer(
+        trainer = JobTrainer(
             model=model,
             args=arguments,
             train_dataset=encoder.encode_dataset(Dataset.from_list(train)),
@@ -130,10 +130,8 @@ class DialogueJob(EncoderJob):
             compute_metrics=perplexity_metrics,
             preprocess_logits_for_metrics=next_token_sums,
         )
-        show_progress(trainer, "perplexity")
         before = trainer.evaluate()["eval_perplexity"]
-        trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
-
+        train_with_progress(trainer, "perplexity")
         metrics = trainer.evaluate()
         scores = {name: metrics[f"eval_{name}"] for name in ("perplexity", "accuracy")}
         scores["perplexity_before"] = before

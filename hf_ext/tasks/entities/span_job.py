@@ -9,7 +9,6 @@ from datasets import Dataset
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
@@ -21,6 +20,7 @@ from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.base.job import EncoderJob
 from hf_ext.tasks.entities.example import check_labels
 from hf_ext.tasks.entities.files import read_entities
+from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class SpanExtractionJob(EncoderJob):
             encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
             for examples in (train, validation)
         )
-        trainer = Trainer(
+        trainer = JobTrainer(
             model=model,
             args=arguments,
             train_dataset=encoded_train,

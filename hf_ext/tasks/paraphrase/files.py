@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,22 +44,31 @@ class ParaphraseDataset(Dataset[tuple[str, str]]):
 
     Args:
         examples: ``{"text", "synonyms"}``, as :func:`read_paraphrases` gives them.
-        draw: whether a pair is two sentences of the example drawn anew each time, as in SimBERT's training; else the
-            text and its first synonym, as an evaluation needs it.
+        draw: whether a pair is two sentences of the example drawn anew in each epoch, as in SimBERT's training; else
+            the text and its first synonym, as an evaluation needs it.
+        seed: of the drawing. What is drawn depends on it, the epoch and the example alone.
     """
 
-    def __init__(self, examples: Sequence[Mapping[str, Any]], draw: bool = True):
+    def __init__(self, examples: Sequence[Mapping[str, Any]], draw: bool = True, seed: int = 0):
         self.sentences = [[example["text"], *example["synonyms"]] for example in examples]
         self.draw = draw
+        self.seed = seed
+        # Shared with workers, which may live longer than an epoch.
+        self.epoch = torch.zeros((), dtype=torch.long).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw for this epoch from now on; Trainer says so by itself once ``hf_ext`` is imported."""
+        self.epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.sentences)
 
     def __getitem__(self, index: int) -> tuple[str, str]:
         sentences = self.sentences[index]
-        # Loaders give each worker its own seed of torch's generator, and not of Python's.
-        first, second = torch.randperm(len(sentences))[:2].tolist() if self.draw else (0, 1)
-        return sentences[first], sentences[second]
+        if not self.draw:
+            return sentences[0], sentences[1]
+        first, second = random.Random(f"{self.seed} {int(self.epoch)} {index}").sample(sentences, 2)
+        return first, second
 
 
 @dataclass

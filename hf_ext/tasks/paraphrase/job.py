@@ -10,7 +10,6 @@ from transformers import (
     AutoConfig,
     EvalPrediction,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
@@ -20,6 +19,7 @@ from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForParaphrase
 from hf_ext.tasks.base.job import EncoderJob
 from hf_ext.tasks.paraphrase.files import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.tasks.paraphrase.metrics import paraphrase_retrieval_accuracy
+from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import save_run, train_with_progress
 
 MODELS: dict[str, Any] = {
@@ -108,10 +108,10 @@ class ParaphraseJob(EncoderJob):
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
         model = self.load_model(tokenizer)
-        trainer = Trainer(
+        trainer = JobTrainer(
             model=model,
             args=arguments,
-            train_dataset=ParaphraseDataset(train),
+            train_dataset=ParaphraseDataset(train, seed=arguments.seed),
             eval_dataset=ParaphraseDataset(validation, draw=False),
             processing_class=tokenizer,
             data_collator=DataCollatorForParaphrase(tokenizer, self.max_length),

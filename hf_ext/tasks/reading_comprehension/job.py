@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
@@ -16,6 +16,7 @@ from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answe
 from hf_ext.tasks.reading_comprehension.encoding import DataCollatorForReadingComprehension, ReadingEncoder
 from hf_ext.tasks.reading_comprehension.files import read_questions
 from hf_ext.tasks.reading_comprehension.metrics import reading_metrics, reading_scores
+from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
 
 
@@ -81,7 +82,7 @@ class ReadingComprehensionJob(EncoderJob):
         elif config.null_threshold is None and not all(example["answers"] for example in train):
             config.null_threshold = 0.0
         rows = [encoder.encode_dataset(Dataset.from_list(examples)) for examples in (train, validation)]
-        trainer = Trainer(
+        trainer = JobTrainer(
             model=model,
             args=arguments,
             train_dataset=rows[0],

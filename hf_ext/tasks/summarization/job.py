@@ -15,7 +15,6 @@ from transformers import (
     DataCollatorForSeq2Seq,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     set_seed,
 )
@@ -27,6 +26,7 @@ from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
 from hf_ext.modules.input_length import has_end, position_count
 from hf_ext.tasks.summarization.files import decode_summaries, encode_summaries, read_summaries
 from hf_ext.tasks.summarization.metrics import summary_metrics, summary_scores
+from hf_ext.training.job_trainer import JobSeq2SeqTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
 
 METRIC = "rougeL"
@@ -131,7 +131,7 @@ class SummarizationJob:
             )
             for examples in (train, validation)
         )
-        trainer = Seq2SeqTrainer(
+        trainer = JobSeq2SeqTrainer(
             model=model,
             args=arguments,
             train_dataset=encoded_train,

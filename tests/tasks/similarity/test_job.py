@@ -14,9 +14,11 @@ from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.hub.sentence_transformers_losses import SentenceCoSENTLoss, SentenceSimCSELoss
 from hf_ext.losses import cosent_pair_loss, simcse_loss
+from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs
-from hf_ext.tasks.similarity.job import DataCollatorForSimilarity, SimilarityJob, SimilarityTrainer
+from hf_ext.tasks.similarity.job import SimilarityJob
 from hf_ext.tasks.similarity.metrics import spearman
+from hf_ext.tasks.similarity.trainer import SimilarityTrainer
 
 GROUPS = ("苹梨桃杏", "金银铜铁", "江河湖海")
 PAIRS = [
