@@ -75,8 +75,9 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
             use_cache: whether to return the cache.
             labels: ``[B, L]`` ids, not shifted, -100 where nothing is asked (in UniLM mode, at the source).
             logits_to_keep: logits of this many last tokens only, or of these; 0: of all.
-            **kwargs: of :meth:`EncoderModel.forward`; also ``shift_labels`` ``[B, L]``, for each token the id of the next
-                one, or -100: before ``labels``, which cannot be shifted here where rows are packed or parts of a text.
+            **kwargs: of :meth:`EncoderModel.forward`; also ``shift_labels`` ``[B, L]``, for each token the id of the
+                next one, or -100: before ``labels``, which cannot be shifted here where rows are packed or parts of a
+                text.
         """
         # No argument of its own: Trainer would take it for a second column of labels, and wait for both.
         shift_labels = kwargs.pop("shift_labels", None)

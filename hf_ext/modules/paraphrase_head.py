@@ -108,8 +108,8 @@ class ParaphraseHead(CausalLMHead):
             labels: ``[B, L]`` ids, not shifted, -100 at the source and at padding.
             num_items_in_batch: number of labels that ``lm_loss`` is divided by; None: their number in this call.
             logits_to_keep: which logits to make.
-            **kwargs: of :meth:`EncoderModel.forward`; also ``shift_labels`` ``[B, L]``, for each token the id of the next
-                one, or -100: in place of ``labels``.
+            **kwargs: of :meth:`EncoderModel.forward`; also ``shift_labels`` ``[B, L]``, for each token the id of the
+                next one, or -100: in place of ``labels``.
 
         Raises:
             ValueError: if there are labels and the number of rows is odd, or no token types, without which nothing

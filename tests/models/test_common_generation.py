@@ -13,6 +13,7 @@ from models_tiny import Case, cases, one_of_each
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertTokenizer, DynamicCache, EncoderDecoderCache, StaticCache
+from transformers.utils.generic import find_labels
 
 from hf_ext.models.flash import FLASHCache
 
@@ -203,6 +204,8 @@ def test_old_name_of_the_cache(case: Case) -> None:
 def test_labels_that_are_shifted(case: Case) -> None:
     """With and without `labels`, and divided by a count that is given; packed rows, whose last tokens ask for none."""
     model, batch = case.make(), case.batch([6, 3, 1, 4])
+    # Trainer waits for every column of labels that a model names.
+    assert find_labels(type(model)) == ["labels"]
     labels = case.labels(batch)["labels"]
     shifted = F.pad(labels[:, 1:], (0, 1), value=-100)
     extra = {"labels": labels.roll(2, 1)}
