@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.input_limit import check_input_length
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 
 
@@ -57,10 +58,7 @@ class EncoderJob:
 
     def check_length(self, model: Any) -> None:
         """Raise ValueError if the model takes fewer tokens than ``max_length``."""
-        longest = getattr(model.config, "max_position_embeddings", None)
-        # Rotary positions have no end.
-        if longest and self.max_length > longest and not getattr(model.config, "rope_parameters", None):
-            raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
+        check_input_length(self.max_length, model.config)
 
     def head_labels(self, labels: Sequence[str], suffix: str) -> Sequence[str]:
         """The labels of the model's head, in their order: those of a trained head, or ``labels`` for a new one.

@@ -2,18 +2,16 @@
 
 from typing import Any
 
-import torch
-
 from hf_ext.data.span_encoding import decode_spans
-from hf_ext.data.windows import merge_spans, window_of
+from hf_ext.data.windows import merge_spans
 from hf_ext.ops.tag_rules import split_tag
 from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
 from hf_ext.tasks.base.pipeline_registration import register_task
-from hf_ext.tasks.entities.span_pipeline import SpanExtractionPipeline
+from hf_ext.tasks.base.window_pipeline import WindowPipeline
 from hf_ext.tasks.entities.tag_encoding import tags_to_predictions
 
 
-class SequenceLabelingPipeline(SpanExtractionPipeline):
+class SequenceLabelingPipeline(WindowPipeline):
     """Finds entities with a model of `AutoModelForSequenceLabeling` and a fast tokenizer.
 
     ``pipeline("sequence-labeling", model=folder)`` takes a text, a list of texts, a dataset or a generator, and gives
@@ -31,7 +29,8 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
             smaller window.
     """
 
-    _wanted = "AutoModelForSequenceLabeling", "sequence_head"
+    auto_class = AutoModelForSequenceLabeling
+    found = "entities"
 
     def _sanitize_parameters(  # type: ignore[override]
         self, n_best: int | None = None, **kwargs: Any
@@ -46,8 +45,7 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
     def _forward(  # type: ignore[override]
         self, input_tensors: dict[str, Any], n_best: int | None = None
     ) -> dict[str, Any]:
-        inputs = dict(input_tensors)
-        rest = {name: inputs.pop(name) for name in ("window", "is_last")}
+        inputs, rest = self.split(input_tensors)
         emissions = self.model(**inputs, output_logits=True).logits
         mask = self.model.tagged(emissions, inputs.get("input_ids"), inputs.get("attention_mask"))
         chain = self.model.classifier.chain
@@ -58,9 +56,7 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
             tags, logs = chain.nbest(emissions, n_best, mask)
         scores = chances.unsqueeze(1).expand(-1, tags.shape[1], -1, -1)
         scores = scores.gather(3, tags.clamp_min(0).unsqueeze(3)).squeeze(3)
-        # Positions count from the first real token, wherever the batch is padded.
-        first = inputs["attention_mask"].argmax(-1) if "attention_mask" in inputs else torch.zeros(len(tags))
-        return {"tags": tags, "scores": scores, "chances": logs.exp(), "first": first, **rest}
+        return {"tags": tags, "scores": scores, "chances": logs.exp(), **rest}
 
     def postprocess(  # type: ignore[override]
         self, model_outputs: list[dict[str, Any]], threshold: float = 0.0, n_best: int | None = None
@@ -76,14 +72,12 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
                 if chance > 0
             ]
         found = [self._entities(output, 0, threshold) for output in model_outputs]
-        return merge_spans(found, [window_of(output["window"].offsets) for output in model_outputs])
+        return merge_spans(found, [output["window"].bounds for output in model_outputs])
 
     def _entities(self, output: dict[str, Any], number: int, threshold: float) -> list[dict[str, Any]]:
-        window, first = output["window"], int(output["first"][0])
-        # A batch is padded on one side or the other, which no offset stands for.
-        tags, scores = (
-            output[name][0, number, first : first + len(window.offsets)].tolist() for name in ("tags", "scores")
-        )
+        window = output["window"]
+        # No offset stands for padding.
+        tags, scores = (output[name][0, number, : len(window.offsets)].tolist() for name in ("tags", "scores"))
         names: dict[int, str] = self.model.config.id2label
         labels = sorted({split_tag(tag)[1] for tag in names.values()} - {""})
         spans = tags_to_predictions(tags, names, {label: place for place, label in enumerate(labels)}, scores)

@@ -12,20 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModel, BatchEncoding
-from transformers.pipelines.base import Pipeline
 
+from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.similarity.whitening import Whitening
 
 logger = logging.getLogger(__name__)
 
 # Texts that are sorted by length together.
-_WINDOW = 1024
-_LONGEST = 512
+_SORTED = 1024
 
 
-class EmbeddingPipeline(Pipeline):
+class EmbeddingPipeline(TextPipeline):
     """Embeds texts with any encoder.
 
     ``pipeline("text-embedding", model=folder)`` gives a float32 array ``[H]`` for a text and ``[N, H]`` for a list or
@@ -45,13 +45,7 @@ class EmbeddingPipeline(Pipeline):
         tokens_per_batch: most tokens run at a time, padding included; default 8192.
     """
 
-    # Transformers declares these as None and its tokenizers as the slow ones.
-    model: Any
-    tokenizer: Any
-    _load_processor: Any = False
-    _load_image_processor: Any = False
-    _load_feature_extractor: Any = False
-    _load_tokenizer: Any = True
+    found = "vectors"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -79,7 +73,7 @@ class EmbeddingPipeline(Pipeline):
         budget = run.pop("tokens_per_batch", 8192)
         iterator = iter(texts)
         cut = total = 0
-        while window := list(islice(iterator, _WINDOW)):
+        while window := list(islice(iterator, _SORTED)):
             rows, too_long = self._tokenize(window, **tokenize)
             cut, total = cut + too_long, total + len(window)
             order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]), reverse=True)
@@ -125,8 +119,10 @@ class EmbeddingPipeline(Pipeline):
         return before, during, after
 
     def _limit(self, max_length: int | None = None) -> int:
-        limits = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None))
-        return max_length or min(limit for limit in (_LONGEST, *limits) if limit is not None and limit > 0)
+        if max_length is None:
+            return input_limit(self.tokenizer, self.model.config)
+        check_input_length(max_length, self.model.config)
+        return max_length
 
     def _tokenize(self, texts: Sequence[str], max_length: int | None = None) -> tuple[list[dict[str, list[int]]], int]:
         """Rows of model inputs, cut to length, and how many were."""
@@ -151,7 +147,8 @@ class EmbeddingPipeline(Pipeline):
         return {name: [values.get(name, 0)] for name in names}
 
     def _pad(self, rows: list[dict[str, list[int]]]) -> BatchEncoding:
-        return self.tokenizer.pad(rows, return_tensors="pt")
+        # On the left, a text's positions would depend on the texts beside it.
+        return self.tokenizer.pad(rows, padding_side="right", return_tensors="pt")
 
     def preprocess(self, input_: str, **options: Any) -> BatchEncoding:  # type: ignore[override]
         """Model inputs ``[1, L]`` of a text."""
