@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline
 
 import hf_ext
-from hf_ext.data import decode_dataset
+from hf_ext.data import decode_span_dataset
 from hf_ext.metrics import span_metrics, span_scores
 from hf_ext.tasks.entities import read_entities
 
@@ -59,7 +59,7 @@ trainer.train()
 
 # The metrics of Trainer count token spans; these count spans of characters in the original texts.
 texts = [example["text"] for example in validation]
-found = decode_dataset(trainer.predict(encoded).predictions, encoded, texts, id2label)
+found = decode_span_dataset(trainer.predict(encoded).predictions, encoded, texts, id2label)
 print("F1:", span_scores(found, [example["entities"] for example in validation])["f1"])
 
 trainer.save_model()

@@ -1,5 +1,5 @@
 from .span_encoding import (
-    decode_dataset as decode_dataset,
+    decode_span_dataset as decode_span_dataset,
 )
 from .span_encoding import (
     decode_spans as decode_spans,

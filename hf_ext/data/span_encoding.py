@@ -1,10 +1,10 @@
 """From texts with character spans to model inputs with token spans, and back."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_ext.data.windows import decode_windows, merge_spans
+from hf_ext.data.windows import Window, check_gives_offsets, check_stride, decode_windows, merge_spans, trim, window_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -18,42 +18,44 @@ class SpanEncoder:
     """Encodes batches of texts with entities for span extraction; a text longer than ``max_length`` gives several rows.
 
     Call it with a batch ``{"text": [...], "entities": [[{"start", "end", "label"}]]}``, or let :meth:`encode_dataset`
-    do so. The rows hold the tokenizer's model inputs and
+    do so; without ``entities`` there are no labels. The rows hold the tokenizer's model inputs and
 
-    - ``labels``: token spans ``[label, start, end]``, both ends inclusive, of the entities wholly inside the row;
+    - ``labels``: token spans ``[label, start, end]``, both ends inclusive, of the entities wholly inside the row, white
+      space at their ends aside;
     - ``offset_mapping``: ``[start, end]`` of each token in the text, for :func:`decode_spans`;
     - ``example_id``: index of the text, where ``indices`` are given;
-    - ``lost_entities``: in the first row of a text, the number of its entities that no row can hold, because they begin
-      or end inside a token or are longer than the overlap of two windows. They count as missed in an evaluation
-      on characters, and a metric on token spans cannot see them.
+    - ``lost_entities``: in the first row of a text, the number of its entities that its labels do not give back when
+      windows are merged, because they begin or end inside a token or are longer than the overlap of two windows. They
+      count as missed in an evaluation on characters, and a metric on token spans cannot see them.
 
     Args:
         tokenizer: a fast tokenizer, which gives offsets.
         label2id: id of each label.
         max_length: tokens in a row, special ones included.
-        stride: tokens that two windows of a text share, at least the length of the longest entity.
+        stride: tokens that two windows of a text share, at least the length of the longest entity; None: 64, or a
+            quarter of a smaller window.
 
     Raises:
         ValueError: if the tokenizer is not fast, or ``stride`` leaves no room for new tokens in a window.
     """
 
     annotations: ClassVar[str] = "entities"
-    """Column of what `_locate` finds in a row."""
+    """Column of what the labels are of."""
     lost_where: ClassVar[str] = "begin or end inside a token, or fit in no window"
-    """What those do that `_locate` finds in no row."""
+    """What those do that the labels do not give back."""
 
     def __init__(
         self,
         tokenizer: "PreTrainedTokenizerBase",
         label2id: Mapping[str, int],
         max_length: int = 512,
-        stride: int = 64,
+        stride: int | None = 64,
     ):
-        if not tokenizer.is_fast:
-            raise ValueError(f"tokenizer must be a fast one, which gives offsets, got {type(tokenizer).__name__}")
+        check_gives_offsets(tokenizer)
         room = max_length - tokenizer.num_special_tokens_to_add()
-        if not 0 <= stride < room:
-            raise ValueError(f"stride must be at least 0 and less than the {room} tokens of a window, got {stride}")
+        if stride is None:
+            stride = max(0, min(64, room // 4))
+        check_stride(stride, room)
         self.tokenizer = tokenizer
         self.label2id = dict(label2id)
         self.max_length = max_length
@@ -70,25 +72,27 @@ class SpanEncoder:
             ValueError: if an entity's label is not in ``label2id``.
         """
         texts = list(batch["text"])
-        encoded = self._tokenize(texts)
-        owners = encoded.pop("overflow_to_sample_mapping")
-        labels: list[list[list[int]]] = [[] for _ in owners]
-        lost = [0] * len(owners)
-        # A text's rows follow each other, the first one first.
-        rows: list[list[int]] = [[] for _ in texts]
-        for row, owner in enumerate(owners):
-            rows[owner].append(row)
-        for text, entities, own in zip(texts, batch[self.annotations], rows):
-            found: set[int] = set()
-            for row in own if entities else ():
-                for number, span in self._locate(text, entities, encoded["offset_mapping"][row]):
-                    labels[row].append(span)
-                    found.add(number)
-            lost[own[0]] = len(entities) - len(found)
-        columns = {**encoded, "labels": labels, "lost_entities": lost}
+        columns = self._tokenize(texts)
+        owners = columns.pop("overflow_to_sample_mapping")
         if indices is not None:
             columns["example_id"] = [indices[owner] for owner in owners]
-        return columns
+        if self.annotations not in batch:
+            return columns
+        offsets = columns["offset_mapping"]
+        labels: list[list[list[int]]] = [[] for _ in owners]
+        lost = [0] * len(owners)
+        for text, wanted, own in zip(texts, batch[self.annotations], rows_of(owners, len(texts))):
+            if not wanted:
+                continue
+            for row in own:
+                located = self.locate(text, wanted, TokenBorders(text, offsets[row]))
+                # The same entity twice is one.
+                labels[row] = [list(label) for label in dict.fromkeys(map(tuple, located))]
+            windows = [window_of(offsets[row], text) for row in own]
+            found = self.read_back(text, [labels[row] for row in own], [offsets[row] for row in own], windows)
+            given_back = {self.key(text, one) for one in found}
+            lost[own[0]] = sum(self.key(text, one) not in given_back for one in wanted)
+        return {**columns, "labels": labels, "lost_entities": lost}
 
     @property
     def features(self) -> "Features":
@@ -107,20 +111,61 @@ class SpanEncoder:
         """
         if not len(dataset):
             raise ValueError("dataset must have at least one row, got none")
+        features = self.features
+        if self.annotations not in dataset.column_names:
+            features = type(features)({k: v for k, v in features.items() if k not in ("labels", "lost_entities")})
         encoded = dataset.map(
             self,
             batched=True,
             with_indices=True,
             remove_columns=dataset.column_names,
-            features=self.features,
+            features=features,
             num_proc=num_proc,
         )
-        lost = sum(encoded["lost_entities"])
+        lost = sum(encoded["lost_entities"]) if "lost_entities" in encoded.column_names else 0
         if lost:
             total = sum(map(len, dataset[self.annotations]))
             message = "%d of %d %s %s of %d tokens; they are not learnt"
             logger.warning(message, lost, total, self.annotations, self.lost_where, self.max_length)
         return encoded
+
+    def locate(
+        self, text: str, annotations: Sequence[Mapping[str, Any]], borders: "TokenBorders"
+    ) -> Sequence[Sequence[int]]:
+        """The labels of a row.
+
+        Args:
+            text: the whole text.
+            annotations: what is in it.
+            borders: those of the row's tokens.
+
+        Raises:
+            ValueError: if a label is not in ``label2id``.
+        """
+        labels = []
+        for entity in annotations:
+            label = self.label2id.get(entity["label"])
+            if label is None:
+                raise ValueError(f"label of an entity must be one of {sorted(self.label2id)}, got {entity['label']!r}")
+            if place := borders.tokens(entity):
+                labels.append([label, *place])
+        return labels
+
+    def read_back(
+        self,
+        text: str,
+        labels: Sequence[Sequence[Sequence[int]]],
+        offsets: Sequence[Sequence[Sequence[int]]],
+        windows: Sequence[Window],
+    ) -> list[dict[str, Any]]:
+        """What perfect predictions for a text's rows come to: their labels, windows merged."""
+        names = {number: label for label, number in self.label2id.items()}
+        rows = [[[*label, 1.0] for label in row] for row in labels]
+        return merge_spans([decode_spans(row, own, names, text) for row, own in zip(rows, offsets)], windows)
+
+    def key(self, text: str, annotation: Mapping[str, Any]) -> Hashable:
+        """What two annotations have in common that are the same."""
+        return annotation["label"], *trim(text, annotation["start"], annotation["end"])
 
     def _tokenize(self, texts: list[str]) -> dict[str, Any]:
         encoded = self.tokenizer(
@@ -133,31 +178,48 @@ class SpanEncoder:
         )
         return dict(encoded)
 
-    def _locate(
-        self, text: str, entities: Sequence[Mapping[str, Any]], offsets: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, list[int]]]:
-        """Number and token span of each entity whose borders are borders of tokens."""
-        firsts, lasts = token_borders(text, offsets)
-        for number, entity in enumerate(entities):
-            label = self.label2id.get(entity["label"])
-            if label is None:
-                raise ValueError(f"label of an entity must be one of {sorted(self.label2id)}, got {entity['label']!r}")
-            first, last = firsts.get(entity["start"]), lasts.get(entity["end"])
-            if first is not None and last is not None and first <= last:
-                yield number, [label, first, last]
+
+class TokenBorders:
+    """Where the tokens of a row begin and end in its text, white space at their ends aside.
+
+    Args:
+        text: what the offsets point into.
+        offsets: ``[L, 2]``, the row's ``offset_mapping``.
+    """
+
+    def __init__(self, text: str, offsets: Sequence[Sequence[int]]):
+        self.text = text
+        self._firsts: dict[int, int] = {}
+        self._lasts: dict[int, int] = {}
+        for token, (start, end) in enumerate(offsets):
+            start, end = trim(text, start, end)
+            if start < end:
+                # Tokens smaller than a character share its offsets: a span takes them all.
+                self._firsts.setdefault(start, token)
+                self._lasts[end] = token
+
+    def tokens(self, span: Mapping[str, Any]) -> tuple[int, int] | None:
+        """First and last token of a span of characters; None where its borders are none of tokens in this row.
+
+        Args:
+            span: has ``start`` and ``end`` (exclusive); white space at its ends does not count.
+        """
+        start, end = trim(self.text, span["start"], span["end"])
+        first, last = self._firsts.get(start), self._lasts.get(end)
+        return None if first is None or last is None or first > last else (first, last)
 
 
-def token_borders(text: str, offsets: Sequence[tuple[int, int]]) -> tuple[dict[int, int], dict[int, int]]:
-    """The first token at each character where one begins, and the last token at each (exclusive) where one ends."""
-    firsts: dict[int, int] = {}
-    lasts: dict[int, int] = {}
-    for token, (start, end) in enumerate(offsets):
-        start, end = _trim(text, start, end)
-        if start < end:
-            # Tokens smaller than a character share its offsets: a span takes them all.
-            firsts.setdefault(start, token)
-            lasts[end] = token
-    return firsts, lasts
+def rows_of(owners: Sequence[int], count: int) -> list[list[int]]:
+    """The rows of each text, which follow each other, from the text that each row belongs to.
+
+    Args:
+        owners: a number of a text for each row.
+        count: number of texts.
+    """
+    rows: list[list[int]] = [[] for _ in range(count)]
+    for row, owner in enumerate(owners):
+        rows[owner].append(row)
+    return rows
 
 
 def decode_spans(
@@ -187,7 +249,7 @@ def decode_spans(
             continue
         if not 0 <= first <= last < len(offsets):
             raise ValueError(f"a predicted span must lie within the row's {len(offsets)} tokens, got {first, last}")
-        left, right = (_trim(text, *offsets[int(token)]) for token in (first, last))
+        left, right = (trim(text, *offsets[int(token)]) for token in (first, last))
         if left[0] < left[1] and right[0] < right[1]:
             start, end = left[0], right[1]
             span = {"start": start, "end": end, "label": id2label[int(label)], "score": float(score)}
@@ -195,7 +257,7 @@ def decode_spans(
     return spans
 
 
-def decode_dataset(
+def decode_span_dataset(
     predictions: "Sequence[Any] | ndarray",
     encoded: "Dataset",
     texts: Sequence[str],
@@ -221,12 +283,3 @@ def decode_dataset(
         return decode_spans(row, offsets, id2label, text)
 
     return [merge_spans(*pair) for pair in decode_windows(predictions, encoded, texts, decode)]
-
-
-def _trim(text: str, start: int, end: int) -> tuple[int, int]:
-    """Bounds without the white space at the ends, which byte-level tokenizers count to a word."""
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
-    return start, end

@@ -11,20 +11,48 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 
-def merge_spans(
-    spans: Sequence[Iterable[Mapping[str, Any]]], windows: Sequence[tuple[int, int]]
-) -> list[dict[str, Any]]:
+Window = tuple[int, int]
+"""First and last (exclusive) character of a window's tokens, white space at its ends aside."""
+
+
+def keep_uncut(windows: Sequence[Window]) -> Callable[[int, int, int], bool]:
+    """The rule by which what overlapping windows of one text find is kept or dropped.
+
+    Args:
+        windows: the windows in their order.
+
+    Returns:
+        A function of a window's number, and where something that was found there begins and ends (exclusive). Where
+        that touches a border of the window, it may be cut. It is False, drop it, if another window sees the place with
+        context on both sides: that window has found the whole, or knows that there is none.
+
+    Raises:
+        ValueError: if the windows are not in order.
+    """
+    if any(start > following for bounds in zip(*windows) for start, following in pairwise(bounds)):
+        raise ValueError(f"windows must be in the order of the text, got {list(windows)}")
+    starts, ends = [start for start, _ in windows], [end for _, end in windows]
+
+    def keep(number: int, start: int, end: int) -> bool:
+        clear = starts[number] < start and end < ends[number]
+        # From the first index to before the second, windows see the place clear of their borders. At an end of the text
+        # none does, and nothing is cut there.
+        return clear or bisect_right(ends, end) >= bisect_left(starts, start)
+
+    return keep
+
+
+def merge_spans(spans: Sequence[Iterable[Mapping[str, Any]]], windows: Sequence[Window]) -> list[dict[str, Any]]:
     """Merge the spans found in overlapping windows of one text.
 
-    A span that touches a border inside the text may be cut. It is dropped where another window sees its place with
-    context on both sides: that window has found the whole span, or knows that there is none. The same span found in
+    A span that touches a border inside the text may be cut, and is dropped as `keep_uncut` says. The same span found in
     several windows is kept once, with the best ``score``. With an overlap of at least the longest span, none is lost
     or cut.
 
     Args:
         spans: for each window, mappings with ``start`` and ``end`` (exclusive, offsets into the text), ``label`` and,
             if any, ``score``; other keys are kept.
-        windows: (start, end) of each window as offsets into the text, in their order.
+        windows: the windows in their order.
 
     Returns:
         The spans sorted by (start, end, label).
@@ -34,28 +62,51 @@ def merge_spans(
     """
     if len(spans) != len(windows):
         raise ValueError(f"spans must have one entry for each of the {len(windows)} windows, got {len(spans)}")
-    if any(start > following for bounds in zip(*windows) for start, following in pairwise(bounds)):
-        raise ValueError(f"windows must be in the order of the text, got {list(windows)}")
-    starts, ends = [start for start, _ in windows], [end for _, end in windows]
+    keep = keep_uncut(windows)
     best: dict[tuple[int, int, str], dict[str, Any]] = {}
-    for found, left, right in zip(spans, starts, ends):
+    for number, found in enumerate(spans):
         for span in found:
-            start, end = span["start"], span["end"]
-            clear = left < start and end < right
-            # From the first index to before the second, windows see the place clear of their borders. At an end of the
-            # text none does, and nothing is cut there.
-            if not clear and bisect_right(ends, end) < bisect_left(starts, start):
-                continue
-            key = (start, end, span["label"])
-            if key not in best or span.get("score", -inf) > best[key].get("score", -inf):
+            key = (span["start"], span["end"], span["label"])
+            better = key not in best or span.get("score", -inf) > best[key].get("score", -inf)
+            if better and keep(number, span["start"], span["end"]):
                 best[key] = dict(span)
     return [best[key] for key in sorted(best)]
 
 
-def window_of(offsets: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """First and last (exclusive) character of a row's tokens."""
-    real = [bounds for bounds in offsets if bounds[0] < bounds[1]] or [(0, 0)]
+def trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """Bounds without the white space at the ends, which byte-level tokenizers count to a word."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def window_of(offsets: Sequence[Sequence[int]], text: str | None = None) -> Window:
+    """Where a row's tokens begin and end.
+
+    Args:
+        offsets: ``[L, 2]``, the row's ``offset_mapping``.
+        text: what the offsets point into; None: white space counts as text.
+    """
+    real = [(start, end) for start, end in offsets if start < end] or [(0, 0)]
+    if text is not None:
+        # Nothing begins or ends in white space, so a window of nothing else has any bounds.
+        written = [(start, end) for start, end in (trim(text, *bounds) for bounds in real) if start < end]
+        real = written or real
     return real[0][0], real[-1][1]
+
+
+def check_gives_offsets(tokenizer: Any) -> None:
+    """Raise ValueError if a tokenizer, or None, cannot say where its tokens are in a text."""
+    if tokenizer is None or not tokenizer.is_fast:
+        raise ValueError(f"tokenizer must be a fast one, which gives offsets, got {type(tokenizer).__name__}")
+
+
+def check_stride(stride: int, room: int) -> None:
+    """Raise ValueError if windows that share ``stride`` of ``room`` tokens would have no new ones."""
+    if not 0 <= stride < room:
+        raise ValueError(f"stride must be at least 0 and less than the {room} tokens of a window, got {stride}")
 
 
 def decode_windows(
@@ -63,7 +114,7 @@ def decode_windows(
     encoded: "Dataset",
     texts: Sequence[str],
     decode: Callable[[Any, Any, str], list[dict[str, Any]]],
-) -> list[tuple[list[list[dict[str, Any]]], list[tuple[int, int]]]]:
+) -> list[tuple[list[list[dict[str, Any]]], list[Window]]]:
     """What is found in each window of each text, and the bounds of these windows.
 
     Args:
@@ -77,9 +128,9 @@ def decode_windows(
     """
     if len(predictions) != len(encoded):
         raise ValueError(f"predictions must have one entry for each of the {len(encoded)} rows, got {len(predictions)}")
-    windows: list[tuple[list[list[dict[str, Any]]], list[tuple[int, int]]]] = [([], []) for _ in texts]
+    windows: list[tuple[list[list[dict[str, Any]]], list[Window]]] = [([], []) for _ in texts]
     for owner, offsets, row in zip(encoded["example_id"], encoded["offset_mapping"], predictions):
         found, bounds = windows[owner]
         found.append(decode(row, offsets, texts[owner]))
-        bounds.append(window_of(offsets))
+        bounds.append(window_of(offsets, texts[owner]))
     return windows

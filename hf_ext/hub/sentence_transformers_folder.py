@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.atomic_file import atomic_write
-from hf_ext.modules.input_length import input_limit
+from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.similarity.whitening import Whitening
 
@@ -47,7 +47,8 @@ def save_for_sentence_transformers(
         whitening: fitted to vectors of this pooling; applied before they are scaled.
 
     Raises:
-        ValueError: if the model has no pooler and it is asked for, or the name of a pooling is another.
+        ValueError: if the model has no pooler and it is asked for, the name of a pooling is another, or the model has
+            no positions for ``max_length``.
     """
     pooling = pooling or getattr(model.config, "embedding_pooling", None) or "pooler"
     if pooling not in POOLINGS:
@@ -56,6 +57,9 @@ def save_for_sentence_transformers(
     activation = _ACTIVATIONS.get(type(getattr(pooler, "activation", None)))
     if pooling == "pooler" and (pooler is None or activation is None):
         raise ValueError(f"model must have a pooler (config.pooler_activation), got {type(model).__name__} without one")
+    if max_length is None:
+        max_length = input_limit(tokenizer, model.config)
+    check_input_length(max_length, model.config)
     root = Path(folder)
     model.save_pretrained(root)
     tokenizer.save_pretrained(root)
@@ -85,10 +89,7 @@ def save_for_sentence_transformers(
         if settings:
             _write(root / name / "config.json", settings)
     listed = [("Transformer", ""), *((kind, name) for name, (kind, _, _) in zip(names, modules))]
-    _write(
-        root / "sentence_bert_config.json",
-        {"max_seq_length": max_length or input_limit(tokenizer, model, 512), "do_lower_case": False},
-    )
+    _write(root / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
     _write(root / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     # Last, since with this file the folder is one of sentence-transformers.
     _write(

@@ -126,6 +126,12 @@ class EncoderConfig(PreTrainedConfig):
         return self.attention_mode or ("causal" if self.is_decoder else "bidirectional")
 
     @property
+    def longest_input(self) -> int | None:
+        """Tokens that there are positions for; None where positions are computed or relative, which have no end."""
+        absolute = self.fixed_fields.get("position_embedding_type") == "absolute"
+        return self.max_position_embeddings if absolute else None
+
+    @property
     def bare_lm_head(self) -> bool:
         """Whether the head over the vocabulary is the token embedding alone, without a layer, a norm or a bias."""
         return self.norm_type == "rms_norm"

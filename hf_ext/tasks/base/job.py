@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.input_limit import check_input_length
 from hf_ext.models.roformer.sizes_roformer import config_of_size
-from hf_ext.modules.input_length import has_end, position_count
 
 
 @dataclass
@@ -58,9 +58,7 @@ class EncoderJob:
 
     def check_length(self, model: Any) -> None:
         """Raise ValueError if the model takes fewer tokens than ``max_length``."""
-        longest = position_count(model)
-        if longest is not None and self.max_length > longest and has_end(model):
-            raise ValueError(f"max_length must be at most the model's {longest} positions, got {self.max_length}")
+        check_input_length(self.max_length, model.config)
 
     def head_labels(self, labels: Sequence[str], suffix: str) -> Sequence[str]:
         """The labels of the model's head, in their order: those of a trained head, or ``labels`` for a new one.

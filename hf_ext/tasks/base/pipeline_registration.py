@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from transformers import Pipeline
 
 # What the pipelines of tasks build on.
-_BASES = ("hf_ext.tasks.base.window_pipeline", "hf_ext.tasks.base.linked_span_pipeline")
-_registered: set[str] = set()
+_BASES = tuple(f"hf_ext.tasks.base.{name}_pipeline" for name in ("text", "window", "linked_span"))
+_imported: set[str] = set()
 
 
 def register_pipelines() -> None:
@@ -23,9 +23,9 @@ def register_pipelines() -> None:
 
 def _import_ours(_: ModuleType | None = None) -> None:
     # One of ours may itself be what has imported Transformers' pipelines, and others build on it or on its base: they
-    # wait until it registers, at the end of its module.
+    # wait until it says so, at the end of its module.
     modules = task_modules("pipeline")
-    if not any(_is_being_imported(name) for name in (*_BASES, *modules) if name not in _registered):
+    if not any(_is_being_imported(name) for name in (*_BASES, *modules) if name not in _imported):
         for name in modules:
             import_module(name)
 
@@ -41,5 +41,10 @@ def register_task(task: str, pipeline_class: type["Pipeline"], auto_class: Any) 
     PIPELINE_REGISTRY.register_pipeline(task, pipeline_class=pipeline_class, pt_model=(auto_class,), type="text")
     # With this attribute a saved pipeline would name its class as remote code, and reloading would ask for trust.
     del pipeline_class._registered_impl  # type: ignore[attr-defined]
-    _registered.add(pipeline_class.__module__)
+    module_imported(pipeline_class.__module__)
+
+
+def module_imported(name: str) -> None:
+    """Import the pipelines of all tasks, which may have waited for this module, of which this is the last line."""
+    _imported.add(name)
     _import_ours()

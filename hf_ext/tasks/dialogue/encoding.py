@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from hf_ext.data.input_limit import check_input_length
 from hf_ext.modules.encoder_config import EncoderConfig
 
 if TYPE_CHECKING:
@@ -84,11 +85,9 @@ class DialogueEncoder:
             ValueError: if the model is no decoder that tells two speakers apart, or ``max_length`` is more than its
                 table of positions has.
         """
-        speakers = speakers_of(config)
-        longest = longest_input(config)
-        if longest is not None and options.get("max_length", 0) > longest:
-            raise ValueError(f"max_length must be at most the model's {longest} positions, got {options['max_length']}")
-        return cls(tokenizer, speakers, **options)
+        encoder = cls(tokenizer, speakers_of(config), **options)
+        check_input_length(encoder.max_length, config)
+        return encoder
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """Encode dialogues to train on: ``input_ids``, ``token_type_ids``, ``attention_mask``, ``labels``, a row each.
@@ -250,12 +249,6 @@ def speakers_of(config: PreTrainedConfig) -> tuple[str, str] | None:
             f"{config.model_type!r}"
         )
     return None
-
-
-def longest_input(config: PreTrainedConfig) -> int | None:
-    """Tokens that a model has positions for; None where positions are relative, which have no end."""
-    fixed = getattr(config, "fixed_fields", {})
-    return config.max_position_embeddings if fixed.get("position_embedding_type") == "absolute" else None
 
 
 def _fit(turns: list[list[int]], room: int, keep_beginning: bool) -> list[list[int]]:

@@ -84,6 +84,7 @@ class SpanExtraction(EncoderHead):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         output_logits: bool | None = None,
+        above: float = 0.0,
         **kwargs: Any,
     ) -> SpanExtractionOutput:
         """Score spans.
@@ -99,6 +100,7 @@ class SpanExtraction(EncoderHead):
             inputs_embeds: ``[B, L, H]``, instead of ``input_ids``.
             labels: integers ``[B, M, 3]`` of (label, start, end), token positions, both inclusive, padded with -100.
             output_logits: return the scores; None: in training without labels.
+            above: predict spans that score more than this.
             **kwargs: passed on to the encoder.
 
         Raises:
@@ -118,7 +120,7 @@ class SpanExtraction(EncoderHead):
         if labels is not None:
             loss = pointer.losses(*parts, labels, attention_mask, pointer.ordered).mean()
         if not self.training:
-            spans = pointer.top_spans(*parts, self.config.span_top_k, attention_mask, pointer.ordered)
+            spans = pointer.top_spans(*parts, self.config.span_top_k, attention_mask, pointer.ordered, above)
         if output_logits:
             logits = pointer.score(*parts, pointer.allowed(hidden, attention_mask))
         return SpanExtractionOutput(

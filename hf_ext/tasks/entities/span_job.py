@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
-from hf_ext.data.span_encoding import SpanEncoder, decode_dataset
+from hf_ext.data.span_encoding import SpanEncoder, decode_span_dataset
 from hf_ext.metrics.exact_spans import span_metrics, span_scores
 from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.base.job import EncoderJob
@@ -85,7 +85,7 @@ class SpanExtractionJob(EncoderJob):
     ) -> list[list[dict[str, Any]]]:
         """The character spans of each text."""
         names = {number: label for label, number in encoder.label2id.items()}
-        return decode_dataset(predictions, encoded, texts, names)
+        return decode_span_dataset(predictions, encoded, texts, names)
 
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.

@@ -1,9 +1,9 @@
 """From texts with character spans to model inputs with a tag a token, and back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_ext.data.span_encoding import SpanEncoder
+from hf_ext.data.span_encoding import SpanEncoder, TokenBorders
 from hf_ext.tasks.entities.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans
 
 if TYPE_CHECKING:
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 class TagEncoder(SpanEncoder):
     """Encodes batches of texts with entities for sequence labelling; see `SpanEncoder` for rows and windows.
 
-    ``labels`` are tag ids ``[L]``, -100 at tokens without text such as [CLS]. Tags cannot nest: of entities that
-    overlap in tokens the longest is kept, and the others count as lost.
+    ``labels`` are tag ids ``[L]``, -100 at tokens without text such as [CLS]. Tags cannot nest: of entities of a row
+    that overlap in tokens the longest is kept. The others count as lost, unless another row that may tell of them, see
+    `merge_spans`, holds them without the longer one.
 
     Args:
         tokenizer: a fast tokenizer, which gives offsets.
         labels: the labels of entities.
         scheme: of tags: "BIO", "BMES" or "BIOES".
         max_length: tokens in a row, special ones included.
-        stride: tokens that two windows of a text share, at least the length of the longest entity.
+        stride: tokens that two windows of a text share, at least the length of the longest entity; None: 64, or a
+            quarter of a smaller window.
 
     Attributes:
         tags: all tags; their places are their ids.
@@ -36,7 +38,7 @@ class TagEncoder(SpanEncoder):
         labels: Sequence[str],
         scheme: str = "BIO",
         max_length: int = 512,
-        stride: int = 64,
+        stride: int | None = 64,
     ):
         super().__init__(tokenizer, {label: number for number, label in enumerate(labels)}, max_length, stride)
         self.names = list(labels)
@@ -48,6 +50,8 @@ class TagEncoder(SpanEncoder):
     ) -> dict[str, list[Any]]:
         """Encode a batch; see `SpanEncoder.__call__`."""
         columns = super().__call__(batch, indices)
+        if "labels" not in columns:
+            return columns
         ids = {tag: number for number, tag in enumerate(self.tags)}
         labels = []
         for spans, offsets in zip(columns["labels"], columns["offset_mapping"]):
@@ -64,16 +68,16 @@ class TagEncoder(SpanEncoder):
 
         return Features({**super().features, "labels": List(Value("int64"))})
 
-    def _locate(
-        self, text: str, entities: Sequence[Mapping[str, Any]], offsets: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, list[int]]]:
-        """Number and token span of each entity that overlaps no longer one in this row, in their order."""
-        kept: list[tuple[int, list[int]]] = []
-        located = super()._locate(text, entities, offsets)
-        for number, span in sorted(located, key=lambda one: (one[1][1] - one[1][2], one[1][1])):
-            if all(span[2] < other[1] or other[2] < span[1] for _, other in kept):
-                kept.append((number, span))
-        yield from sorted(kept, key=lambda one: one[1][1])
+    def locate(
+        self, text: str, annotations: Sequence[Mapping[str, Any]], borders: TokenBorders
+    ) -> Sequence[Sequence[int]]:
+        """The token spans of a row that overlap no longer one there, in their order."""
+        kept: list[Sequence[int]] = []
+        located = super().locate(text, annotations, borders)
+        for span in sorted(located, key=lambda one: (one[1] - one[2], one[1])):
+            if all(span[2] < other[1] or other[2] < span[1] for other in kept):
+                kept.append(span)
+        return sorted(kept, key=lambda one: one[1])
 
 
 def tags_to_predictions(
@@ -82,7 +86,7 @@ def tags_to_predictions(
     """Token spans ``[S, 4]`` of (label, first, last, score) as :func:`hf_ext.data.decode_spans` reads them.
 
     Args:
-        tags: ids ``[L]``, negative where a token has none; such tokens belong to no span and part none.
+        tags: ids ``[L]``, negative where a token has none; such tokens belong to no span and end none.
         id2label: tag of each id.
         label2id: number of each label of entities.
         scores: of each token ``[L]``; a span has the least of its tokens'. None: 1.

@@ -12,7 +12,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_ext.data.span_encoding import SpanEncoder, decode_dataset
+from hf_ext.data.span_encoding import SpanEncoder, decode_span_dataset
 from hf_ext.ops.tag_rules import split_tag
 from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
 from hf_ext.tasks.entities.span_job import SpanExtractionJob
@@ -83,4 +83,4 @@ class SequenceLabelingJob(SpanExtractionJob):
         assert isinstance(encoder, TagEncoder)
         tags = dict(enumerate(encoder.tags))
         spans = [tags_to_predictions(row, tags, encoder.label2id) for row in predictions]
-        return decode_dataset(spans, encoded, texts, {number: label for label, number in encoder.label2id.items()})
+        return decode_span_dataset(spans, encoded, texts, {number: label for label, number in encoder.label2id.items()})

@@ -3,15 +3,15 @@
 from typing import Any
 
 from hf_ext.data.span_encoding import decode_spans
-from hf_ext.data.windows import merge_spans, window_of
+from hf_ext.data.windows import merge_spans
 from hf_ext.ops.tag_rules import split_tag
 from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
 from hf_ext.tasks.base.pipeline_registration import register_task
-from hf_ext.tasks.entities.span_pipeline import SpanExtractionPipeline
+from hf_ext.tasks.base.window_pipeline import WindowPipeline
 from hf_ext.tasks.entities.tag_encoding import tags_to_predictions
 
 
-class SequenceLabelingPipeline(SpanExtractionPipeline):
+class SequenceLabelingPipeline(WindowPipeline):
     """Finds entities with a model of `AutoModelForSequenceLabeling` and a fast tokenizer.
 
     ``pipeline("sequence-labeling", model=folder)`` takes a text, a list of texts, a dataset or a generator, and gives
@@ -29,7 +29,8 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
             smaller window.
     """
 
-    _wanted = "AutoModelForSequenceLabeling", "sequence_head"
+    auto_class = AutoModelForSequenceLabeling
+    found = "entities"
 
     def _sanitize_parameters(  # type: ignore[override]
         self, n_best: int | None = None, **kwargs: Any
@@ -44,8 +45,7 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
     def _forward(  # type: ignore[override]
         self, input_tensors: dict[str, Any], n_best: int | None = None
     ) -> dict[str, Any]:
-        inputs = dict(input_tensors)
-        rest = {name: inputs.pop(name) for name in ("window", "is_last")}
+        inputs, rest = self.split(input_tensors)
         emissions = self.model(**inputs, output_logits=True, return_dict=True).logits
         mask = self.model.tagged(emissions, inputs.get("input_ids"), inputs.get("attention_mask"))
         chain = self.model.classifier.chain
@@ -72,7 +72,7 @@ class SequenceLabelingPipeline(SpanExtractionPipeline):
                 if chance > 0
             ]
         found = [self._entities(output, 0, threshold) for output in model_outputs]
-        return merge_spans(found, [window_of(output["window"].offsets) for output in model_outputs])
+        return merge_spans(found, [output["window"].bounds for output in model_outputs])
 
     def _entities(self, output: dict[str, Any], number: int, threshold: float) -> list[dict[str, Any]]:
         window = output["window"]

@@ -1,18 +1,21 @@
 """From texts with events to model inputs with token positions, and back."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
-from hf_ext.data.span_encoding import SpanEncoder, decode_spans, token_borders
-from hf_ext.data.windows import decode_windows, merge_spans
-from hf_ext.tasks.events.head import TRIGGER, event_label, split_event_label
+from hf_ext.data.span_encoding import SpanEncoder, TokenBorders, decode_spans
+from hf_ext.data.windows import Window, decode_windows, merge_spans, trim
+from hf_ext.tasks.events.labels import TRIGGER, event_label, split_event_label
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from numpy import ndarray
 
 Arguments = frozenset[tuple[str, int, int]]
+
+MOST_JOINED = 256
+"""Events that may reach from one window into the next."""
 
 
 class DataCollatorForEventExtraction(DataCollatorForSpanExtraction):
@@ -26,23 +29,44 @@ class EventEncoder(SpanEncoder):
 
     As `SpanEncoder`, with ``{"text": [...], "events": [[{"type", "arguments"}]]}`` as `read_events` gives them, and
     ``labels`` ``[event, label, first token, last token]``, where ``label2id`` has the ids of ``"type|role"``. A row
-    holds the arguments that lie in it; ``lost_entities`` counts events of which no row holds any.
+    holds the arguments that lie in it; ``lost_entities`` counts events that do not come back with all their arguments.
     """
 
     annotations: ClassVar[str] = "events"
+    lost_where: ClassVar[str] = (
+        "are part of another, have an argument that begins or ends inside a token, or are divided among windows"
+    )
 
-    def _locate(
-        self, text: str, entities: Sequence[Mapping[str, Any]], offsets: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, list[int]]]:
-        firsts, lasts = token_borders(text, offsets)
-        for number, event in enumerate(entities):
+    def locate(
+        self, text: str, annotations: Sequence[Mapping[str, Any]], borders: TokenBorders
+    ) -> Sequence[Sequence[int]]:
+        """The arguments of a row."""
+        labels = []
+        for number, event in enumerate(annotations):
             for argument in event["arguments"]:
                 name = event_label(event["type"], argument["role"])
                 if name not in self.label2id:
                     raise ValueError(f"type and role must be one of {sorted(self.label2id)}, got {name!r}")
-                first, last = firsts.get(argument["start"]), lasts.get(argument["end"])
-                if first is not None and last is not None and first <= last:
-                    yield number, [number, self.label2id[name], first, last]
+                if place := borders.tokens(argument):
+                    labels.append([number, self.label2id[name], *place])
+        return labels
+
+    def read_back(
+        self,
+        text: str,
+        labels: Sequence[Sequence[Sequence[int]]],
+        offsets: Sequence[Sequence[Sequence[int]]],
+        windows: Sequence[Window],
+    ) -> list[dict[str, Any]]:
+        """What perfect predictions for a text's rows come to."""
+        names = {number: label for label, number in self.label2id.items()}
+        rows = [[[*label, 1.0] for label in row] for row in labels]
+        return merge_events([decode_events(row, own, names, text) for row, own in zip(rows, offsets)], windows)
+
+    def key(self, text: str, annotation: Mapping[str, Any]) -> Hashable:
+        """Type and arguments."""
+        arguments = annotation["arguments"]
+        return annotation["type"], frozenset((one["role"], *trim(text, one["start"], one["end"])) for one in arguments)
 
 
 def decode_events(
@@ -73,17 +97,17 @@ def decode_events(
     return [_event(spans) for spans in events.values() if spans]
 
 
-def merge_events(
-    events: Sequence[Iterable[Mapping[str, Any]]], windows: Sequence[tuple[int, int]]
-) -> list[dict[str, Any]]:
+def merge_events(events: Sequence[Sequence[Mapping[str, Any]]], windows: Sequence[Window]) -> list[dict[str, Any]]:
     """Merge the events found in overlapping windows of one text.
 
     Two events of neighbouring windows are one if they have the same arguments in what both windows see, and any there.
-    Arguments that a border may have cut are left out as `merge_spans` does, and events that are part of another.
+    Arguments that a border may have cut are left out as `merge_spans` does, and events that are part of another. Where
+    several events of each window fit together, their number grows as a product: of those that reach into a window, the
+    best are kept, as many as are found in it, or `MOST_JOINED` if these are fewer.
 
     Args:
         events: for each window what `decode_events` gives.
-        windows: (start, end) of each window as offsets into the text, in their order.
+        windows: the windows in their order.
 
     Returns:
         The events in the order of the text.
@@ -113,11 +137,25 @@ def merge_events(
                 score = min(event["score"], before.get(old, event["score"]))
                 open_[own | old] = max(score, open_.get(own | old, score))
         merged |= {event: score for event, score in before.items() if event not in joined}
+        if len(open_) > (most := max(MOST_JOINED, len(row))):
+            open_ = dict(sorted(open_.items(), key=lambda one: -one[1])[:most])
     merged |= open_
-    largest = [event for event in merged if not any(event < other for other in merged)]
     return [
         _event([{**whole[one], "score": merged[event]} for one in sorted(event, key=_place)])
-        for event in sorted(largest, key=lambda event: [_place(one) for one in sorted(event, key=_place)])
+        for event in sorted(_largest(merged), key=lambda event: [_place(one) for one in sorted(event, key=_place)])
+    ]
+
+
+def _largest(events: Collection[Arguments]) -> list[Arguments]:
+    """The events that are part of no other."""
+    holders: dict[tuple[str, int, int], list[Arguments]] = {}
+    for event in events:
+        for argument in event:
+            holders.setdefault(argument, []).append(event)
+    return [
+        event
+        for event in events
+        if not any(event < other for other in min((holders[argument] for argument in event), key=len))
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from hf_ext.data.text_lines import fail, parse_json, read_lines
-from hf_ext.tasks.events.head import ROLE_MARK, TRIGGER, event_label
+from hf_ext.tasks.events.labels import ROLE_MARK, TRIGGER, event_label
 from hf_ext.tasks.relations.files import checked_span
 
 

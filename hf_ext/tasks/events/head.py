@@ -12,11 +12,7 @@ from hf_ext.ops.cliques import maximal_cliques
 from hf_ext.ops.pointer_loss import check_span_labels
 from hf_ext.tasks.base.head import head_class_by_name
 from hf_ext.tasks.base.linked_span_head import LinkedSpanHead, Links
-
-ROLE_MARK = "|"
-"""Parts an event's type from a role in a label: ``"组织关系-裁员|裁员方"``."""
-TRIGGER = "触发词"
-"""The role of a trigger."""
+from hf_ext.tasks.events.labels import split_event_label
 
 
 class EventExtraction(LinkedSpanHead):
@@ -46,7 +42,7 @@ class EventExtraction(LinkedSpanHead):
             raise ValueError("id2label must name at least one role, got none")
         # Labels without the mark are all of one type, as those of a config that was not told any.
         names: Any = config.id2label
-        self.types = [names[label].rpartition(ROLE_MARK)[0] for label in range(config.num_labels)]
+        self.types = [split_event_label(names[label])[0] for label in range(config.num_labels)]
         hidden_size = config.get_text_config().hidden_size
         return LinkedPointers(hidden_size, config.num_labels, 1, config.span_head_size, ordered=True)
 
@@ -97,17 +93,6 @@ def _undirected(link: Links, places: Tensor) -> Tensor:
     positions = places.long()
     table = link(positions, positions)[0]
     return torch.where(positions[:, None] <= positions, table, table.mT)
-
-
-def event_label(event_type: str, role: str) -> str:
-    """The label of a role in events of a type."""
-    return f"{event_type}{ROLE_MARK}{role}"
-
-
-def split_event_label(label: str) -> tuple[str, str]:
-    """Type and role of a label."""
-    event_type, _, role = label.rpartition(ROLE_MARK)
-    return event_type, role
 
 
 def __getattr__(name: str) -> Any:

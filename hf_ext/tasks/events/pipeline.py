@@ -1,14 +1,15 @@
 """The pipeline "event-extraction": texts in, events with the places of their arguments out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
+from hf_ext.data.windows import Window
 from hf_ext.tasks.base.auto_class import AutoModelForEventExtraction
 from hf_ext.tasks.base.linked_span_pipeline import LinkedSpanPipeline
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.events.encoding import decode_events, merge_events, with_trigger
-from hf_ext.tasks.events.head import EventExtraction
 
 
 class EventExtractionPipeline(LinkedSpanPipeline):
@@ -27,19 +28,16 @@ class EventExtractionPipeline(LinkedSpanPipeline):
         stride: tokens that two windows share; default 64, or a quarter of a smaller window.
     """
 
-    head = EventExtraction
+    auto_class = AutoModelForEventExtraction
+    found = "events"
 
-    def merge(
-        self,
-        tables: list[Tensor],
-        offsets: list[list[tuple[int, int]]],
-        places: list[tuple[int, int]],
-        text: str,
-    ) -> list[dict[str, Any]]:
-        """Events from the tables ``[K, 5]`` of a text's windows."""
-        names = self.model.config.id2label
-        found = [decode_events(table.tolist(), own, names, text) for table, own in zip(tables, offsets)]
-        return with_trigger(merge_events(found, places), names)
+    def decode(self, table: Tensor, offsets: Sequence[tuple[int, int]], text: str) -> list[dict[str, Any]]:
+        """What is in the predictions ``[K, 5]`` for a window."""
+        return decode_events(table.tolist(), offsets, self.model.config.id2label, text)
+
+    def merge(self, found: list[list[dict[str, Any]]], windows: list[Window]) -> list[dict[str, Any]]:
+        """Events from what is in each window of a text."""
+        return with_trigger(merge_events(found, windows), self.model.config.id2label)
 
 
 register_task("event-extraction", EventExtractionPipeline, AutoModelForEventExtraction)

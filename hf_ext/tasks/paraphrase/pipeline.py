@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
-from transformers.pipelines.base import Pipeline
 
+from hf_ext.data.input_limit import input_limit
 from hf_ext.losses.similarity import cosine_similarities
-from hf_ext.modules.evaluation import EvaluatingPipeline
-from hf_ext.modules.input_length import input_limit
 from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.summarization.files import decode_summaries
 
 
-class ParaphrasePipeline(EvaluatingPipeline, Pipeline):
+class ParaphrasePipeline(TextPipeline):
     """Generates paraphrases of a text with SimBERT or RoFormer-Sim, and ranks them by the model's own embeddings.
 
     ``pipeline("paraphrase-generation", model=folder)`` gives for a text, or for each of a list, a list of
@@ -29,13 +28,7 @@ class ParaphrasePipeline(EvaluatingPipeline, Pipeline):
             samples from the most probable tokens that have ``top_p`` together.
     """
 
-    # Transformers declares these as None and its tokenizers as the slow ones.
-    model: Any
-    tokenizer: Any
-    _load_processor: Any = False
-    _load_image_processor: Any = False
-    _load_feature_extractor: Any = False
-    _load_tokenizer: Any = True
+    found = "paraphrases"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,9 +97,8 @@ class ParaphrasePipeline(EvaluatingPipeline, Pipeline):
         return self.tokenizer(
             texts,
             truncation=True,
-            max_length=input_limit(self.tokenizer, self.model),
+            max_length=input_limit(self.tokenizer, self.model.config),
             padding=True,
-            padding_side="right",
             return_tensors="pt",
             return_token_type_ids=True,
         )

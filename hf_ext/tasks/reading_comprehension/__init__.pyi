@@ -5,7 +5,7 @@ from .answers import (
     decode_answer_dataset as decode_answer_dataset,
 )
 from .answers import (
-    merge_answers as merge_answers,
+    rank_answers as rank_answers,
 )
 from .encoding import (
     DataCollatorForReadingComprehension as DataCollatorForReadingComprehension,

@@ -41,7 +41,7 @@ def decode_answers(
     return [{key: one[key] for key in ("start", "end", "text", "score")} for one in found]
 
 
-def merge_answers(
+def rank_answers(
     windows: Iterable[Iterable[Mapping[str, Any]]], n_best: int = 20, null: bool = True
 ) -> list[dict[str, Any]]:
     """Rank the answers found in overlapping windows of one text.
@@ -81,7 +81,7 @@ def best_answer(ranked: Iterable[Mapping[str, Any]], null_threshold: float | Non
     """The text of the best answer, ``""`` for none.
 
     Args:
-        ranked: what `merge_answers` gives.
+        ranked: what `rank_answers` gives.
         null_threshold: there is no answer where it scores more than this above the best one; None: only where nothing
             was found.
     """
@@ -110,7 +110,7 @@ def decode_answer_dataset(
         null: rank no answer among them.
 
     Returns:
-        For each question what `merge_answers` gives.
+        For each question what `rank_answers` gives.
 
     Raises:
         ValueError: if there is not one prediction for each row.
@@ -124,4 +124,4 @@ def decode_answer_dataset(
     windows: list[list[list[dict[str, Any]]]] = [[] for _ in contexts]
     for owner, offsets, row, none in zip(encoded["example_id"], encoded["offset_mapping"], spans, null_scores):
         windows[owner].append(decode_answers(row, none, offsets, contexts[owner]))
-    return [merge_answers(own, n_best, null) for own in windows]
+    return [rank_answers(own, n_best, null) for own in windows]

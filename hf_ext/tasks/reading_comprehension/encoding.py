@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 
-from hf_ext.data.span_encoding import token_borders
+from hf_ext.data.span_encoding import TokenBorders, rows_of
+from hf_ext.data.windows import check_gives_offsets, check_stride
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -29,8 +30,9 @@ class ReadingEncoder:
 
     - ``context_mask``: 1 at tokens of the context;
     - ``labels``: the answer's first and last token, counted from the row's first token: the first listed answer that
-      is wholly in the row. ``[0, 0]``, the first token, if the row has none. ``[-100, -100]``, not learnt, if all
-      answers have the place -1, or no row holds a whole answer and this one has a part of one;
+      is wholly in the row, white space at its ends aside. ``[0, 0]``, the first token, if the row has none.
+      ``[-100, -100]``, not learnt, if all answers have the place -1, or no row holds a whole answer and this one has a
+      part of one;
     - ``offset_mapping``: ``[start, end]`` of each token in the context, ``[0, 0]`` outside of it;
     - ``example_id``: index of the question, where ``indices`` are given;
     - ``lost_answers`` and ``cut_questions``: in the first row of a question, 1 if no row holds a whole answer because
@@ -54,8 +56,7 @@ class ReadingEncoder:
         stride: int | None = None,
         max_question_length: int | None = None,
     ):
-        if not tokenizer.is_fast:
-            raise ValueError(f"tokenizer must be a fast one, which gives offsets, got {type(tokenizer).__name__}")
+        check_gives_offsets(tokenizer)
         if max_question_length is None:
             max_question_length = max(1, min(64, max_length // 4))
         if max_question_length < 1:
@@ -67,8 +68,7 @@ class ReadingEncoder:
             raise ValueError(f"max_length must have room for {wanted}, got {max_length}")
         if stride is None:
             stride = min(128, room // 2)
-        if not 0 <= stride < room:
-            raise ValueError(f"stride must be at least 0 and less than the {room} tokens of a window, got {stride}")
+        check_stride(stride, room)
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.stride = stride
@@ -98,10 +98,7 @@ class ReadingEncoder:
             if mask[:1] == [1]:
                 raise ValueError(f"question must have a token for no answer to stand at, got {questions[owner]!r}")
         columns |= {"context_mask": masks, "offset_mapping": offsets}
-        # A question's rows follow each other, the first one first.
-        rows: list[list[int]] = [[] for _ in contexts]
-        for row, owner in enumerate(owners):
-            rows[owner].append(row)
+        rows = rows_of(owners, len(contexts))
         columns["cut_questions"] = [0] * len(owners)
         for own, shortened in zip(rows, cut):
             columns["cut_questions"][own[0]] = int(shortened)
@@ -223,31 +220,27 @@ def _labels(
     """The label of each window of a text."""
     if not answers:
         return [_NO_ANSWER for _ in windows]
-    places = [(answer["start"], answer["start"] + len(answer["text"])) for answer in answers if answer["start"] >= 0]
+    places = [
+        {"start": answer["start"], "end": answer["start"] + len(answer["text"])}
+        for answer in answers
+        if answer["start"] >= 0
+    ]
     if not places:
         return [_LEFT_OUT for _ in windows]
-    found = [_tokens(context, places, offsets) for offsets in windows]
+    found = [_tokens(places, TokenBorders(context, offsets)) for offsets in windows]
     if any(label is not None for label in found):
         return [_NO_ANSWER if label is None else label for label in found]
     return [_LEFT_OUT if _has_part(places, offsets) else _NO_ANSWER for offsets in windows]
 
 
-def _tokens(context: str, places: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]]) -> list[int] | None:
+def _tokens(places: Sequence[Mapping[str, int]], borders: TokenBorders) -> list[int] | None:
     """First and last token of the first answer whose borders are borders of tokens here."""
-    real = [pair for pair in offsets if pair[0] < pair[1]]
-    inside = [(start, end) for start, end in places if real and real[0][0] <= start and end <= real[-1][1]]
-    if not inside:
-        return None
-    firsts, lasts = token_borders(context, offsets)
-    for start, end in inside:
-        first, last = firsts.get(start), lasts.get(end)
-        if first is not None and last is not None and first <= last:
-            return [first, last]
-    return None
+    found = (borders.tokens(place) for place in places)
+    return next((list(tokens) for tokens in found if tokens is not None), None)
 
 
-def _has_part(places: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]]) -> bool:
-    return any(max(start, left) < min(end, right) for start, end in places for left, right in offsets)
+def _has_part(places: Sequence[Mapping[str, int]], offsets: Sequence[tuple[int, int]]) -> bool:
+    return any(max(one["start"], left) < min(one["end"], right) for one in places for left, right in offsets)
 
 
 def _is_lost(answers: Sequence[Mapping[str, Any]], labels: Sequence[Sequence[int]]) -> bool:

@@ -1,21 +1,16 @@
 """The pipeline "reading-comprehension": a question and a text in, answers with their places in the text out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from hf_ext.modules.input_length import input_limit
 from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
 from hf_ext.tasks.base.pipeline_registration import register_task
-from hf_ext.tasks.entities.span_pipeline import SpanExtractionPipeline
-from hf_ext.tasks.reading_comprehension.answers import NO_ANSWER, decode_answers, merge_answers
+from hf_ext.tasks.base.window_pipeline import WindowPipeline
+from hf_ext.tasks.reading_comprehension.answers import NO_ANSWER, decode_answers, rank_answers
 from hf_ext.tasks.reading_comprehension.encoding import ReadingEncoder
 
-_WINDOW = 512
 
-
-class ReadingComprehensionPipeline(SpanExtractionPipeline):
+class ReadingComprehensionPipeline(WindowPipeline):
     """Answers questions about texts with a model of `AutoModelForReadingComprehension` and a fast tokenizer.
 
     ``pipeline("reading-comprehension", model=folder)`` takes ``question=`` and ``context=``, each a string or a list of
@@ -38,8 +33,9 @@ class ReadingComprehensionPipeline(SpanExtractionPipeline):
         max_question_len: tokens of a question, what is beyond is cut off; default 64, or less in a small window.
     """
 
+    auto_class = AutoModelForReadingComprehension
+    found = "answers"
     default_input_names: Any = None
-    _wanted = "AutoModelForReadingComprehension", "answer_head"
 
     def __call__(self, inputs: Any = None, *args: Any, question: Any = None, context: Any = None, **kwargs: Any) -> Any:
         """The answer, or the answers with ``top_k``, to one question, or to several (a list, or an iterator).
@@ -82,36 +78,32 @@ class ReadingComprehensionPipeline(SpanExtractionPipeline):
         )
         return preprocess, forward, postprocess
 
-    def preprocess(  # type: ignore[override]
+    def encode(
         self,
-        input_: Mapping[str, str],
+        input_: Any,
         max_seq_len: int | None = None,
         doc_stride: int | None = None,
         max_question_len: int | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """The windows of a question's text, each ``[1, L]``."""
+    ) -> tuple[str, Mapping[str, Any]]:
+        """A question's text, and columns of the rows of its windows.
+
+        Raises:
+            TypeError: if the input is no mapping.
+            ValueError: if the question or the text is no string or blank, or a length does not fit.
+        """
         if not isinstance(input_, Mapping):
             raise TypeError(f"inputs must be mappings with question and context, got {type(input_).__name__}")
         for name in ("question", "context"):
             if not isinstance(input_.get(name), str) or not input_[name].strip():
                 raise ValueError(f"{name} must be a string that is not blank, got {input_.get(name)!r}")
-        if max_seq_len is None:
-            max_seq_len = input_limit(self.tokenizer, self.model, _WINDOW)
-        encoder = ReadingEncoder(self.tokenizer, max_seq_len, doc_stride, max_question_len)
-        rows = encoder({"question": [input_["question"]], "context": [input_["context"]]})
-        names = [name for name in (*self.tokenizer.model_input_names, "context_mask") if name in rows]
-        for number, offsets in enumerate(rows["offset_mapping"]):
-            yield {
-                **{name: torch.tensor([rows[name][number]]) for name in names},
-                "window": (input_["context"], offsets),
-                "is_last": number == len(rows["offset_mapping"]) - 1,
-            }
+        length = self.window_length(max_seq_len, "max_seq_len")
+        encoder = ReadingEncoder(self.tokenizer, length, doc_stride, max_question_len)
+        return input_["context"], encoder({"question": [input_["question"]], "context": [input_["context"]]})
 
     def _forward(  # type: ignore[override]
         self, input_tensors: dict[str, Any], max_answer_len: int | None = None
     ) -> dict[str, Any]:
-        inputs = dict(input_tensors)
-        rest = {name: inputs.pop(name) for name in ("window", "is_last")}
+        inputs, rest = self.split(input_tensors)
         outputs = self.model(**inputs, max_answer_tokens=max_answer_len, return_dict=True)
         return {"spans": outputs.spans, "null_scores": outputs.null_scores, **rest}
 
@@ -129,10 +121,10 @@ class ReadingComprehensionPipeline(SpanExtractionPipeline):
         threshold = next((value for value in (null_threshold, own) if value is not None), 0.0)
         found = []
         for output in model_outputs:
-            context, offsets = output["window"]
+            window = output["window"]
             spans, null_score = output["spans"][0].tolist(), float(output["null_scores"].flatten()[0])
-            found.append(decode_answers(spans, null_score, offsets, context))
-        ranked = merge_answers(found, top_k, handle_impossible_answer)
+            found.append(decode_answers(spans, null_score, window.offsets, window.text))
+        ranked = rank_answers(found, top_k, handle_impossible_answer)
         if handle_impossible_answer:
             # No answer stands behind all that it is not more than the threshold above.
             ranked.sort(key=lambda one: (threshold if one["text"] == "" else -one["score"], one["text"] == ""))

@@ -1,17 +1,20 @@
 """From texts with relations to model inputs with token positions, and back."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
-from hf_ext.data.span_encoding import SpanEncoder, decode_spans, token_borders
-from hf_ext.data.windows import decode_windows, merge_spans
+from hf_ext.data.span_encoding import SpanEncoder, TokenBorders, decode_spans
+from hf_ext.data.windows import Window, decode_windows, keep_uncut, trim
 from hf_ext.tasks.relations.files import SLOT_MARK, link_name
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from numpy import ndarray
+
+MOST_CHOICES = 256
+"""Relations that one object may give beyond the best, by several values of its slots."""
 
 
 class DataCollatorForRelationExtraction(DataCollatorForSpanExtraction):
@@ -27,35 +30,57 @@ class RelationEncoder(SpanEncoder):
     `read_relations` gives them, and ``labels`` ``[predicate, subject's first token, its last, object's first, its
     last]``. A slot of a complex object is a link from the object to the slot, under the name that `link_name` gives:
     so a subject keeps apart several objects of one predicate, each with slots of its own. ``label2id`` has the ids of
-    these names.
+    these names. ``lost_entities`` counts relations that do not come back with all their slots.
     """
 
     annotations: ClassVar[str] = "relations"
+    lost_where: ClassVar[str] = "have a part that begins or ends inside a token, or fit in no window"
 
-    def _locate(
-        self, text: str, entities: Sequence[Mapping[str, Any]], offsets: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, list[int]]]:
-        firsts, lasts = token_borders(text, offsets)
+    def locate(
+        self, text: str, annotations: Sequence[Mapping[str, Any]], borders: TokenBorders
+    ) -> Sequence[Sequence[int]]:
+        """The links of a row."""
+        links: list[Sequence[int]] = []
+        for relation in annotations:
+            subject, object_ = borders.tokens(relation["subject"]), borders.tokens(relation["object"])
+            predicate = self._id(link_name(relation["predicate"]))
+            slots = [(self._id(link_name(relation["predicate"], one["name"])), one) for one in _slots(relation)]
+            if subject and object_:
+                links.append([predicate, *subject, *object_])
+                places = ((link, borders.tokens(slot)) for link, slot in slots)
+                links += [[link, *object_, *place] for link, place in places if place]
+        return links
 
-        def tokens(span: Mapping[str, Any]) -> list[int]:
-            first, last = firsts.get(span["start"]), lasts.get(span["end"])
-            return [first, last] if first is not None and last is not None and first <= last else []
+    def read_back(
+        self,
+        text: str,
+        labels: Sequence[Sequence[Sequence[int]]],
+        offsets: Sequence[Sequence[Sequence[int]]],
+        windows: Sequence[Window],
+    ) -> list[dict[str, Any]]:
+        """What perfect predictions for a text's rows come to."""
+        names = {number: label for label, number in self.label2id.items()}
+        rows = [[[*label, 1.0] for label in row] for row in labels]
+        links = [decode_links(row, own, names, text) for row, own in zip(rows, offsets)]
+        return join_slots(merge_links(links, windows))
 
-        for number, relation in enumerate(entities):
-            subject, object_ = tokens(relation["subject"]), tokens(relation["object"])
-            predicate = self._label(link_name(relation["predicate"]))
-            if not subject or not object_:
-                continue
-            yield number, [predicate, *subject, *object_]
-            for slot in relation.get("slots") or ():
-                link = self._label(link_name(relation["predicate"], slot["name"]))
-                if place := tokens(slot):
-                    yield number, [link, *object_, *place]
+    def key(self, text: str, annotation: Mapping[str, Any]) -> Hashable:
+        """Predicate, subject, object and slots."""
 
-    def _label(self, name: str) -> int:
+        def place(span: Mapping[str, Any]) -> tuple[int, int]:
+            return trim(text, span["start"], span["end"])
+
+        slots = frozenset((slot["name"], *place(slot)) for slot in _slots(annotation))
+        return annotation["predicate"], place(annotation["subject"]), place(annotation["object"]), slots
+
+    def _id(self, name: str) -> int:
         if name not in self.label2id:
             raise ValueError(f"predicate must be one of {sorted(self.label2id)}, got {name!r}")
         return self.label2id[name]
+
+
+def _slots(relation: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return relation.get("slots") or ()
 
 
 def decode_links(
@@ -92,25 +117,27 @@ def decode_links(
     return links
 
 
-def merge_links(
-    links: Sequence[Sequence[Mapping[str, Any]]], windows: Sequence[tuple[int, int]]
-) -> list[dict[str, Any]]:
-    """Merge the links found in overlapping windows of one text; see `merge_spans` for when an entity counts as cut.
+def merge_links(links: Sequence[Iterable[Mapping[str, Any]]], windows: Sequence[Window]) -> list[dict[str, Any]]:
+    """Merge the links found in overlapping windows of one text.
+
+    A link takes the place from the first of its two entities to the last. If that touches a border inside the text, an
+    entity may be cut, and the link is dropped as `keep_uncut` says: a window that sees one of the entities alone cannot
+    tell of the link.
 
     Args:
         links: for each window what `decode_links` gives.
-        windows: (start, end) of each window as offsets into the text, in their order.
+        windows: the windows in their order.
 
     Returns:
         Each link once, with its best score, in the order of the text.
     """
-    entities = [[{**one[role], "label": ""} for one in row for role in ("subject", "object")] for row in links]
-    whole = {(span["start"], span["end"]) for span in merge_spans(entities, windows)}
+    keep = keep_uncut(windows)
     best: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for link in (one for row in links for one in row):
+    for number, link in ((number, one) for number, row in enumerate(links) for one in row):
         subject, object_ = ((link[role]["start"], link[role]["end"]) for role in ("subject", "object"))
         key = (*subject, *object_, link["predicate"])
-        if {subject, object_} <= whole and (key not in best or link["score"] > best[key]["score"]):
+        better = key not in best or link["score"] > best[key]["score"]
+        if better and keep(number, min(subject[0], object_[0]), max(subject[1], object_[1])):
             best[key] = dict(link)
     return [best[key] for key in sorted(best)]
 
@@ -118,27 +145,44 @@ def merge_links(
 def join_slots(links: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Relations from links: each object takes the slots that are linked to it; slots without an object are left out.
 
-    An object with several values for one slot gives a relation for each of them.
+    An object with several values for one slot gives a relation for each of them, and one with several such slots for
+    each choice. Choices grow as a product, so only the best are kept: one for each link from subject to object, and of
+    the others in a text as many as there are links, or `MOST_CHOICES` if these are fewer.
 
     Returns:
         Dicts ``{"predicate", "subject", "object", "slots", "score"}``, the score the least of the links'.
     """
     slots: dict[tuple[str, int, int], dict[str, list[dict[str, Any]]]] = {}
+    relations = []
     for link in links:
         predicate, mark, name = link["predicate"].partition(SLOT_MARK)
         if mark:
             owner = slots.setdefault((predicate, link["subject"]["start"], link["subject"]["end"]), {})
             owner.setdefault(name, []).append({"name": name, **link["object"], "score": link["score"]})
-    relations = []
-    for link in links:
-        if SLOT_MARK in link["predicate"]:
-            continue
-        own = slots.get((link["predicate"], link["object"]["start"], link["object"]["end"]), {})
-        for chosen in product(*(own[name] for name in sorted(own))):
-            score = min((link["score"], *(slot["score"] for slot in chosen)))
+        else:
+            relations.append(link)
+    choices = {place: _best_choices([own[name] for name in sorted(own)]) for place, own in slots.items()}
+    found = []
+    for number, link in enumerate(relations):
+        place = link["predicate"], link["object"]["start"], link["object"]["end"]
+        for rank, chosen in enumerate(choices.get(place, [()])):
+            score = min(link["score"], *(slot["score"] for slot in chosen)) if chosen else link["score"]
             plain = [{key: slot[key] for key in ("name", "start", "end", "text")} for slot in chosen]
-            relations.append({**link, "slots": plain, "score": score})
-    return relations
+            order = [(slot["start"], slot["end"]) for slot in chosen]
+            found.append((rank > 0, -score, number, order, {**link, "slots": plain, "score": score}))
+    found.sort(key=lambda one: one[:4])
+    kept = found[: len(relations) + max(MOST_CHOICES, len(links))]
+    return [relation for *_, relation in sorted(kept, key=lambda one: one[2:4])]
+
+
+def _best_choices(slots: Iterable[Sequence[Mapping[str, Any]]]) -> list[tuple[Mapping[str, Any], ...]]:
+    """Choices of a value for each slot, those of the best least score first: one, and at most `MOST_CHOICES` more."""
+    best: list[tuple[float, tuple[Mapping[str, Any], ...]]] = [(inf, ())]
+    for values in slots:
+        longer = [(min(least, value["score"]), (*chosen, value)) for least, chosen in best for value in values]
+        # What begins with one that is not among the best is not either.
+        best = sorted(longer, key=lambda one: -one[0])[: MOST_CHOICES + 1]
+    return [chosen for _, chosen in best]
 
 
 def decode_relation_dataset(

@@ -1,14 +1,15 @@
 """The pipeline "relation-extraction": texts in, relations with the places of their entities out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
+from hf_ext.data.windows import Window
 from hf_ext.tasks.base.auto_class import AutoModelForRelationExtraction
 from hf_ext.tasks.base.linked_span_pipeline import LinkedSpanPipeline
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.relations.encoding import decode_links, join_slots, merge_links
-from hf_ext.tasks.relations.head import RelationExtraction
 
 
 class RelationExtractionPipeline(LinkedSpanPipeline):
@@ -27,19 +28,16 @@ class RelationExtractionPipeline(LinkedSpanPipeline):
         stride: tokens that two windows share; default 64, or a quarter of a smaller window.
     """
 
-    head = RelationExtraction
+    auto_class = AutoModelForRelationExtraction
+    found = "relations"
 
-    def merge(
-        self,
-        tables: list[Tensor],
-        offsets: list[list[tuple[int, int]]],
-        places: list[tuple[int, int]],
-        text: str,
-    ) -> list[dict[str, Any]]:
-        """Relations from the tables ``[K, 6]`` of a text's windows."""
-        names = self.model.config.id2label
-        found = [decode_links(table.tolist(), own, names, text) for table, own in zip(tables, offsets)]
-        return join_slots(merge_links(found, places))
+    def decode(self, table: Tensor, offsets: Sequence[tuple[int, int]], text: str) -> list[dict[str, Any]]:
+        """What is in the predictions ``[K, 6]`` for a window."""
+        return decode_links(table.tolist(), offsets, self.model.config.id2label, text)
+
+    def merge(self, found: list[list[dict[str, Any]]], windows: list[Window]) -> list[dict[str, Any]]:
+        """Relations from what is in each window of a text."""
+        return join_slots(merge_links(found, windows))
 
 
 register_task("relation-extraction", RelationExtractionPipeline, AutoModelForRelationExtraction)

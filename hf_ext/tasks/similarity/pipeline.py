@@ -14,23 +14,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModel, BatchEncoding
-from transformers.pipelines.base import Pipeline
 
-from hf_ext.modules.evaluation import EvaluatingPipeline
-from hf_ext.modules.input_length import input_limit
+from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.similarity.vector_file import VectorParts
 from hf_ext.tasks.similarity.whitening import Whitening
 
 logger = logging.getLogger(__name__)
 
 # Texts that are sorted by length together.
-_WINDOW = 1024
-_LONGEST = 512
+_SORTED = 1024
 
 
-class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
+class EmbeddingPipeline(TextPipeline):
     """Embeds texts with any encoder.
 
     ``pipeline("text-embedding", model=folder)`` gives a float32 array ``[H]`` for a text and ``[N, H]`` for a list or
@@ -50,13 +48,7 @@ class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
         tokens_per_batch: most tokens run at a time, padding included; default 8192.
     """
 
-    # Transformers declares these as None and its tokenizers as the slow ones.
-    model: Any
-    tokenizer: Any
-    _load_processor: Any = False
-    _load_image_processor: Any = False
-    _load_feature_extractor: Any = False
-    _load_tokenizer: Any = True
+    found = "vectors"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,7 +77,7 @@ class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
                 digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         stated = {name: value for name, value in options.items() if name != "whitening"}
         given = [self._preprocess_params, self._forward_params, {**self._postprocess_params, "whitening": None}, stated]
-        settings = [str(self.device), self.model.config.to_dict(), self.tokenizer.init_kwargs, given, _WINDOW]
+        settings = [str(self.device), self.model.config.to_dict(), self.tokenizer.init_kwargs, given, _SORTED]
         vocabulary = sorted(self.tokenizer.get_vocab().items())
         digest.update(json.dumps([settings, vocabulary], sort_keys=True, default=str).encode())
         return digest.hexdigest()
@@ -107,7 +99,7 @@ class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
         budget = run.pop("tokens_per_batch", 8192)
         iterator = iter(texts)
         cut = total = 0
-        while window := list(islice(iterator, _WINDOW)):
+        while window := list(islice(iterator, _SORTED)):
             if parts is not None and (known := parts.get(window)) is not None:
                 yield known
                 continue
@@ -158,7 +150,10 @@ class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
         return before, during, after
 
     def _limit(self, max_length: int | None = None) -> int:
-        return max_length or input_limit(self.tokenizer, self.model, _LONGEST)
+        if max_length is None:
+            return input_limit(self.tokenizer, self.model.config)
+        check_input_length(max_length, self.model.config)
+        return max_length
 
     def _tokenize(self, texts: Sequence[str], max_length: int | None = None) -> tuple[list[dict[str, list[int]]], int]:
         """Rows of model inputs, cut to length, and how many were."""
@@ -183,7 +178,8 @@ class EmbeddingPipeline(EvaluatingPipeline, Pipeline):
         return {name: [values.get(name, 0)] for name in names}
 
     def _pad(self, rows: list[dict[str, list[int]]]) -> BatchEncoding:
-        return self.tokenizer.pad(rows, return_tensors="pt")
+        # On the left, a text's positions would depend on the texts beside it.
+        return self.tokenizer.pad(rows, padding_side="right", return_tensors="pt")
 
     def preprocess(self, input_: str, **options: Any) -> BatchEncoding:  # type: ignore[override]
         """Model inputs ``[1, L]`` of a text."""

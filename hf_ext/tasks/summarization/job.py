@@ -21,9 +21,9 @@ from transformers import (
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.input_limit import check_input_length
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import config_of_size
 from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
-from hf_ext.modules.input_length import has_end, position_count
 from hf_ext.tasks.summarization.files import decode_summaries, encode_summaries, read_summaries
 from hf_ext.tasks.summarization.metrics import summary_metrics, summary_scores
 from hf_ext.training.job_trainer import JobSeq2SeqTrainer
@@ -91,10 +91,8 @@ class SummarizationJob:
         embeddings = model.get_input_embeddings().num_embeddings
         if len(tokenizer) > embeddings:
             raise ValueError(f"tokenizer must have at most the model's {embeddings} tokens, got {len(tokenizer)}")
-        longest = position_count(model) if has_end(model) else None
         for name, length in (("source", self.max_source_length), ("target", self.max_target_length)):
-            if longest is not None and length > longest:
-                raise ValueError(f"max_{name}_length must be at most the model's {longest} positions, got {length}")
+            check_input_length(length, model.config, f"max_{name}_length")
         return model
 
     def run(self, arguments: Seq2SeqTrainingArguments) -> dict[str, float]:

@@ -12,7 +12,7 @@ from hf_ext.tasks.events import (
     read_event_schema,
     read_events,
 )
-from hf_ext.tasks.events.head import TRIGGER
+from hf_ext.tasks.events.labels import TRIGGER
 
 TEXT = "5月份在华裁员 900余人"
 EVENT = {

@@ -14,7 +14,7 @@ from hf_ext.tasks.reading_comprehension import (
     ReadingEncoder,
     best_answer,
     decode_answer_dataset,
-    merge_answers,
+    rank_answers,
     read_questions,
     reading_scores,
 )
@@ -282,7 +282,7 @@ def test_merging_is_the_best_of_all_windows(n_best):
             for _ in range(source.randrange(1, 4))
         ]
         want, none = brute_force(windows, n_best)
-        found = merge_answers(windows, n_best)
+        found = rank_answers(windows, n_best)
         assert [one["score"] for one in found] == sorted((one["score"] for one in found), reverse=True)
         (null,) = [one for one in found if not one["text"]]
         assert null == {**NO_ANSWER, "probability": pytest.approx(none)}
@@ -290,7 +290,7 @@ def test_merging_is_the_best_of_all_windows(n_best):
         assert [(a["start"], a["end"], a["score"], a["probability"]) for a in answers] == [
             (start, end, score, pytest.approx(share)) for start, end, score, share in want
         ]
-        without = merge_answers(windows, n_best, null=False)
+        without = rank_answers(windows, n_best, null=False)
         assert [one["start"] for one in without] == [one["start"] for one in answers]
         if len(without) == len({(one["start"], one["end"]) for window in windows for one in window}) > 0:
             assert sum(one["probability"] for one in without) == pytest.approx(1)
@@ -307,14 +307,14 @@ def test_scores_are_odds_against_no_answer_and_far_ones_do_not_overflow():
         {"start": 0, "end": 2, "text": "甲乙", "score": 1.5},
         {"start": 3, "end": 4, "text": "丙", "score": -998.0},
     ]
-    ranked = merge_answers([[{**found[0], "score": 2000.0}], found])
+    ranked = rank_answers([[{**found[0], "score": 2000.0}], found])
     assert [one["probability"] for one in ranked] == [1.0, 0.0, 0.0]
     with pytest.raises(ValueError, match="got NaN"):
         decode_answers([[1, 2, math.nan]], 0.0, offsets, "甲乙 丙")
     with pytest.raises(ValueError, match="must lie within the row's 5 tokens"):
         decode_answers([[1, 5, 0.0]], 0.0, offsets, "甲乙 丙")
     with pytest.raises(ValueError, match="n_best must be at least 1"):
-        merge_answers([found], 0)
+        rank_answers([found], 0)
 
 
 def test_one_prediction_for_each_row(tokenizer):

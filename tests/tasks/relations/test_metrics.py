@@ -3,7 +3,7 @@ import pytest
 from transformers import EvalPrediction
 
 from hf_ext.tasks.events import event_metrics, event_scores
-from hf_ext.tasks.events.head import TRIGGER
+from hf_ext.tasks.events.labels import TRIGGER
 from hf_ext.tasks.relations import relation_metrics, relation_scores
 
 

@@ -1,0 +1,79 @@
+"""How many tokens a model and its tokenizer take."""
+
+from typing import Any
+
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import LARGE_INTEGER
+
+from hf_ext.modules.encoder_config import EncoderConfig
+
+DEFAULT_LENGTH = 512
+"""Tokens of a text, or of a window of one, where nobody asks for more or less."""
+
+# They count positions from the padding token's id + 1, so that the first rows of the table are never used.
+_FROM_PADDING_ID = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "ibert",
+        "layoutlmv3",
+        "lilt",
+        "longformer",
+        "luke",
+        "markuplm",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
+
+
+def longest_input(config: PreTrainedConfig) -> int | None:
+    """Tokens that a model has positions for; None where positions are computed or relative, which have no end.
+
+    Of families other than ours, the table of positions has ``max_position_embeddings`` rows, unless positions are
+    rotary or, as DeBERTa's, relative alone.
+    """
+    config = config.get_text_config()
+    if isinstance(config, EncoderConfig):
+        return config.longest_input
+    fields: Any = config
+    rows = getattr(fields, "max_position_embeddings", None)
+    # XLNet has -1.
+    if rows is None or rows < 1:
+        return None
+    rotary = getattr(fields, "rope_parameters", None) or getattr(fields, "position_embedding_type", None) == "rotary"
+    if rotary or not getattr(fields, "position_biased_input", True):
+        return None
+    if fields.model_type in _FROM_PADDING_ID and fields.pad_token_id is not None:
+        return rows - fields.pad_token_id - 1
+    return rows
+
+
+def check_input_length(length: int, config: PreTrainedConfig, name: str = "max_length") -> None:
+    """Refuse a length for which a model has no positions.
+
+    Raises:
+        ValueError: naming the argument, its value and the number of positions.
+    """
+    longest = longest_input(config)
+    if longest is not None and length > longest:
+        raise ValueError(f"{name} must be at most the model's {longest} positions, got {length}")
+
+
+def input_limit(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, most: int | None = DEFAULT_LENGTH) -> int:
+    """Tokens of a text where nobody asks for a length: ``most``, or less if the model or the tokenizer takes less.
+
+    Args:
+        tokenizer: has a ``model_max_length``, if any.
+        config: the model's.
+        most: None: as many as they take, and `DEFAULT_LENGTH` where neither has an end.
+    """
+    limits = (most, tokenizer.model_max_length, longest_input(config))
+    # A tokenizer that was told no length has an enormous one.
+    known = [limit for limit in limits if limit is not None and 0 < limit < LARGE_INTEGER]
+    return min(known, default=DEFAULT_LENGTH)

@@ -1,0 +1,124 @@
+"""What the pipelines of long texts share: overlapping windows, each run through the model, and what comes of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, log
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers.pipelines.base import ChunkPipeline
+
+from hf_ext.data.input_limit import check_input_length, input_limit
+from hf_ext.data.span_encoding import SpanEncoder
+from hf_ext.data.windows import Window, check_gives_offsets, window_of
+from hf_ext.tasks.base.pipeline_registration import module_imported
+from hf_ext.tasks.base.text_pipeline import TextPipeline
+
+
+@dataclass(frozen=True)
+class TextWindow:
+    """One window of a text, and where its tokens are in the text."""
+
+    text: str
+    offsets: Sequence[tuple[int, int]]
+
+    @property
+    def bounds(self) -> Window:
+        """Where it begins and ends in the text."""
+        return window_of(self.offsets, self.text)
+
+
+class WindowPipeline(TextPipeline, ChunkPipeline):
+    """Texts of any length, read in overlapping windows; a subclass runs the model and puts together what it finds.
+
+    A subclass may have other options and windows of its own, by `_sanitize_parameters` and `encode`.
+    """
+
+    auto_class: ClassVar[Any]
+    """The Auto class of the models."""
+
+    default_input_names: Any = "texts"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By name, not by class: a model may be wrapped, as PEFT does, or come with a copy of our code.
+        if getattr(self.model, "suffix", None) != self.auto_class._model_mapping.head.suffix:
+            raise ValueError(f"model must be one of {self.auto_class.__name__}, got {type(self.model).__name__}")
+        check_gives_offsets(self.tokenizer)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """What is in one text, or in each of several: a list, or an iterator."""
+        if isinstance(inputs, Sequence) and not isinstance(inputs, str):
+            # A column of a dataset is a sequence, and so is an empty list.
+            inputs = list(inputs)
+            if not inputs:
+                return []
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _sanitize_parameters(  # type: ignore[override]
+        self, threshold: float | None = None, max_length: int | None = None, stride: int | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if threshold is not None and not 0 <= threshold < 1:
+            raise ValueError(f"threshold must be in [0, 1), got {threshold}")
+        windows = {"max_length": max_length, "stride": stride}
+        windows = {name: value for name, value in windows.items() if value is not None}
+        return windows, {} if threshold is None else {"threshold": threshold}, {}
+
+    def preprocess(self, input_: Any, **options: Any) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        """The windows of a text, each ``[1, L]``."""
+        text, rows = self.encode(input_, **options)
+        names = [name for name in (*self.tokenizer.model_input_names, "context_mask") if name in rows]
+        for number, offsets in enumerate(rows["offset_mapping"]):
+            row = {name: rows[name][number] for name in names}
+            if not offsets:
+                # A tokenizer without special tokens makes nothing of an empty text, of which a model can make nothing.
+                offsets, row = [(0, 0)], {name: [int(name == "attention_mask")] for name in names}
+            yield {
+                **{name: torch.tensor([values]) for name, values in row.items()},
+                "window": TextWindow(text, [tuple(pair) for pair in offsets]),
+                "is_last": number == len(rows["offset_mapping"]) - 1,
+            }
+
+    def encode(
+        self, input_: Any, max_length: int | None = None, stride: int | None = None
+    ) -> tuple[str, Mapping[str, Any]]:
+        """A text, and columns of the rows of its windows: model inputs and ``offset_mapping``.
+
+        Raises:
+            TypeError: if the input is no text.
+            ValueError: if the model has no positions for ``max_length``, or ``stride`` does not fit into it.
+        """
+        if not isinstance(input_, str):
+            raise TypeError(f"inputs must be texts, got {type(input_).__name__}")
+        encoder = SpanEncoder(self.tokenizer, {}, self.window_length(max_length), stride)
+        return input_, encoder({"text": [input_]})
+
+    def window_length(self, asked: int | None, name: str = "max_length") -> int:
+        """Tokens of a window: those asked for, or what model and tokenizer take.
+
+        Raises:
+            ValueError: naming the argument, if the model has no positions for them.
+        """
+        if asked is None:
+            return input_limit(self.tokenizer, self.model.config)
+        check_input_length(asked, self.model.config, name)
+        return asked
+
+    def split(self, input_tensors: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Model inputs ``[B, L]`` of a batch of windows, and what else belongs to the windows."""
+        inputs = dict(input_tensors)
+        return inputs, {name: inputs.pop(name) for name in ("window", "is_last")}
+
+
+def logit(probability: float) -> float:
+    """The score of which the logistic function is this probability, in [0, 1)."""
+    return -inf if probability == 0 else log(probability / (1 - probability))
+
+
+def with_probabilities(table: Tensor) -> Tensor:
+    """Predictions ``[B, K, W]``, whose last column is a score, with the logistic function of it."""
+    return torch.cat((table[..., :-1], table[..., -1:].sigmoid()), dim=-1)
+
+
+module_imported(__name__)
