@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_ext.data.token_text import join_tokens
 from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder, speakers_of
-from hf_ext.tasks.entities.conll import join_tokens
 
 
 class Chat:

@@ -8,9 +8,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 from transformers.pipelines.base import Pipeline
 
+from hf_ext.data.text_to_text import decode_summaries
 from hf_ext.losses.similarity import cosine_similarities
 from hf_ext.tasks.base.pipeline_registration import register_task
-from hf_ext.tasks.summarization.files import decode_summaries
 
 
 class ParaphrasePipeline(Pipeline):
