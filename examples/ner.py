@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline
 import hf_ext
 from hf_ext.data import decode_span_dataset
 from hf_ext.metrics import span_metrics, span_scores
-from hf_ext.tasks.entities import read_entities
+from hf_ext.tasks.entities import entity_labels, read_entities
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file")
@@ -32,7 +32,7 @@ if arguments.train_file:
     )
 else:
     train, validation = hf_ext.generate_samples(2000, seed=0), hf_ext.generate_samples(200, seed=1)
-labels = sorted({entity["label"] for example in train for entity in example["entities"]})
+labels = entity_labels(train)
 id2label, label2id = dict(enumerate(labels)), {label: index for index, label in enumerate(labels)}
 
 if arguments.encoder:

@@ -17,7 +17,8 @@ from transformers import (
 )
 
 import hf_ext
-from hf_ext.tasks.summarization import decode_summaries, encode_summaries, read_summaries, summary_metrics
+from hf_ext.data import decode_summaries, encode_summaries
+from hf_ext.tasks.summarization import read_summaries, summary_metrics
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file", required=True)

@@ -1,20 +1,20 @@
 """`hf-ext embed`: vectors of texts in a file or standard input."""
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.predict import read_texts
+from hf_ext.data.text_lines import texts_of
 
 
 def embed(
     model: Annotated[str, typer.Argument(help="An encoder: a folder or a name on the Hub.")],
     output: Annotated[Path, typer.Option(help="Where to write: an array (.npy) or JSON lines (.jsonl).")],
     input: Annotated[
-        Path | None, typer.Option(help="A text a line, or JSON lines with a text each; else standard input.")
+        Path | None,
+        typer.Option(help="A text a line, JSON lines with a text each, or a JSON array of them; else standard input."),
     ] = None,
     pooling: Annotated[
         str | None,
@@ -62,32 +62,21 @@ def embed(
     task = progress.add_task("")
     waiting: list[str] = []
 
-    def remembered(texts: Iterable[str]) -> Iterator[str]:
-        for text in texts:
+    def remembered() -> Iterator[str]:
+        for text in texts_of(input):
             waiting.append(text)
             yield text
 
-    def vectors(lines: Iterable[str], source: str) -> Iterator[Any]:
-        texts = remembered(read_texts(lines, source))
-        for part in extract.stream(texts, parts=done, tokens_per_batch=tokens_per_batch, **options):
+    def vectors() -> Iterator[Any]:
+        for part in extract.stream(remembered(), parts=done, tokens_per_batch=tokens_per_batch, **options):
             progress.advance(task, len(part))
             yield part
             del waiting[: len(part)]
 
-    def write(lines: Iterable[str], source: str) -> int:
-        parts = vectors(lines, source)
+    with progress:
         if output.suffix == ".npy":
-            return write_npy(output, parts, extract.width(**options))
-        return write_jsonl(output, (pair for part in parts for pair in zip(waiting, part)))
-
-    try:
-        with progress:
-            if input is None:
-                count = write(sys.stdin, "standard input")
-            else:
-                with open(input, encoding="utf-8-sig", newline="") as stream:
-                    count = write(stream, str(input))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{input or 'standard input'} must be UTF-8, got {error.reason}") from error
+            count = write_npy(output, vectors(), extract.width(**options))
+        else:
+            count = write_jsonl(output, (pair for part in vectors() for pair in zip(waiting, part)))
     done.remove()
     typer.echo(f"{count} texts in {output}", err=True)

@@ -1,16 +1,12 @@
 """`hf-ext predict`: entities, relations or events in text, a file or standard input."""
 
 import json
-import re
-import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-# As files of entities begin; a text may begin with a brace too.
-_JSON_OBJECT = re.compile(r'\s*\{\s*"')
+from hf_ext.data.text_lines import texts_of, valid_unicode
 
 
 class _Task(NamedTuple):
@@ -26,41 +22,6 @@ _TASKS = {
     "ForRelationExtraction": _Task("relation-extraction", "relations"),
     "ForEventExtraction": _Task("event-extraction", "events"),
 }
-
-
-def read_texts(lines: Iterable[str], source: str, whole: bool = False) -> Iterator[str]:
-    """Texts of a file: a line each, or the ``text`` of each JSON line; empty lines are left out.
-
-    Args:
-        lines: the file's lines.
-        source: its name, for errors.
-        whole: take the file as one text.
-
-    Raises:
-        ValueError: naming the line, if a JSON line has no text.
-    """
-    if whole:
-        yield "".join(lines)
-        return
-    as_json: bool | None = None
-    for number, line in enumerate(lines, start=1):
-        line = line.rstrip("\r\n")
-        if not line.strip():
-            continue
-        if as_json is None:
-            as_json = _JSON_OBJECT.match(line) is not None
-        if not as_json:
-            yield line
-            continue
-        try:
-            text = json.loads(line)["text"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(
-                f'{source}:{number}: a JSON line must be an object with "text", got {line[:60]!r}'
-            ) from error
-        if not isinstance(text, str):
-            raise ValueError(f"{source}:{number}: text must be a string, got {text!r}")
-        yield text
 
 
 def _task_of(model: str) -> _Task:
@@ -87,7 +48,9 @@ def predict(
         typer.Argument(help="A saved model with a head for entities, relations or events: a folder or a Hub name."),
     ],
     text: Annotated[list[str] | None, typer.Argument(help="Texts; without them or --file, standard input.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A text a line, or JSON lines with a text each.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A text a line, JSON lines with a text each, or a JSON array of them.")
+    ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Take the file or standard input as one document.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write JSON lines here; else to standard output.")] = None,
     html: Annotated[Path | None, typer.Option(help="Of entities: also write a page with them highlighted.")] = None,
@@ -121,16 +84,8 @@ def predict(
     for target in (output, html):
         if target is not None and not target.parent.is_dir():
             raise ValueError(f"{target} must be in a folder that exists")
-    try:
-        if text:
-            texts = list(text)
-        elif file:
-            with open(file, encoding="utf-8-sig", newline="") as stream:
-                texts = list(read_texts(stream, str(file), whole))
-        else:
-            texts = list(read_texts(sys.stdin, "standard input", whole))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file or 'standard input'} must be UTF-8, got {error.reason}") from error
+    given = (valid_unicode(one, "texts") for one in text or ())
+    texts = list(given if text else texts_of(file, whole))
 
     task = _task_of(model)
     if html is not None and task.found != "entities":
@@ -147,7 +102,8 @@ def predict(
         )
     found = extract((one for one in texts), batch_size=batch_size, threshold=threshold, stride=stride)
     progress = track(found, "predicting", total=len(texts), console=Console(stderr=True), disable=len(texts) < 2)
-    documents = [{"text": one, task.found: own} for one, own in zip(texts, progress)]
+    # The progress first: it counts a text when it is asked for the next.
+    documents = [{"text": one, task.found: own} for own, one in zip(progress, texts)]
 
     lines = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
     if output is None:

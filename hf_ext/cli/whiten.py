@@ -1,19 +1,19 @@
 """`hf-ext whiten`: fit a whitening to the vectors of texts."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.predict import read_texts
+from hf_ext.data.text_lines import texts_of
 
 
 def whiten(
     model: Annotated[str, typer.Argument(help="An encoder: a folder or a name on the Hub.")],
     output_dir: Annotated[Path, typer.Option(help="Folder for the whitening; that of the model is fine.")],
     input: Annotated[
-        Path | None, typer.Option(help="A text a line, or JSON lines with a text each; else standard input.")
+        Path | None,
+        typer.Option(help="A text a line, JSON lines with a text each, or a JSON array of them; else standard input."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Numbers of a vector to keep; else all that vary.")] = None,
     pooling: Annotated[str | None, typer.Option(help="pooler, cls or mean; else as hf-ext embed.")] = None,
@@ -30,16 +30,6 @@ def whiten(
     extract = make_pipeline("text-embedding", model=model, device=device)
     options = {"pooling": pooling, "max_length": max_length}
 
-    def fit(lines: Any, source: str) -> Any:
-        return hf_ext.Whitening.fit(extract.stream(read_texts(lines, source), **options), size)
-
-    try:
-        if input is None:
-            whitening = fit(sys.stdin, "standard input")
-        else:
-            with open(input, encoding="utf-8-sig", newline="") as stream:
-                whitening = fit(stream, str(input))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{input or 'standard input'} must be UTF-8, got {error.reason}") from error
+    whitening = hf_ext.Whitening.fit(extract.stream(texts_of(input), **options), size)
     whitening.save_pretrained(output_dir)
     typer.echo(f"{len(whitening.mean)} to {whitening.kernel.shape[1]} numbers in {output_dir}", err=True)

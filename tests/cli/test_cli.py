@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 import hf_ext
 from hf_ext import build_char_tokenizer, generate_samples
 from hf_ext.cli import app, main
-from hf_ext.cli.predict import read_texts
 from hf_ext.cli.train import app as train_app
 from hf_ext.cli.train import parse_training_arguments
 from hf_ext.models.roformer.sizes_roformer import config_of_size
@@ -172,26 +171,6 @@ def test_predict_takes_a_long_document_whole(trained, tmp_path):
     result = run("predict", trained[0], "--file", document, "--whole", "--threshold", 0.0001)
     (line,) = result.stdout.splitlines()
     assert json.loads(line)["text"] == text
-
-
-@pytest.mark.parametrize(
-    ("lines", "texts"),
-    [
-        ([], []),
-        (["甲\n", "\n", "乙"], ["甲", "乙"]),
-        (['{"text": "甲"}\n', "\r\n", '{"text": "乙\\n丙"}'], ["甲", "乙\n丙"]),
-        (['{ "text": "甲"}\n'], ["甲"]),
-        (["{甲}\n"], ["{甲}"]),
-    ],
-)
-def test_read_texts(lines, texts):
-    assert list(read_texts(lines, "f")) == texts
-
-
-@pytest.mark.parametrize("line", ['{"text": 3}', '{"texts": ""}', '{"text": "a"', '["text"]'])
-def test_read_texts_names_the_line(line):
-    with pytest.raises(ValueError, match="f:2: "):
-        list(read_texts(['{"text": "a"}', line], "f"))
 
 
 def test_training_arguments_are_taken_over_the_defaults(tmp_path):

@@ -1,4 +1,4 @@
-"""Texts, or pairs of texts, with a class or several; the format of a file is told by its content."""
+"""Texts, or pairs of texts, with a class or several; the format is detected from the content."""
 
 import logging
 import os
@@ -6,16 +6,24 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_ext.data.text_lines import fail, parse_json, read_lines, text_value
+from hf_ext.data.columns import comma_records, tab_records
+from hf_ext.data.text_lines import FileLine, fail, json_records, looks_like_json, read_lines, text_value
 
 logger = logging.getLogger(__name__)
 
-_JSON = re.compile(r'\s*(\{\s*["}]|\[\s*[{\]])')
+_COMMA_HEADER = re.compile(r'\s*("?)label\1\s*,\s*("?)content\2\s*')
 # How the texts of a row are called in published files; two names are a pair.
-_TEXT_KEYS = (("text1", "text2"), ("sentence1", "sentence2"), ("text", "text2"), ("text_a", "text_b"), ("sentence",))
-_COLUMNS = {"label", "id", *(key for keys in _TEXT_KEYS for key in keys)}
+_TEXT_KEYS = (
+    ("text1", "text2"),
+    ("sentence1", "sentence2"),
+    ("text", "text2"),
+    ("text_a", "text_b"),
+    ("sentence",),
+    ("content",),
+)
 # What NLI data have for a pair on which its annotators do not agree.
 _NO_LABEL = "-"
+_NO_VECTORS = "labels must be the names of a text's classes, not a row of 0 and 1 with one for each class"
 
 
 def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -23,14 +31,15 @@ def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | No
 
     1. JSON lines ``{"text": str, "label": str}``, or ``"labels": [str]`` where a text has any number of them; with
        ``"text2"`` for pairs. Texts may be called ``text1`` and ``text2``, ``sentence1`` and ``sentence2``, ``text_a``
-       and ``text_b`` or ``sentence`` as well, and a label may be an integer. Other keys are ignored.
-    2. JSON arrays ``[{"sentence": str, "labels": [str]}, ...]``, one document a line (CAIL 2019).
-    3. Columns parted by tabs: text and label, or two texts and label; or in the order of a header such as
-       ``label<TAB>text_a``.
+       and ``text_b``, ``sentence`` or ``content`` as well, and a label may be an integer. Other keys are ignored.
+    2. JSON arrays ``[{"sentence": str, "labels": [str]}, ...]``: one for the file, or one document a line (CAIL 2019).
+    3. Columns separated by tabs: text and label, or two texts and label; or those named by a header such as
+       ``label<TAB>text_a``, of which others are ignored.
     4. With the header ``label,content``: labels joined by ``|``, a comma, and the text, which may have commas.
 
-    Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; blank lines are left out. Pairs
-    labelled ``-`` are left out, and their number is logged.
+    Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; blank lines are left out. Quotes that
+    CSV writers put around a column are taken away. Pairs labelled ``-`` are left out, and their number is
+    logged. Labels are names: a row of 0 and 1, one for each class, is refused.
 
     Args:
         path: the file.
@@ -47,7 +56,7 @@ def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | No
     left_out = 0
     for where, record in _records(path):
         example = _example(record, where)
-        if example.get("label") == _NO_LABEL:
+        if "text2" in example and example.get("label") == _NO_LABEL:
             left_out += 1
             continue
         if examples and example.keys() != examples[0].keys():
@@ -57,6 +66,9 @@ def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | No
                 if label not in labels:
                     fail(where, f"label must be one of {', '.join(labels)[:200]}", label)
         examples.append(example)
+    # Vectors of two classes, with one of them each; others repeat a 0 or a 1.
+    if examples and all(example.get("labels") == ["0", "1"] for example in examples):
+        fail(os.fspath(path), _NO_VECTORS, '["0", "1"] in every row')
     if left_out:
         logger.warning("%s: %d rows labelled %r are left out", os.fspath(path), left_out, _NO_LABEL)
     return examples
@@ -68,44 +80,32 @@ def labels_of(example: Mapping[str, Any]) -> Sequence[str]:
 
 
 def label_names(examples: Sequence[Mapping[str, Any]]) -> list[str]:
-    """All classes that occur, sorted; integers by their value."""
-    names = {label for example in examples for label in labels_of(example)}
-    return sorted(names, key=int) if all(re.fullmatch(r"-?\d+", name) for name in names) else sorted(names)
+    """All classes that occur, sorted; integers by their value, and those of one value, as 1 and 01, as strings."""
+    names = sorted({label for example in examples for label in labels_of(example)})
+    # Python reads no integer that is longer.
+    return sorted(names, key=int) if all(re.fullmatch(r"-?\d{1,4300}", name) for name in names) else names
 
 
-def _records(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
+def _records(path: str | os.PathLike[str]) -> Iterator[tuple[FileLine, Mapping[str, Any]]]:
     """Rows as mappings, each after its place."""
     lines = read_lines(path)
-    if not lines:
-        return
-    first = lines[0][1]
-    if _JSON.match(first):
-        for where, line in lines:
-            parsed = parse_json(line, where)
-            for record in parsed if isinstance(parsed, list) else [parsed]:
+    if looks_like_json(lines):
+        for where, value in json_records(lines):
+            for record in value if isinstance(value, list) else [value]:
                 if not isinstance(record, dict):
                     fail(where, "a row must be a JSON object", record)
                 yield where, record
-        return
-    if first.strip() == "label,content":
-        for where, line in lines[1:]:
-            joined, comma, text = line.partition(",")
-            if not comma:
-                fail(where, "a line must be labels, a comma and a text", line)
-            yield where, {"text": text, "labels": [label for label in joined.split("|") if label]}
-        return
-    header = [column.strip() for column in first.split("\t")]
-    named = "label" in header and {*header} <= _COLUMNS
-    for where, line in lines[named:]:
-        columns = line.split("\t")
-        names = header if named else {2: ["text", "label"], 3: ["text1", "text2", "label"]}.get(len(columns), [])
-        if len(columns) != len(names):
-            wanted = f"{len(header)} columns" if named else "2 columns, text and label, or 3, two texts and label,"
-            fail(where, f"a line must be {wanted} parted by tabs, not {len(columns)}", line)
-        yield where, dict(zip(names, columns))
+    elif lines and _COMMA_HEADER.fullmatch(lines[0][1]):
+        # A text in quotes may have blank lines.
+        every = read_lines(path, blank=True)
+        rows = comma_records(every[lines[0][0].number :], ("label", "content"))
+        for where, row in rows:
+            yield where, {**row, "labels": [label for label in row["label"].split("|") if label]}
+    else:
+        yield from tab_records(lines, ("text", "label"), ("text1", "text2", "label"))
 
 
-def _example(record: dict[str, Any], where: str) -> dict[str, Any]:
+def _example(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
     names = next((keys for keys in _TEXT_KEYS if keys[0] in record), None)
     if names is None:
         fail(where, "a row must have a text, such as 'text' or 'sentence1' and 'sentence2'", sorted(record))
@@ -116,7 +116,10 @@ def _example(record: dict[str, Any], where: str) -> dict[str, Any]:
         labels = record["labels"]
         if not isinstance(labels, list):
             fail(where, "labels must be a list", labels)
-        example["labels"] = sorted({_label(label, where) for label in labels})
+        listed = [_label(label, where) for label in labels]
+        if max(listed.count("0"), listed.count("1")) > 1:
+            fail(where, _NO_VECTORS, labels)
+        example["labels"] = sorted(set(listed))
     elif "label" in record:
         example["label"] = _label(record["label"], where)
     else:
@@ -124,5 +127,5 @@ def _example(record: dict[str, Any], where: str) -> dict[str, Any]:
     return example
 
 
-def _label(value: Any, where: str) -> str:
+def _label(value: Any, where: FileLine) -> str:
     return text_value(str(value) if type(value) is int else value, "label", where)

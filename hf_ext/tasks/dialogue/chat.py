@@ -7,9 +7,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.data.input_limit import input_limit
+from hf_ext.data.token_text import join_tokens
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder, speakers_of
-from hf_ext.tasks.entities.conll import join_tokens
 
 
 class Chat:

@@ -6,6 +6,9 @@ from .example import (
     EntityExample as EntityExample,
 )
 from .files import (
+    entity_labels as entity_labels,
+)
+from .files import (
     read_entities as read_entities,
 )
 from .files import (

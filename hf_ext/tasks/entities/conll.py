@@ -1,16 +1,17 @@
 """CoNLL files: a token and its tag a line, a blank line between sentences.
 
-The tagging scheme is told by the tags of the whole file: BIO (and IOB1), BMES or BIOES. Prefix and label are parted by
-``-`` or ``_``. Where every token is a character followed by its position in its word (``口0``, Weibo NER), the position
-is cut. Lines that begin with ``-DOCSTART-`` part documents and are not read.
+The tagging scheme is detected from the tags of the whole file: BIO (and IOB1), BMES or BIOES. Prefix and label are
+separated by ``-`` or ``_``. Where every token is a character followed by its position in its word (``口0``, Weibo
+NER), the position is cut. Lines that begin with ``-DOCSTART-`` separate documents and are not read.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from hf_ext.tasks.entities.example import EntityDataError, EntityExample
+from hf_ext.data.text_lines import FileLine, fail
+from hf_ext.data.token_text import join_tokens
+from hf_ext.tasks.entities.example import EntityExample
 
 _TAG = re.compile(r"([BIMES])([-_])(.*\S.*)", re.DOTALL)
 # A character, which broken encoding may have made into several, and a position; the character may be a digit itself.
@@ -18,7 +19,7 @@ _POSITIONED = re.compile(r"(.[^0-9]*)([0-9]+)", re.DOTALL)
 
 
 class _Row(NamedTuple):
-    line: int
+    where: FileLine
     token: str
     prefix: str = "O"
     separator: str = ""
@@ -29,43 +30,45 @@ class _Row(NamedTuple):
         return self.prefix + self.separator + self.label
 
 
-def read_conll(lines: Iterable[tuple[int, str]], path: str) -> tuple[list[EntityExample], list[tuple[int, str]]]:
+def read_conll(
+    lines: Iterable[tuple[FileLine, str]], path: str
+) -> tuple[list[EntityExample], list[tuple[FileLine, str]]]:
     """The sentences of a CoNLL file, with the rules of ``conlleval`` for tags that do not follow their scheme.
 
     Tokens are joined without a space, as Chinese is written, except for words of two letters or more in other scripts.
 
     Args:
-        lines: (1-based number, line without its end) pairs.
-        path: name of the file in errors and examples.
+        lines: each without its end, after its place.
+        path: name of the file in examples.
 
     Returns:
-        The sentences, and the invalid tag sequences as (line, description).
+        The sentences, and the invalid tag sequences as (place, description).
 
     Raises:
-        EntityDataError: if a line has not two columns, a tag belongs to no scheme, or the tags mix schemes.
+        TextFileError: if a line has not two columns, a tag belongs to no scheme, or the tags mix schemes.
     """
-    blocks = list(_blocks(lines, path))
-    closes = _closes_entities((row for block in blocks for row in block), path)
+    blocks = list(_blocks(lines))
+    closes = _closes_entities(row for block in blocks for row in block)
     examples: list[EntityExample] = []
-    invalid: list[tuple[int, str]] = []
+    invalid: list[tuple[FileLine, str]] = []
     for block in _without_positions(blocks):
         text, offsets = join_tokens([row.token for row in block])
         chunks = list(_chunks(block))
         entities = [
             {"start": offsets[first][0], "end": offsets[last][1], "label": block[first].label} for first, last in chunks
         ]
-        examples.append(EntityExample(text, entities, path, [block[first].line for first, _ in chunks]))
+        examples.append(EntityExample(text, entities, path, [block[first].where.number for first, _ in chunks]))
         invalid.extend(_invalid(block, closes))
     return examples, invalid
 
 
-def _blocks(lines: Iterable[tuple[int, str]], path: str) -> Iterator[list[_Row]]:
+def _blocks(lines: Iterable[tuple[FileLine, str]]) -> Iterator[list[_Row]]:
     block: list[_Row] = []
-    for number, line in lines:
+    for where, line in lines:
         # No other white space: an ideographic space can be a token.
         line = line.rstrip(" \t\r")
         if line and not line.startswith("-DOCSTART-"):
-            block.append(_row(number, line, path))
+            block.append(_row(where, line))
         elif block:
             yield block
             block = []
@@ -73,36 +76,33 @@ def _blocks(lines: Iterable[tuple[int, str]], path: str) -> Iterator[list[_Row]]
         yield block
 
 
-def _row(number: int, line: str, path: str) -> _Row:
+def _row(where: FileLine, line: str) -> _Row:
     separator = "\t" if "\t" in line else " "
     token, _, tag = line.rpartition(separator)
     # Several spaces may align the columns, and a token may be a space itself.
     token = token.rstrip(" ") or token[:1]
     if not token or (separator in token and token != " "):
         columns = len(line.split(separator))
-        message = f"a line must have two columns, token and tag (or be a JSON object), got {columns}: {line!r}"
-        raise EntityDataError(message, path, number)
+        fail(where, f"a line must have two columns, token and tag (or be a JSON object), not {columns}", line)
     if tag == "O":
-        return _Row(number, token)
+        return _Row(where, token)
     match = _TAG.fullmatch(tag)
     if match is None:
-        raise EntityDataError(f"a tag must be O or a label after B-, I-, M-, E- or S-, got {tag!r}", path, number)
-    return _Row(number, token, *match.groups())
+        fail(where, "a tag must be O or a label after B-, I-, M-, E- or S-", tag)
+    return _Row(where, token, *match.groups())
 
 
-def _closes_entities(rows: Iterable[_Row], path: str) -> bool:
+def _closes_entities(rows: Iterable[_Row]) -> bool:
     """Whether the scheme marks the last token of an entity, as BMES and BIOES do."""
-    first: dict[str, int] = {}
+    first: dict[str, FileLine] = {}
     for row in rows:
-        first.setdefault(row.prefix, row.line)
-        first.setdefault(row.separator, row.line)
+        first.setdefault(row.prefix, row.where)
+        first.setdefault(row.separator, row.where)
     for pair in (("M", "I"), ("-", "_")):
         if all(mark in first for mark in pair):
             earlier, later = sorted(pair, key=first.__getitem__)
-            message = (
-                f"the tags of a file must follow one scheme, got {later!r} after {earlier!r} in line {first[earlier]}"
-            )
-            raise EntityDataError(message, path, first[later])
+            wanted = f"the tags of a file must follow one scheme, that of {earlier!r} in line {first[earlier].number}"
+            fail(first[later], wanted, later)
     return not first.keys().isdisjoint("MES")
 
 
@@ -111,30 +111,10 @@ def _without_positions(blocks: list[list[_Row]]) -> list[list[_Row]]:
     cut = []
     for block in blocks:
         matches = [_POSITIONED.fullmatch(row.token) for row in block]
-        if None in matches or (matches[0] and int(matches[0][2])):
+        if None in matches or (matches[0] and matches[0][2].strip("0")):
             return blocks
         cut.append([row._replace(token=match[1]) for row, match in zip(block, matches) if match])
     return cut
-
-
-def join_tokens(tokens: list[str]) -> tuple[str, list[tuple[int, int]]]:
-    """A text and the offsets of its tokens, ``end`` exclusive; a space parts words of two letters or more alone."""
-    parts: list[str] = []
-    offsets: list[tuple[int, int]] = []
-    at = 0
-    for before, token in zip(["", *tokens], tokens):
-        if before and max(len(before), len(token)) > 1 and _is_letter(before[-1]) and _is_letter(token[0]):
-            parts.append(" ")
-            at += 1
-        parts.append(token)
-        offsets.append((at, at + len(token)))
-        at += len(token)
-    return "".join(parts), offsets
-
-
-def _is_letter(character: str) -> bool:
-    """Whether it is a letter or digit of a script that parts words by spaces."""
-    return character.isalnum() and unicodedata.east_asian_width(character) not in ("W", "F")
 
 
 def _continues(before: _Row, row: _Row) -> bool:
@@ -154,10 +134,10 @@ def _chunks(block: list[_Row]) -> Iterator[tuple[int, int]]:
         yield start, len(block) - 1
 
 
-def _invalid(block: list[_Row], closes: bool) -> Iterator[tuple[int, str]]:
-    """Line and description of each tag that continues no entity, or ends one before its last token."""
-    border = _Row(block[-1].line, "")
+def _invalid(block: list[_Row], closes: bool) -> Iterator[tuple[FileLine, str]]:
+    """Place and description of each tag that continues no entity, or ends one before its last token."""
+    border = _Row(block[-1].where, "")
     for before, row in zip([border, *block], [*block, border]):
         wrong = row.prefix in "IME" or (closes and before.prefix in "BIM")
         if wrong and not _continues(before, row):
-            yield row.line, f"{'the end' if row is border else row.tag} after {before.tag}"
+            yield row.where, f"{'the end' if row is border else row.tag} after {before.tag}"

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
+
+from hf_ext.data.text_lines import FileLine, fail, valid_unicode
 
 
 class EntityDataError(ValueError):
@@ -30,46 +32,40 @@ class EntityExample(dict[str, Any]):
         self.lines = lines
 
 
-def checked_example(text: Any, entities: Any, path: str, line: int) -> EntityExample:
+def checked_example(text: Any, entities: Any, where: FileLine) -> EntityExample:
     """The example of one line, its entities ``{"start", "end", "label"}`` sorted by (start, end, label).
 
     Raises:
-        EntityDataError: if a type is wrong, the text is not valid Unicode, a label is blank, or a span is empty,
-            outside the text or listed twice.
+        TextFileError: if a type is wrong, a string is not valid Unicode, a label is blank, or a span is empty, outside
+            the text or listed twice.
     """
-
-    def fail(wanted: str, seen: Any) -> NoReturn:
-        raise EntityDataError(f"{wanted}, got {seen!r}", path, line)
-
     if not isinstance(text, str):
-        fail("text must be a string", text)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        fail(f"text must be valid Unicode ({error.reason} at {error.start})", text[error.start])
+        fail(where, "text must be a string", text)
+    valid_unicode(text, where)
     if not isinstance(entities, list):
-        fail("entities must be a list", entities)
+        fail(where, "entities must be a list", entities)
     spans = []
     for entity in entities:
         if not isinstance(entity, Mapping):
-            fail("an entity must be an object with start, end and label", entity)
+            fail(where, "an entity must be an object with start, end and label", entity)
         start, end, label = entity.get("start"), entity.get("end"), entity.get("label")
         # A boolean is an int to isinstance, and is no offset.
         if type(start) is not int or type(end) is not int:
-            fail("start and end must be integers", (start, end))
+            fail(where, "start and end must be integers", (start, end))
         if not isinstance(label, str) or not label.strip():
-            fail("label must be a string that is not blank", label)
+            fail(where, "label must be a string that is not blank", label)
         if start >= end:
-            fail(f"start must be less than the exclusive end of {label!r}", (start, end))
+            fail(where, f"start must be less than the exclusive end of {label!r}", (start, end))
         if start < 0 or end > len(text):
-            fail(f"the span of {label!r} must lie within the text of {len(text)} characters", (start, end))
+            fail(where, f"the span of {label!r} must lie within the text of {len(text)} characters", (start, end))
+        valid_unicode(label, where)
         spans.append((start, end, label))
     spans.sort()
     for span, following in pairwise(spans):
         if span == following:
-            fail("an entity must be listed once", span)
+            fail(where, "an entity must be listed once", span)
     entities = [{"start": start, "end": end, "label": label} for start, end, label in spans]
-    return EntityExample(text, entities, path, [line] * len(entities))
+    return EntityExample(text, entities, where.path, [where.number] * len(entities))
 
 
 def check_labels(train: Iterable[Mapping[str, Any]], validation: Iterable[Mapping[str, Any]]) -> list[str]:

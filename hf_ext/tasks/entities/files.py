@@ -1,21 +1,18 @@
-"""Reads and writes files of texts with labelled character spans; the format of a file is told by its content."""
+"""Reads and writes files of texts with labelled character spans; the format is detected from the content."""
 
 import json
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, NoReturn
+from contextlib import contextmanager
+from typing import Any
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.data.text_lines import FileLine, TextFileError, fail, json_objects, looks_like_json, read_lines
 from hf_ext.tasks.entities.conll import read_conll
 from hf_ext.tasks.entities.example import EntityDataError, EntityExample, checked_example
 
 logger = logging.getLogger(__name__)
-
-# A CoNLL file may begin with a brace too, but not with one followed by a quote.
-_JSON_OBJECT = re.compile(r'\s*\{\s*["}]')
 
 
 def read_entities(path: str | os.PathLike[str]) -> list[EntityExample]:
@@ -23,12 +20,12 @@ def read_entities(path: str | os.PathLike[str]) -> list[EntityExample]:
 
     1. JSON lines ``{"text": str, "entities": [{"start": int, "end": int, "label": str}]}``, ``end`` exclusive.
     2. CLUENER's JSON lines ``{"text": str, "label": {type: {surface: [[first, last]]}}}``, ``last`` inclusive.
-    3. CoNLL: a token and its tag a line, parted by a tab or spaces, a blank line between sentences; see
+    3. CoNLL: a token and its tag a line, separated by a tab or spaces, a blank line between sentences; see
        :mod:`hf_ext.tasks.entities.conll` for the tagging schemes. Invalid tag sequences are read as ``conlleval`` reads
        them, and their number is logged once a file.
 
-    Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends. Keys other than these are ignored.
-    An empty file has no examples.
+    Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; instead of JSON lines, one JSON array
+    is read too. Keys other than these are ignored. An empty file has no examples.
 
     Returns:
         Dicts ``{"text", "entities"}`` with offsets in code points, ``end`` exclusive, sorted by (start, end, label).
@@ -38,24 +35,8 @@ def read_entities(path: str | os.PathLike[str]) -> list[EntityExample]:
             blank, a span is empty, outside its text or listed twice, CLUENER's surface is not the text of its span, or
             a CoNLL file mixes tagging schemes.
     """
-    name = os.fspath(path)
-    raw = Path(path).read_bytes()
-    try:
-        content = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # Counted in what the decoder was given, so that a byte order mark does not matter.
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise EntityDataError(f"the file must be UTF-8, got {error.reason}", name, line) from error
-    # Not splitlines: texts hold U+2028 and its like.
-    lines = enumerate((line.removesuffix("\r") for line in content.split("\n")), start=1)
-    if _JSON_OBJECT.match(content):
-        return [_read_json(line, name, number) for number, line in lines if line.strip()]
-    sentences, invalid = read_conll(lines, name)
-    if invalid:
-        where, what = invalid[0]
-        message = "%s: %d invalid tag sequences, the first in line %d (%s); read as conlleval reads them"
-        logger.warning(message, name, len(invalid), where, what)
-    return sentences
+    with _entity_errors():
+        return _read(os.fspath(path))
 
 
 def write_entities(path: str | os.PathLike[str], examples: Iterable[Mapping[str, Any]]) -> None:
@@ -68,47 +49,65 @@ def write_entities(path: str | os.PathLike[str], examples: Iterable[Mapping[str,
     Raises:
         EntityDataError: if an example is not valid, naming the line it would have had.
     """
-    with atomic_write(path) as file:
+    with _entity_errors(), atomic_write(path) as file:
         for number, example in enumerate(examples, start=1):
-            checked = checked_example(example.get("text"), example.get("entities"), os.fspath(path), number)
+            where = FileLine(os.fspath(path), number)
+            checked = checked_example(example.get("text"), example.get("entities"), where)
             file.write(json.dumps(checked, ensure_ascii=False) + "\n")
 
 
-def _read_json(line: str, path: str, number: int) -> EntityExample:
+def entity_labels(examples: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The sorted labels of the entities in examples: what a model has to tell apart."""
+    return sorted({entity["label"] for example in examples for entity in example["entities"]})
+
+
+@contextmanager
+def _entity_errors() -> Iterator[None]:
+    """Turns an error of a line into the one of this task."""
     try:
-        record = json.loads(line)
-    # ValueError also for an integer of thousands of digits.
-    except (ValueError, RecursionError) as error:
-        raise EntityDataError(f"the line must be a JSON object, got {error}", path, number) from error
-    if not isinstance(record, dict):
-        raise EntityDataError(f"the line must be a JSON object, got {type(record).__name__}", path, number)
-    text = record.get("text")
+        yield
+    except TextFileError as error:
+        path, line = error.where if isinstance(error.where, FileLine) else (error.where, None)
+        raise EntityDataError(error.message, path, line) from error
+
+
+def _read(path: str) -> list[EntityExample]:
+    lines = read_lines(path, blank=True)
+    filled = [(where, line) for where, line in lines if line.strip()]
+    if looks_like_json(filled):
+        return [_example(record, where) for where, record in json_objects(filled)]
+    sentences, invalid = read_conll(lines, path)
+    if invalid:
+        where, what = invalid[0]
+        message = "%s: %d invalid tag sequences, the first in line %d (%s); read as conlleval reads them"
+        logger.warning(message, path, len(invalid), where.number, what)
+    return sentences
+
+
+def _example(record: Mapping[str, Any], where: FileLine) -> EntityExample:
     if "entities" in record:
         entities = record["entities"]
     elif "label" in record:
-        entities = list(_cluener_entities(text, record["label"], path, number))
+        entities = list(_cluener_entities(record.get("text"), record["label"], where))
     else:
-        raise EntityDataError(f"the object must have a key 'entities' or 'label', got {sorted(record)}", path, number)
-    return checked_example(text, entities, path, number)
+        fail(where, "the line must be a JSON object with a key 'entities' or 'label'", sorted(record))
+    return checked_example(record.get("text"), entities, where)
 
 
-def _cluener_entities(text: Any, labels: Any, path: str, line: int) -> Iterator[dict[str, Any]]:
-    def fail(wanted: str, seen: Any) -> NoReturn:
-        raise EntityDataError(f"{wanted}, got {seen!r}", path, line)
-
+def _cluener_entities(text: Any, labels: Any, where: FileLine) -> Iterator[dict[str, Any]]:
     if not isinstance(labels, dict):
-        fail("label must be an object {type: {surface: [[first, last]]}}", labels)
+        fail(where, "label must be an object {type: {surface: [[first, last]]}}", labels)
     for label, surfaces in labels.items():
         if not isinstance(surfaces, dict):
-            fail(f"label {label!r} must hold an object {{surface: [[first, last]]}}", surfaces)
+            fail(where, f"label {label!r} must hold an object {{surface: [[first, last]]}}", surfaces)
         for surface, spans in surfaces.items():
             if not isinstance(spans, list):
-                fail(f"the spans of {surface!r} must be a list [[first, last]]", spans)
+                fail(where, f"the spans of {surface!r} must be a list [[first, last]]", spans)
             for span in spans:
                 if not (isinstance(span, list) and len(span) == 2 and all(type(at) is int for at in span)):
-                    fail(f"a span of {surface!r} must be two integers [first, last]", span)
+                    fail(where, f"a span of {surface!r} must be two integers [first, last]", span)
                 start, end = span[0], span[1] + 1
                 # Spans outside the text are left to the check that all formats share.
                 if isinstance(text, str) and 0 <= start < end <= len(text) and text[start:end] != surface:
-                    fail(f"the text of {label!r} at [{start}, {end - 1}] must be {surface!r}", text[start:end])
+                    fail(where, f"the text of {label!r} at [{start}, {end - 1}] must be {surface!r}", text[start:end])
                 yield {"start": start, "end": end, "label": label}

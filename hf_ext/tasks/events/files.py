@@ -1,16 +1,16 @@
-"""Reads files of texts with events; the format of a file is told by its content."""
+"""Reads files of texts with events; the format is detected from the content."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from hf_ext.data.text_lines import fail, parse_json, read_lines
+from hf_ext.data.places import checked_span
+from hf_ext.data.text_lines import FileLine, fail, json_objects, read_lines
 from hf_ext.tasks.events.labels import ROLE_MARK, TRIGGER, event_label
-from hf_ext.tasks.relations.files import checked_span
 
 
 def read_events(path: str | os.PathLike[str], labels: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Read texts with events from a file of JSON lines in one of two formats.
+    """Read texts with events from a file of JSON lines, or a JSON array, in one of two formats.
 
     1. ``{"text", "events": [{"type", "arguments": [{"role", "start", "end"}]}]}``, ``end`` exclusive; a trigger is an
        argument of the role `TRIGGER`.
@@ -32,9 +32,8 @@ def read_events(path: str | os.PathLike[str], labels: Collection[str] | None = N
             among ``labels``, or a span is empty, outside its text or not where its string stands.
     """
     examples = []
-    for where, line in read_lines(path):
-        record = parse_json(line, where)
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+    for where, record in json_objects(read_lines(path)):
+        if not isinstance(record.get("text"), str):
             fail(where, "the line must be an object with a string 'text'", record)
         kind = "events" if "events" in record else "event_list"
         listed = record.get(kind, [])
@@ -50,15 +49,16 @@ def read_events(path: str | os.PathLike[str], labels: Collection[str] | None = N
 
 
 def read_event_schema(path: str | os.PathLike[str]) -> list[str]:
-    """Labels ``"type|role"``, triggers included, from DuEE's schema: lines ``{"event_type", "role_list": [{"role"}]}``.
+    """Labels ``"type|role"``, triggers included, from DuEE's schema: ``{"event_type", "role_list": [{"role"}]}``.
+
+    The file has JSON lines or a JSON array.
 
     Raises:
         ValueError: naming the file and the line, if it is not such a schema, or has no type.
     """
     labels: dict[str, None] = {}
-    for where, line in read_lines(path):
-        record = parse_json(line, where)
-        roles = record.get("role_list") if isinstance(record, dict) else None
+    for where, record in json_objects(read_lines(path)):
+        roles = record.get("role_list")
         if not isinstance(roles, list) or not all(isinstance(one, dict) for one in roles):
             fail(where, "a schema's line must be an object with 'event_type' and a list 'role_list'", record)
         event_type = _name(record.get("event_type"), "event_type", where)
@@ -80,7 +80,7 @@ def _labels(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             yield event_label(event["type"], argument["role"])
 
 
-def _own_event(text: str, record: Any, where: str) -> dict[str, Any]:
+def _own_event(text: str, record: Any, where: FileLine) -> dict[str, Any]:
     arguments = record.get("arguments") if isinstance(record, dict) else None
     if not isinstance(arguments, list) or not all(isinstance(one, dict) for one in arguments):
         fail(where, "an event must be an object with 'type' and a list of objects 'arguments'", record)
@@ -93,7 +93,7 @@ def _own_event(text: str, record: Any, where: str) -> dict[str, Any]:
     }
 
 
-def _duee_event(text: str, record: Any, where: str) -> dict[str, Any]:
+def _duee_event(text: str, record: Any, where: FileLine) -> dict[str, Any]:
     arguments = record.get("arguments") if isinstance(record, dict) else None
     if not isinstance(arguments, list) or not all(isinstance(one, dict) for one in arguments):
         fail(where, "an event must be an object with 'event_type' and a list of objects 'arguments'", record)
@@ -101,7 +101,7 @@ def _duee_event(text: str, record: Any, where: str) -> dict[str, Any]:
     named += [(one.get("role"), one.get("argument"), one.get("argument_start_index")) for one in arguments]
     spans = []
     for role, surface, start in named:
-        if not isinstance(surface, str) or not isinstance(start, int):
+        if not isinstance(surface, str) or type(start) is not int:
             fail(where, f"{role} must have a string and the index where it starts", (surface, start))
         span = checked_span(text, {"start": start, "end": start + len(surface)}, str(role), where)
         if not text.startswith(surface, start):
@@ -110,7 +110,7 @@ def _duee_event(text: str, record: Any, where: str) -> dict[str, Any]:
     return {"type": _name(record.get("event_type"), "event_type", where), "arguments": spans}
 
 
-def _name(value: Any, name: str, where: str) -> str:
+def _name(value: Any, name: str, where: FileLine) -> str:
     if not isinstance(value, str) or not value.strip() or ROLE_MARK in value:
         fail(where, f"{name} must be a string that is not blank, without {ROLE_MARK!r}", value)
     return value

@@ -1,25 +1,25 @@
 """Sentences with their synonyms: files, pairs drawn from them, and the batches that SimBERT learns from."""
 
-import json
 import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from hf_ext.data.text_lines import FileLine, fail, json_objects, read_lines, text_value
 from hf_ext.losses.sequence_to_sequence import target_labels
 
 
 def read_paraphrases(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Read JSON lines ``{"text": str, "synonyms": [str]}``, SimBERT's own format; other keys are ignored.
+    """Read JSON lines, or a JSON array, of ``{"text": str, "synonyms": [str]}``, SimBERT's own format.
 
-    Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; blank lines are left out.
+    Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; blank lines are left out,
+    and other keys ignored.
 
     Returns:
         Dicts ``{"text", "synonyms"}`` without spaces at the ends of sentences, at least one synonym in each.
@@ -28,15 +28,7 @@ def read_paraphrases(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         ValueError: naming the file and the line, if a line cannot be read, a sentence is not a string or blank, or
             there is no synonym.
     """
-    name = os.fspath(path)
-    try:
-        content = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        broken = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{name}:{broken}: the file must be UTF-8, got {error.reason}") from error
-    # Not splitlines: texts hold U+2028 and its like.
-    lines = enumerate(content.split("\n"), start=1)
-    return [_read(line, f"{name}:{number}") for number, line in lines if line.strip()]
+    return [_read(record, where) for where, record in json_objects(read_lines(path))]
 
 
 class ParaphraseDataset(Dataset[tuple[str, str]]):
@@ -112,24 +104,11 @@ class DataCollatorForParaphrase:
         return {**batch, "labels": target_labels(ids, types)}
 
 
-def _read(line: str, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    # ValueError also for an integer of thousands of digits.
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: the line must be a JSON object, got {error}") from error
-    if not isinstance(record, dict):
-        _fail(where, "the line must be a JSON object", record)
-    text, synonyms = record.get("text"), record.get("synonyms")
-    if not isinstance(text, str):
-        _fail(where, "text must be a string", text)
-    if not isinstance(synonyms, list) or not synonyms or not all(isinstance(one, str) for one in synonyms):
-        _fail(where, "synonyms must be a list of at least one string", synonyms)
-    sentences = [sentence.strip() for sentence in (text, *synonyms)]
-    if not all(sentences):
-        _fail(where, "no sentence may be blank", record)
-    return {"text": sentences[0], "synonyms": sentences[1:]}
-
-
-def _fail(where: str, wanted: str, seen: Any) -> NoReturn:
-    raise ValueError(f"{where}: {wanted}, got {str(seen)[:60]!r}")
+def _read(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
+    synonyms = record.get("synonyms")
+    if not isinstance(synonyms, list) or not synonyms:
+        fail(where, "synonyms must be a list of at least one string", synonyms)
+    return {
+        "text": text_value(record.get("text"), "text", where),
+        "synonyms": [text_value(one, "a synonym", where) for one in synonyms],
+    }

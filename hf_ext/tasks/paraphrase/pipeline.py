@@ -8,10 +8,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from hf_ext.data.input_limit import input_limit
+from hf_ext.data.text_to_text import decode_summaries
 from hf_ext.losses.similarity import cosine_similarities
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
-from hf_ext.tasks.summarization.files import decode_summaries
 
 
 class ParaphrasePipeline(TextPipeline):

@@ -10,7 +10,7 @@ from rapidfuzz.distance import LCSseq
 from torch import Tensor
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
-from hf_ext.tasks.summarization.files import encode_summaries
+from hf_ext.data.text_to_text import encode_summaries
 
 # A full stop inside a number or a name ends nothing; closing quotes belong to what they close.
 _END = re.compile(r"(?:[。！？!?；;…]|\.(?![0-9A-Za-z]))+[”’」』）)\"']*|\n")

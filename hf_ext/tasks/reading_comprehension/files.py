@@ -1,16 +1,17 @@
-"""Reads files of questions about texts with their answers; the format of a file is told by its content."""
+"""Reads files of questions about texts with their answers; the format is detected from the content."""
 
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hf_ext.data.text_lines import fail, parse_json, read_lines
-from hf_ext.tasks.relations.files import locate
+from hf_ext.data.places import locate
+from hf_ext.data.text_lines import FileLine, JsonDocument, fail, is_json_lines, json_objects, read_lines
 
 logger = logging.getLogger(__name__)
 
-_Entry = tuple[str, Mapping[str, Any]]
+_Place = FileLine | str
+_Entry = tuple[_Place, Mapping[str, Any]]
 
 
 def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -22,9 +23,9 @@ def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     3. WebQA and SogouQA of bert4keras: ``[{"id", "question", "passages": [{"passage", "answer"}]}]``; each passage is a
        text of its own, with the id ``"<id>-<number of the passage>"``, and an empty answer none. Entries without a
        question are left out.
-    4. JSON lines ``{"id", "question", "context", "answers": [{"text", "start"}]}``; the place may be called
-       ``answer_start``, ``answers`` may be ``{"text": [...], "answer_start": [...]}``, and without ``id`` the number of
-       the line, from 0, is it.
+    4. JSON lines, or a JSON array, of ``{"id", "question", "context", "answers": [{"text", "start"}]}``; the place may
+       be called ``answer_start``, ``answers`` may be ``{"text": [...], "answer_start": [...]}``, and without ``id`` the
+       number of the entry, from 0, is it.
 
     A question without answers is one that the text does not answer. An answer that does not stand at its place, or has
     none, is searched: the occurrence nearest to its place, or without one the first, rather not inside a word or
@@ -40,7 +41,7 @@ def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             or an answer is blank, or two questions have the same id.
     """
     examples: list[dict[str, Any]] = []
-    places: dict[str, str] = {}
+    places: dict[str, _Place] = {}
     counts = {"all": 0, "moved": 0, "lost": 0}
     for where, entry in _entries(os.fspath(path), read_lines(path)):
         # CMRC2018 has a question that is blank.
@@ -48,7 +49,7 @@ def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             fail(where, "question must be a string", entry["question"])
         if not isinstance(entry["context"], str) or not entry["context"].strip():
             fail(where, "context must be a string that is not blank", entry["context"])
-        if not isinstance(entry["id"], str | int):
+        if type(entry["id"]) not in (str, int):
             fail(where, "id must be a string or an integer", entry["id"])
         identifier = str(entry["id"])
         if identifier in places:
@@ -63,46 +64,44 @@ def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return examples
 
 
-def _entries(name: str, lines: list[tuple[str, str]]) -> Iterator[_Entry]:
+def _entries(name: str, lines: list[tuple[FileLine, str]]) -> Iterator[_Entry]:
     """Each question's place and its ``id``, ``question``, ``context`` and ``answers``."""
     if not lines:
         return
-    document = _document(name, lines)
-    if document is None:
-        for number, (where, line) in enumerate(lines):
-            record = parse_json(line, where)
-            if not isinstance(record, dict):
-                fail(where, "the line must be a JSON object", record)
-            yield where, {"id": number, **_only(record, where, "question", "context", "answers", id="id")}
+    document = None if is_json_lines(lines) else JsonDocument(lines).value
+    if document is None or (isinstance(document, dict) and "data" not in document):
+        for number, (where, record) in enumerate(json_objects(lines)):
+            yield where, _own_entry(record, number, where)
     elif isinstance(document, dict):
         for number, article in enumerate(_list(document, "data", name)):
-            where = f"{name}: data[{number}]"
-            for place, paragraph in enumerate(_list(article, "paragraphs", where)):
-                yield from _paragraph(paragraph, f"{where}.paragraphs[{place}]")
+            yield from _article(article, f"{name}: data[{number}]")
     elif not isinstance(document, list):
         fail(name, "the file must be JSON of an object or a list, or JSON lines", document)
     else:
         for number, record in enumerate(document):
-            where = f"{name}: [{number}]"
-            if isinstance(record, dict) and "passages" in record:
-                yield from _passages(record, where)
-            elif isinstance(record, dict) and "paragraphs" in record:
-                for place, paragraph in enumerate(_list(record, "paragraphs", where)):
-                    yield from _paragraph(paragraph, f"{where}.paragraphs[{place}]")
+            place = f"{name}: [{number}]"
+            if not isinstance(record, dict):
+                fail(place, "there must be an object with a list 'qas'", record)
+            if "passages" in record:
+                yield from _passages(record, place)
+            elif "paragraphs" in record:
+                yield from _article(record, place)
+            elif "qas" not in record and "context" in record:
+                yield place, _own_entry(record, number, place)
             else:
-                yield from _paragraph(record, where)
+                yield from _paragraph(record, place)
 
 
-def _document(name: str, lines: list[tuple[str, str]]) -> Any:
-    """What the file holds if it is one JSON value; None if it is JSON lines."""
-    first = lines[0][1].lstrip()
-    if first.startswith("{") and len(lines) > 1 and first.rstrip().endswith("}"):
-        return None
-    document = parse_json("\n".join(line for _, line in lines), name)
-    return None if isinstance(document, dict) and "data" not in document else document
+def _article(record: Any, where: str) -> Iterator[_Entry]:
+    for number, paragraph in enumerate(_list(record, "paragraphs", where)):
+        yield from _paragraph(paragraph, f"{where}.paragraphs[{number}]")
 
 
-def _paragraph(record: Any, where: str) -> Iterator[_Entry]:
+def _own_entry(record: Any, number: int, where: _Place) -> Mapping[str, Any]:
+    return {"id": number, **_only(record, where, "question", "context", "answers", id="id")}
+
+
+def _paragraph(record: Any, where: _Place) -> Iterator[_Entry]:
     context = "context_text" if isinstance(record, dict) and "context_text" in record else "context"
     for number, question in enumerate(_list(record, "qas", where)):
         place = f"{where}.qas[{number}]"
@@ -116,7 +115,7 @@ def _paragraph(record: Any, where: str) -> Iterator[_Entry]:
         yield place, {**entry, **_only(record, where, context=context)}
 
 
-def _passages(record: Mapping[str, Any], where: str) -> Iterator[_Entry]:
+def _passages(record: Mapping[str, Any], where: _Place) -> Iterator[_Entry]:
     # The last entry of the published samples has passages alone.
     if "question" not in record:
         return
@@ -130,7 +129,7 @@ def _passages(record: Mapping[str, Any], where: str) -> Iterator[_Entry]:
         yield place, {**entry, "id": identifier, "question": record["question"], "answers": answers}
 
 
-def _only(record: Any, where: str, *names: str, **renamed: str) -> dict[str, Any]:
+def _only(record: Any, where: _Place, *names: str, **renamed: str) -> dict[str, Any]:
     """The values of some keys, under the names wanted here; ``id`` may be missing, the others must be there."""
     keys = dict(zip(names, names)) | renamed
     if not isinstance(record, dict):
@@ -141,18 +140,20 @@ def _only(record: Any, where: str, *names: str, **renamed: str) -> dict[str, Any
     return {name: record[key] for name, key in keys.items() if key in record}
 
 
-def _list(record: Any, key: str, where: str) -> list[Any]:
+def _list(record: Any, key: str, where: _Place) -> list[Any]:
     if not isinstance(record, dict) or not isinstance(record.get(key), list):
         fail(where, f"there must be an object with a list {key!r}", record)
     return record[key]
 
 
-def _answers(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, int | None]]:
+def _answers(entry: Mapping[str, Any], where: _Place) -> Iterator[tuple[str, int | None]]:
     """The text and the place, None if none is given, of each answer, without spaces at its ends."""
     answers = entry["answers"]
     if isinstance(answers, dict) and isinstance(answers.get("text"), list):
-        starts = answers.get("answer_start") or [None] * len(answers["text"])
-        answers = [{"text": text, "start": start} for text, start in zip(answers["text"], starts)]
+        texts, starts = answers["text"], answers.get("answer_start") or [None] * len(answers["text"])
+        if not isinstance(starts, list) or len(starts) != len(texts):
+            fail(where, f"answer_start must be a list of {len(texts)}, a place for each text of the answers", starts)
+        answers = [{"text": text, "start": start} for text, start in zip(texts, starts)]
     if not isinstance(answers, list):
         fail(where, "answers must be a list", answers)
     for answer in answers:

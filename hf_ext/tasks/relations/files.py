@@ -1,22 +1,22 @@
-"""Reads files of texts with relations; the format of a file is told by its content."""
+"""Reads files of texts with relations; the format is detected from the content."""
 
-import json
 import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from hf_ext.data.text_lines import fail, parse_json, read_lines
+from hf_ext.data.places import checked_span, locate
+from hf_ext.data.text_lines import FileLine, fail, json_objects, read_lines
 
 logger = logging.getLogger(__name__)
 
 SLOT_MARK = "|"
-"""Parts a predicate from the slot of its complex object in the name of a link: ``"获奖|inWork"``."""
+"""Separates a predicate from the slot of its complex object in the name of a link: ``"获奖|inWork"``."""
 _VALUE = "@value"
 
 
 def read_relations(path: str | os.PathLike[str], predicates: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Read texts with relations from a file of JSON lines in one of three formats.
+    """Read texts with relations from a file of JSON lines, or a JSON array, in one of three formats.
 
     1. ``{"text", "relations": [{"predicate", "subject": {"start", "end"}, "object": {"start", "end"}, "slots":
        [{"name", "start", "end"}]}]}``, ``end`` exclusive; ``slots`` may be left out.
@@ -40,9 +40,8 @@ def read_relations(path: str | os.PathLike[str], predicates: Collection[str] | N
             not among ``predicates``, or a span is empty or outside its text.
     """
     examples, lost, total = [], 0, 0
-    for where, line in read_lines(path):
-        record = parse_json(line, where)
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+    for where, record in json_objects(read_lines(path)):
+        if not isinstance(record.get("text"), str):
             fail(where, "the line must be an object with a string 'text'", record)
         kind = next((key for key in ("relations", "spo_list") if key in record), None)
         if kind is None or not isinstance(record[kind], list):
@@ -68,24 +67,16 @@ def read_relation_schema(path: str | os.PathLike[str]) -> list[str]:
     A complex object's ``object_type`` is an object; each of its slots gives a name of its own.
 
     Raises:
-        ValueError: naming the file, if it is not such a schema, or has no predicate.
+        ValueError: naming the file and the line, if it is not such a schema, or has no predicate.
     """
-    name = os.fspath(path)
-    lines = read_lines(path)
-    if lines and lines[0][1].lstrip().startswith("["):
-        records = [(name, one) for one in parse_json("\n".join(line for _, line in lines), name)]
-    else:
-        records = [(where, parse_json(line, where)) for where, line in lines]
     names: dict[str, None] = {}
-    for where, record in records:
-        if not isinstance(record, dict):
-            fail(where, "a schema's entry must be an object with 'predicate'", record)
+    for where, record in json_objects(read_lines(path)):
         predicate = _predicate(record, where)
         kinds = record.get("object_type")
         slots = [slot for slot in kinds if slot != _VALUE] if isinstance(kinds, dict) else []
         names |= dict.fromkeys([predicate, *(link_name(predicate, slot) for slot in slots)])
     if not names:
-        raise ValueError(f"{name}: a schema must have at least one predicate, got none")
+        raise ValueError(f"{os.fspath(path)}: a schema must have at least one predicate, got none")
     return list(names)
 
 
@@ -114,55 +105,14 @@ def to_duie(relation: Mapping[str, Any]) -> dict[str, Any]:
     return {"subject": relation["subject"]["text"], "predicate": relation["predicate"], "object": object_}
 
 
-def locate(text: str, surface: str) -> dict[str, Any] | None:
-    """Where a string first occurs in a text, as ``{"start", "end", "text"}``; None if nowhere.
-
-    A place where the string does not cut a word or number in two comes before one where it does, and one with the same
-    case of letters before another.
-    """
-    cut = None
-    for haystack, needle in ((text, surface), (_lower(text), _lower(surface))):
-        start = haystack.find(needle) if needle else -1
-        while start >= 0:
-            span = text_span(text, start, start + len(needle))
-            if not _cuts(text, start) and not _cuts(text, start + len(needle)):
-                return span
-            cut = cut or span
-            start = haystack.find(needle, start + 1)
-    return cut
-
-
-def text_span(text: str, start: int, end: int) -> dict[str, Any]:
-    """``{"start", "end", "text"}`` of a place in a text."""
-    return {"start": start, "end": end, "text": text[start:end]}
-
-
-def checked_span(text: str, value: Any, name: str, where: str) -> dict[str, Any]:
-    """The span of an object with ``start`` and ``end``, without white space at its ends, of which no token is made.
-
-    Raises:
-        ValueError: naming the place, if the offsets are no integers, or the span is blank or outside the text.
-    """
-    if not isinstance(value, dict) or type(value.get("start")) is not int or type(value.get("end")) is not int:
-        fail(where, f"{name} must be an object with integers 'start' and 'end'", value)
-    if not 0 <= value["start"] < value["end"] <= len(text):
-        seen = (value["start"], value["end"])
-        fail(where, f"{name} must be a span that lies within the text of {len(text)} characters", seen)
-    surface = text[value["start"] : value["end"]]
-    start = value["start"] + len(surface) - len(surface.lstrip())
-    if not surface.strip():
-        fail(where, f"{name} must not be white space alone", surface)
-    return text_span(text, start, start + len(surface.strip()))
-
-
-def _predicate(record: Mapping[str, Any], where: str) -> str:
+def _predicate(record: Mapping[str, Any], where: FileLine) -> str:
     predicate = record.get("predicate")
     if not isinstance(predicate, str) or not predicate.strip() or SLOT_MARK in predicate:
         fail(where, f"predicate must be a string that is not blank, without {SLOT_MARK!r}", predicate)
     return predicate
 
 
-def _own_relation(text: str, record: Any, where: str) -> dict[str, Any]:
+def _own_relation(text: str, record: Any, where: FileLine) -> dict[str, Any]:
     if not isinstance(record, dict):
         fail(where, "a relation must be an object with predicate, subject and object", record)
     slots = record.get("slots") or []
@@ -180,28 +130,17 @@ def _is_named(slot: Any) -> bool:
     return isinstance(slot, dict) and isinstance(slot.get("name"), str) and bool(slot["name"].strip())
 
 
-def _duie_relation(text: str, record: Any, where: str) -> dict[str, Any] | None:
+def _duie_relation(text: str, record: Any, where: FileLine) -> dict[str, Any] | None:
     if not isinstance(record, dict):
         fail(where, "an entry of spo_list must be an object with subject, predicate and object", record)
     predicate, subject, object_ = _predicate(record, where), record.get("subject"), record.get("object")
     values = object_ if isinstance(object_, dict) else {_VALUE: object_}
     if _VALUE not in values or not all(isinstance(one, str) and one.strip() for one in (subject, *values.values())):
-        fail(where, "subject and object must be strings, or object an object with '@value'", json.dumps(record))
+        fail(where, "subject and object must be strings, or object an object with '@value'", record)
     if not all(name.strip() for name in values):
-        fail(where, "a slot of an object must have a name that is not blank", json.dumps(object_, ensure_ascii=False))
+        fail(where, "a slot of an object must have a name that is not blank", object_)
     places = {name: locate(text, surface.strip()) for name, surface in {"": subject, **values}.items()}
     if None in places.values():
         return None
     slots = [{"name": name, **(places[name] or {})} for name in values if name != _VALUE]
     return {"predicate": predicate, "subject": places[""], "object": places[_VALUE], "slots": slots}
-
-
-def _lower(text: str) -> str:
-    # Some capitals have two small letters, and would move what follows.
-    return "".join(small if len(small := character.lower()) == 1 else character for character in text)
-
-
-def _cuts(text: str, place: int) -> bool:
-    """Whether a place lies between two letters or digits of ASCII, which no border of tokens does."""
-    pair = text[max(0, place - 1) : place + 1]
-    return 0 < place < len(text) and pair.isascii() and pair.isalnum()

@@ -22,9 +22,10 @@ from transformers import (
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length
+from hf_ext.data.text_to_text import decode_summaries, encode_summaries
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import config_of_size
 from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
-from hf_ext.tasks.summarization.files import decode_summaries, encode_summaries, read_summaries
+from hf_ext.tasks.summarization.files import read_summaries
 from hf_ext.tasks.summarization.metrics import summary_metrics, summary_scores
 from hf_ext.training.job_trainer import JobSeq2SeqTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress

@@ -109,8 +109,8 @@ def test_names_are_sorted_integers_by_value():
         ("a\tx", "b\tc\td\te", "not 4"),
         ("a\tx", "\tx", "text must be a string that is not blank"),
         ("a\tx", "b\t ", "label must be a string that is not blank"),
-        ("label\ttext_a", "1\ta\tb", "2 columns parted by tabs, not 3"),
-        ("label,content", "x", "labels, a comma and a text"),
+        ("label\ttext_a", "1\ta\tb", r"2 \(label, text_a\) columns separated by tabs, not 3"),
+        ("label,content", "x", "label, a comma and content"),
     ],
 )
 def test_errors_name_file_and_line(first, second, message, tmp_path):

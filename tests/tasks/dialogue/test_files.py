@@ -25,6 +25,7 @@ def messages(turns):
 
 
 FORMATS = {
+    "array of objects": json.dumps([{"turns": turns} for turns in TURNS], indent=1),
     "objects": lines({"turns": turns, "id": 1} for turns in TURNS),
     "escaped": "".join(json.dumps({"turns": turns}) + "\n" for turns in TURNS),
     "arrays": lines(SEGMENTED),
@@ -84,6 +85,7 @@ def test_text_may_begin_with_a_bracket_and_hold_separators(tmp_path):
 def test_an_empty_file_has_no_dialogues(tmp_path):
     assert read_dialogues(write(tmp_path, "")) == []
     assert read_dialogues(write(tmp_path, '{"train": []}')) == []
+    assert read_dialogues(write(tmp_path, "[]")) == []
 
 
 GOOD = '{"turns": ["甲", "乙"]}\n'
@@ -94,24 +96,26 @@ GOOD = '{"turns": ["甲", "乙"]}\n'
     [
         (GOOD + '{"turns": ["甲", ""]}', 2, "not blank, got ''"),
         (GOOD + "\n" + '{"turns": ["甲", " \u3000"]}', 3, "not blank"),
-        (GOOD + '{"turns": ["甲", 3]}', 2, "got 3"),
-        (GOOD + '{"turns": ["甲"]}', 2, "at least two turns, got 1"),
-        (GOOD + '{"turns": "甲乙"}', 2, "at least two turns, got str"),
-        (GOOD + '{"turn": ["甲", "乙"]}', 2, r"'turns' or 'messages', got \['turn'\]"),
-        (GOOD + "3", 2, "got int"),
+        (GOOD + '{"turns": ["甲", 3]}', 2, "got '3'"),
+        (GOOD + '{"turns": ["甲"]}', 2, r"at least two turns, got"),
+        (GOOD + '{"turns": "甲乙"}', 2, "at least two turns, got '甲乙'"),
+        (GOOD + '{"turn": ["甲", "乙"]}', 2, "'turns' or 'messages'.*turn"),
+        (GOOD + "3", 2, "got '3'"),
         (GOOD + "甲\t乙", 2, "must be JSON"),
         (GOOD + '{"turns": ["甲", "乙"', 2, "must be JSON"),
         ("[" * 100000, 1, "JSON"),
-        ('["甲", "乙"]\n["丙"]', 2, "got 1"),
+        ('["甲", "乙"]\n["丙"]', 2, "at least two turns"),
         ('{"train": [["甲", "乙"],\n["丙", ""]]}', 2, "not blank"),
         ('{"train": [["甲", "乙"]],\n"valid": 3}\n4', 3, "Extra data"),
-        ('{"train":\n3}', 2, "'train' must be a list of dialogues, got int"),
-        ('{"valid": []}', 1, r"or the split 'train', got \['valid'\]"),
-        ('{"text": "甲"}', 1, r"'turns', or the split 'train', got \['text'\]"),
-        ("[[\n1 2]]", 2, "delimiter"),
-        ('[\n{"messages": [{"message": "甲"},\n{"message": "乙"}]},\n{"messages": [{}, {}]}]', 4, "got None"),
+        ('{"train":\n3}', 2, "'train' must be a list of dialogues, got '3'"),
+        ('{"valid": []}', 1, "or the split 'train', got .*valid"),
+        ('{"text": "甲"}', 1, "'turns', or the split 'train', got .*text"),
+        ('[["甲",\n1 2]]', 2, "delimiter"),
+        ('[\n{"messages": [{"message": "甲"},\n{"message": "乙"}]},\n{"messages": [{}, {}]}]', 4, "got 'None'"),
+        ('["甲", "乙"\n["丙", "丁"]', 1, "JSON"),
+        ('[{"turns": ["甲", "乙"]},\n{"turns": ["甲"]}]', 2, "at least two turns"),
         ('[{"messages": 3}]', 1, "'turns' or 'messages'"),
-        ("甲\t乙\n丙", 2, "at least two turns, got 1"),
+        ("甲\t乙\n丙", 2, "at least two turns"),
         ("甲\t乙\n丙\t", 2, "not blank"),
         ("甲\t乙\n丙".encode("gb18030"), 1, "must be UTF-8"),
         (("甲\t乙\n".encode() + "丙".encode("gb18030")), 2, "must be UTF-8"),

@@ -35,15 +35,15 @@ def test_byte_order_mark_line_ends_and_blank_lines(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("天气", "must be a JSON object"),
+        ("天气", "must be JSON"),
         ("[1]", "must be a JSON object, got '\\[1\\]'"),
-        ('{"synonyms": ["a"]}', "text must be a string, got 'None'"),
+        ('{"synonyms": ["a"]}', "text must be a string that is not blank, got 'None'"),
         ('{"text": "a"}', "synonyms must be a list of at least one string, got 'None'"),
         ('{"text": "a", "synonyms": []}', "at least one string"),
         ('{"text": "a", "synonyms": "b"}', "at least one string, got 'b'"),
-        ('{"text": "a", "synonyms": ["b", 1]}', "at least one string"),
-        ('{"text": "a", "synonyms": ["b", " "]}', "no sentence may be blank"),
-        ('{"text": " ", "synonyms": ["b"]}', "no sentence may be blank"),
+        ('{"text": "a", "synonyms": ["b", 1]}', "a synonym must be a string that is not blank, got '1'"),
+        ('{"text": "a", "synonyms": ["b", " "]}', "a synonym must be a string that is not blank"),
+        ('{"text": " ", "synonyms": ["b"]}', "text must be a string that is not blank"),
     ],
 )
 def test_errors_name_file_and_line(line, message, tmp_path):

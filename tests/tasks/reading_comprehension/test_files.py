@@ -106,7 +106,7 @@ def test_answers_that_do_not_stand_where_they_should(text, start, place, counts,
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1,", "file: the line must be JSON"),
+        ("[1,", "file:1: the file must be JSON"),
         ('"text"', "file: the file must be JSON of an object or a list"),
         ('{"data": 3}', "file: there must be an object with a list 'data'"),
         (squad({"question": "a", "answers": []}), r"data\[0\].paragraphs\[0\].qas\[0\]: a question must have id"),

@@ -12,7 +12,7 @@ from hf_ext.tasks.relations import (
     relation_labels,
 )
 from hf_ext.tasks.relations.encoding import join_slots
-from hf_ext.tasks.relations.files import locate, to_duie
+from hf_ext.tasks.relations.files import to_duie
 
 TEXT = "周迅凭《如果爱》获金像奖"
 SPO = {"predicate": "获奖", "subject": "周迅", "object": {"@value": "金像奖", "inWork": "如果爱"}}
@@ -44,23 +44,6 @@ def test_schemas(shared, tmp_path):
     other.write_bytes('{"predicate": "国籍"}'.encode("gbk"))
     with pytest.raises(ValueError, match=r"gbk\.json:1: the file must be UTF-8"):
         read_relation_schema(other)
-
-
-@pytest.mark.parametrize(
-    ("text", "surface", "start"),
-    [
-        ("2010年10月", "10", 5),
-        ("aBc b", "b", 4),
-        ("Abc", "abc", 0),
-        ("İa x", "X", 3),
-        ("2010", "10", 2),
-        ("a", "b", None),
-        ("a", "", None),
-    ],
-)
-def test_strings_are_found_where_tokens_can_be(text, surface, start):
-    found = locate(text, surface)
-    assert (found and found["start"]) == start
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Files of pairs with scores, and of texts alone."""
 
+import csv
 import json
 
 import pytest
@@ -17,7 +18,8 @@ from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
 )
 def test_files_as_published(shared, name, rows, scores):
     file = shared / "data" / name
-    lines = [line.split("\t") for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    with open(file, encoding="utf-8", newline="") as stream:
+        lines = list(csv.reader(stream, delimiter="\t"))
     pairs = read_text_pairs(file)
     wanted = [(first.strip(), second.strip(), float(score)) for first, second, score in lines]
     assert [(pair["text1"], pair["text2"], pair["score"]) for pair in pairs] == wanted
@@ -61,7 +63,7 @@ def test_texts_alone_are_distinct_and_in_order(content, tmp_path):
 @pytest.mark.parametrize(
     ("read", "first", "second", "message"),
     [
-        (read_text_pairs, "a\tb\t1", "a\tb", "not 2 columns"),
+        (read_text_pairs, "a\tb\t1", "a\tb", r"must have 3 \(text1, text2, score\) columns separated by tabs, not 2"),
         (read_text_pairs, "a\tb\t1", "a\tb\tx", "score must be a finite number, got 'x'"),
         (read_text_pairs, "a\tb\t1", "a\tb\tnan", "score must be a finite number, got 'nan'"),
         (read_text_pairs, "a\tb\t1", "a\t \t1", "text2 must be a string that is not blank"),

@@ -1,0 +1,158 @@
+"""Files of columns: by tabs, with or without a header, or by commas, with the quotes that writers of CSV put."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from hf_ext.data.text_lines import FileLine, JoinedLines, fail
+
+_QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"')
+# A row with one of these, or with one of the latter before its last column, is a header: no data say so.
+_LABEL_NAMES = frozenset(
+    ["label", "labels", "gold_label", "text1", "text2", "text_a", "text_b", "sentence1", "sentence2", "标签"]
+)
+_TEXT_NAMES = frozenset(["text", "sentence", "content", "文本", "句子", "内容"])
+# So is a row of nothing but these.
+_OTHER_NAMES = frozenset(
+    [
+        "id",
+        "qid",
+        "idx",
+        "index",
+        "guid",
+        "premise",
+        "hypothesis",
+        "query",
+        "title",
+        "question",
+        "answer",
+        "review",
+        "comment",
+        "utterance",
+        "document",
+        "passage",
+        "abstract",
+        "article",
+        "summary",
+        "target",
+        "source",
+        "class",
+        "category",
+        "sentiment",
+        "polarity",
+        "intent",
+        "topic",
+        "stars",
+        "rating",
+        "score",
+        "similarity",
+        "类别",
+        "分类",
+        "标题",
+        "摘要",
+        "分数",
+        "相似度",
+        "编号",
+        "序号",
+    ]
+)
+
+
+def tab_records(
+    lines: Sequence[tuple[FileLine, str]], *names: tuple[str, ...]
+) -> Iterator[tuple[FileLine, dict[str, str]]]:
+    """Rows of columns separated by tabs as mappings, each after its place.
+
+    The names of the columns are those of a header, if the first line is one, else those of as many columns. Quotes of
+    CSV writers are taken away, see :func:`split_columns`.
+
+    Args:
+        lines: those of the file that are not blank.
+        names: the names that a row without a header may have.
+
+    Raises:
+        TextFileError: naming the file and the line, if a row has another number of columns.
+    """
+    if not lines:
+        return
+    first = [column.strip().casefold() for column in split_columns(lines[0][1])]
+    header = _is_header(first)
+    choices = (tuple(first),) if header else names
+    if len({*choices[0]}) < len(choices[0]):
+        fail(lines[0][0], "a header must name each column once", ", ".join(first))
+    by_count = {len(choice): choice for choice in choices}
+    for where, line in lines[header:]:
+        columns = split_columns(line)
+        if len(columns) not in by_count:
+            wanted = " or ".join(f"{len(choice)} ({', '.join(choice)})" for choice in choices)
+            fail(where, f"a line must have {wanted} columns separated by tabs, not {len(columns)}", line)
+        yield where, dict(zip(by_count[len(columns)], columns))
+
+
+def split_columns(line: str) -> list[str]:
+    """Columns separated by tabs, without the quotes that a CSV writer puts around them.
+
+    Published files have quotes of their own as well. A writer puts quotes around a column that has quotes, and doubles
+    those, or around every column.
+    """
+    columns = line.split("\t")
+    quoted = [_QUOTED.fullmatch(column) for column in columns]
+    every = len(columns) > 1 and all(quoted)
+    return [
+        match[1].replace('""', '"') if match and (every or '""' in match[1]) else column
+        for column, match in zip(columns, quoted)
+    ]
+
+
+def comma_records(
+    lines: Sequence[tuple[FileLine, str]], names: tuple[str, str]
+) -> Iterator[tuple[FileLine, Mapping[str, str]]]:
+    """Rows of two columns separated by a comma as mappings, each after its place.
+
+    A column in quotes, as CSV writers put them, may have commas, doubled quotes and line breaks. The second may have
+    commas without quotes too.
+
+    Args:
+        lines: all of the file after its header, blank ones included.
+        names: of the two columns.
+
+    Raises:
+        TextFileError: naming the file and the line, if a row does not have two columns.
+    """
+    if not lines:
+        return
+    content = JoinedLines(lines)
+    at = 0
+    while at < len(content.text):
+        end = content.text.find("\n", at)
+        end = len(content.text) if end < 0 else end
+        line = content.text[at:end]
+        if line.strip():
+            where = content.where(at)
+            first, at = _comma_column(content.text, at, end)
+            if content.text[at : at + 1] != ",":
+                fail(where, f"a line must be {names[0]}, a comma and {names[1]}", line)
+            second, at = _comma_column(content.text, at + 1, end, last=True)
+            if content.text[at : at + 1] == ",":
+                fail(where, f"a line must have 2 columns ({', '.join(names)}), not more", line)
+            yield where, dict(zip(names, (first, second)))
+            end = at
+        at = end + 1
+
+
+def _comma_column(text: str, at: int, end: int, last: bool = False) -> tuple[str, int]:
+    """The column at a place of a text, and where it ends; one without quotes lies before ``end``."""
+    quoted = _QUOTED.match(text, at)
+    if quoted and text[quoted.end() : quoted.end() + 1] in (("\n", ",", "") if last else (",",)):
+        return quoted[1].replace('""', '"'), quoted.end()
+    comma = -1 if last else text.find(",", at, end)
+    stop = end if comma < 0 else comma
+    return text[at:stop], stop
+
+
+def _is_header(columns: Sequence[str]) -> bool:
+    if len(columns) < 2:
+        return False
+    known = _LABEL_NAMES | _TEXT_NAMES | _OTHER_NAMES
+    return bool(
+        _LABEL_NAMES.intersection(columns) or _TEXT_NAMES.intersection(columns[:-1]) or known.issuperset(columns)
+    )
