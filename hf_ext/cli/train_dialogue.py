@@ -29,7 +29,9 @@ def dialogue(
         str | None, typer.Option(help="NEZHA or CDial-GPT to fine-tune: a name on the Hub or a folder.")
     ] = None,
     config: Config = None,
-    family: Annotated[str, typer.Option(help="What a config by its size is: nezha or gpt_cdial.")] = "nezha",
+    family: Annotated[
+        str | None, typer.Option(help="What a config by its size is: nezha (default) or gpt_cdial.")
+    ] = None,
     tokenizer: Tokenizer = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a dialogue; a longer one loses its first turns.")] = 256,
     train_on: Annotated[

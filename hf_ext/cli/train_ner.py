@@ -55,13 +55,13 @@ def ner(
     if head is not None and head not in heads:
         raise typer.BadParameter(f"--head must be one of {', '.join(heads)}, got {head!r}")
     if head in ("crf", "memm", "softmax"):
-        tags = {"constrained_transitions": constrained_transitions, "head_lr_multiplier": head_lr_multiplier}
-        job: SpanExtractionJob = SequenceLabelingJob(
-            *files, scheme=tag_scheme, head_options={"sequence_head": head, **tags}
-        )
+        tags: dict[str, Any] = {
+            "constrained_transitions": constrained_transitions,
+            "head_lr_multiplier": head_lr_multiplier,
+        }
+        job: Any = SequenceLabelingJob(*files, head=head, tag_scheme=tag_scheme, **tags)
     else:
-        pointer = {"span_head": head or span_head, "span_head_size": span_head_size}
-        job = SpanExtractionJob(*files, head_options=pointer)
+        job = SpanExtractionJob(*files, head=head or span_head, span_head_size=span_head_size)
     defaults = DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)
     run_job(job, arguments)

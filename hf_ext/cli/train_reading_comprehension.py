@@ -53,12 +53,10 @@ def reading_comprehension(
         stride=stride,
         max_question_length=max_question_length,
         null_threshold=null_threshold,
-        head_options={
-            "answer_head": head,
-            "answer_head_size": head_size,
-            "max_answer_tokens": max_answer_tokens,
-            "answer_top_k": n_best,
-        },
+        head=head,
+        head_size=head_size,
+        max_answer_tokens=max_answer_tokens,
+        n_best=n_best,
     )
     defaults = DEFAULTS | (_FROM_SCRATCH if model is None else _FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)

@@ -49,7 +49,7 @@ def relations(
         max_length,
         schema_file=schema_file,
         stride=stride,
-        head_options={"span_head_size": span_head_size},
+        span_head_size=span_head_size,
     )
     defaults = DEFAULTS | (FROM_SCRATCH if model is None else FINE_TUNING)
     arguments = parse_training_arguments(context.args, output_dir, **defaults)
