@@ -1,55 +1,5 @@
-"""The command and its subcommands."""
+"""The program and what it runs; it stands beside the package, which need not be imported for its help."""
 
-import logging
-import sys
+from hf_ext_cli import app, main
 
-import typer
-from huggingface_hub.errors import StrictDataclassError
-
-import hf_ext.cli.train_classification
-import hf_ext.cli.train_events
-import hf_ext.cli.train_ner
-import hf_ext.cli.train_paraphrase
-import hf_ext.cli.train_reading_comprehension
-import hf_ext.cli.train_relations
-import hf_ext.cli.train_similarity
-import hf_ext.cli.train_summarization  # noqa: F401  (registers with train)
-from hf_ext.cli import chat, convert, demo, embed, export_release, predict, train, train_dialogue, whiten  # noqa: F401
-from hf_ext.version import __version__
-
-app = typer.Typer(
-    help="Su Jianlin's models, heads and losses for Transformers: train, predict, convert.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("chat")(chat.chat)
-app.command("convert")(convert.convert)
-app.command("demo")(demo.demo)
-app.command("embed")(embed.embed)
-app.command("export-release")(export_release.export_release)
-app.command("predict")(predict.predict)
-app.add_typer(train.app, name="train")
-app.command("whiten")(whiten.whiten)
-
-
-def _print_version(value: bool) -> None:
-    if value:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
-) -> None:
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-
-
-def main() -> None:
-    """Run the command; an input that cannot be used is one line on standard error and exit status 1."""
-    try:
-        app()
-    except (ValueError, OSError, StrictDataclassError) as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(1)
+__all__ = ["app", "main"]

@@ -25,21 +25,23 @@ class Job:
     train_file: Path = option("What to train on.", group="Files")
     validation_file: Path = option("The same, to evaluate on.", group="Files")
     model: str | None = option(
-        "Encoder to fine-tune: a name on the Hub or a folder. Either this or a config.", None, group="Start"
+        "Encoder to fine-tune: a name on the Hub or a folder. Either this or a config.", None, group="Start from"
     )
     config: str | None = option(
         "Train from scratch: the name of a size (tiny, small, medium, base), the folder or file of a config, or a name "
         "on the Hub (org/name).",
         None,
-        group="Start",
+        group="Start from",
     )
     tokenizer: str | None = option(
-        "Name or folder; else the model's, or for a new model the characters of the training file.", None, group="Start"
+        "Name or folder; else the model's, or for a new model the characters of the training file.",
+        None,
+        group="Start from",
     )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
 
     command: ClassVar[str]
-    """Name of its command under ``hf-ext train``; jobs of one name are told apart by the choices of ``head``."""
+    """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
     saved: ClassVar[str] = "the model, scores.json and curves.png"
     """What a run leaves in the output folder."""
     hint: ClassVar[str | None] = None

@@ -42,10 +42,10 @@ class DialogueJob(EncoderJob):
         "NEZHA, also one that is not yet a decoder, or CDial-GPT to fine-tune: a name on the Hub or a folder. Either "
         "this or a config.",
         None,
-        group="Start",
+        group="Start from",
     )
     family: str | None = option(
-        "What a config by the name of its size is; else nezha.", None, group="Start", choices=_CONFIGS
+        "What a config by the name of its size is; else nezha.", None, group="Start from", choices=_CONFIGS
     )
     max_length: int = option(
         "Tokens of a dialogue; a longer one loses its first turns. Saved with the tokenizer.", 256, group="Lengths"

@@ -37,7 +37,6 @@ class EntityJob(EncoderJob):
     max_length: int = option("Tokens in a window; saved with the tokenizer.", 512, group="Lengths")
     stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
 
-    command: ClassVar[str] = "ner"
     auto_class: ClassVar[Any]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
@@ -137,4 +136,5 @@ class SpanExtractionJob(EntityJob):
         "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
     )
 
+    command: ClassVar[str] = "ner"
     auto_class: ClassVar[Any] = AutoModelForSpanExtraction

@@ -52,6 +52,7 @@ class SequenceLabelingJob(EntityJob):
         config_field="head_lr_multiplier",
     )
 
+    command: ClassVar[str] = "ner"
     auto_class: ClassVar[Any] = AutoModelForSequenceLabeling
 
     def __post_init__(self) -> None:

@@ -49,7 +49,7 @@ class ParaphraseJob(EncoderJob):
     model: str | None = option(
         "RoFormer, SimBERT or BERT to fine-tune: a name on the Hub or a folder. Either this or a config.",
         None,
-        group="Start",
+        group="Start from",
     )
     max_length: int = option("Tokens of a pair.", 128, group="Lengths")
     similarity_scale: float | None = option(

@@ -46,7 +46,7 @@ class SummarizationJob(Job):
         "T5-PEGASUS, or any that AutoModelForSeq2SeqLM knows, to fine-tune: a name on the Hub or a folder. Either this "
         "or a config.",
         None,
-        group="Start",
+        group="Start from",
     )
     max_source_length: int = option("Tokens of a text; what is beyond is cut off.", 512, group="Lengths")
     max_target_length: int = option(
