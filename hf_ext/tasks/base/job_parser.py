@@ -1,14 +1,14 @@
 """Reads a job and its training arguments from the words of a command and from a file."""
 
 import json
-from argparse import SUPPRESS, Action, ArgumentError
+from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
@@ -180,11 +180,8 @@ class JobParser(HfArgumentParser):
             name = action.dest
             if name in given:
                 raise OptionError(f"{path}: {name} is given twice, in two spellings")
-            kinds = get_args(self.hints[name]) or (self.hints[name],)
-            if value is None and NoneType in kinds:
-                given[name] = None
-            elif isinstance(value, list | dict) or value is None:
-                if not any(_is_class_of(kind, value) for kind in (*kinds, self.hints[name])):
+            if value is None or isinstance(value, list | dict):
+                if not isinstance(value, _classes(self.hints[name])):
                     raise OptionError(f"{path}: {key} must be one value, got {value}")
                 given[name] = value
             else:
@@ -216,9 +213,10 @@ def _choices(field: Field[Any] | None) -> tuple[str, ...]:
     return tuple(field.metadata.get("choices") or _values(field.type))
 
 
-def _is_class_of(kind: Any, value: Any) -> bool:
-    made = get_origin(kind) or kind
-    return isinstance(made, type) and isinstance(value, made)
+def _classes(hint: Any) -> tuple[type, ...]:
+    """The classes that a type names, without what they hold."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return tuple(one for one in (get_origin(kind) or kind for kind in kinds) if isinstance(one, type))
 
 
 def _any_of(names: Sequence[str]) -> str:
@@ -234,15 +232,11 @@ def _entry(word: str) -> tuple[str, Any]:
     """An entry of a mapping from a word such as ``gamma=1.0``; a value is JSON, or else a string."""
     name, equals, value = word.partition("=")
     if not equals:
-        # Of argparse: it names the option and the word.
-        raise ValueError
+        raise ArgumentTypeError(f"must be NAME=VALUE, got {word!r}")
     try:
         return name.replace("-", "_"), json.loads(value)
     except ValueError:
         return name.replace("-", "_"), value
-
-
-_entry.__name__ = "NAME=VALUE"
 
 
 class _Entries(Action):

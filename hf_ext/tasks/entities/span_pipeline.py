@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, log
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers.pipelines.base import ChunkPipeline
@@ -43,6 +43,8 @@ class SpanExtractionPipeline(ChunkPipeline):
         stride: tokens that two windows share, at least the length of the longest span; default 64, or a quarter of a
             smaller window.
     """
+
+    found: ClassVar[str] = "entities"
 
     # Transformers declares these as None and its tokenizers as the slow ones.
     model: Any

@@ -27,6 +27,7 @@ class EventExtractionPipeline(LinkedSpanPipeline):
         stride: tokens that two windows share; default 64, or a quarter of a smaller window.
     """
 
+    found = "events"
     head = EventExtraction
     positions = slice(2, 4)
 

@@ -1,7 +1,7 @@
 """The pipeline "reading-comprehension": a question and a text in, answers with their places in the text out."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -36,6 +36,10 @@ class ReadingComprehensionPipeline(SpanExtractionPipeline):
         doc_stride: tokens that two windows share; default 128, or less in a small window.
         max_question_len: tokens of a question, what is beyond is cut off; default 64, or less in a small window.
     """
+
+    found = "answers"
+    reads: ClassVar[tuple[tuple[str, ...], ...]] = (("question", "context"),)
+    predict_options: ClassVar[Mapping[str, str]] = {"stride": "doc_stride"}
 
     default_input_names: Any = None
     _wanted = "AutoModelForReadingComprehension", "answer_head"

@@ -27,6 +27,7 @@ class RelationExtractionPipeline(LinkedSpanPipeline):
         stride: tokens that two windows share; default 64, or a quarter of a smaller window.
     """
 
+    found = "relations"
     head = RelationExtraction
     positions = slice(1, 5)
 
