@@ -119,7 +119,8 @@ def _tasks() -> dict[str, _Task]:
     tasks = {}
     for name, entry in PIPELINE_REGISTRY.supported_tasks.items():
         kind = entry["impl"]
-        if kind.__module__.startswith("hf_ext.") and hasattr(kind, "found"):
+        # Transformers names some of its own by text.
+        if isinstance(kind, type) and kind.__module__.startswith("hf_ext.") and hasattr(kind, "found"):
             own = {field: getattr(kind, field) for field in _Task._fields if hasattr(kind, field)}
             tasks[entry["pt"][0].__name__.removeprefix("AutoModel")] = _Task(name=name, **own)
     # Any model's name has this end: vectors are what hf-ext embed is for.
