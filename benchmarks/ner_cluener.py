@@ -116,7 +116,7 @@ def run_ours(train: list[Example], validation: list[Example], training: dict[str
             train_file=root / "train.jsonl",
             validation_file=root / "validation.jsonl",
             config=str(root / "config"),
-            head_options={"span_head_size": HEAD_SIZE},
+            span_head_size=HEAD_SIZE,
         )
         arguments = TrainingArguments(
             output_dir=str(root / "model"),

@@ -54,9 +54,6 @@ class _ObservedJob(SequenceLabelingJob):
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     """Train a tagger, and look at what its transitions have learnt and which it predicts against the scheme."""
     start, multiplier = setting["start"], setting["transitions"]
-    head: dict[str, Any] = {"sequence_head": "softmax" if multiplier == _SOFTMAX else "crf"}
-    if multiplier != _SOFTMAX:
-        head["head_lr_multiplier"] = float(multiplier.removeprefix("CRF x"))
     encoder = pretrained_encoder(sources)
     # Both starts read the same characters; the seed is set again, as pre-training draws numbers in one run alone.
     set_seed(seed)
@@ -66,7 +63,8 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
         model=str(encoder) if start == _PRETRAINED else None,
         config=None if start == _PRETRAINED else encoder_config(sources),
         tokenizer=str(encoder),
-        head_options=head,
+        head="softmax" if multiplier == _SOFTMAX else "crf",
+        head_lr_multiplier=None if multiplier == _SOFTMAX else float(multiplier.removeprefix("CRF x")),
     )
     scores = job.run(training_arguments(sources, seed, _EPOCHS, _RATES[start]))
     names: Any = job.trained.config.id2label
@@ -105,7 +103,7 @@ def pretrained_encoder(sources: Sources) -> Path:
         sources.entity_file(_PRETRAINING_TASK, "dev"),
         config=encoder_config(sources),
         tokenizer=str(vocabulary),
-        head_options={"sequence_head": "softmax"},
+        head="softmax",
     )
     job.run(training_arguments(sources, 0, epochs=2, learning_rate=2e-3, per_device_train_batch_size=32))
     AutoModel.from_pretrained(output_folder(sources)).save_pretrained(folder)

@@ -43,7 +43,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     if head == "Efficient GlobalPointer":
         job = _PointerJob(*files, config=encoder_config(sources))
     else:
-        job = _TagJob(*files, config=encoder_config(sources), head_options={"sequence_head": head.lower()})
+        job = _TagJob(*files, config=encoder_config(sources), head=head.lower())
     scores = job.run(training_arguments(sources, seed, epochs, setting["learning_rate"]))
     true = sources.entities(name, setting["part"])
     nested = overlapping(true)

@@ -20,7 +20,6 @@ def demo(
     """
     from rich.console import Console
 
-    from hf_ext.cli.train import DEFAULTS, parse_training_arguments
     from hf_ext.metrics.score_table import score_table
     from hf_ext.tasks.entities.files import write_entities
     from hf_ext.tasks.entities.samples import generate_samples
@@ -37,18 +36,13 @@ def demo(
 
     model_dir = output_dir / "model"
     job = SpanExtractionJob(train_file=train_file, validation_file=validation_file, config="tiny", max_length=128)
-    arguments = parse_training_arguments(
-        [],
+    arguments = job.training_arguments(
         model_dir,
-        **{
-            **DEFAULTS,
-            "learning_rate": 2e-3,
-            "num_train_epochs": epochs,
-            "per_device_train_batch_size": 16,
-            "save_strategy": "no",
-            "load_best_model_at_end": False,
-            "seed": seed,
-        },
+        learning_rate=2e-3,
+        num_train_epochs=epochs,
+        save_strategy="no",
+        load_best_model_at_end=False,
+        seed=seed,
     )
     scores = job.run(arguments)
     (model_dir / "curves.png").replace(output_dir / "curves.png")

@@ -1,23 +1,23 @@
 """The command as a user types it."""
 
-import importlib
 import json
 import os
 import re
+import subprocess
 import sys
 from itertools import chain
 
 import pytest
 import torch
+import typer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, TrainingArguments
 from typer.testing import CliRunner
 
 import hf_ext
+import hf_ext_cli
 from hf_ext import build_char_tokenizer, generate_samples
 from hf_ext.cli import app, main
-from hf_ext.cli.train import app as train_app
-from hf_ext.cli.train import parse_training_arguments
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.classification import ClassificationJob
@@ -29,9 +29,6 @@ from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.relations import RelationExtractionJob
 from hf_ext.tasks.similarity import SimilarityJob
 from hf_ext.tasks.summarization import SummarizationJob
-
-# The module, whose name in its package is that of the program.
-cli_app = importlib.import_module("hf_ext.cli.app")
 
 
 def run(*arguments, **options):
@@ -86,7 +83,7 @@ def test_train_fine_tunes_any_encoder(files, tmp_path):
         part.save_pretrained(tmp_path / "bert")
     arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
     del arguments["--config"]
-    options = {"--model": tmp_path / "bert", "--max-steps": 2, "--span-head": "global_pointer", "--span-head-size": 8}
+    options = {"--model": tmp_path / "bert", "--max-steps": 2, "--head": "global_pointer", "--span-head-size": 8}
     result = run("train", "ner", *chain(*(arguments | options).items()), "--use-cpu")
     assert result.exit_code == 0, result.output
     model = AutoModelForSpanExtraction.from_pretrained(tmp_path / "model")
@@ -173,19 +170,14 @@ def test_predict_takes_a_long_document_whole(trained, tmp_path):
     assert json.loads(line)["text"] == text
 
 
-def test_training_arguments_are_taken_over_the_defaults(tmp_path):
-    options = ["--learning-rate", "1e-4", "--use_cpu", "--num_train_epochs=2"]
-    arguments = parse_training_arguments(options, tmp_path, learning_rate=5e-4, weight_decay=0.5)
-    assert (arguments.learning_rate, arguments.num_train_epochs, arguments.weight_decay) == (1e-4, 2, 0.5)
-    assert arguments.output_dir == str(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--model", "a"], "both"),
         (["--train-file", "missing.json"], "missing.json"),
         (["--no-such-option", "1"], "no-such-option"),
+        (["--learning-rat", "1"], 'did you mean "--learning-rate"?'),
+        (["--tag-scheme", "BIO"], "--tag-scheme goes with --head crf, memm or softmax"),
         (["--learning-rate", "much"], "much"),
         (["--config", "enormous"], "enormous"),
         (["--stride", "64"], "stride"),
@@ -247,7 +239,7 @@ def _cut(path):
     ],
 )
 def test_a_file_of_weights_that_cannot_be_used_is_one_line(action, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli_app, "app", lambda: action(tmp_path))
+    monkeypatch.setattr(hf_ext_cli, "app", lambda: action(tmp_path))
     error_of(monkeypatch, capsys)
 
 
@@ -263,7 +255,7 @@ def test_a_model_that_cannot_be_read_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(cli_app, "app", lambda: torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr(hf_ext_cli, "app", lambda: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):
         main()
 
@@ -292,14 +284,76 @@ def test_demo_makes_everything(tmp_path):
     assert len((tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()) == 12
 
 
+def test_train_takes_a_file_of_options(files, tmp_path, monkeypatch):
+    # Paths are relative to the working directory, not to the file.
+    monkeypatch.chdir(files)
+    (tmp_path / "options.yaml").write_text(
+        "train-file: train.jsonl\nvalidation_file: validation.jsonl\nconfig: tiny\nmax-length: 64\nstride: 16\n"
+        "head: softmax\ntag_scheme: BMES\nuse_cpu: true\nmax_steps: 9\neval_strategy: no\nsave_strategy: no\n"
+        "load-best-model-at-end: false\n"
+    )
+    result = run("train", "ner", tmp_path / "options.yaml", "--output-dir", tmp_path / "model", "--max-steps", 1)
+    assert result.exit_code == 0, result.output
+    assert "saved to" in result.output
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert (config["sequence_head"], config["tag_scheme"]) == ("softmax", "BMES")
+    state = json.loads((tmp_path / "model" / "trainer_state.json").read_text(encoding="utf-8"))
+    assert state["global_step"] == 1
+
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = ("chat", "convert", "demo", "embed", "export-release", "predict", "whiten")
+
+
 def test_version_and_help():
     from hf_ext.version import __version__
 
     assert run("--version").output.strip() == __version__
-    for command in ([], ["train"], ["train", "ner"], ["predict"], ["convert"], ["demo"]):
-        assert run(*command, "--help").exit_code == 0
-    names = {command.name for command in app.registered_commands}
-    assert names == {"chat", "convert", "demo", "embed", "export-release", "predict", "whiten"}
+    group = typer.main.get_command(app)
+    assert group.commands.keys() == {*COMMANDS, "train"}
+    for name in COMMANDS:
+        shown = run(name, "--help", env={"COLUMNS": "200"})
+        assert shown.exit_code == 0, shown.output
+        # The help of the group is that of the command, though nothing of it is imported.
+        first = (group.commands[name].help or "").partition("\n")[0]
+        assert first
+        assert first in shown.output
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "train --help", "", "predcit x"])
+def test_what_needs_no_model_imports_no_model(words):
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print(*[one for one in ('torch', 'transformers', 'hf_ext') if one in sys.modules]))\n"
+        f"sys.argv = ['hf-ext', *{words.split()}]\n"
+        "from hf_ext_cli import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == (0 if words.startswith(("-", "train")) else 2)
+    assert done.stdout.splitlines()[-1] == ""
+    assert "Did you mean 'predict'?" in done.stderr or words != "predcit x"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("hf-ext tr", ["train"]),
+        ("hf-ext train n", ["ner"]),
+        ("hf-ext train ner --tag-", ["--tag-scheme"]),
+        ("hf-ext train ner --head g", ["global_pointer"]),
+        ("hf-ext train ner --learning-r", ["--learning-rate"]),
+    ],
+)
+def test_completion_knows_commands_options_and_choices(words, found):
+    environment = {
+        "_HF_EXT_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    result = CliRunner().invoke(app, [], prog_name="hf-ext", env=environment)
+    assert result.output.split() == found
 
 
 @pytest.mark.parametrize("job", [SpanExtractionJob, SequenceLabelingJob])
@@ -346,20 +400,13 @@ def test_trained_tags_beyond_those_of_the_training_file(side, tag, f1, tmp_path)
     assert scores["per_type"].keys() == {"人", "地"}
 
 
-def test_every_training_command_runs_a_public_job():
-    jobs = {
-        "classification": ClassificationJob,
-        "dialogue": DialogueJob,
-        "events": EventExtractionJob,
-        "ner": SpanExtractionJob,
-        "paraphrase": ParaphraseJob,
-        "reading-comprehension": ReadingComprehensionJob,
-        "relations": RelationExtractionJob,
-        "similarity": SimilarityJob,
-        "summarization": SummarizationJob,
-    }
-    assert jobs.keys() == {command.name for command in train_app.registered_commands}
-    for name, job in jobs.items():
-        assert run("train", name, "--help").exit_code == 0
-        with pytest.raises(ValueError, match=r"give either model .* or config .*, got neither"):
-            job("train.jsonl", "validation.jsonl")
+@pytest.mark.parametrize(
+    "job",
+    [
+        ClassificationJob, DialogueJob, EventExtractionJob, ParaphraseJob, ReadingComprehensionJob,
+        RelationExtractionJob, SequenceLabelingJob, SimilarityJob, SpanExtractionJob, SummarizationJob,
+    ],
+)  # fmt: skip
+def test_every_job_needs_a_start(job):
+    with pytest.raises(ValueError, match=r"give either model .* or config .*, got neither"):
+        job("train.jsonl", "validation.jsonl")

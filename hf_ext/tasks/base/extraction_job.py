@@ -1,7 +1,7 @@
 """What the jobs of relations and events share: from files to a trained, scored and saved model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,24 +11,26 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
 
 
 @dataclass
 class LinkedSpanJob(EncoderJob):
-    """What to train on and what to start from; a subclass names what examples are read, encoded and scored by.
+    """What to train on and what to start from; a subclass names what examples are read, encoded and scored by."""
 
-    Attributes:
-        schema_file: names what may occur; None: what occurs in the training file.
-        stride: tokens that two windows of a long text share.
-        head_options: fields of the head, such as ``span_head_size``.
-    """
+    schema_file: Path | None = option(
+        "Names what may occur; else what occurs in the training file.", None, group="Files"
+    )
+    max_length: int = option("Tokens in a window; saved with the tokenizer.", 512, group="Lengths")
+    stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
+    span_head_size: int | None = option(
+        "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
+    )
 
-    schema_file: Path | None = None
-    max_length: int = 512
-    stride: int = 64
-    head_options: Mapping[str, Any] = field(default_factory=dict)
+    defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
+    defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 10}
 
     # What a task is made of.
     auto_class: ClassVar[Any]
@@ -56,7 +58,7 @@ class LinkedSpanJob(EncoderJob):
         labels = self.head_labels(labels, self.auto_class._model_mapping.head.suffix)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
-        head = {key: value for key, value in self.head_options.items() if value is not None}
+        head = self.head_options(tokenizer)
         if self.model is None:
             return self.auto_class.from_config(self.new_config(tokenizer, **fields), **head)
         model = self.auto_class.from_pretrained(self.model, **fields, **head)

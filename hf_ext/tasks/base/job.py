@@ -1,45 +1,115 @@
-"""What jobs that train an encoder or a decoder share: the files, and where it starts from."""
+"""What jobs share: the files, where a model starts from, and the options of a command."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, TrainingArguments
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length
+from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.tasks.base.option import option
 
 
 @dataclass
-class EncoderJob:
-    """Files, and a model to start from.
+class Job:
+    """What to train on, and a model to start from; the help of each field says what it is.
 
-    Attributes:
-        train_file: what to train on.
-        validation_file: what to evaluate on.
-        model: checkpoint to fine-tune, a name on the Hub or a folder. Either this or ``config``.
-        config: to train from scratch: the name of a size of RoFormer (``"small"``), the folder or file of a config, or
-            the name of a repository on the Hub (``"org/name"``).
-        tokenizer: name or folder; None: the model's, or for a new model the characters of the training file.
-        max_length: most tokens of a text, or of a pair that is read at once; saved with the tokenizer.
+    The fields are the options of the job's command too, and the docstring's first line is that command's help.
     """
 
-    train_file: Path
-    validation_file: Path
-    model: str | None = None
-    config: str | None = None
-    tokenizer: str | None = None
-    max_length: int = 128
+    train_file: Path = option("What to train on.", group="Files")
+    validation_file: Path = option("The same, to evaluate on.", group="Files")
+    model: str | None = option(
+        "Encoder to fine-tune: a name on the Hub or a folder. Either this or a config.", None, group="Start from"
+    )
+    config: str | None = option(
+        "Train from scratch: the name of a size (tiny, small, medium, base), the folder or file of a config, or a name "
+        "on the Hub (org/name).",
+        None,
+        group="Start from",
+    )
+    tokenizer: str | None = option(
+        "Name or folder; else the model's, or for a new model the characters of the training file.",
+        None,
+        group="Start from",
+    )
+    overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
 
-    saves_max_length: ClassVar[bool] = True
-    """Whether ``max_length`` is that of single texts too, and saved with the tokenizer."""
+    command: ClassVar[str]
+    """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
+    saved: ClassVar[str] = "the model, scores.json and curves.png"
+    """What a run leaves in the output folder."""
+    hint: ClassVar[str | None] = None
+    """What to do next, with ``{output_dir}`` for the folder."""
+    arguments_class: ClassVar[type[TrainingArguments]] = TrainingArguments
+    """The class of its training arguments, whose fields are options of the command as well."""
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "f1",
+        "logging_steps": 20,
+        "report_to": "none",
+        "train_sampling_strategy": "group_by_length",
+        "per_device_train_batch_size": 16,
+        "per_device_eval_batch_size": 64,
+        "warmup_steps": 0.1,
+        "weight_decay": 0.01,
+    }
+    """Training arguments where none are given, whatever it starts from."""
+    defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 10}
+    """Those with a ``config``."""
+    defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 5}
+    """Those with a ``model``."""
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.config is None):
             given = "neither" if self.model is None else "both"
             raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
+
+    def training_arguments(self, output_dir: str | PathLike[str], **given: Any) -> Any:
+        """The training arguments that suit the job.
+
+        Args:
+            output_dir: where to write.
+            **given: fields of ``arguments_class``; for others the job's defaults are taken, then Transformers'.
+        """
+        start = self.defaults_from_scratch if self.model is None else self.defaults_fine_tuning
+        # Without an accelerator there is nothing to pin memory for, and each loader would warn of it.
+        pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}
+        return self.arguments_class(**{**pinned, **self.defaults, **start, **given, "output_dir": str(output_dir)})
+
+    def head_options(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """Fields of the head's config, from those of the job that give one.
+
+        Args:
+            tokenizer: of the model.
+        """
+        values = {one.metadata.get("config_field"): getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if name is not None and value is not None}
+
+    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+        """What the command prints of the scores: texts, and tables of rich."""
+        return [score_table(scores, title=str(self.validation_file))]
+
+
+@dataclass
+class EncoderJob(Job):
+    """A job on texts that have one limit of length."""
+
+    max_length: int = option(
+        "Tokens of a text, or of a pair that is read at once; what is beyond is cut off.", 128, group="Lengths"
+    )
+
+    saves_max_length: ClassVar[bool] = True
+    """Whether ``max_length`` is that of single texts too, and saved with the tokenizer."""
 
     def load_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
         """The tokenizer that the job names, or one that cuts ``texts`` into characters."""

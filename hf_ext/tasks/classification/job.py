@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 from datasets import Dataset
 from transformers import (
@@ -17,6 +18,7 @@ from transformers import (
 
 from hf_ext.losses import for_trainer
 from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.option import option
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
 from hf_ext.tasks.classification.metrics import classification_metrics, compute_classification_scores
 from hf_ext.training.job_trainer import JobTrainer
@@ -43,19 +45,34 @@ MULTI_LABEL_LOSSES = (
 
 @dataclass
 class ClassificationJob(EncoderJob):
-    """What to train on, what to start from, and the loss.
+    """Classes of texts or of pairs of texts: one each, or any number.
 
     Files are in a format of :func:`hf_ext.tasks.classification.read_labelled_texts`; classes of the validation
     file must be among those of training. The file tells whether texts have one class or any number, or come in pairs.
-
-    Attributes:
-        loss: a name of `SINGLE_LABEL_LOSSES` or `MULTI_LABEL_LOSSES`; None: cross-entropy, or multi-label softmax.
-        loss_options: options of the loss (``{"gamma": 1.0}``); "logit_adjusted" counts its ``prior`` in the training
-            file unless it is given.
+    The loss "logit_adjusted" counts its ``prior`` in the training file unless it is given.
     """
 
-    loss: str | None = None
-    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    train_file: Path = option('JSON lines {"text", "text2"?, "label" or "labels"}, TSV or CSV.', group="Files")
+    max_length: int = option("Tokens of a text or a pair; what is beyond is cut off.", 128, group="Lengths")
+    loss: str | None = option(
+        "Name of a loss; else cross_entropy, or multilabel_softmax for texts with any number of classes.",
+        None,
+        group="Loss",
+        choices=SINGLE_LABEL_LOSSES + MULTI_LABEL_LOSSES,
+    )
+    loss_options: Mapping[str, Any] = option(
+        "Option of the loss, as gamma=1.0; may be given several times.",
+        group="Loss",
+        aliases=["--loss-option"],
+        default_factory=dict,
+    )
+
+    command: ClassVar[str] = "classification"
+    defaults: ClassVar[Mapping[str, Any]] = {**EncoderJob.defaults, "per_device_train_batch_size": 32}
+
+    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+        """The table of classes, with the share of right answers."""
+        return [*super().show(scores), f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"]
 
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.

@@ -1,9 +1,9 @@
 """Train a dialogue model on files, measure its perplexity, save it with its curves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from datasets import Dataset
 from transformers import (
@@ -20,6 +20,7 @@ from hf_ext.models.gpt_cdial import CDialGPTConfig
 from hf_ext.models.nezha import NezhaConfig
 from hf_ext.models.roformer.sizes_roformer import SIZES
 from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.option import option
 from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues
 from hf_ext.training.job_trainer import JobTrainer
@@ -30,30 +31,58 @@ _CONFIGS: dict[str, Any] = {"nezha": NezhaConfig, "gpt_cdial": CDialGPTConfig}
 
 @dataclass
 class DialogueJob(EncoderJob):
-    """What to train on and what to start from.
+    """Multi-turn dialogue, scored by the perplexity of held-out dialogues.
 
-    Attributes:
-        train_file: dialogues, in a format of :func:`hf_ext.tasks.dialogue.read_dialogues`; of a file of splits,
-            ``"train"``.
-        validation_file: the same for evaluation; of a file of splits, ``"validation"``.
-        model: checkpoint to fine-tune, a name on the Hub or a folder: NEZHA, also one that is not yet a decoder, or
-            CDial-GPT. Either this or ``config``.
-        config: to train from scratch: the name of a size (``"small"``), the folder or file of a config, or the name of
-            a repository on the Hub (``"org/name"``).
-        family: ``"nezha"`` or ``"gpt_cdial"``: what a model of a named size is.
-        tokenizer: name or folder; None: the model's, or for a new model the characters of the training dialogues.
-        max_length: tokens of a dialogue; a longer one loses its first turns. Saved with the tokenizer.
-        train_on: ``"all"`` turns or the ``"last"``, as in :class:`hf_ext.tasks.dialogue.DialogueEncoder`.
+    Files are in a format of :func:`hf_ext.tasks.dialogue.read_dialogues`; of a file of splits, ``"train"`` and
+    ``"validation"`` are read.
     """
 
-    family: str = "nezha"
-    max_length: int = 256
-    train_on: str | None = None
+    train_file: Path = option('Dialogues: JSON lines {"turns": [...]}, or as LCCC or KdConv.', group="Files")
+    model: str | None = option(
+        "NEZHA, also one that is not yet a decoder, or CDial-GPT to fine-tune: a name on the Hub or a folder. Either "
+        "this or a config.",
+        None,
+        group="Start from",
+    )
+    family: str | None = option(
+        "What a config by the name of its size is; else nezha.", None, group="Start from", choices=_CONFIGS
+    )
+    max_length: int = option(
+        "Tokens of a dialogue; a longer one loses its first turns. Saved with the tokenizer.", 256, group="Lengths"
+    )
+    train_on: Literal["all", "last"] | None = option(
+        "All turns or the last; else all for NEZHA, the last for CDial-GPT.", None, group="Loss"
+    )
+
+    command: ClassVar[str] = "dialogue"
+    hint: ClassVar[str | None] = "talk to it: hf-ext chat {output_dir}"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **EncoderJob.defaults,
+        "metric_for_best_model": "perplexity",
+        "greater_is_better": False,
+        # The scores of all tokens are as many as a batch has tokens times the vocabulary.
+        "per_device_eval_batch_size": 16,
+    }
+    defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-5, "num_train_epochs": 5}
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.family is None:
+            return
         if self.family not in _CONFIGS:
             raise ValueError(f"family must be one of {', '.join(_CONFIGS)}, got {self.family!r}")
+        if self.config not in SIZES:
+            raise ValueError(
+                f"family goes with a config by the name of its size ({', '.join(SIZES)}), got {self.family!r} with "
+                + (f"model={self.model!r}" if self.config is None else f"config={self.config!r}")
+            )
+
+    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+        """A line of perplexities and accuracy."""
+        return [
+            f"perplexity {scores['perplexity']:.2f} (before training {scores['perplexity_before']:.2f}), "
+            f"accuracy of the next token {scores['accuracy']:.4f}"
+        ]
 
     def load_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
         """The tokenizer that the job names, or one that cuts ``texts`` into characters and has the speakers' tokens."""
@@ -89,7 +118,7 @@ class DialogueJob(EncoderJob):
             config = AutoConfig.from_pretrained(name, **ids)
         elif name in SIZES:
             length = max(self.max_length, 512)
-            config = _CONFIGS[self.family](
+            config = _CONFIGS[self.family or "nezha"](
                 **SIZES[name], **ids, attention_mode="causal", unpad=True, max_position_embeddings=length
             )
         else:

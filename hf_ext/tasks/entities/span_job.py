@@ -1,8 +1,9 @@
 """The main job: train a span extraction model on files, score it on characters, save it with its curves."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
@@ -18,8 +19,10 @@ from hf_ext.data.span_encoding import SpanEncoder, decode_span_dataset
 from hf_ext.metrics.exact_spans import span_metrics, span_scores
 from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.option import option
 from hf_ext.tasks.entities.example import check_labels
 from hf_ext.tasks.entities.files import read_entities
+from hf_ext.tasks.entities.span_head import SPAN_HEADS
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
 
@@ -27,27 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class SpanExtractionJob(EncoderJob):
-    """What to train on and what to start from.
+class EntityJob(EncoderJob):
+    """What jobs on texts with entities share; a subclass names the head."""
 
-    Attributes:
-        train_file: texts with entities, in a format of :func:`hf_ext.tasks.entities.read_entities`.
-        validation_file: the same for evaluation; its labels must be among those of training.
-        model: checkpoint to fine-tune, a name on the Hub or a folder. Either this or ``config``.
-        config: to train from scratch: the name of a size (``"small"``), the folder or file of a config, or the name of
-            a repository on the Hub (``"org/name"``).
-        tokenizer: name or folder; None: the model's, or for a new model the characters of the training texts.
-        max_length: tokens in a window; saved with the tokenizer, so that the pipeline reads windows like those of
-            training.
-        stride: tokens that two windows of a long text share.
-        head_options: fields of the head, such as ``span_head`` and ``span_head_size``.
-    """
+    train_file: Path = option("Texts with entities: JSON lines, CLUENER's JSON or CoNLL.", group="Files")
+    max_length: int = option("Tokens in a window; saved with the tokenizer.", 512, group="Lengths")
+    stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
 
-    max_length: int = 512
-    stride: int = 64
-    head_options: Mapping[str, Any] | None = None
-
-    auto_class: ClassVar[Any] = AutoModelForSpanExtraction
+    auto_class: ClassVar[Any]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
         """The model that the job names, with a head for ``labels``.
@@ -58,7 +48,7 @@ class SpanExtractionJob(EncoderJob):
         labels = self.head_labels(self.outputs(labels), self.auto_class._model_mapping.head.suffix)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
-        head = {key: value for key, value in (self.head_options or {}).items() if value is not None}
+        head = self.head_options(tokenizer)
         if self.model is not None:
             model = self.auto_class.from_pretrained(self.model, **fields, **head)
             self.check_length(model)
@@ -129,3 +119,22 @@ class SpanExtractionJob(EncoderJob):
         scores = span_scores(found, [example["entities"] for example in validation], encoder.label2id)
         save_run(trainer, scores, "f1")
         return scores
+
+
+@dataclass
+class SpanExtractionJob(EntityJob):
+    """Named-entity recognition with GlobalPointer, nested entities included, or a CRF, MEMM or softmax."""
+
+    head: str | None = option(
+        "How entities are scored, which may nest; else efficient_global_pointer, or the model's.",
+        None,
+        group="Head",
+        choices=SPAN_HEADS,
+        config_field="span_head",
+    )
+    span_head_size: int | None = option(
+        "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
+    )
+
+    command: ClassVar[str] = "ner"
+    auto_class: ClassVar[Any] = AutoModelForSpanExtraction

@@ -13,10 +13,12 @@ from transformers import (
 )
 
 from hf_ext.data.span_encoding import SpanEncoder, decode_span_dataset
-from hf_ext.ops.tag_rules import split_tag
+from hf_ext.ops.tag_rules import TAG_SCHEMES, split_tag
 from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
-from hf_ext.tasks.entities.span_job import SpanExtractionJob
+from hf_ext.tasks.base.option import option
+from hf_ext.tasks.entities.span_job import EntityJob
 from hf_ext.tasks.entities.tag_encoding import TagEncoder, tags_to_predictions
+from hf_ext.tasks.entities.tag_head import SEQUENCE_HEADS
 from hf_ext.tasks.entities.tag_metrics import tag_metrics
 from hf_ext.tasks.entities.tag_schemes import tags_of_labels
 from hf_ext.training.parameter_groups import head_optimizer
@@ -26,38 +28,60 @@ _MULTIPLIER_FROM_SCRATCH = 10.0
 
 
 @dataclass
-class SequenceLabelingJob(SpanExtractionJob):
-    """What to train on and what to start from; files and results are those of `SpanExtractionJob`.
+class SequenceLabelingJob(EntityJob):
+    """Named-entity recognition with a CRF, a MEMM or a softmax over tags, of entities that do not overlap."""
 
-    Attributes:
-        scheme: of tags: "BIO", "BMES" or "BIOES".
-        head_options: fields of the head, such as ``sequence_head`` and ``constrained_transitions``.
-    """
+    head: str | None = option(
+        "How tags, which do not nest, are scored; else crf, or the model's.",
+        None,
+        group="Head",
+        choices=SEQUENCE_HEADS,
+        config_field="sequence_head",
+    )
+    tag_scheme: str = option("Of tags.", "BIO", group="Head", choices=TAG_SCHEMES, config_field="tag_scheme")
+    constrained_transitions: bool | None = option(
+        "Forbid tags that follow each other against the scheme; else as the model.",
+        None,
+        group="Head",
+        config_field="constrained_transitions",
+    )
+    head_lr_multiplier: float | None = option(
+        "With crf or memm: how much faster transitions learn; else 10 from scratch, and as the model or 100.",
+        None,
+        group="Head",
+        config_field="head_lr_multiplier",
+    )
 
-    scheme: str = "BIO"
-
+    command: ClassVar[str] = "ner"
     auto_class: ClassVar[Any] = AutoModelForSequenceLabeling
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head == "softmax" and self.head_lr_multiplier is not None:
+            raise ValueError(
+                f"head_lr_multiplier goes with a head that has transitions, crf or memm, got {self.head_lr_multiplier} "
+                "with head='softmax'"
+            )
 
     def outputs(self, labels: Sequence[str]) -> Sequence[str]:
         """The tags."""
-        return tags_of_labels(labels, self.scheme)
+        return tags_of_labels(labels, self.tag_scheme)
 
-    def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
-        """The model that the job names, with a head for the tags of ``labels``; see `SpanExtractionJob.load_model`."""
-        options = {"tag_scheme": self.scheme, **(self.head_options or {})}
-        if self.model is None and options.get("head_lr_multiplier") is None:
-            options["head_lr_multiplier"] = _MULTIPLIER_FROM_SCRATCH
+    def head_options(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """Fields of the head's config, with the tokens that have no tag."""
+        options = super().head_options(tokenizer)
+        if self.model is None:
+            options.setdefault("head_lr_multiplier", _MULTIPLIER_FROM_SCRATCH)
         names = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
         untagged = {getattr(tokenizer, name) for name in names} - {None, tokenizer.unk_token_id}
-        self.head_options = {**options, "untagged_token_ids": sorted(untagged)}
-        return super().load_model(tokenizer, labels)
+        return {**options, "untagged_token_ids": sorted(untagged)}
 
     def make_encoder(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], config: Any) -> SpanEncoder:
         """What makes rows of texts; its tags, and the ids they have, are the model's."""
         tags = [config.id2label[number] for number in range(len(config.id2label))]
         # A trained head may find labels that the training file lacks.
         known = list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != "O"))
-        encoder = TagEncoder(tokenizer, known, self.scheme, self.max_length, self.stride)
+        encoder = TagEncoder(tokenizer, known, self.tag_scheme, self.max_length, self.stride)
         encoder.tags = tags
         return encoder
 

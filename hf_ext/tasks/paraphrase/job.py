@@ -1,6 +1,8 @@
 """The paraphrase job: train a model that generates and retrieves paraphrases on files, score it, save it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +19,7 @@ from transformers import (
 from hf_ext.models.roformer.modeling_roformer import RoFormerForParaphrase
 from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForParaphrase
 from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.option import option
 from hf_ext.tasks.paraphrase.files import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.tasks.paraphrase.metrics import paraphrase_retrieval_accuracy
 from hf_ext.training.job_trainer import JobTrainer
@@ -36,22 +39,34 @@ METRIC = "retrieval_accuracy"
 
 @dataclass
 class ParaphraseJob(EncoderJob):
-    """What to train on and what to start from.
+    """Generation and retrieval of paraphrases with one model: SimBERT, RoFormer-Sim.
 
-    Attributes:
-        train_file: sentences with synonyms, as :func:`hf_ext.tasks.paraphrase.files.read_paraphrases` takes them.
-        validation_file: the same for evaluation: each text with its first synonym.
-        model: checkpoint to fine-tune (RoFormer, SimBERT or BERT), a name on the Hub or a folder. Either this or
-            ``config``.
-        config: to train from scratch: the name of a size of RoFormer (``"small"``), the folder or file of a config, or
-            the name of a repository on the Hub (``"org/name"``).
-        tokenizer: name or folder; None: the model's, or for a new model the characters of the training sentences.
-        max_length: most tokens of a pair.
-        similarity_scale: what cosines are multiplied by; None: 20 for RoFormer, 30 for BERT.
+    Files are as :func:`hf_ext.tasks.paraphrase.files.read_paraphrases` takes them; of the validation file each text
+    is taken with its first synonym.
     """
 
-    similarity_scale: float | None = None
+    train_file: Path = option('JSON lines {"text", "synonyms": [...]}.', group="Files")
+    model: str | None = option(
+        "RoFormer, SimBERT or BERT to fine-tune: a name on the Hub or a folder. Either this or a config.",
+        None,
+        group="Start from",
+    )
+    max_length: int = option("Tokens of a pair.", 128, group="Lengths")
+    similarity_scale: float | None = option(
+        "Factor of cosines; else 20 for RoFormer and 30 for BERT.", None, group="Loss"
+    )
 
+    command: ClassVar[str] = "paraphrase"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **EncoderJob.defaults,
+        # Of both objectives: the epoch that retrieves best may not have learnt to write.
+        "metric_for_best_model": "loss",
+        # Rows are made of pairs drawn anew each time, so their lengths are not known beforehand.
+        "train_sampling_strategy": "random",
+        "per_device_train_batch_size": 32,
+        "per_device_eval_batch_size": 32,
+    }
+    defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     # Its length is that of a pair; the model embeds longer texts.
     saves_max_length: ClassVar[bool] = False
 
@@ -59,6 +74,10 @@ class ParaphraseJob(EncoderJob):
         super().__post_init__()
         if self.similarity_scale is not None and self.similarity_scale <= 0:
             raise ValueError(f"similarity_scale must be above 0, got {self.similarity_scale}")
+
+    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+        """A line of both objectives."""
+        return [f"retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}"]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase) -> Any:
         """The model that the job names.

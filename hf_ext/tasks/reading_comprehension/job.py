@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
@@ -12,34 +12,72 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from hf_ext.atomic_file import atomic_write
 from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
 from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.option import option
 from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answer_dataset
 from hf_ext.tasks.reading_comprehension.encoding import DataCollatorForReadingComprehension, ReadingEncoder
 from hf_ext.tasks.reading_comprehension.files import read_questions
-from hf_ext.tasks.reading_comprehension.metrics import reading_metrics, reading_scores
+from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS
+from hf_ext.tasks.reading_comprehension.metrics import reading_metrics, reading_scores, reading_table
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
 
 
 @dataclass
 class ReadingComprehensionJob(EncoderJob):
-    """What to train on and what to start from.
+    """Answers to questions as spans of a text, with GlobalPointer or with a start and an end.
 
     Files are in a format of :func:`hf_ext.tasks.reading_comprehension.read_questions`.
-
-    Attributes:
-        stride: tokens that two windows of a long text share; None: see `ReadingEncoder`.
-        max_question_length: tokens of a question, what is beyond is cut off; None: see `ReadingEncoder`.
-        null_threshold: there is no answer where it scores more than this above the best one; saved with the model.
-            None: that of ``model``, or 0 if the training file has questions without an answer; else there always is
-            one.
-        head_options: fields of the head, such as ``answer_head`` and ``max_answer_tokens``.
     """
 
-    max_length: int = 512
-    stride: int | None = None
-    max_question_length: int | None = None
-    null_threshold: float | None = None
-    head_options: Mapping[str, Any] = field(default_factory=dict)
+    train_file: Path = option("Questions on texts: SQuAD's, CMRC2018's or WebQA's JSON, or lines.", group="Files")
+    max_length: int = option("Tokens of a question and a window of its text.", 512, group="Lengths")
+    stride: int | None = option(
+        "Tokens that two windows of a text share; else 128, or less in small windows.", None, group="Lengths"
+    )
+    max_question_length: int | None = option(
+        "Tokens of a question, the rest is cut; else 64, or less in small windows.", None, group="Lengths"
+    )
+    null_threshold: float | None = option(
+        "No answer where it scores more than this above the best; saved with the model. Else the model's, or 0 if "
+        "training has questions without an answer.",
+        None,
+        group="Answers",
+    )
+    head: str | None = option(
+        "How spans are scored; else global_pointer, or the model's.",
+        None,
+        group="Head",
+        choices=ANSWER_HEADS,
+        config_field="answer_head",
+    )
+    head_size: int | None = option(
+        "With global_pointer: size of its vectors; else 64, or the model's.",
+        None,
+        group="Head",
+        config_field="answer_head_size",
+    )
+    max_answer_tokens: int | None = option(
+        "Most tokens of an answer; else 128, or the model's.", None, group="Answers", config_field="max_answer_tokens"
+    )
+    n_best: int | None = option(
+        "Answers to rank for each question; else 20, or the model's.",
+        None,
+        group="Answers",
+        config_field="answer_top_k",
+    )
+
+    command: ClassVar[str] = "reading-comprehension"
+    saved: ClassVar[str] = "the model, scores.json, predictions.json, nbest_predictions.json and curves.png"
+    defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head == "start_end" and self.head_size is not None:
+            raise ValueError(f"head_size goes with head='global_pointer', got {self.head_size} with head='start_end'")
+
+    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+        """The table of questions with and without an answer."""
+        return [reading_table(scores, title=str(self.validation_file))]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
         """The model that the job names.
@@ -47,7 +85,7 @@ class ReadingComprehensionJob(EncoderJob):
         Raises:
             ValueError: if it takes fewer tokens than ``max_length``.
         """
-        head = {name: value for name, value in self.head_options.items() if value is not None}
+        head = self.head_options(tokenizer)
         if self.model is None:
             return AutoModelForReadingComprehension.from_config(self.new_config(tokenizer), **head)
         model = AutoModelForReadingComprehension.from_pretrained(self.model, **head)

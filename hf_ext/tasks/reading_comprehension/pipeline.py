@@ -1,7 +1,7 @@
 """The pipeline "reading-comprehension": a question and a text in, answers with their places in the text out."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
 from hf_ext.tasks.base.pipeline_registration import register_task
@@ -35,6 +35,8 @@ class ReadingComprehensionPipeline(WindowPipeline):
 
     auto_class = AutoModelForReadingComprehension
     found = "answers"
+    reads: ClassVar[tuple[tuple[str, ...], ...]] = (("question", "context"),)
+    predict_options: ClassVar[Mapping[str, str]] = {"stride": "doc_stride"}
     default_input_names: Any = None
 
     def __call__(self, inputs: Any = None, *args: Any, question: Any = None, context: Any = None, **kwargs: Any) -> Any:

@@ -1,11 +1,15 @@
 """Sentence embeddings: train any encoder with CoSENT on scored pairs or with SimCSE on texts alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
+from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.option import option
 from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
 from hf_ext.tasks.similarity.trainer import METRIC, SimilarityTrainer
@@ -16,29 +20,47 @@ LOSSES = ("cosent", "simcse")
 
 @dataclass
 class SimilarityJob(EncoderJob):
-    """What to train on, what to start from, the loss and the pooling.
+    """Sentence embeddings whose cosines say how alike two texts are.
 
     The validation file has pairs with scores, in a format of :func:`hf_ext.tasks.similarity.read_text_pairs`, and so
     has the training file for CoSENT; for SimCSE it is read by :func:`hf_ext.tasks.similarity.read_texts_alone`.
-
-    Attributes:
-        loss: ``"cosent"`` or ``"simcse"``.
-        pooling: ``"pooler"``, ``"cls"`` or ``"mean"``.
-        scale: what cosines are multiplied by.
-        chunk_size: texts that are run with a graph at a time; None: the whole batch.
-        dropout: of hidden states and attention weights of the model, which SimCSE lives by; None: the model's own.
     """
 
-    loss: str = "cosent"
-    pooling: str = "mean"
-    scale: float = 20.0
-    chunk_size: int | None = None
-    dropout: float | None = None
+    train_file: Path = option(
+        'JSON lines {"text1", "text2", "score"} or three columns; for SimCSE texts alone as well.', group="Files"
+    )
+    validation_file: Path = option("Pairs with scores, to evaluate on.", group="Files")
+    max_length: int = option("Tokens of a text; what is beyond is cut off.", 128, group="Lengths")
+    loss: str = option("CoSENT, or SimCSE, which needs texts alone.", "cosent", group="Loss", choices=LOSSES)
+    pooling: str = option("What of the tokens' vectors is that of a text.", "mean", group="Loss", choices=POOLINGS)
+    scale: float = option("Factor of cosines.", 20.0, group="Loss")
+    chunk_size: int | None = option(
+        "Texts run at a time in training, whatever the size of the batch; else the whole batch.", None, group="Loss"
+    )
+    dropout: float | None = option(
+        "Dropout of the encoder's hidden states and attention, which SimCSE lives by; else its own.", None, group="Loss"
+    )
+
+    command: ClassVar[str] = "similarity"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **EncoderJob.defaults,
+        "metric_for_best_model": "spearman",
+        "greater_is_better": True,
+        # Batches of texts of like length would be told apart by that.
+        "train_sampling_strategy": "random",
+        "per_device_train_batch_size": 64,
+    }
+    defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-4, "num_train_epochs": 10}
+    defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-5, "num_train_epochs": 5}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+
+    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+        """A line of the correlation."""
+        return [f"Spearman {scores['spearman']:.4f}, before training {scores['spearman_before']:.4f}"]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
         """The encoder that the job names.

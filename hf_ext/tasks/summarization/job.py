@@ -1,11 +1,11 @@
 """Summarization: train an encoder-decoder on files, score what it writes, save it with its curves."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from datasets import Dataset
 from transformers import (
@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Seq2SeqTrainingArguments,
+    TrainingArguments,
     set_seed,
 )
 
@@ -25,8 +26,10 @@ from hf_ext.data.input_limit import check_input_length
 from hf_ext.data.text_to_text import decode_summaries, encode_summaries
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import config_of_size
 from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
+from hf_ext.tasks.base.job import Job
+from hf_ext.tasks.base.option import option
 from hf_ext.tasks.summarization.files import read_summaries
-from hf_ext.tasks.summarization.metrics import summary_metrics, summary_scores
+from hf_ext.tasks.summarization.metrics import summary_metrics, summary_scores, summary_table
 from hf_ext.training.job_trainer import JobSeq2SeqTrainer
 from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
 
@@ -34,33 +37,39 @@ METRIC = "rougeL"
 
 
 @dataclass
-class SummarizationJob:
-    """What to train on and what to start from.
+class SummarizationJob(Job):
+    """Summaries, titles, questions: text to text with T5-PEGASUS or another encoder-decoder.
 
-    Attributes:
-        train_file: texts with summaries, in a format of :func:`hf_ext.tasks.summarization.read_summaries`.
-        validation_file: the same for evaluation.
-        model: checkpoint to fine-tune, a name on the Hub or a folder: T5-PEGASUS, or any that
-            `AutoModelForSeq2SeqLM` knows. Either this or ``config``.
-        config: to train from scratch: the name of a size of T5-PEGASUS (``"small"``), the folder or file of a config,
-            or the name of a repository on the Hub (``"org/name"``).
-        tokenizer: name or folder; None: the model's, or for a new model the characters of the training file.
-        max_source_length: tokens of a text; what is beyond is cut off.
-        max_target_length: tokens of a summary, in training and in what the model writes.
+    Files are in a format of :func:`hf_ext.tasks.summarization.read_summaries`.
     """
 
-    train_file: Path
-    validation_file: Path
-    model: str | None = None
-    config: str | None = None
-    tokenizer: str | None = None
-    max_source_length: int = 512
-    max_target_length: int = 64
+    train_file: Path = option("Texts with summaries: JSON lines, or summary, tab, text.", group="Files")
+    model: str | None = option(
+        "T5-PEGASUS, or any that AutoModelForSeq2SeqLM knows, to fine-tune: a name on the Hub or a folder. Either this "
+        "or a config.",
+        None,
+        group="Start from",
+    )
+    max_source_length: int = option("Tokens of a text; what is beyond is cut off.", 512, group="Lengths")
+    max_target_length: int = option(
+        "Tokens of a summary, in training and in what the model writes.", 64, group="Lengths"
+    )
 
-    def __post_init__(self) -> None:
-        if (self.model is None) == (self.config is None):
-            given = "neither" if self.model is None else "both"
-            raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
+    command: ClassVar[str] = "summarization"
+    saved: ClassVar[str] = "the model, scores.json, summaries.jsonl and curves.png"
+    arguments_class: ClassVar[type[TrainingArguments]] = Seq2SeqTrainingArguments
+    defaults: ClassVar[Mapping[str, Any]] = {
+        **Job.defaults,
+        "metric_for_best_model": METRIC,
+        "predict_with_generate": True,
+        "per_device_eval_batch_size": 32,
+    }
+    defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
+    defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4, "num_train_epochs": 5}
+
+    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+        """The table of Rouge and BLEU."""
+        return [summary_table(scores, title=str(self.validation_file))]
 
     def load_tokenizer(self, texts: Sequence[str]) -> PreTrainedTokenizerBase:
         """The tokenizer that the job names, or one that cuts ``texts`` into characters."""

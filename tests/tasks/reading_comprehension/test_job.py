@@ -32,7 +32,7 @@ def arguments(folder, **options):
 def test_what_is_learnt_is_written_and_answered(head, none, tmp_path):
     rows = [*ROWS, NONE] if none else ROWS
     file = write(tmp_path / "rows.jsonl", rows)
-    options = {"max_length": 22, "stride": 4, "max_question_length": 6, "head_options": {"answer_head": head}}
+    options = {"max_length": 22, "stride": 4, "max_question_length": 6, "head": head}
     job = ReadingComprehensionJob(file, file, config="tiny", **options)
     folder = tmp_path / "model"
     scores = job.run(arguments(folder))
@@ -77,7 +77,7 @@ def test_command(tmp_path):
         ([], {}, "train_file must have questions, got none"),
         ([NONE], {}, "train_file must have an answer that is in its text, got none"),
         (ROWS, {"max_length": 4}, "max_length must have room for 3 special tokens"),
-        (ROWS, {"head_options": {"answer_head": "crf"}}, "answer_head must be one of"),
+        (ROWS, {"head": "crf"}, "answer_head must be one of"),
         (ROWS, {"config": None}, "give either model"),
     ],
 )

@@ -1,0 +1,133 @@
+"""Makes the command of a task from its jobs: their fields are its options, then those of their training arguments."""
+
+from collections.abc import Mapping
+from enum import Enum
+from importlib import import_module
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperCommand
+
+from hf_ext.tasks.base.discovery import task_modules
+from hf_ext.tasks.base.job import Job
+from hf_ext.tasks.base.job_parser import TRAINING, JobParser, Option, OptionError
+
+# Training arguments that --help shows beside those that the job gives a default; --help-all shows all.
+_OFTEN_USED = {"seed", "max_steps", "gradient_accumulation_steps", "bf16", "use_cpu", "resume_from_checkpoint"}
+
+
+def jobs_of_command(name: str) -> list[type[Job]]:
+    """The jobs that say that the command of that name is theirs, in the order of their modules."""
+    return [
+        job
+        for module in map(import_module, task_modules("job"))
+        for job in vars(module).values()
+        if isinstance(job, type) and job.__module__ == module.__name__ and vars(job).get("command") == name
+    ]
+
+
+def job_command(name: str) -> TyperCommand:
+    """The command ``hf-ext train <name>``."""
+    parser = JobParser(jobs_of_command(name))
+
+    def command(context: typer.Context, **_: Any) -> None:
+        try:
+            job, arguments = parser.job_and_arguments(context.args)
+        except OptionError as error:
+            context.fail(str(error))
+        run_job(job, arguments)
+
+    # What Typer shows and completes; it leaves the words themselves to the parser.
+    command.__signature__ = _signature(parser)  # type: ignore[attr-defined]
+    job = parser.jobs[0]
+    app = typer.Typer(add_completion=False)
+    app.command(
+        name,
+        cls=_JobCommand,
+        help=escape((job.__doc__ or "").partition("\n")[0]),
+        epilog=f"Every option of Transformers' {job.arguments_class.__name__} is taken too; --help-all shows them.",
+    )(command)
+    made = typer.main.get_command(app)
+    assert isinstance(made, _JobCommand)
+    often = _OFTEN_USED | {*job.defaults, *job.defaults_from_scratch, *job.defaults_fine_tuning}
+    made.seldom = {option.name for option in parser.options.values() if option.group == TRAINING} - often
+    return made
+
+
+def run_job(job: Job, arguments: Any) -> None:
+    """Run a job; the first process then prints the scores, where everything is and what to do next."""
+    scores = job.run(arguments)  # type: ignore[attr-defined]
+    if arguments.process_index > 0:
+        return
+    console = Console(highlight=False, markup=False)
+    hint = [] if job.hint is None else [job.hint.format(output_dir=arguments.output_dir)]
+    for part in (*job.show(scores), f"saved to {arguments.output_dir}: {job.saved}", *hint):
+        console.print(part)
+
+
+class _JobCommand(TyperCommand):
+    """Typer's help and completion over words that `JobParser` reads."""
+
+    seldom: set[str]
+    """Parameters that only ``--help-all`` shows."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Leave the words to the callback, unless they ask for help or are to be completed."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        wanted = {"--help", "--help-all"} & {*args}
+        if wanted:
+            parameters: list[Any] = self.params
+            for parameter in parameters:
+                parameter.hidden = parameter.name in self.seldom and "--help-all" not in wanted
+            return super().parse_args(ctx, ["--help"])
+        ctx.args = args
+        return args
+
+
+def _signature(parser: JobParser) -> Signature:
+    """The options as the parameters of a function."""
+    file = typer.Argument(
+        metavar="FILE",
+        help="YAML or JSON with options by their names; those of the command line override it. Paths in it are "
+        "relative to the working directory.",
+    )
+    everything = typer.Option("--help-all", help="Show every option, and exit.")
+    kind = Parameter.KEYWORD_ONLY
+    return Signature(
+        [
+            Parameter("context", kind, annotation=typer.Context),
+            Parameter("options_file", kind, annotation=Annotated[Path | None, file], default=None),
+            Parameter("help_all", kind, annotation=Annotated[bool, everything], default=False),
+            *map(_parameter, parser.options.values()),
+        ]
+    )
+
+
+def _parameter(option: Option) -> Parameter:
+    """An option as a parameter of a function, of the nearest type that Typer knows."""
+    kind: Any = option.kind if option.kind in (bool, int, float, Path) else str
+    if option.choices:
+        kind = Literal[option.choices]
+    default = option.default.value if isinstance(option.default, Enum) else option.default
+    if not isinstance(default, str | int | float) or default == "":
+        default = None
+    shown = typer.Option(
+        option.flag,
+        help=escape(option.help),
+        rich_help_panel=option.group,
+        metavar="NAME=VALUE" if get_origin(option.kind) is Mapping else None,
+        show_default=option.note or default is not None,
+    )
+    if not option.required and default is None:
+        kind = kind | None
+    return Parameter(
+        option.name,
+        Parameter.KEYWORD_ONLY,
+        annotation=Annotated[kind, shown],
+        default=Parameter.empty if option.required else default,
+    )

@@ -1,0 +1,132 @@
+"""The program `hf-ext`: finds its commands by their files, and imports the package when one of them runs.
+
+It stands beside the package, because importing that registers its models, and so PyTorch and Transformers.
+"""
+
+import ast
+import logging
+import runpy
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+
+def _package() -> Path:
+    spec = find_spec("hf_ext")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("hf-ext needs the package hf_ext beside it")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+class _LazyCommand(TyperCommand):
+    """A command that is imported when it runs; its callback gives the real one."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the real command."""
+        assert self.callback is not None
+        return self.callback().make_context(info_name, args, parent, **extra)
+
+
+def _add(app: typer.Typer, name: str, help: str, load: Callable[[str], TyperCommand]) -> None:
+    def loaded() -> TyperCommand:
+        return load(name)
+
+    app.command(name, cls=_LazyCommand, help=help)(loaded)
+
+
+def _definitions(file: Path, kind: type[ast.ClassDef] | type[ast.FunctionDef]) -> Iterator[Any]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return (node for node in tree.body if isinstance(node, kind))
+
+
+def _constant(definition: ast.ClassDef, name: str) -> Any:
+    """What a class says that a name of its own is, if that is a constant."""
+    for node in definition.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
+            return node.value.value if isinstance(node.value, ast.Constant) else None
+    return None
+
+
+def _command(name: str) -> TyperCommand:
+    """The function that a file of `hf_ext/cli` is named after, as a command."""
+    stem = name.replace("-", "_")
+    single = typer.Typer(add_completion=False)
+    single.command(name)(getattr(import_module(f"hf_ext.cli.{stem}"), stem))
+    return typer.main.get_command(single)  # type: ignore[return-value]
+
+
+def _training_command(name: str) -> TyperCommand:
+    return import_module("hf_ext.tasks.base.command").job_command(name)
+
+
+def _add_commands(app: typer.Typer, folder: Path) -> None:
+    """Add the commands that are no task's: each file of the folder that has a function of its own name."""
+    for file in sorted(folder.glob("*.py")):
+        for function in _definitions(file, ast.FunctionDef):
+            if function.name == file.stem:
+                _add(app, file.stem.replace("_", "-"), ast.get_docstring(function) or "", _command)
+
+
+def _add_training_commands(app: typer.Typer, folder: Path) -> None:
+    """Add the commands of the tasks' jobs: the first job that says that a command is its own has its help."""
+    helps: dict[str, str] = {}
+    for file in (*folder.glob("*/job.py"), *folder.glob("*/*_job.py")):
+        for job in _definitions(file, ast.ClassDef):
+            name = _constant(job, "command")
+            if name is not None:
+                helps.setdefault(name, (ast.get_docstring(job) or "").partition("\n")[0])
+    for name, text in sorted(helps.items()):
+        _add(app, name, text, _training_command)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(runpy.run_path(str(_package() / "version.py"))["__version__"])
+        raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version."),
+) -> None:
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+
+
+def _make_app() -> typer.Typer:
+    app = typer.Typer(
+        help="Su Jianlin's models, heads and losses for Transformers: train, predict, convert.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    train = typer.Typer(help="Train a model on files.", no_args_is_help=True)
+    _add_commands(app, _package() / "cli")
+    _add_training_commands(train, _package() / "tasks")
+    app.add_typer(train, name="train")
+    return app
+
+
+app = _make_app()
+
+
+def main() -> None:
+    """Run the command; an input that cannot be used is one line on standard error and exit status 1."""
+    try:
+        app()
+    except Exception as error:
+        from hf_ext.cli.errors import error_line
+
+        line = error_line(error)
+        if line is None:
+            raise
+        typer.echo(f"error: {line}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""`hf-ext predict` finds what any of our pipelines finds, and reads what it reads."""
+
+import json
+import re
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, BertConfig, pipeline
+from typer.testing import CliRunner
+
+from hf_ext import build_char_tokenizer
+from hf_ext.cli import app
+from hf_ext.cli.predict import _tasks, read_documents
+from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
+
+SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+CONTEXT = "林一舟写了长河，何远写了春江。"
+TEXTS = ["林一舟写了长河", "何远"]
+TEXT, QUESTION, PAIR = (("text",),), (("question", "context"),), (("text", "text2"), ("text",))
+
+
+def run(*words, **options):
+    return CliRunner().invoke(app, ["predict", *map(str, words)], **options)
+
+
+def saved(folder, auto_class, **fields):
+    """A small BERT with a head, and its tokenizer."""
+    tokenizer = build_char_tokenizer([CONTEXT, "谁写了"], model_max_length=64)
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SIZE)
+    own = {name: fields.pop(name) for name in [*fields] if name in ("id2label", "problem_type")}
+    config.update(own)
+    model = auto_class.from_config(config, **fields)
+    with torch.no_grad():
+        for parameter in model.classifier.parameters():
+            parameter.mul_(20)
+    for part in (model, tokenizer):
+        part.save_pretrained(folder)
+    return folder
+
+
+def near(value):
+    """The same, with numbers that need only be near."""
+    if isinstance(value, dict):
+        return {name: near(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [near(part) for part in value]
+    return pytest.approx(value, rel=1e-5) if isinstance(value, float) else value
+
+
+def read(result):
+    assert result.exit_code == 0, result.exception
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("reader"), AutoModelForReadingComprehension, answer_head_size=8)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    names = {0: "a", 1: "b", 2: "c"}
+    return saved(tmp_path_factory.mktemp("classifier"), AutoModelForSequenceClassification, id2label=names)
+
+
+def test_tasks_are_those_of_the_pipelines():
+    found = {end: (task.name, task.found) for end, task in _tasks().items()}
+    wanted = {
+        "ForSpanExtraction": ("span-extraction", "entities"),
+        "ForSequenceLabeling": ("sequence-labeling", "entities"),
+        "ForRelationExtraction": ("relation-extraction", "relations"),
+        "ForEventExtraction": ("event-extraction", "events"),
+        "ForReadingComprehension": ("reading-comprehension", "answers"),
+        "ForSequenceClassification": ("classification", "classes"),
+    }
+    assert wanted.items() <= found.items()
+    assert "" not in found
+
+
+def test_questions_are_answered(reader, tmp_path):
+    rows = [{"question": one, "context": CONTEXT * many} for one, many in (("谁写了长河", 1), ("谁写了春江", 9))]
+    file = tmp_path / "questions.jsonl"
+    file.write_text("\n\n".join(json.dumps(row | {"id": 1}) for row in rows), encoding="utf-8")
+    answer = pipeline("reading-comprehension", model=str(reader))
+    wanted = [{**row, "answers": [answer(row)]} for row in rows]
+    assert read(run(reader, "--file", file)) == near(wanted)
+    assert read(run(reader, input=file.read_text(encoding="utf-8"))) == near(wanted)
+    wanted = [{**row, "answers": [answer(row, doc_stride=20)]} for row in rows]
+    assert read(run(reader, "--file", file, "--stride", 20)) == near(wanted)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["谁"], "a model that finds answers reads JSON lines with question and context"),
+        (["--threshold", "0.5"], "threshold has no effect with a model that finds answers; leave it out"),
+        (["--whole"], "whole has no effect with a model that reads JSON lines"),
+        (["--html", "page.html"], "html is a page of entities, and the model in .* finds answers"),
+        ([], r'standard input:1: a line must be a JSON object with "question" and "context", got'),
+    ],
+)
+def test_what_a_reader_cannot_do_is_refused(reader, words, message):
+    assert re.search(message, str(run(reader, *words, input="谁写了长河\n").exception))
+
+
+def scores_of(folder, text, pair=None):
+    """The probabilities by the model itself."""
+    classify = pipeline("text-classification", model=str(folder))
+    found = classify({"text": text, "text_pair": pair} if pair else {"text": text}, top_k=None, truncation=True)
+    return sorted(found, key=lambda one: -one["score"])
+
+
+def test_classes_are_found(classifier):
+    wanted = [{"text": text, "classes": scores_of(classifier, text)[:1]} for text in TEXTS]
+    assert read(run(classifier, *TEXTS)) == near(wanted)
+    wanted = [
+        {"text": text, "classes": [one for one in scores_of(classifier, text) if one["score"] > 0.2]} for text in TEXTS
+    ]
+    assert read(run(classifier, *TEXTS, "--threshold", 0.2)) == near(wanted)
+    # Longer than the tokenizer's limit: cut off, as in training.
+    (long,) = read(run(classifier, CONTEXT * 30))
+    assert long["classes"] == near(scores_of(classifier, CONTEXT * 30)[:1])
+    assert "stride has no effect" in str(run(classifier, "甲", "--stride", 4).exception)
+
+
+def test_pairs_have_classes_of_their_own(classifier):
+    lines = [json.dumps({"text": TEXTS[0], "text2": TEXTS[1], "id": 3}), json.dumps({"text": TEXTS[1]})]
+    found = read(run(classifier, input="\n".join(lines)))
+    assert found == near(
+        [
+            {"text": TEXTS[0], "text2": TEXTS[1], "classes": scores_of(classifier, *TEXTS)[:1]},
+            {"text": TEXTS[1], "classes": scores_of(classifier, TEXTS[1])[:1]},
+        ]
+    )
+    assert found[0]["classes"] != scores_of(classifier, TEXTS[0])[:1]
+
+
+def test_any_number_of_classes(tmp_path):
+    names = dict(enumerate("abcdefgh"))
+    kind = "multi_label_classification"
+    folder = saved(tmp_path, AutoModelForSequenceClassification, id2label=names, problem_type=kind)
+    scores = scores_of(folder, TEXTS[0])
+    wanted = [one for one in scores if one["score"] > 0.5]
+    assert 0 < len(wanted) < 8
+    assert read(run(folder, TEXTS[0])) == near([{"text": TEXTS[0], "classes": wanted}])
+    assert read(run(folder, TEXTS[0], "--threshold", 0)) == near([{"text": TEXTS[0], "classes": scores}])
+    classify = pipeline("classification", model=str(folder))
+    assert classify(TEXTS[0]) == near(wanted)
+    assert classify(TEXTS, threshold=0)[0] == near(scores)
+    with pytest.raises(ValueError, match=r"threshold must be in \[0, 1\), got 1"):
+        classify(TEXTS[0], threshold=1)
+
+
+@pytest.mark.parametrize(
+    ("reads", "lines", "documents"),
+    [
+        (TEXT, [], []),
+        (QUESTION, [], []),
+        (TEXT, ["甲\n", "\n", "乙"], [{"text": "甲"}, {"text": "乙"}]),
+        (TEXT, ['{"text": "甲", "text2": "乙"}'], [{"text": "甲"}]),
+        (PAIR, ["\n", "{甲}\n", '{"text": "乙"}'], [{"text": "{甲}"}, {"text": '{"text": "乙"}'}]),
+        (PAIR, ["\r\n", '{"text": "甲", "text2": "乙"}\r\n'], [{"text": "甲", "text2": "乙"}]),
+        (QUESTION, ['{"context": "乙", "id": 2, "question": "甲"}'], [{"question": "甲", "context": "乙"}]),
+    ],
+)
+def test_documents_are_read(reads, lines, documents, tmp_path):
+    (tmp_path / "f").write_bytes("".join(lines).encode())
+    assert list(read_documents(tmp_path / "f", False, reads)) == documents
+
+
+@pytest.mark.parametrize(
+    ("reads", "line"),
+    [
+        (PAIR, '{"text": "a", "text2": 3}'),
+        (PAIR, '{"text2": "a"}'),
+        (PAIR, "[1]"),
+        (QUESTION, '{"question": "a"}'),
+        (QUESTION, '{"question": "a", "context": null}'),
+        (QUESTION, "a"),
+    ],
+)
+def test_a_line_that_is_no_document_is_named(reads, line, tmp_path):
+    first = '{"text": "a", "question": "b", "context": "c"}'
+    (tmp_path / "f").write_text(f"{first}\n\n{line}")
+    with pytest.raises(ValueError, match=r"f:3: (a line must be a JSON object with|the line must be JSON)"):
+        list(read_documents(tmp_path / "f", False, reads))

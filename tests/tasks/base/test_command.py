@@ -1,0 +1,351 @@
+"""The commands of the tasks: what is typed or stands in a file reaches the job and its training arguments."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_origin
+
+import pytest
+from transformers import Seq2SeqTrainingArguments, TrainingArguments
+from typer.testing import CliRunner
+
+from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.tasks.base.command import jobs_of_command
+from hf_ext.tasks.base.job_parser import JobParser, OptionError
+from hf_ext.tasks.classification import ClassificationJob
+from hf_ext.tasks.dialogue import DialogueJob
+from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
+from hf_ext.tasks.entities.span_head import SpanExtraction
+from hf_ext.tasks.entities.tag_head import SequenceLabeling
+from hf_ext.tasks.events import EventExtractionJob
+from hf_ext.tasks.events.head import EventExtraction
+from hf_ext.tasks.paraphrase import ParaphraseJob
+from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
+from hf_ext.tasks.reading_comprehension.head import ReadingComprehension
+from hf_ext.tasks.relations import RelationExtractionJob
+from hf_ext.tasks.relations.head import RelationExtraction
+from hf_ext.tasks.similarity import SimilarityJob
+from hf_ext.tasks.summarization import SummarizationJob
+from hf_ext_cli import app
+
+JOBS = {
+    "classification": [ClassificationJob],
+    "dialogue": [DialogueJob],
+    "events": [EventExtractionJob],
+    "ner": [SpanExtractionJob, SequenceLabelingJob],
+    "paraphrase": [ParaphraseJob],
+    "reading-comprehension": [ReadingComprehensionJob],
+    "relations": [RelationExtractionJob],
+    "similarity": [SimilarityJob],
+    "summarization": [SummarizationJob],
+}
+START = "train-file validation-file model config tokenizer overwrite output-dir"
+# What documents and model cards write.
+OPTIONS = {
+    "classification": "max-length loss loss-options",
+    "dialogue": "family max-length train-on",
+    "events": "schema-file max-length stride span-head-size",
+    "ner": "max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
+    "paraphrase": "max-length similarity-scale",
+    "reading-comprehension": (
+        "max-length stride max-question-length head head-size max-answer-tokens n-best null-threshold"
+    ),
+    "relations": "schema-file max-length stride span-head-size",
+    "similarity": "max-length loss pooling scale chunk-size dropout",
+    "summarization": "max-source-length max-target-length",
+}
+FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
+FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
+
+
+def parsed(command, *words, start="--config=tiny"):
+    given = [f"{name}={value}" for name, value in FILES.items()]
+    return JobParser(JOBS[command]).job_and_arguments([*given, start, *words])
+
+
+def written(folder, text, suffix=".yaml"):
+    file = folder / f"options{suffix}"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("command", JOBS)
+def test_a_command_is_that_of_the_jobs_that_name_it(command):
+    assert jobs_of_command(command) == JOBS[command]
+
+
+@pytest.mark.parametrize("command", JOBS)
+def test_options_keep_their_names(command):
+    options = JobParser(JOBS[command]).options.values()
+    arguments = {field.name for field in dataclasses.fields(JOBS[command][0].arguments_class)} - {"output_dir"}
+    assert {one.flag for one in options if one.name not in arguments} == {
+        f"--{name}" for name in f"{START} {OPTIONS[command]}".split()
+    }
+    # Nothing of a job hides a training argument.
+    assert not arguments & {field.name for job in JOBS[command] for field in dataclasses.fields(job)}
+
+
+@pytest.mark.parametrize(("command", "job", "field"), FIELDS, ids=lambda part: getattr(part, "name", None))
+def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_path):
+    option = JobParser(JOBS[command]).options[field.name]
+    own = field.metadata.get("choices", ())
+    value, word = {int: (7, "7"), float: (0.5, "0.5"), bool: (True, "true"), Path: (Path("x"), "x")}.get(
+        option.kind, ("x", "x")
+    )
+    if get_origin(option.kind) is Mapping:
+        value, word = {"gamma": 0.5}, "gamma=0.5"
+    elif own or option.choices:
+        value = word = (own or option.choices)[-1]
+    # The job is that of the head; softmax has no transitions.
+    head = [f"--head={job.__dataclass_fields__['head'].metadata['choices'][0]}"] if len(JOBS[command]) > 1 else []
+    start = f"--{field.name}={word}" if field.name in ("model", "config") else "--config=tiny"
+    for name in (field.name, field.name.replace("_", "-")):
+        made, _ = parsed(command, *head, f"--{name}={word}" if field.name != "model" else start, start=start)
+        assert type(made) is job
+        assert getattr(made, field.name) == value
+    assert option.help.endswith(".")
+    assert option.group != "Training"
+
+
+@pytest.mark.parametrize("command", JOBS)
+@pytest.mark.parametrize("start", ["config", "model"])
+def test_training_arguments_begin_with_those_of_the_job(command, start):
+    # Learning rate, epochs, batches of training and of evaluation, what the best model is chosen by, sampling.
+    scratch, tuned = {
+        "classification": ((1e-3, 10), (3e-5, 5)),
+        "dialogue": ((1e-3, 10), (5e-5, 5)),
+        "events": ((1e-3, 20), (3e-5, 10)),
+        "ner": ((1e-3, 10), (3e-5, 5)),
+        "paraphrase": ((1e-3, 20), (3e-5, 5)),
+        "reading-comprehension": ((1e-3, 10), (3e-5, 3)),
+        "relations": ((1e-3, 20), (3e-5, 10)),
+        "similarity": ((5e-4, 10), (2e-5, 5)),
+        "summarization": ((1e-3, 20), (2e-4, 5)),
+    }[command]
+    batches, metric, sampling = {
+        "classification": ((32, 64), "f1", "group_by_length"),
+        "dialogue": ((16, 16), "perplexity", "group_by_length"),
+        "paraphrase": ((32, 32), "loss", "random"),
+        "similarity": ((64, 64), "spearman", "random"),
+        "summarization": ((16, 32), "rougeL", "group_by_length"),
+    }.get(command, ((16, 64), "f1", "group_by_length"))
+    _, arguments = parsed(command, start=f"--{start}=tiny")
+    assert (arguments.learning_rate, arguments.num_train_epochs) == (scratch if start == "config" else tuned)
+    assert (arguments.per_device_train_batch_size, arguments.per_device_eval_batch_size) == batches
+    assert (arguments.metric_for_best_model, arguments.train_sampling_strategy) == (metric, sampling)
+    assert arguments.greater_is_better == (command not in ("dialogue", "paraphrase"))
+    assert (arguments.warmup_steps, arguments.weight_decay, arguments.logging_steps) == (0.1, 0.01, 20)
+    assert (arguments.eval_strategy, arguments.save_strategy, arguments.save_total_limit) == ("epoch", "epoch", 1)
+    assert arguments.load_best_model_at_end
+    assert arguments.report_to == []
+    assert type(arguments) is (Seq2SeqTrainingArguments if command == "summarization" else TrainingArguments)
+    assert getattr(arguments, "predict_with_generate", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (["--learning-rate", "1e-4"], "learning_rate", 1e-4),
+        (["--learning_rate=1e-4"], "learning_rate", 1e-4),
+        (["--max-steps", "3", "--max-steps", "-1"], "max_steps", -1),
+        (["--bf16"], "bf16", True),
+        (["--load_best_model_at_end", "False"], "load_best_model_at_end", False),
+        (["--no-dataloader-pin-memory"], "dataloader_pin_memory", False),
+        (["--label-names", "labels", "starts"], "label_names", ["labels", "starts"]),
+        (["--lr-scheduler-kwargs", '{"num_cycles": 2}'], "lr_scheduler_kwargs", {"num_cycles": 2}),
+    ],
+)
+def test_training_arguments_are_taken(words, name, value, tmp_path):
+    words = [*words, "--eval-strategy=no", "--save-strategy=no"]
+    _, arguments = parsed("ner", *words, *(["--load-best-model-at-end=no"] if name != "load_best_model_at_end" else []))
+    assert getattr(arguments, name) == value
+    assert arguments.output_dir == "c"
+
+
+@pytest.mark.parametrize(
+    ("words", "job", "head"),
+    [
+        ([], SpanExtractionJob, {}),
+        (["--head=global_pointer"], SpanExtractionJob, {"span_head": "global_pointer"}),
+        (["--span-head-size=8"], SpanExtractionJob, {"span_head_size": 8}),
+        (
+            ["--head=crf"],
+            SequenceLabelingJob,
+            {"sequence_head": "crf", "tag_scheme": "BIO", "head_lr_multiplier": 10.0},
+        ),
+        (
+            ["--head=memm", "--tag-scheme=BMES", "--constrained-transitions", "--head-lr-multiplier=3"],
+            SequenceLabelingJob,
+            {
+                "sequence_head": "memm",
+                "tag_scheme": "BMES",
+                "constrained_transitions": True,
+                "head_lr_multiplier": 3.0,
+            },
+        ),
+    ],
+)
+def test_the_head_says_which_job_it_is(words, job, head):
+    made, _ = parsed("ner", *words)
+    assert type(made) is job
+    options = made.head_options(build_char_tokenizer("ab"))
+    options.pop("untagged_token_ids", None)
+    assert options == head
+
+
+@pytest.mark.parametrize(
+    ("job", "head"),
+    [
+        (SpanExtractionJob, SpanExtraction),
+        (SequenceLabelingJob, SequenceLabeling),
+        (RelationExtractionJob, RelationExtraction),
+        (EventExtractionJob, EventExtraction),
+        (ReadingComprehensionJob, ReadingComprehension),
+    ],
+)
+def test_fields_of_a_head_are_those_of_its_config(job, head):
+    given = {field.metadata["config_field"] for field in dataclasses.fields(job) if "config_field" in field.metadata}
+    assert given
+    assert given <= head.fields.keys()
+
+
+@pytest.mark.parametrize("spelling", ["train-file", "train_file"])
+@pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])
+def test_a_file_gives_options_and_the_command_line_overrides_them(suffix, spelling, tmp_path):
+    options = {
+        spelling: "a.jsonl", "validation-file": "b.jsonl", "output-dir": "out", "config": "tiny", "head": "crf",
+        "constrained-transitions": True, "max_length": 64, "learning-rate": 1e-05, "use_cpu": True,
+        "lr_scheduler_kwargs": {"num_cycles": 2}, "label_names": ["labels"], "logging_steps": 5,
+    }  # fmt: skip
+    file = written(tmp_path, json.dumps(options, indent=1), suffix)
+    for words in ([str(file), "--max-length", "32"], ["--max-length=32", str(file)]):
+        job, arguments = JobParser(JOBS["ner"]).job_and_arguments(words)
+        assert type(job) is SequenceLabelingJob
+        assert (job.train_file, job.max_length, job.constrained_transitions) == (Path("a.jsonl"), 32, True)
+        assert (arguments.learning_rate, arguments.logging_steps, arguments.output_dir) == (1e-5, 5, "out")
+        assert (arguments.lr_scheduler_kwargs, arguments.label_names) == ({"num_cycles": 2}, ["labels"])
+
+
+def test_yaml_is_read_as_it_looks(tmp_path):
+    text = "train-file: a\nvalidation-file: b\noutput-dir: c\nconfig: tiny\nuse-cpu: true\n"
+    text += "eval_strategy: no\nsave-strategy: no\nload_best_model_at_end: false\nlearning_rate: 1e-4\n"
+    text += "loss: focal\nloss-options: {gamma: 1e-1}\ntokenizer: null\nrun_name: on\n"
+    job, arguments = JobParser(JOBS["classification"]).job_and_arguments([str(written(tmp_path, text))])
+    assert (job.loss_options, job.tokenizer) == ({"gamma": 0.1}, None)
+    assert (arguments.eval_strategy, arguments.learning_rate, arguments.run_name) == ("no", 1e-4, "on")
+    # The command line has the last word on a mapping as a whole.
+    words = [str(written(tmp_path, text)), "--loss=dice", "--loss-option=smooth=1", "--loss-option", "name=x=y"]
+    job, _ = JobParser(JOBS["classification"]).job_and_arguments(words)
+    assert job.loss_options == {"smooth": 1, "name": "x=y"}
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        ("ner", ["--learning-rat", "1"], 'unknown option "--learning-rat": did you mean "--learning-rate"?'),
+        ("ner", ["--learning_rat=1"], 'unknown option "--learning_rat": did you mean "--learning-rate"?'),
+        ("ner", ["--max-lenght=3"], 'unknown option "--max-lenght": did you mean "--max-length"?'),
+        ("ner", ["--xyzzy"], 'unknown option "--xyzzy"; --help-all shows all'),
+        ("ner", ["--span-head", "crf"], 'unknown option "--span-head"'),
+        # An abbreviation is no option.
+        ("ner", ["--train", "a"], 'unknown option "--train"'),
+        ("ner", ["--learning-rate", "much"], "--learning-rate: invalid float value: 'much'"),
+        ("ner", ["--stride"], "--stride: expected one argument"),
+        ("ner", ["--use-cpu", "perhaps"], "--use-cpu: Truthy value expected: got perhaps"),
+        ("ner", ["--head", "lstm"], "--head: invalid choice: 'lstm' (choose from 'efficient_global_pointer'"),
+        ("ner", ["--tag-scheme", "BIO"], "--tag-scheme goes with --head crf, memm or softmax, got BIO without --head"),
+        (
+            "ner",
+            ["--constrained-transitions", "--head=global_pointer"],
+            "--constrained-transitions goes with --head crf, memm or softmax, got True with --head global_pointer",
+        ),
+        ("ner", ["--head-lr-multiplier=2"], "--head-lr-multiplier goes with --head crf, memm or softmax"),
+        (
+            "ner",
+            ["--span-head-size=8", "--head=crf"],
+            "--span-head-size goes with --head efficient_global_pointer or global_pointer, got 8 with --head crf",
+        ),
+        (
+            "ner",
+            ["--head=softmax", "--head-lr-multiplier=2"],
+            "head_lr_multiplier goes with a head that has transitions",
+        ),
+        ("ner", ["--model", "a"], "give either model (to fine-tune) or config (to train from scratch), got both"),
+        ("ner", ["a.yaml", "b.yaml"], "at most one file of options can be given, got a.yaml and b.yaml"),
+        ("ner", ["a.toml"], "a file of options ends in one of .yaml, .yml, .json, got 'a.toml'"),
+        ("ner", ["missing.yaml"], "missing.yaml cannot be read"),
+        ("similarity", ["--pooling=max"], "--pooling: invalid choice: 'max'"),
+        ("dialogue", ["--train-on=some"], "--train-on: invalid choice: 'some'"),
+        ("classification", ["--loss-option", "gamma"], "--loss-option: must be NAME=VALUE, got 'gamma'"),
+        ("reading-comprehension", ["--head=start_end", "--head-size=8"], "head_size goes with head='global_pointer'"),
+    ],
+)
+def test_what_is_typed_wrong_is_refused(command, words, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parsed(command, *words)
+
+
+def test_family_needs_a_config_by_its_size(tmp_path):
+    for start in ("--model=a", f"--config={tmp_path}"):
+        with pytest.raises(
+            ValueError, match=r"family goes with a config by the name of its size \(.*\), got 'nezha' with"
+        ):
+            parsed("dialogue", "--family=nezha", start=start)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning-rat: 1", 'unknown option "learning-rat": did you mean "learning-rate"?'),
+        ("train_on: all", 'unknown option "train_on"'),
+        ("stride: 1\nlearning_rate: 1\nlearning-rate: 2", "learning_rate is given twice, in two spellings"),
+        ("learning_rate: much", "--learning-rate: invalid float value: 'much'"),
+        ("stride: [1, 2]", "stride must be one value, got [1, 2]"),
+        ("stride: null", "stride must be one value, got None"),
+        ("head: {crf: 1}", "head must be one value, got {'crf': 1}"),
+        ("- stride", "must hold names of options with their values, got list"),
+        ("", "must hold names of options with their values, got NoneType"),
+        ("stride: [", "cannot be read"),
+    ],
+)
+def test_what_a_file_has_wrong_is_refused_with_its_name(text, message, tmp_path):
+    file = written(tmp_path, text)
+    with pytest.raises(OptionError, match=re.escape(str(file)) + ".*" + re.escape(message)):
+        parsed("ner", str(file))
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(OptionError, match=r"^--train-file and --output-dir must be given$"):
+        JobParser(JOBS["ner"]).job_and_arguments(["--validation-file=b", "--config=tiny"])
+
+
+@pytest.mark.parametrize("command", JOBS)
+def test_help_shows_choices_defaults_and_groups(command):
+    def text(flag):
+        environment = {"COLUMNS": "3000", "NO_COLOR": "1"}
+        result = CliRunner().invoke(app, ["train", command, flag], env=environment)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    short, long = text("--help"), text("--help-all")
+    parser = JobParser(JOBS[command])
+    first = parser.jobs[0]
+    assert first.__doc__.partition("\n")[0] in short
+    defaults = {*first.defaults, *first.defaults_from_scratch, *first.defaults_fine_tuning}
+    for name, option in parser.options.items():
+        (line, *more) = [line for line in long.splitlines() if f" {option.flag} " in line]
+        assert not more
+        if option.group != "Training" or name in defaults:
+            assert option.flag in short
+            assert f"─ {option.group} ─" in short
+        for choice in option.choices:
+            assert choice in line
+        if option.group != "Training" and type(option.default) in (int, float, str):
+            assert f"[default: {option.default}]" in line
+        assert ("[required]" in line) == (name in ("train_file", "validation_file", "output_dir"))
+    assert "--fsdp-config" in long
+    assert "--fsdp-config" not in short
+    assert "[FILE]" in short
+    assert "0.001 from scratch" in short or command == "similarity"
