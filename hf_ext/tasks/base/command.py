@@ -60,7 +60,7 @@ def job_command(name: str) -> TyperCommand:
 
 def run_job(job: Job, arguments: Any) -> None:
     """Run a job; the first process then prints the scores, where everything is and what to do next."""
-    scores = job.run(arguments)  # type: ignore[attr-defined]
+    scores = job.run(arguments)
     if arguments.process_index > 0:
         return
     console = Console(highlight=False, markup=False)

@@ -1,61 +1,44 @@
-"""What the jobs of relations and events share: from files to a trained, scored and saved model."""
+"""What the jobs share that look for spans in texts: entities, relations, events."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder
-from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
-from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
+from hf_ext.training.run_steps import predict_in_order
 
 
 @dataclass
-class LinkedSpanJob(EncoderJob):
-    """What to train on and what to start from; a subclass names what examples are read, encoded and scored by."""
+class ExtractionJob(EncoderJob):
+    """Texts with what is to be found in them, in windows, and a head over any encoder.
 
-    schema_file: Path | None = option(
-        "Names what may occur; else what occurs in the training file.", None, group="Files"
-    )
+    A task names its Auto class, encoder and collator, and overrides `read`, `compute_metrics`, `decode` and
+    `exact_scores`.
+
+    """
+
+    # The pipeline reads windows like those of training.
     max_length: int = option("Tokens in a window; saved with the tokenizer.", 512, group="Lengths")
     stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
-    span_head_size: int | None = option(
-        "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
-    )
 
-    defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
-    defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 10}
-
-    # What a task is made of.
     auto_class: ClassVar[Any]
-    encoder_class: ClassVar[type[SpanEncoder]]
-    collator_class: ClassVar[type[DataCollatorForSpanExtraction]]
-    read: ClassVar[Callable[..., list[dict[str, Any]]]]
-    """Examples of a file, of which none has other labels than these if there are any."""
-    read_schema: ClassVar[Callable[..., list[str]]]
-    """The labels of a schema."""
-    labels_of: ClassVar[Callable[..., list[str]]]
-    """The labels that occur in examples."""
-    metrics: ClassVar[Callable[..., Any]]
-    """``compute_metrics`` for Trainer, from ``id2label``."""
-    decode: ClassVar[Callable[..., list[list[dict[str, Any]]]]]
-    """What is in each text, from predictions, the encoded rows, the texts and ``id2label``."""
-    score: ClassVar[Callable[..., dict[str, Any]]]
-    """Scores of what was found beside what is true, on the characters of the texts."""
+    encoder_class: ClassVar[type[SpanEncoder]] = SpanEncoder
+    collator_class: ClassVar[Any] = DataCollatorForSpanExtraction
 
-    def load_model(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> PreTrainedModel:
-        """The model that the job names, with a head for ``labels``.
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
+        """The model that the job names, with a head for the labels of the files.
 
         Raises:
             ValueError: if a trained head of ``model`` lacks a label, or it takes fewer tokens than ``max_length``.
         """
-        labels = self.head_labels(labels, self.auto_class._model_mapping.head.suffix)
+        labels = self.head_labels(self.outputs(files.labels), self.auto_class._model_mapping.head.suffix)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
         head = self.head_options(tokenizer)
@@ -65,44 +48,87 @@ class LinkedSpanJob(EncoderJob):
         self.check_length(model)
         return model
 
-    def run(self, arguments: TrainingArguments) -> dict[str, Any]:
-        """Train, evaluate and save into ``arguments.output_dir``.
+    def outputs(self, labels: Sequence[str]) -> Sequence[str]:
+        """What a new head tells apart, for the labels of the files: these."""
+        return labels
 
-        Written beside the model: ``scores.json``, on the characters of the validation file, and ``curves.png``.
+    def encoder(self, tokenizer: PreTrainedTokenizerBase, config: Any) -> SpanEncoder:
+        """What makes rows of texts, for the labels of a model."""
+        return self.encoder_class(tokenizer, config.label2id, self.max_length, self.stride)
 
-        Returns:
-            The scores.
+    def encode(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+    ) -> Dataset:
+        """Rows of windows."""
+        encoder = self.encoder(tokenizer, model.config)
+        return encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
 
-        Raises:
-            ValueError: if a file or an option cannot be used.
-        """
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator and metrics."""
+        metrics = self.compute_metrics(model.config.id2label)
+        return {"data_collator": self.collator_class(tokenizer), "compute_metrics": metrics}
+
+    def compute_metrics(self, id2label: Any) -> Any:
+        """What Trainer computes of an evaluation, on tokens."""
+        raise NotImplementedError
+
+    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[list[dict[str, Any]]]:
+        """What is found in each text of the validation file."""
+        predictions = predict_in_order(trainer, rows)
+        model: Any = trainer.model
+        return self.decode(predictions, rows, [example["text"] for example in files.validation], model.config)
+
+    def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
+        """What is found in each text, with its place in the text, from the predictions of its windows."""
+        raise NotImplementedError
+
+    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+        """Scores on the characters of the texts."""
+        true = [example[self.encoder_class.annotations] for example in files.validation]
+        return self.exact_scores(found, true, model.config)
+
+    def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:
+        """Scores of what was found beside what is true, for each text."""
+        raise NotImplementedError
+
+
+@dataclass
+class LinkedSpanJob(ExtractionJob):
+    """Texts with relations or events, whose labels may stand in a schema.
+
+    A task also overrides `read_file`, `read_schema` and `labels_of`.
+    """
+
+    schema_file: Path | None = option(
+        "Names what may occur; else what occurs in the training file.", None, group="Files"
+    )
+    span_head_size: int | None = option(
+        "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
+    )
+
+    defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
+    defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 10}
+
+    def read(self) -> Files:
+        """Texts whose labels are those of the schema, or of training."""
         labels = None if self.schema_file is None else self.read_schema(self.schema_file)
-        train = self.read(self.train_file, labels)
+        train = self.read_file(self.train_file, labels)
         self.check_examples("train_file", train)
         labels = labels or self.labels_of(train)
         if not labels:
             raise ValueError(f"train_file must have {self.encoder_class.annotations}, got none in {self.train_file}")
-        validation = self.read(self.validation_file, labels)
-        self.check_examples("validation_file", validation)
-        tokenizer = self.load_tokenizer(example["text"] for example in train)
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
-        model = self.load_model(tokenizer, labels)
-        config: Any = model.config
-        encoder = self.encoder_class(tokenizer, config.label2id, self.max_length, self.stride)
-        rows = [encoder.encode_dataset(Dataset.from_list(examples)) for examples in (train, validation)]
-        trainer = JobTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=rows[0],
-            eval_dataset=rows[1],
-            processing_class=tokenizer,
-            data_collator=self.collator_class(tokenizer),
-            compute_metrics=self.metrics(config.id2label),
-        )
-        train_with_progress(trainer, "f1")
-        predictions = predict_in_order(trainer, rows[1])
-        found = self.decode(predictions, rows[1], [example["text"] for example in validation], config.id2label)
-        scores = self.score(found, [example[encoder.annotations] for example in validation])
-        save_run(trainer, scores, "f1")
-        return scores
+        return Files(train, self.read_file(self.validation_file, labels), labels)
+
+    def read_file(self, path: Path, labels: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Examples of a file, of which none has other labels than these if there are any."""
+        raise NotImplementedError
+
+    def read_schema(self, path: Path) -> list[str]:
+        """The labels of a schema."""
+        raise NotImplementedError
+
+    def labels_of(self, examples: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The labels that occur in examples."""
+        raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What jobs share: the files, where a model starts from, and the options of a command."""
+"""The job of a task: from files and a model to start from, to a trained, scored and saved model."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -7,13 +7,38 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, TrainingArguments
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.option import option
+from hf_ext.training.job_trainer import JobTrainer
+from hf_ext.training.run_steps import check_output_dir, save_run, train_with_progress
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the files of a job hold.
+
+    Attributes:
+        train: examples to train on.
+        validation: examples to evaluate on.
+        labels: what the model is to tell apart, if it is labels.
+    """
+
+    train: Sequence[Mapping[str, Any]]
+    validation: Sequence[Mapping[str, Any]]
+    labels: Sequence[str] = ()
 
 
 @dataclass
@@ -21,6 +46,9 @@ class Job:
     """What to train on, and a model to start from; the help of each field says what it is.
 
     The fields are the options of the job's command too, and the docstring's first line is that command's help.
+
+    `run` calls the other methods in turn. A task overrides `read`, `load_model`, `encode`, `trainer_options`, `find`
+    and `score`, and where it has to `texts`, `new_tokenizer`, `write` and `show`.
     """
 
     train_file: Path = option("What to train on.", group="Files")
@@ -69,6 +97,16 @@ class Job:
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 5}
     """Those with a ``model``."""
 
+    examples: ClassVar[str] = "texts"
+    """What a file holds, in errors."""
+    metric: ClassVar[str] = "f1"
+    """The metric of an evaluation that progress shows."""
+    plotted_metric: ClassVar[str | None] = None
+    """The metric of curves, which lies in [0, 1]; None: the same."""
+    evaluates_first: ClassVar[bool] = False
+    """Whether the model is evaluated before training too, for ``<metric>_before`` among the scores."""
+    trainer_class: ClassVar[type[JobTrainer]] = JobTrainer
+
     def __post_init__(self) -> None:
         if (self.model is None) == (self.config is None):
             given = "neither" if self.model is None else "both"
@@ -86,6 +124,107 @@ class Job:
         pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}
         return self.arguments_class(**{**pinned, **self.defaults, **start, **given, "output_dir": str(output_dir)})
 
+    def run(self, arguments: TrainingArguments) -> dict[str, Any]:
+        """Train, evaluate and save into ``arguments.output_dir``.
+
+        Written beside the model: ``scores.json``, the scores on the validation file, ``curves.png``, and what the task
+        writes.
+
+        Returns:
+            The scores.
+
+        Raises:
+            ValueError: if a file or an option cannot be used.
+        """
+        check_output_dir(arguments, self.overwrite)
+        files = self.read()
+        for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
+            self.check_examples(name, examples)
+        tokenizer = self.load_tokenizer(text for example in files.train for text in self.texts(example))
+        # Before a new model's weights are drawn.
+        set_seed(arguments.seed)
+        model = self.load_model(tokenizer, files)
+        train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
+        data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
+        options = data | self.trainer_options(tokenizer, model, files, arguments)
+        trainer = self.trainer_class(model=model, args=arguments, **options)
+        before = trainer.evaluate() if self.evaluates_first else None
+        train_with_progress(trainer, self.metric)
+        found = self.find(trainer, validation, files)
+        scores = self.score(found, files, model)
+        if before is not None:
+            scores[f"{self.metric}_before"] = before[f"eval_{self.metric}"]
+        save_run(trainer, scores, self.plotted_metric or self.metric)
+        if trainer.is_world_process_zero():
+            self.write(found, files, model, Path(str(arguments.output_dir)))
+        return scores
+
+    def read(self) -> Files:
+        """Read and check the files.
+
+        Raises:
+            ValueError: if one cannot be used, naming it.
+        """
+        raise NotImplementedError
+
+    def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
+        """The texts of an example, of whose characters a new tokenizer is made."""
+        return (example["text"],)
+
+    def load_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
+        """The tokenizer that the job names, or one that cuts ``texts`` into characters."""
+        name = self.tokenizer or self.model
+        tokenizer = AutoTokenizer.from_pretrained(name) if name else self.new_tokenizer(texts)
+        if self.text_length is not None:
+            tokenizer.model_max_length = self.text_length
+        return tokenizer
+
+    @property
+    def text_length(self) -> int | None:
+        """Most tokens of a text, which the tokenizer is saved with; None: it keeps its own."""
+        return None
+
+    def new_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
+        """A tokenizer that cuts ``texts`` into characters."""
+        return build_char_tokenizer(texts)
+
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
+        """The model that the job names.
+
+        Raises:
+            ValueError: if it does not fit the files, or takes fewer tokens than ``max_length``.
+        """
+        raise NotImplementedError
+
+    def encode(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+    ) -> Any:
+        """The dataset that Trainer is given of examples."""
+        raise NotImplementedError
+
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator, metrics and what else Trainer is given."""
+        raise NotImplementedError
+
+    def find(self, trainer: Trainer, rows: Any, files: Files) -> Any:
+        """What the trained model says of the encoded validation file: of each example, or scores at once."""
+        raise NotImplementedError
+
+    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+        """Scores of what `find` found beside what is true."""
+        raise NotImplementedError
+
+    def write(self, found: Any, files: Files, model: PreTrainedModel, folder: Path) -> None:
+        """Write more than the model and its scores."""
+
+    def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
+        """The config that a model from scratch is made from."""
+        fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        name = str(self.config)
+        return AutoConfig.from_pretrained(name, **fields) if is_checkpoint(name) else config_of_size(name, **fields)
+
     def head_options(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
         """Fields of the head's config, from those of the job that give one.
 
@@ -94,41 +233,6 @@ class Job:
         """
         values = {one.metadata.get("config_field"): getattr(self, one.name) for one in fields(self)}
         return {name: value for name, value in values.items() if name is not None and value is not None}
-
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
-        """What the command prints of the scores: texts, and tables of rich."""
-        return [score_table(scores, title=str(self.validation_file))]
-
-
-@dataclass
-class EncoderJob(Job):
-    """A job on texts that have one limit of length."""
-
-    max_length: int = option(
-        "Tokens of a text, or of a pair that is read at once; what is beyond is cut off.", 128, group="Lengths"
-    )
-
-    saves_max_length: ClassVar[bool] = True
-    """Whether ``max_length`` is that of single texts too, and saved with the tokenizer."""
-
-    def load_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
-        """The tokenizer that the job names, or one that cuts ``texts`` into characters."""
-        name = self.tokenizer or self.model
-        tokenizer = AutoTokenizer.from_pretrained(name) if name else build_char_tokenizer(texts)
-        if self.saves_max_length:
-            tokenizer.model_max_length = self.max_length
-        return tokenizer
-
-    def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
-        """The config that a model from scratch is made from."""
-        fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-        name = str(self.config)
-        known = Path(name).exists() or "/" in name
-        return AutoConfig.from_pretrained(name, **fields) if known else config_of_size(name, **fields)
-
-    def check_length(self, model: Any) -> None:
-        """Raise ValueError if the model takes fewer tokens than ``max_length``."""
-        check_input_length(self.max_length, model.config)
 
     def head_labels(self, labels: Sequence[str], suffix: str) -> Sequence[str]:
         """The labels of the model's head, in their order: those of a trained head, or ``labels`` for a new one.
@@ -153,7 +257,37 @@ class EncoderJob(Job):
             )
         return trained
 
-    def check_examples(self, name: str, examples: Any, kind: str = "texts") -> None:
+    def check_examples(self, name: str, examples: Any) -> None:
         """Raise ValueError if the file of that name has nothing in it."""
         if not examples:
-            raise ValueError(f"{name} must have {kind}, got none in {getattr(self, name)}")
+            raise ValueError(f"{name} must have {self.examples}, got none in {getattr(self, name)}")
+
+    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+        """What the command prints of the scores: texts, and tables of rich."""
+        return [score_table(scores, title=str(self.validation_file))]
+
+
+@dataclass
+class EncoderJob(Job):
+    """A job on texts that have one limit of length."""
+
+    max_length: int = option(
+        "Tokens of a text, or of a pair that is read at once; what is beyond is cut off.", 128, group="Lengths"
+    )
+
+    saves_max_length: ClassVar[bool] = True
+    """Whether ``max_length`` is that of single texts too, and saved with the tokenizer."""
+
+    @property
+    def text_length(self) -> int | None:
+        """Most tokens of a text, which the tokenizer is saved with; None: it keeps its own."""
+        return self.max_length if self.saves_max_length else None
+
+    def check_length(self, model: Any) -> None:
+        """Raise ValueError if the model takes fewer tokens than ``max_length``."""
+        check_input_length(self.max_length, model.config)
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a name is that of a folder, a file or a repository on the Hub, and not that of a size."""
+    return Path(name).exists() or "/" in name

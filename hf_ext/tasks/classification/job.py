@@ -1,7 +1,7 @@
 """Text classification: train any encoder on files of labelled texts, with any loss of the table, score and save it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,17 +12,15 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    Trainer,
     TrainingArguments,
-    set_seed,
 )
 
 from hf_ext.losses import for_trainer
-from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
 from hf_ext.tasks.classification.metrics import classification_metrics, compute_classification_scores
-from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import save_run, train_with_progress
 
 # The default first.
 SINGLE_LABEL_LOSSES = (
@@ -50,6 +48,9 @@ class ClassificationJob(EncoderJob):
     Files are in a format of :func:`hf_ext.tasks.classification.read_labelled_texts`; classes of the validation
     file must be among those of training. The file tells whether texts have one class or any number, or come in pairs.
     The loss "logit_adjusted" counts its ``prior`` in the training file unless it is given.
+
+    ``pipeline("text-classification")`` predicts with the model; for texts with any number of classes it gives each a
+    sigmoid, so a class is predicted where its score is above 0.5, that is, its logit above 0.
     """
 
     train_file: Path = option('JSON lines {"text", "text2"?, "label" or "labels"}, TSV or CSV.', group="Files")
@@ -74,22 +75,11 @@ class ClassificationJob(EncoderJob):
         """The table of classes, with the share of right answers."""
         return [*super().show(scores), f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"]
 
-    def run(self, arguments: TrainingArguments) -> dict[str, Any]:
-        """Train, evaluate and save into ``arguments.output_dir``.
-
-        Written beside the model: ``scores.json`` and ``curves.png``. ``pipeline("text-classification")`` then predicts;
-        for texts with any number of classes it gives each a sigmoid, so a class is predicted where its score is above
-        0.5, that is, its logit above 0.
-
-        Returns:
-            The scores on the validation file: :func:`hf_ext.tasks.classification.metrics.classification_scores`.
-
-        Raises:
-            ValueError: if a file or an option cannot be used.
-        """
+    def read(self) -> Files:
+        """Labelled texts, all of one kind."""
         train = read_labelled_texts(self.train_file)
         self.check_examples("train_file", train)
-        names, multi_label = label_names(train), "labels" in train[0]
+        names, multi_label = label_names(train), _multi_label(train)
         least = 1 if multi_label else 2
         if len(names) < least:
             wanted = "a class" if multi_label else "two classes"
@@ -101,38 +91,46 @@ class ClassificationJob(EncoderJob):
             seen = f"{', '.join(train[0])} and {', '.join(validation[0])}"
             raise ValueError(f"train_file and validation_file must have rows of one kind, got {seen}")
         names = list(self.head_labels(names, "ForSequenceClassification"))
-        loss = self.training_loss(train, names, multi_label, arguments.label_smoothing_factor)
-        tokenizer = self.load_tokenizer(text for example in train for text in _texts(example))
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
-        model = self.load_model(tokenizer, names, multi_label)
+        # An unsuitable loss is refused before anything is loaded.
+        self.training_loss(train, names)
+        return Files(train, validation, names)
+
+    def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
+        """The text, or both of a pair."""
+        return (example[name] for name in ("text", "text2") if name in example)
+
+    def encode(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+    ) -> Dataset:
+        """Rows of texts or pairs with their classes."""
         config: Any = model.config
-        rows = [
-            encode_labelled_texts(examples, tokenizer, config.label2id, self.max_length)
-            for examples in (train, validation)
-        ]
-        metric = "f1" if multi_label else "accuracy"
-        trainer = JobTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=rows[0],
-            eval_dataset=rows[1],
-            processing_class=tokenizer,
-            data_collator=DataCollatorWithPadding(tokenizer),
-            compute_loss_func=loss,
-            compute_metrics=classification_metrics(config.id2label, multi_label),
-            smooths_labels=True,
-        )
-        train_with_progress(trainer, metric)
-        scores = compute_classification_scores(trainer.predict(rows[1]), config.id2label, multi_label)
-        save_run(trainer, scores, metric)
-        return scores
+        return encode_labelled_texts(examples, tokenizer, config.label2id, self.max_length)
+
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator, loss and metrics."""
+        config: Any = model.config
+        return {
+            "data_collator": DataCollatorWithPadding(tokenizer),
+            "compute_loss_func": self.training_loss(files.train, files.labels, arguments.label_smoothing_factor),
+            "smooths_labels": True,
+            "compute_metrics": classification_metrics(config.id2label, _multi_label(files.train)),
+        }
+
+    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> Any:
+        """Logits and classes of the validation file."""
+        return trainer.predict(rows)
+
+    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+        """:func:`hf_ext.tasks.classification.classification_scores` of the validation file."""
+        config: Any = model.config
+        return compute_classification_scores(found, config.id2label, _multi_label(files.train))
 
     def training_loss(
         self,
         examples: Sequence[Mapping[str, Any]],
         names: Sequence[str],
-        multi_label: bool,
         label_smoothing: float = 0.0,
     ) -> Any:
         """The loss for ``Trainer(compute_loss_func=...)``.
@@ -140,13 +138,13 @@ class ClassificationJob(EncoderJob):
         Args:
             examples: of the training file.
             names: of the classes, in the order of their ids.
-            multi_label: whether texts have any number of classes.
             label_smoothing: TrainingArguments' ``label_smoothing_factor``.
 
         Raises:
             ValueError: if it is of another kind than the labels, or has no such option, or no smoothing and it is asked
                 for.
         """
+        multi_label = _multi_label(examples)
         choices = MULTI_LABEL_LOSSES if multi_label else SINGLE_LABEL_LOSSES
         name = self.loss or choices[0]
         if name not in choices:
@@ -164,18 +162,16 @@ class ClassificationJob(EncoderJob):
                 raise ValueError(f"label_smoothing_factor must be the loss's label_smoothing, got {given}")
         return for_trainer(name, **options)
 
-    def load_model(
-        self, tokenizer: PreTrainedTokenizerBase, names: Sequence[str], multi_label: bool
-    ) -> PreTrainedModel:
-        """The model that the job names, with a head for the classes ``names``.
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
+        """The model that the job names, with a head for the classes of the files.
 
         Raises:
             ValueError: if ``model`` takes fewer tokens than ``max_length``.
         """
         fields: dict[str, Any] = {
-            "id2label": dict(enumerate(names)),
-            "label2id": {name: index for index, name in enumerate(names)},
-            "problem_type": "multi_label_classification" if multi_label else "single_label_classification",
+            "id2label": dict(enumerate(files.labels)),
+            "label2id": {name: index for index, name in enumerate(files.labels)},
+            "problem_type": f"{'multi' if _multi_label(files.train) else 'single'}_label_classification",
         }
         if self.model is None:
             return AutoModelForSequenceClassification.from_config(self.new_config(tokenizer, **fields))
@@ -214,5 +210,6 @@ def encode_labelled_texts(
     return Dataset.from_dict({**batch, "labels": labels})
 
 
-def _texts(example: Mapping[str, Any]) -> list[str]:
-    return [example[name] for name in ("text", "text2") if name in example]
+def _multi_label(examples: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether texts have any number of classes, and not one each."""
+    return "labels" in examples[0]

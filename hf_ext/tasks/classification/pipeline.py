@@ -7,9 +7,10 @@ from transformers import AutoModelForSequenceClassification
 from transformers.pipelines.text_classification import TextClassificationPipeline
 
 from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.base.text_pipeline import TextPipeline
 
 
-class ClassificationPipeline(TextClassificationPipeline):
+class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
     """Finds the classes of texts with a model of `AutoModelForSequenceClassification`.
 
     ``pipeline("classification", model=folder)`` takes a text, a pair of texts ``{"text", "text2"}``, a list of either,
@@ -25,9 +26,9 @@ class ClassificationPipeline(TextClassificationPipeline):
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "text2"), ("text",))
     predict_options: ClassVar[Mapping[str, str]] = {"threshold": "threshold"}
 
-    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The classes of one text or pair, or a list of them for each of several."""
-        return super().__call__(inputs, **kwargs, top_k=None)
+        return super().__call__(inputs, *args, **kwargs, top_k=None)
 
     def _sanitize_parameters(  # type: ignore[override]
         self, threshold: float | None = None, top_k: None = None, **kwargs: Any

@@ -1,6 +1,6 @@
 """Train a dialogue model on files, measure its perplexity, save it with its curves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -11,20 +11,18 @@ from transformers import (
     AutoModelForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    Trainer,
     TrainingArguments,
-    set_seed,
 )
 
 from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics
 from hf_ext.models.gpt_cdial import CDialGPTConfig
 from hf_ext.models.nezha import NezhaConfig
 from hf_ext.models.roformer.sizes_roformer import SIZES
-from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.job import EncoderJob, Files, is_checkpoint
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues
-from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import save_run, train_with_progress
 
 _CONFIGS: dict[str, Any] = {"nezha": NezhaConfig, "gpt_cdial": CDialGPTConfig}
 
@@ -54,6 +52,10 @@ class DialogueJob(EncoderJob):
         "All turns or the last; else all for NEZHA, the last for CDial-GPT.", None, group="Loss"
     )
 
+    examples: ClassVar[str] = "dialogues"
+    metric: ClassVar[str] = "perplexity"
+    plotted_metric: ClassVar[str | None] = "accuracy"
+    evaluates_first: ClassVar[bool] = True
     command: ClassVar[str] = "dialogue"
     hint: ClassVar[str | None] = "talk to it: hf-ext chat {output_dir}"
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -84,14 +86,21 @@ class DialogueJob(EncoderJob):
             f"accuracy of the next token {scores['accuracy']:.4f}"
         ]
 
-    def load_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
-        """The tokenizer that the job names, or one that cuts ``texts`` into characters and has the speakers' tokens."""
-        tokenizer = super().load_tokenizer(texts)
-        if not (self.tokenizer or self.model):
-            tokenizer.add_special_tokens({"extra_special_tokens": list(SPEAKERS)})
+    def read(self) -> Files:
+        """Dialogues."""
+        return Files(read_dialogues(self.train_file, "train"), read_dialogues(self.validation_file, "validation"))
+
+    def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
+        """The turns."""
+        return example["turns"]
+
+    def new_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
+        """A tokenizer that cuts ``texts`` into characters and has the speakers' tokens."""
+        tokenizer = super().new_tokenizer(texts)
+        tokenizer.add_special_tokens({"extra_special_tokens": list(SPEAKERS)})
         return tokenizer
 
-    def load_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
         """The model that the job names.
 
         Raises:
@@ -114,7 +123,7 @@ class DialogueJob(EncoderJob):
             return AutoModelForCausalLM.from_pretrained(self.model, config=config)
         ids["vocab_size"] = len(tokenizer)
         name = str(self.config)
-        if Path(name).exists() or "/" in name:
+        if is_checkpoint(name):
             config = AutoConfig.from_pretrained(name, **ids)
         elif name in SIZES:
             length = max(self.max_length, 512)
@@ -126,43 +135,28 @@ class DialogueJob(EncoderJob):
         speakers_of(config)
         return AutoModelForCausalLM.from_config(config)
 
-    def run(self, arguments: TrainingArguments) -> dict[str, float]:
-        """Train, evaluate and save into ``arguments.output_dir``.
+    def encode(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+    ) -> Dataset:
+        """A row for each dialogue."""
+        options = {"max_length": self.max_length, "train_on": self.train_on}
+        encoder = DialogueEncoder.for_config(model.config, tokenizer, **options)
+        return encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
 
-        Written beside the model: ``scores.json`` (perplexity and accuracy of the next token on the validation file) and
-        ``curves.png``.
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator and metrics."""
+        return {
+            "data_collator": DataCollatorForDialogue(tokenizer),
+            "compute_metrics": perplexity_metrics,
+            "preprocess_logits_for_metrics": next_token_sums,
+        }
 
-        Returns:
-            ``perplexity`` and ``accuracy`` after training, and ``perplexity_before``.
+    def find(self, trainer: Trainer, rows: Any, files: Files) -> dict[str, float]:
+        """What Trainer measures on the validation file."""
+        return trainer.evaluate()
 
-        Raises:
-            ValueError: if a file or an option cannot be used.
-        """
-        train = read_dialogues(self.train_file, "train")
-        validation = read_dialogues(self.validation_file, "validation")
-        for name, dialogues in (("train_file", train), ("validation_file", validation)):
-            self.check_examples(name, dialogues, "dialogues")
-        tokenizer = self.load_tokenizer(turn for dialogue in train for turn in dialogue["turns"])
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
-        model = self.load_model(tokenizer)
-        encoder = DialogueEncoder.for_config(
-            model.config, tokenizer, max_length=self.max_length, train_on=self.train_on
-        )
-        trainer = JobTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=encoder.encode_dataset(Dataset.from_list(train)),
-            eval_dataset=encoder.encode_dataset(Dataset.from_list(validation)),
-            processing_class=tokenizer,
-            data_collator=DataCollatorForDialogue(tokenizer),
-            compute_metrics=perplexity_metrics,
-            preprocess_logits_for_metrics=next_token_sums,
-        )
-        before = trainer.evaluate()["eval_perplexity"]
-        train_with_progress(trainer, "perplexity")
-        metrics = trainer.evaluate()
-        scores = {name: metrics[f"eval_{name}"] for name in ("perplexity", "accuracy")}
-        scores["perplexity_before"] = before
-        save_run(trainer, scores, "accuracy")
-        return scores
+    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+        """Perplexity and accuracy of the next token."""
+        return {name: found[f"eval_{name}"] for name in ("perplexity", "accuracy")}

@@ -25,6 +25,7 @@ class TagEncoder(SpanEncoder):
         max_length: tokens in a row, special ones included.
         stride: tokens that two windows of a text share, at least the length of the longest entity; None: 64, or a
             quarter of a smaller window.
+        tags: all tags, in the order of their ids; None: those of :func:`~hf_ext.tasks.entities.tags_of_labels`.
 
     Attributes:
         tags: all tags; their places are their ids.
@@ -39,11 +40,12 @@ class TagEncoder(SpanEncoder):
         scheme: str = "BIO",
         max_length: int = 512,
         stride: int | None = 64,
+        tags: Sequence[str] | None = None,
     ):
         super().__init__(tokenizer, {label: number for number, label in enumerate(labels)}, max_length, stride)
         self.names = list(labels)
         self.scheme = scheme
-        self.tags = tags_of_labels(labels, scheme)
+        self.tags = tags_of_labels(labels, scheme) if tags is None else list(tags)
 
     def __call__(
         self, batch: Mapping[str, Sequence[Any]], indices: Sequence[int] | None = None

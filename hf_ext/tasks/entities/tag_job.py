@@ -1,6 +1,7 @@
 """The main job for tags: train a CRF, a MEMM or a softmax over tags on files with entities."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,9 +13,10 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_ext.data.span_encoding import SpanEncoder, decode_span_dataset
+from hf_ext.data.span_encoding import decode_span_dataset
 from hf_ext.ops.tag_rules import TAG_SCHEMES, split_tag
 from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.entities.span_job import EntityJob
 from hf_ext.tasks.entities.tag_encoding import TagEncoder, tags_to_predictions
@@ -76,35 +78,36 @@ class SequenceLabelingJob(EntityJob):
         untagged = {getattr(tokenizer, name) for name in names} - {None, tokenizer.unk_token_id}
         return {**options, "untagged_token_ids": sorted(untagged)}
 
-    def make_encoder(self, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], config: Any) -> SpanEncoder:
+    def encoder(self, tokenizer: PreTrainedTokenizerBase, config: Any) -> TagEncoder:
         """What makes rows of texts; its tags, and the ids they have, are the model's."""
         tags = [config.id2label[number] for number in range(len(config.id2label))]
-        # A trained head may find labels that the training file lacks.
-        known = list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != "O"))
-        encoder = TagEncoder(tokenizer, known, self.tag_scheme, self.max_length, self.stride)
-        encoder.tags = tags
-        return encoder
+        labels = self.labels_of_model(config)
+        return TagEncoder(tokenizer, labels, self.tag_scheme, self.max_length, self.stride, tags=tags)
+
+    def labels_of_model(self, config: Any) -> Sequence[str]:
+        """The labels of entities that a model tells apart, also those that the training file lacks."""
+        tags = [config.id2label[number] for number in range(len(config.id2label))]
+        return list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != "O"))
 
     def trainer_options(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, arguments: TrainingArguments
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
     ) -> dict[str, Any]:
         """Collator, metrics, and the optimiser under which transitions learn faster."""
-        config: Any = model.config
         # Places of tags, which padding on the left would move, are those of tokens in the encoded rows.
-        tokenizer.padding_side = "right"
+        right = copy(tokenizer)
+        right.padding_side = "right"
+        config: Any = model.config
         options = {
-            "data_collator": DataCollatorForTokenClassification(tokenizer),
+            "data_collator": DataCollatorForTokenClassification(right),
             "compute_metrics": tag_metrics(config.id2label),
         }
         if config.sequence_head != "softmax":
             options["optimizer_cls_and_kwargs"] = head_optimizer(model, arguments)
         return options
 
-    def decode(
-        self, predictions: Any, encoded: Dataset, texts: Sequence[str], encoder: SpanEncoder
-    ) -> list[list[dict[str, Any]]]:
+    def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
         """The character spans of each text."""
-        assert isinstance(encoder, TagEncoder)
-        tags = dict(enumerate(encoder.tags))
-        spans = [tags_to_predictions(row, tags, encoder.label2id) for row in predictions]
-        return decode_span_dataset(spans, encoded, texts, {number: label for label, number in encoder.label2id.items()})
+        labels = self.labels_of_model(config)
+        numbers = {label: number for number, label in enumerate(labels)}
+        spans = [tags_to_predictions(row, config.id2label, numbers) for row in predictions]
+        return decode_span_dataset(spans, rows, texts, dict(enumerate(labels)))

@@ -1,13 +1,20 @@
 """The job of `hf-ext train events`: GPLinker on files of texts with events."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from datasets import Dataset
 
 from hf_ext.tasks.base.auto_class import AutoModelForEventExtraction
 from hf_ext.tasks.base.extraction_job import LinkedSpanJob
 from hf_ext.tasks.base.option import option
-from hf_ext.tasks.events.encoding import DataCollatorForEventExtraction, EventEncoder, decode_event_dataset
+from hf_ext.tasks.events.encoding import (
+    DataCollatorForEventExtraction,
+    EventEncoder,
+    decode_event_dataset,
+)
 from hf_ext.tasks.events.files import event_labels, read_event_schema, read_events
 from hf_ext.tasks.events.metrics import event_metrics, event_scores
 
@@ -26,12 +33,30 @@ class EventExtractionJob(LinkedSpanJob):
 
     command: ClassVar[str] = "events"
 
-    auto_class = AutoModelForEventExtraction
+    auto_class: ClassVar[Any] = AutoModelForEventExtraction
     encoder_class = EventEncoder
     collator_class = DataCollatorForEventExtraction
-    read = staticmethod(read_events)
-    read_schema = staticmethod(read_event_schema)
-    labels_of = staticmethod(event_labels)
-    metrics = staticmethod(event_metrics)
-    decode = staticmethod(decode_event_dataset)
-    score = staticmethod(event_scores)
+
+    def read_file(self, path: Path, labels: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Texts with events."""
+        return read_events(path, labels)
+
+    def read_schema(self, path: Path) -> list[str]:
+        """Names of types with their roles."""
+        return read_event_schema(path)
+
+    def labels_of(self, examples: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Names of types with their roles."""
+        return event_labels(examples)
+
+    def compute_metrics(self, id2label: Any) -> Any:
+        """Scores of events of tokens."""
+        return event_metrics(id2label)
+
+    def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
+        """The events of each text."""
+        return decode_event_dataset(predictions, rows, texts, config.id2label)
+
+    def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:
+        """Scores of events on the characters of the texts."""
+        return event_scores(found, true)

@@ -1,6 +1,6 @@
 """The paraphrase job: train a model that generates and retrieves paraphrases on files, score it, save it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,19 +11,18 @@ from torch import Tensor
 from transformers import (
     AutoConfig,
     EvalPrediction,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
+    Trainer,
     TrainingArguments,
-    set_seed,
 )
 
 from hf_ext.models.roformer.modeling_roformer import RoFormerForParaphrase
 from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForParaphrase
-from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.paraphrase.files import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.tasks.paraphrase.metrics import paraphrase_retrieval_accuracy
-from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import save_run, train_with_progress
 
 MODELS: dict[str, Any] = {
     "bert": UniLMBertForParaphrase,
@@ -56,6 +55,8 @@ class ParaphraseJob(EncoderJob):
         "Factor of cosines; else 20 for RoFormer and 30 for BERT.", None, group="Loss"
     )
 
+    examples: ClassVar[str] = "sentences"
+    metric: ClassVar[str] = METRIC
     command: ClassVar[str] = "paraphrase"
     defaults: ClassVar[Mapping[str, Any]] = {
         **EncoderJob.defaults,
@@ -79,7 +80,7 @@ class ParaphraseJob(EncoderJob):
         """A line of both objectives."""
         return [f"retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}"]
 
-    def load_model(self, tokenizer: PreTrainedTokenizerBase) -> Any:
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> Any:
         """The model that the job names.
 
         Raises:
@@ -108,40 +109,38 @@ class ParaphraseJob(EncoderJob):
             raise ValueError(f"model must be one of {', '.join(MODELS)}, got {config.model_type}")
         return MODELS[config.model_type]
 
-    def run(self, arguments: TrainingArguments) -> dict[str, float]:
-        """Train, evaluate and save into ``arguments.output_dir``.
+    def read(self) -> Files:
+        """Sentences with synonyms."""
+        return Files(read_paraphrases(self.train_file), read_paraphrases(self.validation_file))
 
-        Written beside the model: ``scores.json`` and ``curves.png``.
+    def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
+        """The sentence and its synonyms."""
+        return example["text"], *example["synonyms"]
 
-        Returns:
-            ``retrieval_accuracy`` (:func:`~hf_ext.tasks.paraphrase.paraphrase_retrieval_accuracy` over all
-            validation pairs) and ``lm_loss`` (mean cross-entropy of their tokens).
+    def encode(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+    ) -> ParaphraseDataset:
+        """The sentences themselves: the collator makes tokens of them."""
+        return ParaphraseDataset(examples)
 
-        Raises:
-            ValueError: if a file or an option cannot be used.
-        """
-        train, validation = read_paraphrases(self.train_file), read_paraphrases(self.validation_file)
-        for name, examples in (("train_file", train), ("validation_file", validation)):
-            self.check_examples(name, examples, "sentences")
-        tokenizer = self.load_tokenizer(text for example in train for text in (example["text"], *example["synonyms"]))
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
-        model = self.load_model(tokenizer)
-        trainer = JobTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=ParaphraseDataset(train, seed=arguments.seed),
-            eval_dataset=ParaphraseDataset(validation, draw=False),
-            processing_class=tokenizer,
-            data_collator=DataCollatorForParaphrase(tokenizer, self.max_length),
-            preprocess_logits_for_metrics=pair_outputs,
-            compute_metrics=pair_metrics,
-        )
-        train_with_progress(trainer, METRIC)
-        measured = trainer.evaluate()
-        scores = {name: measured[f"eval_{name}"] for name in (METRIC, "lm_loss")}
-        save_run(trainer, scores, METRIC)
-        return scores
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator and metrics; of the validation file each text comes with its first synonym."""
+        return {
+            "eval_dataset": ParaphraseDataset(files.validation, draw=False),
+            "data_collator": DataCollatorForParaphrase(tokenizer, self.max_length),
+            "preprocess_logits_for_metrics": pair_outputs,
+            "compute_metrics": pair_metrics,
+        }
+
+    def find(self, trainer: Trainer, rows: Any, files: Files) -> dict[str, float]:
+        """What Trainer measures on the validation file."""
+        return trainer.evaluate()
+
+    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+        """Retrieval accuracy over all validation pairs, and mean cross-entropy of their tokens."""
+        return {name: found[f"eval_{name}"] for name in (METRIC, "lm_loss")}
 
 
 def pair_outputs(outputs: Any, labels: Tensor) -> Any:

@@ -1,25 +1,24 @@
 """The job of `hf-ext train reading-comprehension`: find the answers to questions in their texts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
-from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answer_dataset
 from hf_ext.tasks.reading_comprehension.encoding import DataCollatorForReadingComprehension, ReadingEncoder
 from hf_ext.tasks.reading_comprehension.files import read_questions
 from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS
 from hf_ext.tasks.reading_comprehension.metrics import reading_metrics, reading_scores, reading_table
-from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
+from hf_ext.training.run_steps import predict_in_order
 
 
 @dataclass
@@ -66,6 +65,7 @@ class ReadingComprehensionJob(EncoderJob):
         config_field="answer_top_k",
     )
 
+    examples: ClassVar[str] = "questions"
     command: ClassVar[str] = "reading-comprehension"
     saved: ClassVar[str] = "the model, scores.json, predictions.json, nbest_predictions.json and curves.png"
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
@@ -79,74 +79,74 @@ class ReadingComprehensionJob(EncoderJob):
         """The table of questions with and without an answer."""
         return [reading_table(scores, title=str(self.validation_file))]
 
-    def load_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-        """The model that the job names.
+    def read(self) -> Files:
+        """Questions on texts, of which at least one is answered."""
+        train, validation = read_questions(self.train_file), read_questions(self.validation_file)
+        self.check_examples("train_file", train)
+        if not any(answer["start"] >= 0 for example in train for answer in example["answers"]):
+            raise ValueError(f"train_file must have an answer that is in its text, got none in {self.train_file}")
+        return Files(train, validation)
+
+    def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
+        """The question and its text."""
+        return example["question"], example["context"]
+
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
+        """The model that the job names, which knows when there is no answer.
 
         Raises:
             ValueError: if it takes fewer tokens than ``max_length``.
         """
         head = self.head_options(tokenizer)
         if self.model is None:
-            return AutoModelForReadingComprehension.from_config(self.new_config(tokenizer), **head)
-        model = AutoModelForReadingComprehension.from_pretrained(self.model, **head)
-        self.check_length(model)
-        return model
-
-    def run(self, arguments: TrainingArguments) -> dict[str, Any]:
-        """Train, evaluate and save into ``arguments.output_dir``.
-
-        Written beside the model: ``scores.json``, ``curves.png``, ``predictions.json`` (the answer by the question's
-        id, as CMRC2018's and SQuAD's scripts read it) and ``nbest_predictions.json`` (the ranked answers).
-
-        Returns:
-            The scores on the validation file: :func:`hf_ext.tasks.reading_comprehension.reading_scores`.
-
-        Raises:
-            ValueError: if a file or an option cannot be used.
-        """
-        train, validation = read_questions(self.train_file), read_questions(self.validation_file)
-        for name, examples in (("train_file", train), ("validation_file", validation)):
-            self.check_examples(name, examples, "questions")
-        if not any(answer["start"] >= 0 for example in train for answer in example["answers"]):
-            raise ValueError(f"train_file must have an answer that is in its text, got none in {self.train_file}")
-        tokenizer = self.load_tokenizer(example[name] for example in train for name in ("question", "context"))
-        encoder = ReadingEncoder(tokenizer, self.max_length, self.stride, self.max_question_length)
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
-        model = self.load_model(tokenizer)
+            model = AutoModelForReadingComprehension.from_config(self.new_config(tokenizer), **head)
+        else:
+            model = AutoModelForReadingComprehension.from_pretrained(self.model, **head)
+            self.check_length(model)
         config: Any = model.config
         if self.null_threshold is not None:
             config.null_threshold = self.null_threshold
-        elif config.null_threshold is None and not all(example["answers"] for example in train):
+        elif config.null_threshold is None and not all(example["answers"] for example in files.train):
             config.null_threshold = 0.0
-        rows = [encoder.encode_dataset(Dataset.from_list(examples)) for examples in (train, validation)]
-        trainer = JobTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=rows[0],
-            eval_dataset=rows[1],
-            processing_class=tokenizer,
-            data_collator=DataCollatorForReadingComprehension(tokenizer),
-            compute_metrics=reading_metrics(config.null_threshold),
-        )
-        train_with_progress(trainer, "f1")
-        contexts = [example["context"] for example in validation]
-        ranked = decode_answer_dataset(
-            predict_in_order(trainer, rows[1]),
-            rows[1],
-            contexts,
-            config.answer_top_k,
-            config.null_threshold is not None,
-        )
-        answers = [best_answer(own, config.null_threshold) for own in ranked]
-        references = [[answer["text"] for answer in example["answers"]] for example in validation]
-        scores = reading_scores(answers, references)
-        save_run(trainer, scores, "f1")
-        if trainer.is_world_process_zero():
-            output = Path(str(arguments.output_dir))
-            _write(output / "predictions.json", validation, answers)
-            _write(output / "nbest_predictions.json", validation, ranked)
-        return scores
+        return model
+
+    def encode(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+    ) -> Dataset:
+        """Rows of questions with windows of their texts."""
+        encoder = ReadingEncoder(tokenizer, self.max_length, self.stride, self.max_question_length)
+        return encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
+
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator and metrics."""
+        config: Any = model.config
+        return {
+            "data_collator": DataCollatorForReadingComprehension(tokenizer),
+            "compute_metrics": reading_metrics(config.null_threshold),
+        }
+
+    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[list[dict[str, Any]]]:
+        """The ranked answers to each question."""
+        config: Any = trainer.model.config  # type: ignore[union-attr]
+        contexts = [example["context"] for example in files.validation]
+        predictions = predict_in_order(trainer, rows)
+        may_lack = config.null_threshold is not None
+        return decode_answer_dataset(predictions, rows, contexts, config.answer_top_k, may_lack)
+
+    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+        """:func:`hf_ext.tasks.reading_comprehension.reading_scores` of the best answers."""
+        config: Any = model.config
+        references = [[answer["text"] for answer in example["answers"]] for example in files.validation]
+        return reading_scores([best_answer(own, config.null_threshold) for own in found], references)
+
+    def write(self, found: Any, files: Files, model: PreTrainedModel, folder: Path) -> None:
+        """Write ``predictions.json`` and ``nbest_predictions.json``."""
+        config: Any = model.config
+        answers = [best_answer(own, config.null_threshold) for own in found]
+        _write(folder / "predictions.json", files.validation, answers)
+        _write(folder / "nbest_predictions.json", files.validation, found)
 
 
 def _write(path: Path, examples: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> None:

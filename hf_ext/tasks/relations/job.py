@@ -1,13 +1,20 @@
 """The job of `hf-ext train relations`: GPLinker on files of texts with relations."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from datasets import Dataset
 
 from hf_ext.tasks.base.auto_class import AutoModelForRelationExtraction
 from hf_ext.tasks.base.extraction_job import LinkedSpanJob
 from hf_ext.tasks.base.option import option
-from hf_ext.tasks.relations.encoding import DataCollatorForRelationExtraction, RelationEncoder, decode_relation_dataset
+from hf_ext.tasks.relations.encoding import (
+    DataCollatorForRelationExtraction,
+    RelationEncoder,
+    decode_relation_dataset,
+)
 from hf_ext.tasks.relations.files import read_relation_schema, read_relations, relation_labels
 from hf_ext.tasks.relations.metrics import relation_metrics, relation_scores
 
@@ -24,12 +31,30 @@ class RelationExtractionJob(LinkedSpanJob):
 
     command: ClassVar[str] = "relations"
 
-    auto_class = AutoModelForRelationExtraction
+    auto_class: ClassVar[Any] = AutoModelForRelationExtraction
     encoder_class = RelationEncoder
     collator_class = DataCollatorForRelationExtraction
-    read = staticmethod(read_relations)
-    read_schema = staticmethod(read_relation_schema)
-    labels_of = staticmethod(relation_labels)
-    metrics = staticmethod(relation_metrics)
-    decode = staticmethod(decode_relation_dataset)
-    score = staticmethod(relation_scores)
+
+    def read_file(self, path: Path, labels: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Texts with relations."""
+        return read_relations(path, labels)
+
+    def read_schema(self, path: Path) -> list[str]:
+        """Names of links."""
+        return read_relation_schema(path)
+
+    def labels_of(self, examples: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Names of links."""
+        return relation_labels(examples)
+
+    def compute_metrics(self, id2label: Any) -> Any:
+        """Scores of relations of tokens."""
+        return relation_metrics(id2label)
+
+    def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
+        """The relations of each text."""
+        return decode_relation_dataset(predictions, rows, texts, config.id2label)
+
+    def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:
+        """Scores of relations on the characters of the texts."""
+        return relation_scores(found, true)

@@ -1,19 +1,19 @@
 """Sentence embeddings: train any encoder with CoSENT on scored pairs or with SimCSE on texts alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.ops.pooling import POOLINGS
-from hf_ext.tasks.base.job import EncoderJob
+from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
 from hf_ext.tasks.similarity.trainer import METRIC, SimilarityTrainer
-from hf_ext.training.run_steps import save_run, train_with_progress
+from hf_ext.training.job_trainer import JobTrainer
 
 LOSSES = ("cosent", "simcse")
 
@@ -41,6 +41,9 @@ class SimilarityJob(EncoderJob):
         "Dropout of the encoder's hidden states and attention, which SimCSE lives by; else its own.", None, group="Loss"
     )
 
+    metric: ClassVar[str] = METRIC
+    trainer_class: ClassVar[type[JobTrainer]] = SimilarityTrainer
+    evaluates_first: ClassVar[bool] = True
     command: ClassVar[str] = "similarity"
     defaults: ClassVar[Mapping[str, Any]] = {
         **EncoderJob.defaults,
@@ -62,7 +65,26 @@ class SimilarityJob(EncoderJob):
         """A line of the correlation."""
         return [f"Spearman {scores['spearman']:.4f}, before training {scores['spearman_before']:.4f}"]
 
-    def load_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    def read(self) -> Files:
+        """Pairs of texts with scores; for SimCSE, of training, texts alone."""
+        train: list[dict[str, Any]] = (
+            read_text_pairs(self.train_file)
+            if self.loss == "cosent"
+            # A text and itself: dropout makes two of it.
+            else [{"text1": text, "text2": text} for text in read_texts_alone(self.train_file)]
+        )
+        validation = read_text_pairs(self.validation_file)
+        for name, examples in (("train_file", train), ("validation_file", validation)):
+            self.check_examples(name, examples)
+            if "score" in examples[0] and len({example["score"] for example in examples}) < 2:
+                raise ValueError(f"{name} must have at least two different scores, got one in {getattr(self, name)}")
+        return Files(train, validation)
+
+    def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
+        """Both texts."""
+        return example["text1"], example["text2"]
+
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
         """The encoder that the job names.
 
         Raises:
@@ -77,46 +99,27 @@ class SimilarityJob(EncoderJob):
         self.check_length(model)
         return model
 
-    def run(self, arguments: TrainingArguments) -> dict[str, float]:
-        """Train, evaluate and save into ``arguments.output_dir``.
+    def encode(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+    ) -> Sequence[Mapping[str, Any]]:
+        """The pairs themselves: the collator makes tokens of them."""
+        return examples
 
-        Written beside the encoder: ``scores.json`` and ``curves.png``. ``pipeline("text-embedding")`` pools as in
-        training.
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator, pooling and the options of the loss."""
+        return {
+            "data_collator": DataCollatorForSimilarity(tokenizer, self.max_length),
+            "pooling": self.pooling,
+            "scale": self.scale,
+            "chunk_size": self.chunk_size,
+        }
 
-        Returns:
-            ``spearman``, the rank correlation of the cosines of the validation pairs with their scores, and
-            ``spearman_before``, that of the encoder before training.
+    def find(self, trainer: Trainer, rows: Any, files: Files) -> dict[str, float]:
+        """The rank correlation on the validation file."""
+        return trainer.evaluate()
 
-        Raises:
-            ValueError: if a file or an option cannot be used.
-        """
-        train: list[dict[str, Any]] = (
-            read_text_pairs(self.train_file)
-            if self.loss == "cosent"
-            # A text and itself: dropout makes two of it.
-            else [{"text1": text, "text2": text} for text in read_texts_alone(self.train_file)]
-        )
-        validation = read_text_pairs(self.validation_file)
-        for name, examples in (("train_file", train), ("validation_file", validation)):
-            self.check_examples(name, examples)
-            if "score" in examples[0] and len({example["score"] for example in examples}) < 2:
-                raise ValueError(f"{name} must have at least two different scores, got one in {getattr(self, name)}")
-        tokenizer = self.load_tokenizer(text for example in train for text in (example["text1"], example["text2"]))
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
-        trainer = SimilarityTrainer(
-            model=self.load_model(tokenizer),
-            args=arguments,
-            train_dataset=train,
-            eval_dataset=validation,
-            processing_class=tokenizer,
-            data_collator=DataCollatorForSimilarity(tokenizer, self.max_length),
-            pooling=self.pooling,
-            scale=self.scale,
-            chunk_size=self.chunk_size,
-        )
-        before = trainer.evaluate()[f"eval_{METRIC}"]
-        train_with_progress(trainer, METRIC)
-        scores = {METRIC: trainer.evaluate()[f"eval_{METRIC}"], f"{METRIC}_before": before}
-        save_run(trainer, scores, METRIC)
-        return scores
+    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+        """The rank correlation."""
+        return {METRIC: found[f"eval_{METRIC}"]}

@@ -1,7 +1,7 @@
 """Summarization: train an encoder-decoder on files, score what it writes, save it with its curves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,12 @@ from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoModelForSeq2SeqLM,
-    AutoTokenizer,
     DataCollatorForSeq2Seq,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Seq2SeqTrainingArguments,
+    Trainer,
     TrainingArguments,
-    set_seed,
 )
 
 from hf_ext.atomic_file import atomic_write
@@ -26,12 +25,12 @@ from hf_ext.data.input_limit import check_input_length
 from hf_ext.data.text_to_text import decode_summaries, encode_summaries
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import config_of_size
 from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
-from hf_ext.tasks.base.job import Job
+from hf_ext.tasks.base.job import Files, Job, is_checkpoint
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.summarization.files import read_summaries
 from hf_ext.tasks.summarization.metrics import summary_metrics, summary_scores, summary_table
-from hf_ext.training.job_trainer import JobSeq2SeqTrainer
-from hf_ext.training.run_steps import predict_in_order, save_run, train_with_progress
+from hf_ext.training.job_trainer import JobSeq2SeqTrainer, JobTrainer
+from hf_ext.training.run_steps import predict_in_order
 
 METRIC = "rougeL"
 
@@ -55,6 +54,9 @@ class SummarizationJob(Job):
         "Tokens of a summary, in training and in what the model writes.", 64, group="Lengths"
     )
 
+    examples: ClassVar[str] = "texts with summaries"
+    metric: ClassVar[str] = METRIC
+    trainer_class: ClassVar[type[JobTrainer]] = JobSeq2SeqTrainer
     command: ClassVar[str] = "summarization"
     saved: ClassVar[str] = "the model, scores.json, summaries.jsonl and curves.png"
     arguments_class: ClassVar[type[TrainingArguments]] = Seq2SeqTrainingArguments
@@ -71,14 +73,24 @@ class SummarizationJob(Job):
         """The table of Rouge and BLEU."""
         return [summary_table(scores, title=str(self.validation_file))]
 
-    def load_tokenizer(self, texts: Sequence[str]) -> PreTrainedTokenizerBase:
-        """The tokenizer that the job names, or one that cuts ``texts`` into characters."""
-        name = self.tokenizer or self.model
-        if name:
-            return AutoTokenizer.from_pretrained(name)
+    @property
+    def text_length(self) -> int:
+        """Most tokens of a text, which the tokenizer is saved with."""
+        return self.max_source_length
+
+    def read(self) -> Files:
+        """Texts with summaries."""
+        return Files(read_summaries(self.train_file), read_summaries(self.validation_file))
+
+    def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
+        """The text and its summary."""
+        return example.values()
+
+    def new_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
+        """A tokenizer that cuts ``texts`` into characters, and gives what an encoder-decoder takes."""
         return build_char_tokenizer(texts, model_input_names=list(MODEL_INPUT_NAMES))
 
-    def load_model(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
         """The model that the job names.
 
         Raises:
@@ -93,8 +105,8 @@ class SummarizationJob(Job):
             }
             fields = {name: value for name, value in fields.items() if value is not None}
             name = str(self.config)
-            known = Path(name).exists() or "/" in name
-            config = AutoConfig.from_pretrained(name, **fields) if known else config_of_size(name, **fields)
+            make: Any = AutoConfig.from_pretrained if is_checkpoint(name) else config_of_size
+            config = make(name, **fields)
             model = AutoModelForSeq2SeqLM.from_config(config)
         else:
             model = AutoModelForSeq2SeqLM.from_pretrained(self.model)
@@ -105,60 +117,40 @@ class SummarizationJob(Job):
             check_input_length(length, model.config, f"max_{name}_length")
         return model
 
-    def run(self, arguments: Seq2SeqTrainingArguments) -> dict[str, float]:
-        """Train, evaluate by generation and save into ``arguments.output_dir``.
+    def encode(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+    ) -> Dataset:
+        """Rows of texts and of their summaries."""
+        config: Any = model.config
+        start, lengths = config.decoder_start_token_id, (self.max_source_length, self.max_target_length)
+        return Dataset.from_list(encode_summaries(examples, tokenizer, start, *lengths))
 
-        Written beside the model: ``scores.json``, ``summaries.jsonl`` (for each text of the validation file what the
-        model wrote, beside its summary) and ``curves.png``.
-
-        Returns:
-            The scores on the validation file, as :func:`hf_ext.tasks.summarization.summary_scores` gives them.
-
-        Raises:
-            ValueError: if a file or an option cannot be used.
-        """
-        train, validation = read_summaries(self.train_file), read_summaries(self.validation_file)
-        for name, examples in (("train_file", train), ("validation_file", validation)):
-            if not examples:
-                raise ValueError(f"{name} must have texts with summaries, got none in {getattr(self, name)}")
-        tokenizer = self.load_tokenizer([text for example in train for text in example.values()])
-        tokenizer.model_max_length = self.max_source_length
-        # Before a new model's weights are drawn.
-        set_seed(arguments.seed)
-        model: Any = self.load_model(tokenizer)
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator and metrics, which are of what the model writes."""
         self._set_generation(model, arguments)
-        encoded_train, encoded_validation = (
-            Dataset.from_list(
-                encode_summaries(
-                    examples,
-                    tokenizer,
-                    model.config.decoder_start_token_id,
-                    self.max_source_length,
-                    self.max_target_length,
-                )
-            )
-            for examples in (train, validation)
-        )
-        trainer = JobSeq2SeqTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=encoded_train,
-            eval_dataset=encoded_validation,
-            processing_class=tokenizer,
-            data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
-            compute_metrics=summary_metrics(partial(decode_summaries, tokenizer)),
-        )
-        train_with_progress(trainer, METRIC)
-        written = decode_summaries(tokenizer, predict_in_order(trainer, encoded_validation))
-        scores = summary_scores(written, [example["summary"] for example in validation])
-        save_run(trainer, scores, METRIC)
-        if trainer.is_world_process_zero():
-            with atomic_write(Path(str(arguments.output_dir)) / "summaries.jsonl") as file:
-                for example, own in zip(validation, written):
-                    file.write(json.dumps({"summary": example["summary"], "written": own}, ensure_ascii=False) + "\n")
-        return scores
+        return {
+            "data_collator": DataCollatorForSeq2Seq(tokenizer, model=model),
+            "compute_metrics": summary_metrics(partial(decode_summaries, tokenizer)),
+        }
 
-    def _set_generation(self, model: Any, arguments: Seq2SeqTrainingArguments) -> None:
+    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[str]:
+        """What the model writes of each text."""
+        tokenizer: Any = trainer.processing_class
+        return decode_summaries(tokenizer, predict_in_order(trainer, rows))
+
+    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+        """:func:`hf_ext.tasks.summarization.summary_scores`."""
+        return summary_scores(found, [example["summary"] for example in files.validation])
+
+    def write(self, found: Any, files: Files, model: PreTrainedModel, folder: Path) -> None:
+        """Write ``summaries.jsonl``: for each text of the validation file what the model wrote, beside its summary."""
+        with atomic_write(folder / "summaries.jsonl") as file:
+            for example, own in zip(files.validation, found):
+                file.write(json.dumps({"summary": example["summary"], "written": own}, ensure_ascii=False) + "\n")
+
+    def _set_generation(self, model: Any, arguments: Any) -> None:
         """Have the saved model write as the evaluated one did: so long, with so many beams."""
         # The scores are of what the model writes; without this they would be of what it says word for word.
         arguments.predict_with_generate = True

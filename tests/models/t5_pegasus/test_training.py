@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from hf_ext import T5PegasusConfig, T5PegasusForConditionalGeneration, build_char_tokenizer
 from hf_ext.cli import app
-from hf_ext.tasks.summarization import encode_summaries
+from hf_ext.data import encode_summaries
 from hf_ext.tasks.summarization.job import SummarizationJob
 
 EXAMPLES = [
