@@ -217,19 +217,30 @@ def roformer_step(run: Run) -> Iterator[Row]:
         model.set_attn_implementation(back_end)
         return model
 
+    plain: dict[str, Callable[[], Any]] = {
+        "sdpa": lambda: own("sdpa"),
+        "sdpa unpadded": lambda: own("sdpa", unpad=True),
+        "Transformers' RoFormer": lambda: built["transformers"][0],
+        "BERT, sdpa": lambda: bert(ours.config).to(run.device),
+    }
+    if run.device == "cuda" and peers.installed("flash_attn"):
+        plain["flash_attention_2"] = lambda: own("flash_attention_2")
+        plain["flash_attention_2 unpadded"] = lambda: own("flash_attention_2", unpad=True)
     # What compiles comes last, so that the seconds it takes are not the others'.
-    plain = {"sdpa": own("sdpa"), "sdpa unpadded": own("sdpa", unpad=True)}
-    if peers.installed("flash_attn"):
-        plain |= {f"flash_attention_2{' unpadded' * unpad}": own("flash_attention_2", unpad) for unpad in (False, True)}
-    plain |= {"Transformers' RoFormer": built["transformers"][0], "BERT, sdpa": bert(ours.config).to(run.device)}
-    groups: list[dict[str, Any]] = [plain, {"sdpa compiled": run.compiled(own("sdpa"))}]
+    groups = [plain, {"sdpa compiled": lambda: run.compiled(own("sdpa"))}]
     if run.device == "cuda":
         # Which trains on a GPU only.
-        groups.append({"flex_attention": own("flex_attention")})
+        groups.append({"flex_attention": lambda: own("flex_attention")})
     rows = 2 if run.small else 16
     # Lengths from short to full, so that about half is padding.
     ragged = torch.linspace(length // 16 + 1, length, rows).long().tolist()
-    for models in groups:
+    for makers in groups:
+        models = {}
+        for side, make in makers.items():
+            try:
+                models[side] = make()
+            except Exception as error:
+                yield row("", side, note=f"failed: {told(error)}")
         for case, lengths in ((f"full {rows}x{length}", [length] * rows), (f"ragged {rows}x{length}", ragged)):
             ids = roformer.batch(lengths).to(run.device)
             calls = {

@@ -107,8 +107,7 @@ def test_pins_cover_the_requirements_and_fit_them():
     pinned = pins("constraints.txt")
     extras = PROJECT["optional-dependencies"]
     wanted = requirements([*PROJECT["dependencies"], *extras["dev"], *extras["convert"], *extras["bench"]])
-    # Ourselves, and what PyTorch's builds for GPUs pin to a version of each.
-    del wanted["hf-ext"], wanted["triton"]
+    del wanted["hf-ext"]
     for name, requirement in wanted.items():
         (exact,) = pinned[name].specifier
         assert exact.operator == "=="
