@@ -18,7 +18,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from hf_ext.modules.attention import supports_packing
 from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
-from hf_ext.modules.output_layers import CarriedPooler, Pooler
+from hf_ext.modules.output_layers import Pooler
 from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import CrossAttention, LayerStack, SelfAttention, TransformerLayer
 from hf_ext.ops.masks import document_ids
@@ -100,19 +100,18 @@ class EncoderModel(_Base):
     Args:
         config: settings.
         add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names.
-        train_pooling_layer: whether its weights are parameters; else they are carried along.
+            Heads that read tokens do without, as a parameter that no loss reaches stops plain distributed training.
     """
 
     embeddings: Any
     encoder: LayerStack
 
-    def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True, train_pooling_layer: bool = True):
+    def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True):
         super().__init__(config)
         self.build(config)
         if config.resolved_embedding_size != config.hidden_size:
             self.embeddings_project = nn.Linear(config.resolved_embedding_size, config.hidden_size)
-        make_pooler = Pooler if train_pooling_layer else CarriedPooler
-        self.pooler = make_pooler(config) if add_pooling_layer and config.pooler_activation else None
+        self.pooler = Pooler(config) if add_pooling_layer and config.pooler_activation else None
         self.post_init()
 
     def build(self, config: Any) -> None:
