@@ -99,8 +99,8 @@ class EncoderModel(_Base):
 
     Args:
         config: settings.
-        add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names.
-            Heads that read tokens do without, as a parameter that no loss reaches stops plain distributed training.
+        add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names. Heads that read tokens do
+            without, as a parameter that no loss reaches stops plain distributed training.
     """
 
     embeddings: Any
