@@ -19,7 +19,7 @@ from hf_ext.modules.adapters import refuse_adapted_head
 from hf_ext.modules.attention import supports_packing
 from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
-from hf_ext.modules.output_layers import CarriedPooler, Pooler
+from hf_ext.modules.output_layers import Pooler
 from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import CrossAttention, LayerStack, SelfAttention, TransformerLayer
 from hf_ext.ops.graphs import in_graph
@@ -105,8 +105,8 @@ class EncoderModel(_Base):
 
     Args:
         config: settings.
-        add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names.
-        train_pooling_layer: whether its weights are parameters; else they are carried along.
+        add_pooling_layer: whether to have the pooler that ``config.pooler_activation`` names. Heads that read tokens do
+            without, as a parameter that no loss reaches stops plain distributed training.
     """
 
     embeddings: Any
@@ -114,13 +114,12 @@ class EncoderModel(_Base):
     takes_cache = True
     """Whether keys and values of earlier tokens can stand before those at hand."""
 
-    def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True, train_pooling_layer: bool = True):
+    def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True):
         super().__init__(config)
         self.build(config)
         if config.resolved_embedding_size != config.hidden_size:
             self.embeddings_project = nn.Linear(config.resolved_embedding_size, config.hidden_size)
-        make_pooler = Pooler if train_pooling_layer else CarriedPooler
-        self.pooler = make_pooler(config) if add_pooling_layer and config.pooler_activation else None
+        self.pooler = Pooler(config) if add_pooling_layer and config.pooler_activation else None
         self.post_init()
 
     def build(self, config: Any) -> None:

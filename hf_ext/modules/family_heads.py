@@ -36,7 +36,9 @@ else:
 class VocabularyHead(_Base):
     """What the models with a head over the vocabulary share.
 
-    They carry the pooler of their checkpoint along for those that come after; ``reads_pooler`` says that it is trained.
+    They carry the pooler of their checkpoint along, for those that come after. One that does not read it, which
+    ``reads_pooler`` says, does not train it either: a trained parameter that no loss reaches stops plain distributed
+    training.
     """
 
     reads_pooler = False
@@ -48,9 +50,26 @@ class VocabularyHead(_Base):
         if not config.bare_lm_head:
             tied["cls.predictions.decoder.bias"] = "cls.predictions.bias"
         self._tied_weights_keys = tied
-        build_base_model(self, config, add_pooling_layer=True, train_pooling_layer=self.reads_pooler)
+        build_base_model(self, config, add_pooling_layer=True)
         self.cls = Predictions(config)
         self.post_init()
+        self._freeze_unread_pooler()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint.
+
+        Arguments and result are those of `transformers.PreTrainedModel.from_pretrained`.
+        """
+        loaded = super().from_pretrained(*args, **kwargs)
+        # Parameters that come from a file are new ones, which all are to be trained.
+        (loaded[0] if isinstance(loaded, tuple) else loaded)._freeze_unread_pooler()
+        return loaded
+
+    def _freeze_unread_pooler(self) -> None:
+        pooler = self.base_model.pooler
+        if pooler is not None and not self.reads_pooler:
+            pooler.requires_grad_(False)
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
         """Which parameters are another one: the output matrix if the config says so, the two names of its bias always.
@@ -254,7 +273,7 @@ class QuestionAnsweringHead(_Base):
         )
 
 
-def build_base_model(model: EncoderPreTrainedModel, config: EncoderConfig, **pooling: bool) -> None:
-    """Give a head the encoder of its family, under the family's name; ``pooling`` as `EncoderModel` takes it."""
+def build_base_model(model: EncoderPreTrainedModel, config: EncoderConfig, add_pooling_layer: bool = False) -> None:
+    """Give a head the encoder of its family, under the family's name."""
     make: Any = model.base_model_class
-    setattr(model, model.base_model_prefix, make(config, **({"add_pooling_layer": False} | pooling)))
+    setattr(model, model.base_model_prefix, make(config, add_pooling_layer=add_pooling_layer))

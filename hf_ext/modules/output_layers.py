@@ -24,19 +24,6 @@ class Pooler(nn.Module):
         return self.activation(self.dense(first_token))
 
 
-class CarriedPooler(Pooler):
-    """The pooler in a head that does not read it: used, saved and loaded, but not trained.
-
-    Its weights are buffers, as a parameter that no loss reaches stops plain distributed training.
-    """
-
-    def __init__(self, config: EncoderConfig):
-        super().__init__(config)
-        for name, parameter in list(self.dense.named_parameters()):
-            delattr(self.dense, name)
-            self.dense.register_buffer(name, parameter.detach())
-
-
 class PredictionTransform(nn.Module):
     """Dense, activation and norm before the output matrix."""
 

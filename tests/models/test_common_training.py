@@ -42,12 +42,18 @@ def test_gradient_checkpointing(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", HEADS)
-def test_every_parameter_learns(case: Case) -> None:
-    """A parameter that no loss reaches stops plain distributed training; a pooler that is not read is none."""
+def test_every_parameter_learns(case: Case, tmp_path: Path) -> None:
+    """A trained parameter that no loss reaches stops plain distributed training: a pooler learns where it is read."""
     poolers = {} if case.family.paired or not case.family.ours else {"pooler_activation": "linear"}
-    model = case.make(**poolers).train()
-    model(**labelled(case, LENGTHS)).loss.backward()
-    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+    made = case.make(**poolers)
+    made.save_pretrained(tmp_path)
+    loaded = case.opener.from_pretrained(tmp_path, attn_implementation=case.family.back_ends[0])
+    for model in (made, loaded):
+        model.train()(**labelled(case, LENGTHS)).loss.backward()
+        frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+        assert {name for name, p in model.named_parameters() if p.grad is None} == frozen
+        assert all(".pooler." in name for name in frozen)
+        assert not (frozen and case.auto == "ForParaphrase")
 
 
 # The loss of paraphrases compares the rows of a batch, and is another one in another batch.
