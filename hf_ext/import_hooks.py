@@ -76,7 +76,7 @@ class _WatchedSpec(ModuleSpec):
         self.__dict__["_initializing"] = value
         # A module that failed is gone by now, and its actions wait for the next attempt.
         if not value and (module := sys.modules.get(self.name)) is not None:
-            self.__class__ = ModuleSpec
+            self.__class__ = ModuleSpec  # type: ignore[assignment]
             _FINDER.act(module)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
-from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 
 from hf_ext.data.span_encoding import token_borders
+from hf_ext.transformers_private import pad_without_fast_tokenizer_warning
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

@@ -1,65 +1,41 @@
 """Auto classes of the heads."""
 
-from transformers.models.auto.auto_factory import _BaseAutoModelClass
+from typing import Any
 
 from hf_ext.heads.event_extraction import EventExtraction
-from hf_ext.heads.generic import HeadMapping
+from hf_ext.heads.generic import EncoderHead, HeadMapping
 from hf_ext.heads.reading_comprehension import ReadingComprehension
 from hf_ext.heads.relation_extraction import RelationExtraction
 from hf_ext.heads.sequence_labeling import SequenceLabeling
 from hf_ext.heads.span_extraction import SpanExtraction
+from hf_ext.transformers_private import BaseAutoModelClass
 
 
-class AutoModelForSequenceLabeling(_BaseAutoModelClass):
-    """Any encoder with a sequence labelling head.
+def auto_class(head: type[EncoderHead], example: str) -> Any:
+    """The Auto class of a head, with the attribute ``head``.
 
-    ``from_pretrained(name, id2label=..., label2id=..., sequence_head="crf", constrained_transitions=True)`` opens a
-    checkpoint of an encoder, a masked language model or a sequence labelling model; ``from_config(config)`` begins
-    anew. The class is ``<Family>ForSequenceLabeling``; see `SequenceLabeling` for the fields.
+    Args:
+        head: the mixin.
+        example: arguments of ``from_pretrained`` beside the name.
     """
+    text = f"""Any encoder with the head `{head.__name__}`.
 
-    _model_mapping = HeadMapping(SequenceLabeling)  # type: ignore[assignment]
-
-
-class AutoModelForEventExtraction(_BaseAutoModelClass):
-    """Any encoder with an event extraction head, GPLinker's.
-
-    ``from_pretrained(name, id2label={0: "type|role", ...}, label2id=..., span_head_size=64)`` opens a checkpoint of an
-    encoder, a masked language model or an event extraction model; ``from_config(config)`` begins anew. The class is
-    ``<Family>ForEventExtraction``; see `EventExtraction` for the fields.
+    ``from_pretrained(name, {example})`` opens a checkpoint of an encoder, a masked language model or a model with this
+    head; ``from_config(config)`` starts from random weights. The class is ``<Family>{head.suffix}``; see
+    `{head.__name__}` for the fields.
     """
-
-    _model_mapping = HeadMapping(EventExtraction)  # type: ignore[assignment]
-
-
-class AutoModelForReadingComprehension(_BaseAutoModelClass):
-    """Any encoder with a reading comprehension head.
-
-    ``from_pretrained(name, answer_head="global_pointer", answer_head_size=64)`` opens a checkpoint of an encoder, a
-    masked language model or a reading comprehension model; ``from_config(config)`` begins anew. The class is
-    ``<Family>ForReadingComprehension``; see `ReadingComprehension` for the fields.
-    """
-
-    _model_mapping = HeadMapping(ReadingComprehension)  # type: ignore[assignment]
+    fields = {"__module__": __name__, "__doc__": text, "head": head, "_model_mapping": HeadMapping(head)}
+    return type(f"AutoModel{head.suffix}", (BaseAutoModelClass,), fields)
 
 
-class AutoModelForRelationExtraction(_BaseAutoModelClass):
-    """Any encoder with a relation extraction head, GPLinker's.
-
-    ``from_pretrained(name, id2label=..., label2id=..., span_head_size=64)`` opens a checkpoint of an encoder, a masked
-    language model or a relation extraction model; ``from_config(config)`` begins anew. The class is
-    ``<Family>ForRelationExtraction``; see `RelationExtraction` for the fields.
-    """
-
-    _model_mapping = HeadMapping(RelationExtraction)  # type: ignore[assignment]
-
-
-class AutoModelForSpanExtraction(_BaseAutoModelClass):
-    """Any encoder with a span extraction head.
-
-    ``from_pretrained(name, id2label=..., label2id=..., span_head="global_pointer", span_head_size=64)`` opens a
-    checkpoint of an encoder, a masked language model or a span extraction model; ``from_config(config)`` begins anew.
-    The class is ``<Family>ForSpanExtraction``; see `SpanExtraction` for the fields.
-    """
-
-    _model_mapping = HeadMapping(SpanExtraction)  # type: ignore[assignment]
+AutoModelForSequenceLabeling = auto_class(
+    SequenceLabeling, 'id2label=..., label2id=..., sequence_head="crf", constrained_transitions=True'
+)
+AutoModelForEventExtraction = auto_class(
+    EventExtraction, 'id2label={0: "type|role", ...}, label2id=..., span_head_size=64'
+)
+AutoModelForReadingComprehension = auto_class(ReadingComprehension, 'answer_head="global_pointer", answer_head_size=64')
+AutoModelForRelationExtraction = auto_class(RelationExtraction, "id2label=..., label2id=..., span_head_size=64")
+AutoModelForSpanExtraction = auto_class(
+    SpanExtraction, 'id2label=..., label2id=..., span_head="global_pointer", span_head_size=64'
+)

@@ -20,7 +20,8 @@ def takes_prefix(forward: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(forward)
     def with_prefix(self: Any, *args: Any, past_key_values: Any = None, **kwargs: Any) -> Any:
         if past_key_values is not None:
-            kwargs[cache_argument(type(self.base_model))] = past_key_values
+            encoder_class: Any = type(self.base_model)
+            kwargs[cache_argument(encoder_class)] = past_key_values
         return forward(self, *args, **kwargs)
 
     signature = inspect.signature(forward)

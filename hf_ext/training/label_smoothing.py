@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
@@ -22,11 +21,10 @@ class CheckLabelSmoothing(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Raise ValueError if the model's loss has no smoothing, and it is asked for."""
-        if isinstance(model, nn.Module):
-            # PEFT's models have the model that they adapt.
-            plain: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
-            if not getattr(plain, "smooths_labels", True):
-                refuse_label_smoothing(args, type(plain).__name__)
+        # PEFT's models have the model that they adapt.
+        plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+        if not getattr(plain, "smooths_labels", True):
+            refuse_label_smoothing(args, type(plain).__name__)
 
 
 def refuse_label_smoothing(arguments: TrainingArguments, what: str) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from hf_ext.training.head_learning_rate import transitions
+from hf_ext.transformers_private import decaying_parameters
 
 
 def head_optimizer(
@@ -54,7 +55,7 @@ def parameter_groups(
         weight_decay: of the parameters that Trainer lets decay: no biases and no norms.
         multiplier: factor of the learning rate.
     """
-    decaying = set(Trainer.get_decay_parameter_names(None, model))  # type: ignore[arg-type]
+    decaying = decaying_parameters(model)
     chosen = set(fast)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

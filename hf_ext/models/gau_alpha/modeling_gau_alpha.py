@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.utils.output_capturing import OutputRecorder
 
 from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
 from hf_ext.models.gau_alpha.layers_gau_alpha import FUSED, GatedAttentionUnit, GAUAlphaEncoder, GAUAlphaLayer
@@ -21,6 +20,7 @@ from hf_ext.modules.task_heads import (
     TokenClassificationHead,
 )
 from hf_ext.ops.rotary import rotary_cos_sin
+from hf_ext.transformers_private import OutputRecorder
 
 
 class GAUAlphaPreTrainedModel(EncoderPreTrainedModel):

@@ -179,7 +179,8 @@ class _Weights:
 
 def _softmax_backward(grad: Tensor, weights: Tensor) -> Tensor:
     wide = torch.promote_types(weights.dtype, torch.float32)
-    return torch._softmax_backward_data(grad.to(wide), weights.to(wide), -1, wide).to(weights.dtype)
+    grad, weights_ = grad.to(wide), weights.to(wide)
+    return (weights_ * (grad - (grad * weights_).sum(-1, keepdim=True))).to(weights.dtype)
 
 
 def _sizes(projected: Tensor, scale: Tensor) -> tuple[int, int, int]:
