@@ -132,4 +132,5 @@ def test_recorded_outputs() -> None:
     assert model(torch.ones(1)).hidden_states is None
     assert model.seen is False
     states = model(torch.ones(1), output_hidden_states=True).hidden_states
-    assert [state.tolist() for state in states] == [[2.0], [2.0]]
+    # What the layer takes, and last what the model gives.
+    assert [state.tolist() for state in states] == [[1.0], [2.0]]
