@@ -155,23 +155,13 @@ from .models.unilm_bert import (
 from .models.unilm_bert import (
     UniLMBertModel as UniLMBertModel,
 )
-from .tasks.base.auto_class import (
-    AutoModelForEventExtraction as AutoModelForEventExtraction,
-)
-from .tasks.base.auto_class import (
-    AutoModelForReadingComprehension as AutoModelForReadingComprehension,
-)
-from .tasks.base.auto_class import (
-    AutoModelForRelationExtraction as AutoModelForRelationExtraction,
-)
-from .tasks.base.auto_class import (
-    AutoModelForSequenceLabeling as AutoModelForSequenceLabeling,
-)
-from .tasks.base.auto_class import (
-    AutoModelForSpanExtraction as AutoModelForSpanExtraction,
-)
 from .tasks.dialogue.chat import Chat as Chat
 from .tasks.entities.samples import generate_samples as generate_samples
+from .tasks.entities.span_head import AutoModelForSpanExtraction as AutoModelForSpanExtraction
+from .tasks.entities.tag_head import AutoModelForSequenceLabeling as AutoModelForSequenceLabeling
+from .tasks.events.head import AutoModelForEventExtraction as AutoModelForEventExtraction
+from .tasks.reading_comprehension.head import AutoModelForReadingComprehension as AutoModelForReadingComprehension
+from .tasks.relations.head import AutoModelForRelationExtraction as AutoModelForRelationExtraction
 from .tasks.similarity.trainer import SimilarityTrainer as SimilarityTrainer
 from .tasks.similarity.whitening import Whitening as Whitening
 from .tokenization import JiebaWordPieceTokenizer as JiebaWordPieceTokenizer

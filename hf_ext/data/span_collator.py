@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
-from transformers.data.data_collator import pad_without_fast_tokenizer_warning
+
+from hf_ext.transformers_private import pad_without_fast_tokenizer_warning
 
 
 @dataclass

@@ -66,13 +66,18 @@ def multi_label_rows(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Te
 
 def check_logits(logits: Tensor, name: str = "logits") -> None:
     """Raise ValueError if there are no logits or, on the CPU, one is NaN or +inf."""
-    if not logits.numel() or not logits.is_floating_point():
-        raise ValueError(f"{name} must be floats, at least one, got {logits.dtype} of shape {tuple(logits.shape)}")
+    check_some(logits, name)
     if can_look(logits):
         # The largest is NaN where any is.
         largest = float(logits.detach().max())
         if not largest < torch.inf:
             raise ValueError(f"{name} must be numbers or -inf, got {largest}")
+
+
+def check_some(numbers: Tensor, name: str) -> None:
+    """Raise ValueError if there are none, of which a mean would be NaN, or they are no floats."""
+    if not numbers.numel() or not numbers.is_floating_point():
+        raise ValueError(f"{name} must be floats, at least one, got {numbers.dtype} of shape {tuple(numbers.shape)}")
 
 
 def check_soft_labels(logits: Tensor, labels: Tensor) -> None:

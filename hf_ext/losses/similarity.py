@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hf_ext.losses.rows import check_some
 from hf_ext.ops.precision import at_least_float32
 
 
@@ -53,8 +54,9 @@ def similarity_distillation_loss(embeddings: Tensor, teacher: Tensor, weight: fl
         scalar, in float32 or better.
 
     Raises:
-        ValueError: if ``teacher`` does not have a cosine for each pair of rows.
+        ValueError: if there are no rows, or ``teacher`` does not have a cosine for each pair of them.
     """
+    check_some(embeddings, "embeddings")
     cosines = cosine_similarities(embeddings)
     if teacher.shape != cosines.shape:
         raise ValueError(f"teacher must have shape {tuple(cosines.shape)}, got {tuple(teacher.shape)}")
@@ -86,8 +88,9 @@ def grouped_classification_loss(logits: Tensor, labels: Tensor, groups: Sequence
         mean over the rows, in float32 or better.
 
     Raises:
-        ValueError: if ``groups`` do not sum up to C.
+        ValueError: if there are no logits, or ``groups`` do not sum up to C.
     """
+    check_some(logits, "logits")
     if sum(groups) != logits.shape[-1]:
         raise ValueError(f"groups must sum up to the {logits.shape[-1]} columns of logits, got {tuple(groups)}")
     sizes = torch.tensor(groups, device=logits.device)

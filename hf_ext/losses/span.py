@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hf_ext.losses.multilabel_softmax import distinct
-from hf_ext.losses.rows import IGNORED, reduced
+from hf_ext.losses.rows import IGNORED, check_some, reduced
 from hf_ext.ops.logsumexp import log_one_plus_sum_exp
 from hf_ext.ops.pointer_loss import efficient_pointer_loss, pointer_loss
 from hf_ext.ops.precision import at_least_float32
@@ -23,7 +23,11 @@ def span_loss(scores: Tensor, labels: Tensor) -> Tensor:
 
     Returns:
         scalar, in float32 or better; +inf if a labelled span has a score of -inf.
+
+    Raises:
+        ValueError: if there are no scores.
     """
+    check_some(scores, "scores")
     scores = at_least_float32(scores)
     batch, types, length, _ = scores.shape
     label, start, end = labels.long().unbind(-1)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from hf_ext.transformers_private import attention_implementation
+
 # Back ends that see one sequence at a time; of the others, flash attention takes all sequences of a packed row at once
 # by their offsets, and flex attention a mask.
 _PER_SEQUENCE = ("eager", "sdpa", "gated_attention")
@@ -68,7 +70,7 @@ def attend(
     function: Callable[..., tuple[Tensor, Tensor | None]] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Run the back end that ``module.config._attn_implementation`` names.
+    """Run the back end that ``module.config`` names.
 
     Args:
         module: the attention layer, with ``config`` and ``is_causal``.
@@ -86,7 +88,7 @@ def attend(
         Output ``[B, Lq, N, D]``, and the weights where the back end gives them.
     """
     config: Any = module.config
-    implementation = config._attn_implementation
+    implementation = attention_implementation(config)
     implicit = attention_mask is None and module.is_causal
     if function is None:
         function = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)

@@ -10,17 +10,18 @@ from transformers.masking_utils import create_bidirectional_mask, create_causal_
 
 from hf_ext.ops.masks import MaskFunction, same_document, same_unilm_group, unilm_mask
 from hf_ext.ops.packing import Packing
+from hf_ext.transformers_private import attention_implementation
 
 
 def _is_flash(config: PreTrainedConfig) -> bool:
-    return str(config._attn_implementation).startswith("flash_attention")
+    return attention_implementation(config).startswith("flash_attention")
 
 
 def _refuse_flash(config: PreTrainedConfig, what: str) -> None:
     # Flash attention silently drops mask functions, and the numbers would be wrong.
     if _is_flash(config):
         raise ValueError(
-            f"attn_implementation={config._attn_implementation!r} cannot do {what}; "
+            f"attn_implementation={attention_implementation(config)!r} cannot do {what}; "
             'use "sdpa", "flex_attention" or "eager"'
         )
 
@@ -99,7 +100,7 @@ def _traced_mask(
         seen = seen & and_mask_function(batch, head, query, key)
     if attention_mask is not None:
         seen = seen & (attention_mask != 0)[:, None, None]
-    if config._attn_implementation != "eager":
+    if attention_implementation(config) != "eager":
         return seen
     return torch.zeros_like(seen, dtype=hidden_states.dtype).masked_fill(~seen, torch.finfo(hidden_states.dtype).min)
 
@@ -135,7 +136,7 @@ def packed_masks(
     Raises:
         ValueError: if the back end cannot do it.
     """
-    eager = config._attn_implementation == "eager"
+    eager = attention_implementation(config) == "eager"
     if mode == "bidirectional" or (mode == "causal" and not eager) or (mode == "unilm" and token_type_ids is None):
         return None
     if mode == "unilm":

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils.generic import can_return_tuple
 
 from hf_ext.modules.attention_mask import padded_mask
 from hf_ext.modules.encoder_config import EncoderConfig
 from hf_ext.modules.family_heads import VocabularyHead
 from hf_ext.modules.renamed_cache import takes_past_key_values
+from hf_ext.transformers_private import shifts_smoothed_labels
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
     @property
     def smooths_labels(self) -> bool:
         """Whether Trainer, which smooths by the logits, knows by the class's name that they are of the next token."""
-        return type(self).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+        return shifts_smoothed_labels(type(self))
 
     @can_return_tuple
     @takes_past_key_values

@@ -12,8 +12,6 @@ from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import TransformersKwargs
-from transformers.utils.generic import merge_with_config_defaults
-from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from hf_ext.modules.adapters import refuse_adapted_head
 from hf_ext.modules.attention import supports_packing
@@ -26,6 +24,12 @@ from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
 from hf_ext.ops.packing import Packing, pack, unpack, unpadded_index
 from hf_ext.ops.pooling import first_token
+from hf_ext.transformers_private import (
+    OutputRecorder,
+    attention_implementation,
+    capture_outputs,
+    merge_with_config_defaults,
+)
 
 _KNOWN_KWARGS = frozenset(TransformersKwargs.__annotations__)
 
@@ -265,7 +269,7 @@ class EncoderModel(_Base):
     def _may_pack(self, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> bool:
         """Whether the back end can run sequences one after the other by their lengths."""
         return (
-            supports_packing(self.config._attn_implementation)
+            supports_packing(attention_implementation(self.config))
             # A graph has no place for lengths that only the data knows.
             and not in_graph()
             and (attention_mask is None or attention_mask.dim() == 2)

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedConfig
-from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLASSES
 from transformers.utils import cached_file
 
 from hf_ext.tokenization.character import CharacterTokenizer
 from hf_ext.tokenization.jieba_wordpiece import JiebaWordPieceTokenizer
 from hf_ext.tokenization.vocabulary import has_words, read_vocabulary
+from hf_ext.transformers_private import REGISTERED_TOKENIZER_CLASSES
 
 # Arguments of `from_pretrained` that say where a file is.
 LOCATION = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")

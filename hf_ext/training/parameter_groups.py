@@ -5,12 +5,9 @@ from typing import Any
 
 from torch import nn
 from transformers import Trainer, TrainingArguments
-from transformers.trainer_pt_utils import get_parameter_names
 
 from hf_ext.training.head_learning_rate import transitions
-
-# What Trainer.get_decay_parameter_names leaves out, which can only be asked of a trainer.
-_WITHOUT_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+from hf_ext.transformers_private import decaying_parameters
 
 
 def head_optimizer(
@@ -58,7 +55,7 @@ def parameter_groups(
         weight_decay: of the parameters that Trainer lets decay: no biases and no norms.
         multiplier: factor of the learning rate.
     """
-    decaying = set(get_parameter_names(model, [nn.LayerNorm], _WITHOUT_DECAY))
+    decaying = decaying_parameters(model)
     chosen = set(fast)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

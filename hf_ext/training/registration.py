@@ -3,6 +3,7 @@
 from types import ModuleType
 
 from hf_ext.import_hooks import when_imported
+from hf_ext.transformers_private import default_callbacks
 
 
 def register_callbacks() -> None:
@@ -16,5 +17,5 @@ def _add_callbacks(trainer: ModuleType) -> None:
     from hf_ext.training.label_smoothing import CheckLabelSmoothing
 
     for callback in (HeadLearningRate, CheckLabelSmoothing, DatasetEpoch):
-        if callback not in trainer.DEFAULT_CALLBACKS:
-            trainer.DEFAULT_CALLBACKS.append(callback)
+        if callback not in default_callbacks(trainer):
+            default_callbacks(trainer).append(callback)

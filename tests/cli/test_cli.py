@@ -20,10 +20,10 @@ import hf_ext_cli
 from hf_ext import build_char_tokenizer, generate_samples
 from hf_ext.cli import app, main
 from hf_ext.models.roformer.sizes_roformer import config_of_size
-from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.dialogue import DialogueJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob, write_entities
+from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
 from hf_ext.tasks.events import EventExtractionJob
 from hf_ext.tasks.paraphrase import ParaphraseJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob

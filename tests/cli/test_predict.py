@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.cli.predict import _tasks, read_documents
-from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
+from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
 SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 CONTEXT = "林一舟写了长河，何远写了春江。"

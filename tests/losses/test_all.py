@@ -357,3 +357,48 @@ def test_losses_of_a_whole_batch_are_averaged_over_micro_batches(name):
 def test_names_and_options_are_known(name, options, message):
     with pytest.raises(ValueError, match=message):
         for_trainer(name, **options)
+
+
+def empty(*shape, dtype=torch.float32):
+    return torch.zeros(0, *shape, dtype=dtype)
+
+
+NO_IDS, NO_SPANS = empty(dtype=torch.long), empty(1, 3, dtype=torch.long)
+EMPTY = {
+    **{name: (LOSSES[loss], (empty(*logits_for(name).shape[1:]), labels[:0]), options)
+       for name, (loss, labels, options) in CASES.items()},
+    "span": (losses.span_loss, (empty(2, 4, 4), NO_SPANS), {}),
+    "pointer": (losses.pointer_span_loss, (empty(4, 2, 6), empty(4, 2, 6), NO_SPANS), {}),
+    "efficient": (
+        losses.efficient_span_loss, (empty(4, 6), empty(4, 6), empty(4, 2), empty(4, 2), NO_SPANS), {}
+    ),
+    "pointer, masked": (
+        losses.pointer_span_loss, (empty(4, 2, 6), empty(4, 2, 6), NO_SPANS, empty(4)), {}
+    ),
+    "no tokens": (
+        losses.pointer_span_loss, (torch.zeros(2, 0, 2, 6), torch.zeros(2, 0, 2, 6), torch.zeros(2, 0, 3)), {}
+    ),
+    "CoSENT of pairs": (losses.cosent_pair_loss, (empty(8), empty()), {}),
+    "SimCSE": (losses.simcse_loss, (empty(8),), {}),
+    "paraphrases": (losses.paraphrase_similarity_loss, (empty(8),), {}),
+    "distillation": (losses.similarity_distillation_loss, (empty(8), empty(0)), {}),
+    "grouped": (losses.grouped_classification_loss, (empty(5), NO_IDS), {}),
+    "R-Drop": (losses.r_drop_loss, (empty(3), empty(3), NO_IDS), {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_batch_without_rows_is_refused(name):
+    """Its mean would be NaN, and would spoil the weights."""
+    function, arguments, options = EMPTY[name]
+    with pytest.raises(ValueError, match=r"must (be floats, at least one|have (two rows|a row)|be \[2 \* pairs)"):
+        function(*arguments, **options)
+
+
+@pytest.mark.parametrize("name", ["span softmax", "sequence to sequence"])
+def test_a_mean_over_labelled_rows_is_0_without_any(name):
+    function, logits, labels = {
+        "span softmax": (losses.span_softmax_loss, empty(4, 4), empty(2, dtype=torch.long)),
+        "sequence to sequence": (losses.sequence_to_sequence_loss, empty(3, 8), empty(3, dtype=torch.long)),
+    }[name]
+    assert function(logits, labels) == 0

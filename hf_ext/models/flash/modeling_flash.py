@@ -11,8 +11,6 @@ from transformers.cache_utils import Cache, DynamicCache
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 from transformers.utils import TransformersKwargs
-from transformers.utils.generic import merge_with_config_defaults
-from transformers.utils.output_capturing import capture_outputs
 
 from hf_ext.models.flash.cache_flash import FLASHCache
 from hf_ext.models.flash.configuration_flash import FLASHConfig
@@ -34,6 +32,7 @@ from hf_ext.ops.masks import document_ids
 from hf_ext.ops.mixed_chunk_attention import RowAlignment
 from hf_ext.ops.pooling import first_token
 from hf_ext.ops.rotary import rotary_cos_sin
+from hf_ext.transformers_private import capture_outputs, merge_with_config_defaults
 
 _KNOWN_KWARGS = frozenset(TransformersKwargs.__annotations__)
 

@@ -21,6 +21,7 @@ from hf_ext.modules.attention import attend
 from hf_ext.modules.norm import UncenteredNorm
 from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.gated_attention import Rotation, gated_attention, log_n_factor, split_projection, visible_keys
+from hf_ext.transformers_private import attention_implementation
 
 FUSED = "gated_attention"
 """The attention implementation that runs the whole unit at once."""
@@ -81,8 +82,7 @@ class GatedAttentionUnit(nn.Module):
         projected = self.i_dense(hidden_states)
         scales = self.q_scaleoffset.weight, self.k_scaleoffset.weight
         dropout = self.dropout if self.training else 0.0
-        config: Any = self.config
-        if config._attn_implementation == FUSED:
+        if attention_implementation(self.config) == FUSED:
             gated = gated_attention(
                 projected, *scales, *rotations, attention_mask, sequence_lengths, dropout, self.activation
             )

@@ -6,7 +6,6 @@ Shapes: B batch, L tokens, K size of the query and key head.
 from typing import Any
 
 from torch import Tensor
-from transformers.utils.output_capturing import OutputRecorder
 
 from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
 from hf_ext.models.gau_alpha.layers_gau_alpha import FUSED, GatedAttentionUnit, GAUAlphaEncoder, GAUAlphaLayer
@@ -20,6 +19,7 @@ from hf_ext.modules.family_heads import (
     TokenClassificationHead,
 )
 from hf_ext.modules.rotary_positions import rotations
+from hf_ext.transformers_private import OutputRecorder
 
 
 class GAUAlphaPreTrainedModel(EncoderPreTrainedModel):

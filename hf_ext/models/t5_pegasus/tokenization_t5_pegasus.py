@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedConfig
-from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLASSES
 
 from hf_ext.tokenization.registration import RoFormerTokenizer, find_file, know_model_type
+from hf_ext.transformers_private import REGISTERED_TOKENIZER_CLASSES
 
 # The model has no token types, and generation refuses what the model does not take.
 MODEL_INPUT_NAMES = ("input_ids", "attention_mask")

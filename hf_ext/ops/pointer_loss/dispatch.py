@@ -220,6 +220,8 @@ def _check(
     if query.shape != key.shape or query.ndim != (4 if start_bias is None else 3):
         form = "[B, L, C, D]" if start_bias is None else "[B, L, D]"
         raise ValueError(f"query and key must be {form}, got {tuple(query.shape)} and {tuple(key.shape)}")
+    if not query.numel():
+        raise ValueError(f"query and key must have a row, a token and a type at least, got shape {tuple(query.shape)}")
     biases = [bias for bias in (start_bias, end_bias) if bias is not None]
     if any(bias.ndim != 3 or bias.shape != biases[0].shape or bias.shape[:2] != query.shape[:2] for bias in biases):
         raise ValueError(

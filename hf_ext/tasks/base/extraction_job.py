@@ -38,7 +38,7 @@ class ExtractionJob(EncoderJob):
         Raises:
             ValueError: if a trained head of ``model`` lacks a label, or it takes fewer tokens than ``max_length``.
         """
-        labels = self.head_labels(self.outputs(files.labels), self.auto_class._model_mapping.head.suffix)
+        labels = self.head_labels(self.outputs(files.labels), self.auto_class.head.suffix)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
         head = self.head_options(tokenizer)

@@ -8,7 +8,6 @@ the head.
 """
 
 import inspect
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.models.auto.auto_factory import _LazyAutoMapping
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
-from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_MAPPING, MODEL_MAPPING_NAMES
 
 from hf_ext.modules.adapters import CACHE_ARGUMENTS, refuse_adapted_head
 from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
+from hf_ext.transformers_private import BaseAutoModelClass, registered_models
 
 if TYPE_CHECKING:
 
@@ -143,21 +142,23 @@ def head_class(config_class: type[PreTrainedConfig], head: type[EncoderHead]) ->
     Raises:
         KeyError: if ``AutoModel`` does not know the family.
     """
-    if (config_class, head) not in _MADE:
-        backbone = _backbone(config_class)
-        parents = (base for base in backbone.__mro__[1:] if base.__name__.endswith("PreTrainedModel"))
-        parent: Any = next(parents)
-        _MADE[config_class, head] = type(
-            backbone.__name__.removesuffix("Model") + head.suffix,
-            (head, parent),
-            {
-                "__module__": head.__module__,
-                "__doc__": f"{backbone.__name__} with the head `{head.__name__}`.",
-                "config_class": config_class,
-                "base_model_prefix": parent.base_model_prefix or "model",
-            },
-        )
-    return _MADE[config_class, head]
+    if (made := _MADE.get((config_class, head))) is not None:
+        return made
+    backbone = _backbone(config_class)
+    parents = (base for base in backbone.__mro__[1:] if base.__name__.endswith("PreTrainedModel"))
+    parent: Any = next(parents)
+    made = type(
+        backbone.__name__.removesuffix("Model") + head.suffix,
+        (head, parent),
+        {
+            "__module__": head.__module__,
+            "__doc__": f"{backbone.__name__} with the head `{head.__name__}`.",
+            "config_class": config_class,
+            "base_model_prefix": parent.base_model_prefix or "model",
+        },
+    )
+    # Of two threads that make it at once both get the class of the first.
+    return _MADE.setdefault((config_class, head), made)
 
 
 def head_class_by_name(name: str, head: type[EncoderHead]) -> type[EncoderHead]:
@@ -168,27 +169,30 @@ def head_class_by_name(name: str, head: type[EncoderHead]) -> type[EncoderHead]:
     """
     if name.endswith(head.suffix):
         wanted = name.removesuffix(head.suffix) + "Model"
-        for config_class, model in MODEL_MAPPING._extra_content.items():
+        for config_class, model in registered_models():
             if _first(model).__name__ == wanted:
                 return head_class(config_class, head)
-        for model_type, model_name in MODEL_MAPPING._model_mapping.items():
+        for model_type, model_name in MODEL_MAPPING_NAMES.items():
             if _first(model_name) == wanted:
                 return head_class(CONFIG_MAPPING[model_type], head)
     raise AttributeError(f"module {head.__module__!r} has no attribute {name!r}")
 
 
-class HeadMapping(_LazyAutoMapping):
-    """From the config classes that ``AutoModel`` knows to the classes of one head, made when asked for."""
+class HeadMapping(Mapping[type[PreTrainedConfig], Any]):
+    """From the config classes that ``AutoModel`` knows to the classes of one head, made when asked for.
+
+    It stands in an Auto class, where Transformers has a mapping of its own.
+    """
 
     def __init__(self, head: type[EncoderHead]) -> None:
-        super().__init__(CONFIG_MAPPING_NAMES, OrderedDict())
         self.head = head
+        self._registered: dict[type[PreTrainedConfig], Any] = {}
 
     def __getitem__(self, key: type[PreTrainedConfig]) -> Any:
-        return self._extra_content[key] if key in self._extra_content else head_class(key, self.head)
+        return self._registered[key] if key in self._registered else head_class(key, self.head)
 
     def __contains__(self, key: Any) -> bool:
-        return key in self._extra_content or key in MODEL_MAPPING
+        return key in self._registered or key in MODEL_MAPPING
 
     def __len__(self) -> int:
         return len(self.keys())
@@ -198,11 +202,38 @@ class HeadMapping(_LazyAutoMapping):
 
     def keys(self) -> list[type[PreTrainedConfig]]:  # type: ignore[override]
         """The config classes."""
-        return [*MODEL_MAPPING.keys(), *(key for key in self._extra_content if key not in MODEL_MAPPING)]
+        return [*MODEL_MAPPING.keys(), *(key for key in self._registered if key not in MODEL_MAPPING)]
 
     def values(self) -> list[Any]:  # type: ignore[override]
         """The classes registered by hand; the others are made when asked for."""
-        return list(self._extra_content.values())
+        return list(self._registered.values())
+
+    def register(self, key: type[PreTrainedConfig], value: Any, exist_ok: bool = False) -> None:
+        """Take another class for a config, as ``AutoModel.register`` does.
+
+        Raises:
+            ValueError: if another has been registered, and ``exist_ok`` is not set.
+        """
+        if key in self._registered and not exist_ok:
+            raise ValueError(f"exist_ok must be True to take another class for {key.__name__}, got {exist_ok}")
+        self._registered[key] = value
+
+
+def auto_class(head: type[EncoderHead], example: str) -> Any:
+    """The Auto class of a head, with the attribute ``head``.
+
+    Args:
+        head: the mixin.
+        example: arguments of ``from_pretrained`` beside the name.
+    """
+    text = f"""Any encoder with the head `{head.__name__}`.
+
+    ``from_pretrained(name, {example})`` opens a checkpoint of an encoder, a masked language model or a model with this
+    head; ``from_config(config)`` starts from random weights. The class is ``<Family>{head.suffix}``; see
+    `{head.__name__}` for the fields.
+    """
+    fields = {"__module__": head.__module__, "__doc__": text, "head": head, "_model_mapping": HeadMapping(head)}
+    return type(f"AutoModel{head.suffix}", (BaseAutoModelClass,), fields)
 
 
 def _backbone(config_class: type[PreTrainedConfig]) -> type[PreTrainedModel]:

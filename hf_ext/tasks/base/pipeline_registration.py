@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_ext.import_hooks import when_imported
 from hf_ext.tasks.base.discovery import task_modules
+from hf_ext.transformers_private import forget_registered_task
 
 if TYPE_CHECKING:
     from transformers import Pipeline
@@ -39,8 +40,7 @@ def register_task(task: str, pipeline_class: type["Pipeline"], auto_class: Any) 
     from transformers.pipelines import PIPELINE_REGISTRY
 
     PIPELINE_REGISTRY.register_pipeline(task, pipeline_class=pipeline_class, pt_model=(auto_class,), type="text")
-    # With this attribute a saved pipeline would name its class as remote code, and reloading would ask for trust.
-    del pipeline_class._registered_impl  # type: ignore[attr-defined]
+    forget_registered_task(pipeline_class)
     module_imported(pipeline_class.__module__)
 
 

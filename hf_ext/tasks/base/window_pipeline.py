@@ -43,7 +43,7 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # By name, not by class: a model may be wrapped, as PEFT does, or come with a copy of our code.
-        if getattr(self.model, "suffix", None) != self.auto_class._model_mapping.head.suffix:
+        if getattr(self.model, "suffix", None) != self.auto_class.head.suffix:
             raise ValueError(f"model must be one of {self.auto_class.__name__}, got {type(self.model).__name__}")
         check_gives_offsets(self.tokenizer)
 

@@ -10,7 +10,7 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer, SpanScorer
-from hf_ext.tasks.base.head import EncoderHead, head_class_by_name
+from hf_ext.tasks.base.head import EncoderHead, auto_class, head_class_by_name
 
 SPAN_HEADS: dict[str, type[EfficientGlobalPointer] | type[GlobalPointer]] = {
     "efficient_global_pointer": EfficientGlobalPointer,
@@ -130,6 +130,12 @@ class SpanExtraction(EncoderHead):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+
+AutoModelForSpanExtraction = auto_class(
+    SpanExtraction, 'id2label=..., label2id=..., span_head="global_pointer", span_head_size=64'
+)
+"""Gives any encoder this head."""
 
 
 def __getattr__(name: str) -> Any:

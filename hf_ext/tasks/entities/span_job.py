@@ -9,13 +9,12 @@ from datasets import Dataset
 
 from hf_ext.data.span_encoding import decode_span_dataset
 from hf_ext.metrics.exact_spans import span_metrics, span_scores
-from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.base.extraction_job import ExtractionJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.entities.example import check_labels
 from hf_ext.tasks.entities.files import read_entities
-from hf_ext.tasks.entities.span_head import SPAN_HEADS
+from hf_ext.tasks.entities.span_head import SPAN_HEADS, AutoModelForSpanExtraction
 
 
 @dataclass

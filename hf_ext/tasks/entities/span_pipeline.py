@@ -4,9 +4,9 @@ from typing import Any
 
 from hf_ext.data.span_encoding import decode_spans
 from hf_ext.data.windows import merge_spans
-from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.window_pipeline import WindowPipeline, logit, with_probabilities
+from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
 
 
 class SpanExtractionPipeline(WindowPipeline):

@@ -13,7 +13,7 @@ from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.crf import ConditionalRandomField, IndependentTags, MaximumEntropyMarkovModel, TagChain
 from hf_ext.ops.graphs import is_exported
 from hf_ext.ops.tag_rules import TagRules, tag_rules
-from hf_ext.tasks.base.head import EncoderHead, head_class_by_name
+from hf_ext.tasks.base.head import EncoderHead, auto_class, head_class_by_name
 
 SEQUENCE_HEADS: dict[str, type[TagChain]] = {
     "crf": ConditionalRandomField,
@@ -197,6 +197,12 @@ def _rules(config: PreTrainedConfig, count: int) -> TagRules | None:
     except ValueError as error:
         raise ValueError(f"id2label must give the tags of a scheme: {error}") from error
     return rules if config.constrained_transitions else None
+
+
+AutoModelForSequenceLabeling = auto_class(
+    SequenceLabeling, 'id2label=..., label2id=..., sequence_head="crf", constrained_transitions=True'
+)
+"""Gives any encoder this head."""
 
 
 def __getattr__(name: str) -> Any:

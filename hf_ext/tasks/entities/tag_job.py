@@ -15,12 +15,11 @@ from transformers import (
 
 from hf_ext.data.span_encoding import decode_span_dataset
 from hf_ext.ops.tag_rules import TAG_SCHEMES, split_tag
-from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.entities.span_job import EntityJob
 from hf_ext.tasks.entities.tag_encoding import TagEncoder, tags_to_predictions
-from hf_ext.tasks.entities.tag_head import SEQUENCE_HEADS
+from hf_ext.tasks.entities.tag_head import SEQUENCE_HEADS, AutoModelForSequenceLabeling
 from hf_ext.tasks.entities.tag_metrics import tag_metrics
 from hf_ext.tasks.entities.tag_schemes import tags_of_labels
 from hf_ext.training.parameter_groups import head_optimizer

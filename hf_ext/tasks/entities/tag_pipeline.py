@@ -5,10 +5,10 @@ from typing import Any
 from hf_ext.data.span_encoding import decode_spans
 from hf_ext.data.windows import merge_spans
 from hf_ext.ops.tag_rules import split_tag
-from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.window_pipeline import WindowPipeline
 from hf_ext.tasks.entities.tag_encoding import tags_to_predictions
+from hf_ext.tasks.entities.tag_head import AutoModelForSequenceLabeling
 
 
 class SequenceLabelingPipeline(WindowPipeline):

@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 from hf_ext.modules.linked_pointers import LinkedPointers, Triple
 from hf_ext.ops.cliques import maximal_cliques
 from hf_ext.ops.pointer_loss import check_span_labels
-from hf_ext.tasks.base.head import head_class_by_name
+from hf_ext.tasks.base.head import auto_class, head_class_by_name
 from hf_ext.tasks.base.linked_span_head import LinkedSpanHead, Links
 from hf_ext.tasks.events.labels import split_event_label
 
@@ -93,6 +93,12 @@ def _undirected(link: Links, places: Tensor) -> Tensor:
     positions = places.long()
     table = link(positions, positions)[0]
     return torch.where(positions[:, None] <= positions, table, table.mT)
+
+
+AutoModelForEventExtraction = auto_class(
+    EventExtraction, 'id2label={0: "type|role", ...}, label2id=..., span_head_size=64'
+)
+"""Gives any encoder this head."""
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from datasets import Dataset
 
-from hf_ext.tasks.base.auto_class import AutoModelForEventExtraction
 from hf_ext.tasks.base.extraction_job import LinkedSpanJob
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.events.encoding import (
@@ -16,6 +15,7 @@ from hf_ext.tasks.events.encoding import (
     decode_event_dataset,
 )
 from hf_ext.tasks.events.files import event_labels, read_event_schema, read_events
+from hf_ext.tasks.events.head import AutoModelForEventExtraction
 from hf_ext.tasks.events.metrics import event_metrics, event_scores
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from hf_ext.data.windows import Window
-from hf_ext.tasks.base.auto_class import AutoModelForEventExtraction
 from hf_ext.tasks.base.linked_span_pipeline import LinkedSpanPipeline
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.events.encoding import decode_events, merge_events, with_trigger
+from hf_ext.tasks.events.head import AutoModelForEventExtraction
 
 
 class EventExtractionPipeline(LinkedSpanPipeline):

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 from transformers import PreTrainedTokenizerBase
-from transformers.data.data_collator import pad_without_fast_tokenizer_warning
+
+from hf_ext.transformers_private import pad_without_fast_tokenizer_warning
 
 IGNORED = -100
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
-from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 
 from hf_ext.data.span_encoding import TokenBorders, rows_of
 from hf_ext.data.windows import check_gives_offsets, check_stride
+from hf_ext.transformers_private import pad_without_fast_tokenizer_warning
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

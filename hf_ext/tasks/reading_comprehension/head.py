@@ -24,7 +24,7 @@ from hf_ext.ops.answer_spans import best_answer_spans
 from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.pointer import pointer_scores, span_mask
 from hf_ext.ops.precision import at_least_float32
-from hf_ext.tasks.base.head import EncoderHead, head_class_by_name
+from hf_ext.tasks.base.head import EncoderHead, auto_class, head_class_by_name
 
 ANSWER_HEADS = ("global_pointer", "start_end")
 """Values of ``config.answer_head``."""
@@ -307,6 +307,10 @@ def _places(labels: Tensor, context: Tensor, first: Tensor) -> Tensor:
                 f"of the context, (0, 0) for no answer or (-100, -100), got {tuple(labels[row].tolist())}"
             )
     return places.masked_fill(left_out, -100)
+
+
+AutoModelForReadingComprehension = auto_class(ReadingComprehension, 'answer_head="global_pointer", answer_head_size=64')
+"""Gives any encoder this head."""
 
 
 def __getattr__(name: str) -> Any:

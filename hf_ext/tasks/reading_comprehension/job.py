@@ -10,13 +10,12 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.atomic_file import atomic_write
-from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answer_dataset
 from hf_ext.tasks.reading_comprehension.encoding import DataCollatorForReadingComprehension, ReadingEncoder
 from hf_ext.tasks.reading_comprehension.files import read_questions
-from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS
+from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, AutoModelForReadingComprehension
 from hf_ext.tasks.reading_comprehension.metrics import reading_metrics, reading_scores, reading_table
 from hf_ext.training.run_steps import predict_in_order
 

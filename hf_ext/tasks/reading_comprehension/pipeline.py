@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from hf_ext.tasks.base.auto_class import AutoModelForReadingComprehension
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.window_pipeline import WindowPipeline
 from hf_ext.tasks.reading_comprehension.answers import NO_ANSWER, decode_answers, rank_answers
 from hf_ext.tasks.reading_comprehension.encoding import ReadingEncoder
+from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
 
 class ReadingComprehensionPipeline(WindowPipeline):

@@ -8,7 +8,7 @@ from transformers import PreTrainedConfig
 
 from hf_ext.modules.linked_pointers import LinkedPointers, Triple
 from hf_ext.ops.pointer_loss import check_span_labels
-from hf_ext.tasks.base.head import head_class_by_name
+from hf_ext.tasks.base.head import auto_class, head_class_by_name
 from hf_ext.tasks.base.linked_span_head import LinkedSpanHead, Links
 
 _SUBJECT, _OBJECT = 0, 1
@@ -75,6 +75,10 @@ class RelationExtraction(LinkedSpanHead):
         subject, object_ = pair // max(1, len(objects)), pair % max(1, len(objects))
         predicate = index // max(1, len(subjects) * len(objects))
         return torch.cat((predicate[:, None], subjects[subject, 1:3], objects[object_, 1:3], best[:, None]), -1)
+
+
+AutoModelForRelationExtraction = auto_class(RelationExtraction, "id2label=..., label2id=..., span_head_size=64")
+"""Gives any encoder this head."""
 
 
 def __getattr__(name: str) -> Any:

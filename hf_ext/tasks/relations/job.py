@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from datasets import Dataset
 
-from hf_ext.tasks.base.auto_class import AutoModelForRelationExtraction
 from hf_ext.tasks.base.extraction_job import LinkedSpanJob
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.relations.encoding import (
@@ -16,6 +15,7 @@ from hf_ext.tasks.relations.encoding import (
     decode_relation_dataset,
 )
 from hf_ext.tasks.relations.files import read_relation_schema, read_relations, relation_labels
+from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
 from hf_ext.tasks.relations.metrics import relation_metrics, relation_scores
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from hf_ext.data.windows import Window
-from hf_ext.tasks.base.auto_class import AutoModelForRelationExtraction
 from hf_ext.tasks.base.linked_span_pipeline import LinkedSpanPipeline
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.relations.encoding import decode_links, join_slots, merge_links
+from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
 
 
 class RelationExtractionPipeline(LinkedSpanPipeline):

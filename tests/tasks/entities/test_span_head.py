@@ -10,10 +10,9 @@ import hf_ext
 from hf_ext.losses import span_loss
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer
 from hf_ext.ops.pointer import top_spans
-from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.base.head import head_class
 from hf_ext.tasks.entities import span_head as module
-from hf_ext.tasks.entities.span_head import SpanExtraction
+from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction, SpanExtraction
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 FAMILIES = {

@@ -6,8 +6,8 @@ from transformers import AutoConfig, AutoTokenizer, BertTokenizer, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 import hf_ext  # noqa: F401  (registers)
-from hf_ext.tasks.base.auto_class import AutoModelForSpanExtraction
 from hf_ext.tasks.entities import SpanExtractionPipeline
+from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
 
 CHARACTERS = "小明在北京大学读书，a b c d e f g h i j k l m n o p q r s t u v w x y z".replace(" ", "")
 TEXTS = ["小明在北京大学读书", "北京", "ABC小明DEF", "", "  ", "小明 在 北京"]

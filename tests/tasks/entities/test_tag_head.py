@@ -8,11 +8,10 @@ import torch
 from transformers import AutoConfig, AutoModel, DataCollatorForTokenClassification, Trainer, TrainingArguments
 
 import hf_ext
-from hf_ext.tasks.base.auto_class import AutoModelForSequenceLabeling
 from hf_ext.tasks.base.head import head_class
 from hf_ext.tasks.entities import tag_head as module
 from hf_ext.tasks.entities import tag_metrics
-from hf_ext.tasks.entities.tag_head import SequenceLabeling
+from hf_ext.tasks.entities.tag_head import AutoModelForSequenceLabeling, SequenceLabeling
 from hf_ext.training.parameter_groups import head_optimizer, parameter_groups
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}

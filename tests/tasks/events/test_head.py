@@ -7,10 +7,9 @@ from linked_spans_oracle import decoded, untrained
 
 import hf_ext
 from hf_ext.ops.cliques import maximal_cliques
-from hf_ext.tasks.base.auto_class import AutoModelForEventExtraction
 from hf_ext.tasks.events import EventEncoder, event_scores, read_event_schema, read_events
 from hf_ext.tasks.events.encoding import decode_events, merge_events, with_trigger
-from hf_ext.tasks.events.head import EventExtraction
+from hf_ext.tasks.events.head import AutoModelForEventExtraction, EventExtraction
 
 SIZE = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 NAMES = ["x|触发词", "x|who", "y|触发词", "y|who"]

@@ -5,11 +5,10 @@ import torch
 from linked_spans_oracle import decoded, untrained
 
 import hf_ext
-from hf_ext.tasks.base.auto_class import AutoModelForRelationExtraction
 from hf_ext.tasks.relations import RelationEncoder, read_relations, relation_labels
 from hf_ext.tasks.relations.encoding import decode_links, join_slots, merge_links
 from hf_ext.tasks.relations.files import to_duie
-from hf_ext.tasks.relations.head import RelationExtraction
+from hf_ext.tasks.relations.head import AutoModelForRelationExtraction, RelationExtraction
 
 SIZE = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 LABELS = torch.tensor([[[0, 1, 2, 4, 5], [2, 4, 5, 1, 1]], [[1, 0, 3, 2, 2], [-100] * 5]])

@@ -1,0 +1,70 @@
+"""All that is used of Transformers beside its documented interface, so that an upgrade breaks in one place.
+
+Kept out by convention: the class attributes that models and pipelines are meant to set (``_supports_*``,
+``_no_split_modules``, ``_sanitize_parameters``). `tests/test_transformers_private.py` names each of these.
+"""
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedConfig
+from transformers.data.data_collator import pad_without_fast_tokenizer_warning
+from transformers.models.auto.auto_factory import _BaseAutoModelClass
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_MAPPING
+from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLASSES
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+__all__ = [
+    "REGISTERED_TOKENIZER_CLASSES",
+    "BaseAutoModelClass",
+    "OutputRecorder",
+    "attention_implementation",
+    "capture_outputs",
+    "decaying_parameters",
+    "default_callbacks",
+    "forget_registered_task",
+    "merge_with_config_defaults",
+    "pad_without_fast_tokenizer_warning",
+    "registered_models",
+    "shifts_smoothed_labels",
+]
+
+BaseAutoModelClass: Any = _BaseAutoModelClass
+"""What an Auto class of ours inherits: there is no other way to one."""
+
+
+def attention_implementation(config: PreTrainedConfig) -> str:
+    """The name of the back end that a model runs; the config has it without the underscore only while it is made."""
+    return str(config._attn_implementation)
+
+
+def registered_models() -> Iterator[tuple[type[PreTrainedConfig], Any]]:
+    """Config and model classes that packages beside Transformers have given to ``AutoModel.register``."""
+    yield from MODEL_MAPPING._extra_content.items()
+
+
+def shifts_smoothed_labels(model_class: type[nn.Module]) -> bool:
+    """Whether Trainer, smoothing labels, takes a model's logits for those of the next token: by the class's name."""
+    return model_class.__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+
+
+def default_callbacks(trainer: ModuleType) -> list[Any]:
+    """The callbacks that every Trainer has, of the module ``transformers.trainer``; to be added to."""
+    callbacks: list[Any] = trainer.DEFAULT_CALLBACKS
+    return callbacks
+
+
+def decaying_parameters(model: nn.Module) -> set[str]:
+    """Names of the parameters that Trainer lets decay."""
+    from transformers import Trainer
+
+    # A method that ignores the trainer it is called of.
+    return set(Trainer.get_decay_parameter_names(None, model))  # type: ignore[arg-type]
+
+
+def forget_registered_task(pipeline_class: Any) -> None:
+    """Have a saved pipeline not name its class as remote code, whose reload would ask for trust."""
+    del pipeline_class._registered_impl

@@ -1,0 +1,136 @@
+"""Each thing that is used of Transformers beside its documented interface still does what it is used for."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers.trainer
+from torch import nn
+from transformers import AutoModel, BertConfig, BertModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+import hf_ext
+from hf_ext import transformers_private as private
+from hf_ext.tasks.base.head import HeadMapping
+from hf_ext.tasks.entities.span_head import SpanExtraction
+
+PACKAGE = Path(hf_ext.__file__).parent
+TINY: dict[str, Any] = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.fixture
+def bert() -> BertModel:
+    return BertModel(BertConfig(**TINY, intermediate_size=8), add_pooling_layer=False)
+
+
+def test_nothing_private_is_imported_elsewhere() -> None:
+    """No module of ours names what Transformers begins with an underscore, and none is left out of this test."""
+    found = []
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("transformers"):
+                found += [(file.name, one.name) for one in node.names if re.match("_[a-zA-Z]", one.name)]
+            if isinstance(node, ast.Attribute) and node.attr == "_attn_implementation":
+                found.append((file.name, node.attr))
+    assert {name for name, _ in found} == {"transformers_private.py"}
+    tested = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in private.__all__ if f"private.{name}" not in tested] == []
+
+
+@pytest.mark.parametrize("name", ["eager", "sdpa"])
+def test_attention_implementation(bert: BertModel, name: str) -> None:
+    bert.set_attn_implementation(name)
+    assert private.attention_implementation(bert.config) == name
+
+
+def test_base_auto_class() -> None:
+    class AutoModelForThis(private.BaseAutoModelClass):
+        _model_mapping = HeadMapping(SpanExtraction)
+
+    model = AutoModelForThis.from_config(BertConfig(**TINY, intermediate_size=8))
+    assert type(model).__name__ == "BertForSpanExtraction"
+    with pytest.raises(ValueError, match="Unrecognized configuration class"):
+        AutoModelForThis.from_config(PreTrainedConfig())
+    AutoModelForThis.register(BertConfig, BertModel, exist_ok=True)
+    assert AutoModelForThis._model_mapping[BertConfig] is BertModel
+    with pytest.raises(ValueError, match="exist_ok must be True to take another class for BertConfig"):
+        AutoModelForThis.register(BertConfig, BertModel)
+
+
+def test_registered_models() -> None:
+    class PluginConfig(PreTrainedConfig):
+        model_type = "plugin_of_another_package"
+
+    class PluginModel(PreTrainedModel):
+        config_class = PluginConfig
+
+    AutoModel.register(PluginConfig, PluginModel, exist_ok=True)
+    found = dict(private.registered_models())
+    assert found[PluginConfig] is PluginModel
+    assert found[hf_ext.RoFormerConfig] is hf_ext.RoFormerModel
+    assert BertConfig not in found
+
+
+def test_tokenizer_classes_by_name() -> None:
+    assert private.REGISTERED_TOKENIZER_CLASSES["JiebaWordPieceTokenizer"] is hf_ext.JiebaWordPieceTokenizer
+
+
+def test_padding_without_a_warning() -> None:
+    tokenizer = hf_ext.build_char_tokenizer(["ab"])
+    rows = [{"input_ids": [5]}, {"input_ids": [5, 6]}]
+    padded = private.pad_without_fast_tokenizer_warning(tokenizer, rows, padding_side="left", return_tensors="pt")
+    assert padded["attention_mask"].tolist() == [[0, 1], [1, 1]]
+
+
+def test_decaying_parameters(bert: BertModel) -> None:
+    names = private.decaying_parameters(bert)
+    assert "encoder.layer.0.output.dense.weight" in names
+    assert not {name for name in names if name.endswith("bias") or "LayerNorm" in name}
+
+
+def test_default_callbacks() -> None:
+    assert private.default_callbacks(transformers.trainer) is transformers.trainer.DEFAULT_CALLBACKS
+    assert {one.__name__ for one in transformers.trainer.DEFAULT_CALLBACKS} >= {"HeadLearningRate"}
+
+
+def test_shifted_labels() -> None:
+    assert private.shifts_smoothed_labels(transformers.Qwen3ForCausalLM)
+    assert not private.shifts_smoothed_labels(hf_ext.NezhaForCausalLM)
+
+
+def test_registered_task_is_forgotten() -> None:
+    pipeline_class = type("Own", (), {"_registered_impl": {"task": {}}})
+    private.forget_registered_task(pipeline_class)
+    assert not hasattr(pipeline_class, "_registered_impl")
+
+
+def test_recorded_outputs() -> None:
+    """Hooks record what the layers take and give; an option of the config is what an argument is not."""
+
+    class Doubling(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return 2 * x, x + 1
+
+    class Doubled(PreTrainedModel):
+        config_class = BertConfig
+        _can_record_outputs = {"hidden_states": private.OutputRecorder(Doubling, index=1)}  # noqa: RUF012
+
+        def __init__(self, config: BertConfig) -> None:
+            super().__init__(config)
+            self.layer = Doubling()
+
+        @private.merge_with_config_defaults
+        @private.capture_outputs
+        def forward(self, x: torch.Tensor, use_cache: bool | None = None, **kwargs: Any) -> BaseModelOutput:
+            self.seen = use_cache
+            return BaseModelOutput(last_hidden_state=self.layer(x)[0])
+
+    model = Doubled(BertConfig(use_cache=False))
+    assert model(torch.ones(1)).hidden_states is None
+    assert model.seen is False
+    states = model(torch.ones(1), output_hidden_states=True).hidden_states
+    # What the layer takes, and last what the model gives.
+    assert [state.tolist() for state in states] == [[1.0], [2.0]]
