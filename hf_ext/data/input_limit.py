@@ -71,7 +71,7 @@ def check_input_length(length: int, config: PreTrainedConfig, name: str = "max_l
 
 
 def input_limit(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, most: int | None = DEFAULT_LENGTH) -> int:
-    """Tokens of a text where nobody asks for a length: ``most``, or less if the model or the tokenizer is made for less.
+    """Tokens of a text where nobody asks for a length: ``most``, or less if model or tokenizer are made for less.
 
     Args:
         tokenizer: has a ``model_max_length``, if any.

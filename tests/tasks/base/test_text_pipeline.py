@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel, MPNetConfig, RobertaConfig, XLMR
 
 import hf_ext
 from hf_ext import build_char_tokenizer
-from hf_ext.data.input_limit import input_limit
+from hf_ext.data.input_limit import input_limit, longest_input, position_count
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.ops.padding import padded_on_the_right
 from hf_ext.tasks.base.head import _MADE, head_class
@@ -118,9 +118,9 @@ LENGTHS: list[tuple[Any, int, bool]] = [
 def test_how_many_tokens_a_model_takes(config: Any, count: int, ends: bool) -> None:
     """As many as told run, and where positions come from a table no more."""
     model = make(head_class(type(config), SpanExtraction), config, config._attn_implementation or "eager")
-    assert (position_count(model), has_end(model)) == (count, ends)
-    assert input_limit(TOKENIZER, model, 512) == count
-    assert input_limit(TOKENIZER, model, 7) == 7
+    assert (position_count(config), longest_input(config)) == (count, count if ends else None)
+    assert input_limit(TOKENIZER, config) == count
+    assert input_limit(TOKENIZER, config, 7) == 7
     ids = torch.full((1, count), 5)
     model.base_model(input_ids=ids)
     if ends:
