@@ -1,6 +1,6 @@
 """Which tags may follow each other under a scheme of tags, and which may begin and end a sequence.
 
-A tag is ``O``, or a prefix and a label parted by ``-`` or ``_``. BIO marks the first token of an entity B and the
+A tag is ``O``, or a prefix and a label separated by ``-`` or ``_``. BIO marks the first token of an entity B and the
 others I; BMES and BIOES also mark the last one E and a single one S, and write M or I for those between.
 """
 
@@ -73,7 +73,7 @@ def tag_rules(tags: Sequence[str], scheme: str | None = None) -> TagRules:
 
     Args:
         tags: the K tags.
-        scheme: a key of `TAG_SCHEMES`; None: told by the tags.
+        scheme: a key of `TAG_SCHEMES`; None: detected from the tags.
 
     Raises:
         ValueError: if the scheme is unknown, or a tag is none of it.

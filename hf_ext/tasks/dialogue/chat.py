@@ -33,7 +33,7 @@ class Chat:
         turns: what was said, yours and the model's by turns.
 
     Raises:
-        ValueError: if the model is none for dialogue, or an option is out of range.
+        ValueError: if the model is not a dialogue model, or an option is out of range.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ def check_tags_follow_scheme(tags: Sequence[str], scheme: str | None = None) -> 
 
     Args:
         tags: the tags of a sequence.
-        scheme: a key of `TAG_SCHEMES`; None: told by the tags.
+        scheme: a key of `TAG_SCHEMES`; None: detected from the tags.
 
     Raises:
         ValueError: naming the first tag that must not stand where it does.

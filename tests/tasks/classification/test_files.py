@@ -211,6 +211,7 @@ def test_commas_without_quotes_and_blank_lines(tmp_path):
         ),
         ('{"text": "a", "label": "x"}', '{"text": "b", "label": " "}', "label must be a string that is not blank"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "label": true}', "label must be a string .* got 'True'"),
+        ('{"text": "a", "label": "x"}', '{"text": "b", "label": 1.0}', "label must be a string .* got '1.0'"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "label": null}', "label must be a string .* got 'None'"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "labels": ["x"]}', "must have text, label as the first"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "text2": "c", "label": "x"}', "got 'text, text2, label'"),

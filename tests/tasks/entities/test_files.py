@@ -1,4 +1,4 @@
-"""Reading and writing entity files: formats told by content, counts of the published sets, errors with their line."""
+"""Reading and writing entity files: formats, counts of the published sets, errors with their line."""
 
 import copy
 import json
