@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from hf_ext.data.text_lines import placed_lines, utf8_lines
+from hf_ext.data.text_lines import filled_lines, utf8_lines
 
 
 def read_lines(interactive: bool) -> Iterator[str]:
     """What the user says, a line each, without those that are blank."""
     if not interactive:
-        lines = placed_lines(utf8_lines(None), "standard input")
-        yield from (line.strip() for _, line in lines if line.strip())
+        lines = filled_lines(utf8_lines(None), "standard input")
+        yield from (line.strip() for _, line in lines)
         return
     while True:
         try:

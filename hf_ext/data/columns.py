@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from hf_ext.data.text_lines import FileLine, JoinedLines, fail
 
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"')
+# Of a column in quotes; one more column is an error.
+_LINE_END = re.compile(r",|\r?(?:\n|\Z)")
 # A row with one of these, or with one of the latter before its last column, is a header: no data say so.
 _LABEL_NAMES = frozenset(
     ["label", "labels", "gold_label", "text1", "text2", "text_a", "text_b", "sentence1", "sentence2", "标签"]
@@ -112,7 +114,7 @@ def comma_records(
     commas without quotes too.
 
     Args:
-        lines: all of the file after its header, blank ones included.
+        lines: all of the file after its header, blank ones included, with their carriage returns.
         names: of the two columns.
 
     Raises:
@@ -142,7 +144,7 @@ def comma_records(
 def _comma_column(text: str, at: int, end: int, last: bool = False) -> tuple[str, int]:
     """The column at a place of a text, and where it ends; one without quotes lies before ``end``."""
     quoted = _QUOTED.match(text, at)
-    if quoted and text[quoted.end() : quoted.end() + 1] in (("\n", ",", "") if last else (",",)):
+    if quoted and (_LINE_END.match(text, quoted.end()) if last else text.startswith(",", quoted.end())):
         return quoted[1].replace('""', '"'), quoted.end()
     comma = -1 if last else text.find(",", at, end)
     stop = end if comma < 0 else comma

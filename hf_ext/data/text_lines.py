@@ -56,21 +56,26 @@ def fail(where: FileLine | str, wanted: str, seen: Any) -> NoReturn:
     raise TextFileError(where, f"{wanted}, got {shown!r}")
 
 
-def read_lines(path: str | os.PathLike[str], blank: bool = False) -> list[tuple[FileLine, str]]:
-    """Lines of a file, each after its place.
+def read_lines(path: str | os.PathLike[str], exact: bool = False) -> list[tuple[FileLine, str]]:
+    """Lines of a file that are not blank, each after its place.
 
     Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends. No other character ends a line, since
     texts hold U+2028 and its like.
 
     Args:
         path: the file.
-        blank: whether blank lines are wanted too.
+        exact: give blank lines too, and carriage returns at the ends of lines.
 
     Raises:
         TextFileError: naming the file and the line, if the file is not UTF-8.
     """
-    lines = placed_lines(utf8_lines(path), os.fspath(path))
-    return [(where, line) for where, line in lines if blank or line.strip()]
+    lines = utf8_lines(path), os.fspath(path)
+    return list(_numbered(*lines) if exact else filled_lines(*lines))
+
+
+def filled_lines(lines: Iterable[str], name: str) -> Iterator[tuple[FileLine, str]]:
+    """Lines that are not blank, without their ends and a byte order mark, each after its place in the file ``name``."""
+    return ((where, line.removesuffix("\r")) for where, line in _numbered(lines, name) if line.strip())
 
 
 def utf8_lines(path: str | os.PathLike[str] | None) -> Iterator[str]:
@@ -87,8 +92,8 @@ def utf8_lines(path: str | os.PathLike[str] | None) -> Iterator[str]:
                 text = line.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise TextFileError(where, f"the file must be UTF-8, got {error.reason}") from error
-            # ASCII in UTF-16 is valid UTF-8.
-            if "\0" in text and 2 * text.count("\0") >= len(text) - 1:
+            # ASCII in UTF-16 or UTF-32 is valid UTF-8, every other character of it NUL.
+            if "\0" in text and len(text) > 4 and not (text[::2].strip("\0") and text[1::2].strip("\0")):
                 fail(where, "the file must be UTF-8, not UTF-16", text)
             yield text
 
@@ -110,7 +115,7 @@ def read_texts(lines: Iterable[str], source: str, whole: bool = False) -> Iterat
     if whole:
         yield valid_unicode("".join(lines).removeprefix("\ufeff"), source)
         return
-    filled = ((where, line) for where, line in placed_lines(lines, source) if line.strip())
+    filled = filled_lines(lines, source)
     head = list(islice(filled, 3))
     if not looks_like_json(head):
         for where, line in chain(head, filled):
@@ -298,11 +303,10 @@ def _name(path: str | os.PathLike[str] | None) -> str:
     return "standard input" if path is None else os.fspath(path)
 
 
-def placed_lines(lines: Iterable[str], name: str) -> Iterator[tuple[FileLine, str]]:
-    """Lines without their ends and the byte order mark, each after its place."""
+def _numbered(lines: Iterable[str], name: str) -> Iterator[tuple[FileLine, str]]:
     for number, line in enumerate(lines, start=1):
         text = line.removeprefix("\ufeff") if number == 1 else line
-        yield FileLine(name, number), text.removesuffix("\n").removesuffix("\r")
+        yield FileLine(name, number), text.removesuffix("\n")
 
 
 def _half_pair(text: str) -> re.Match[str] | None:

@@ -162,6 +162,46 @@ def test_predict_takes_texts_a_file_and_standard_input(trained, tmp_path):
     assert page.is_file()
 
 
+def test_predict_reads_arrays_and_bytes_and_counts_each_text(trained, tmp_path):
+    texts = ["张三在北京大学工作。", "今天\r天气\u2028很好。", "好"]
+    lines = "".join(json.dumps({"text": text, "id": 1}, ensure_ascii=False) + "\n" for text in texts)
+    array = tmp_path / "a.json"
+    array.write_text(json.dumps([{"text": text} for text in texts], indent=1), encoding="utf-8")
+    for options in ({"input": ("\ufeff" + lines).encode()}, {"input": ("\ufeff" + "\n".join(texts)).encode()}, {}):
+        result = run("predict", trained[0], *(() if options else ("--file", array)), **options)
+        assert result.exit_code == 0, result.output
+        assert [json.loads(line)["text"] for line in result.stdout.split("\n") if line] == texts
+        assert "100%" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("广州\n王小明去了广州\n".encode("gbk"), "1: the file must be UTF-8"),
+        ("广州\n".encode() + "王小明".encode("gbk"), "2: the file must be UTF-8"),
+        (b'{"text": "a"}\n{"text": "a\\ud83d"}\n', "2: a text must be valid Unicode"),
+        (b'{"text": "a"}\n{"text": ' + b"[" * 3000 + b"]" * 3000 + b"}\n", "2: the line must be JSON"),
+        (b'[{"text": "a"},\n{"text": 1}]', "2: text must be a string"),
+    ],
+)
+def test_predict_and_whiten_name_the_line_that_cannot_be_read(trained, tmp_path, content, message):
+    file = tmp_path / "posts.jsonl"
+    file.write_bytes(content)
+    commands = {
+        f"{file}:{message}": run("predict", trained[0], "--file", file),
+        f"standard input:{message}": run("predict", trained[0], input=content),
+        f"{file}:{message} ": run("whiten", trained[0], "--output-dir", tmp_path / "w", "--input", file),
+    }
+    for wanted, result in commands.items():
+        with pytest.raises(ValueError, match=re.escape(wanted.strip())):
+            raise result.exception
+
+
+def test_predict_refuses_an_argument_that_is_not_unicode(trained):
+    with pytest.raises(ValueError, match="texts: a text must be valid Unicode"):
+        raise run("predict", trained[0], "甲", "乙\udcff").exception
+
+
 def test_predict_takes_a_long_document_whole(trained, tmp_path):
     document = tmp_path / "long.txt"
     text = "张三在北京大学工作。\n" * 100
@@ -267,7 +307,7 @@ def test_predict_refuses_before_it_loads_a_model(tmp_path):
     text = tmp_path / "text.txt"
     text.write_bytes("甲".encode("gb18030"))
     result = run("predict", "no-model", "--file", text)
-    assert re.search(r"text\.txt must be UTF-8, got", str(result.exception))
+    assert re.search(r"text\.txt:1: the file must be UTF-8, got", str(result.exception))
 
 
 def test_a_config_that_is_not_understood_is_refused_in_one_line(files, tmp_path, monkeypatch, capsys):

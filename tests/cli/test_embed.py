@@ -60,6 +60,16 @@ def test_files_hold_the_vectors_in_the_order_of_the_texts(folder, vectors, tmp_p
     np.testing.assert_allclose([record["embedding"] for record in records], unit, atol=1e-6)
 
 
+def test_a_carriage_return_is_part_of_a_text(folder, tmp_path):
+    source, output = tmp_path / "texts.txt", tmp_path / "v.jsonl"
+    source.write_bytes("天气\r你好\r\n\n好\n".encode())
+    for options in (("--input", source), ()):
+        result = run("embed", folder, *options, "--output", output, input=source.read_bytes())
+        assert result.exit_code == 0, result.output
+        texts = [json.loads(line)["text"] for line in output.read_text(encoding="utf-8").splitlines()]
+        assert texts == ["天气\r你好", "好"]
+
+
 def test_standard_input_and_no_text(folder, vectors, tmp_path):
     output = tmp_path / "v.npy"
     assert run("embed", folder, "--output", output, input="\n".join(TEXTS)).exit_code == 0

@@ -96,8 +96,8 @@ def _records(path: str | os.PathLike[str]) -> Iterator[tuple[FileLine, Mapping[s
                     fail(where, "a row must be a JSON object", record)
                 yield where, record
     elif lines and _COMMA_HEADER.fullmatch(lines[0][1]):
-        # A text in quotes may have blank lines.
-        every = read_lines(path, blank=True)
+        # A text in quotes may have line breaks.
+        every = read_lines(path, exact=True)
         rows = comma_records(every[lines[0][0].number :], ("label", "content"))
         for where, row in rows:
             yield where, {**row, "labels": [label for label in row["label"].split("|") if label]}

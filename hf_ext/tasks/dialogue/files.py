@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from hf_ext.data.columns import split_columns
 from hf_ext.data.text_lines import (
     FileLine,
     JsonDocument,
@@ -52,7 +53,7 @@ def read_dialogues(path: str | os.PathLike[str], split: str = "train") -> list[d
     if looks_like_json(lines):
         records = _json_dialogues(lines, split)
     else:
-        records = ((where, line.split("\t")) for where, line in lines)
+        records = ((where, split_columns(line)) for where, line in lines)
     return [{"turns": _turns(record, where)} for where, record in records]
 
 

@@ -72,7 +72,7 @@ def _entity_errors() -> Iterator[None]:
 
 
 def _read(path: str) -> list[EntityExample]:
-    lines = read_lines(path, blank=True)
+    lines = read_lines(path, exact=True)
     filled = [(where, line) for where, line in lines if line.strip()]
     if looks_like_json(filled):
         return [_example(record, where) for where, record in json_objects(filled)]

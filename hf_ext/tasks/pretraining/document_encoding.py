@@ -18,8 +18,8 @@ _SENTENCE = re.compile(r".+?(?:[。！？!?；;…]+[”’」』）)\"']*\s*|\n
 NO_WORD = -1
 
 
-def split_sentences(text: str) -> list[str]:
-    """The sentences of a text; joined they are the text again."""
+def partition_sentences(text: str) -> list[str]:
+    """The sentences of a text with all that stands between them: joined they are the text again."""
     return _SENTENCE.findall(text)
 
 
@@ -64,7 +64,7 @@ class DocumentEncoder:
         """
         rows: dict[str, list[list[int]]] = {"input_ids": [], "word_ids": []}
         for document in documents:
-            for ids, words in self._pack(split_sentences(document)):
+            for ids, words in self._pack(partition_sentences(document)):
                 rows["input_ids"].append([self.tokenizer.cls_token_id, *ids, self.tokenizer.sep_token_id])
                 rows["word_ids"].append([NO_WORD, *words, NO_WORD])
         return rows

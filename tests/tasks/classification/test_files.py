@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 
 import pytest
 
@@ -84,6 +85,115 @@ def test_names_are_sorted_integers_by_value():
     assert label_names([{"label": label} for label in ("10", "9", "-1", "9")]) == ["-1", "9", "10"]
     assert label_names([{"label": label} for label in ("10", "9", "a")]) == ["10", "9", "a"]
     assert label_names([{"labels": ["b", "a"]}, {"labels": []}]) == ["a", "b"]
+    huge = "9" * 5000
+    assert label_names([{"label": label} for label in (huge, "1", "-1")]) == ["-1", "1", huge]
+
+
+def test_names_of_equal_numbers_have_one_order():
+    names = ["-1", "-01", "0", "-0", "1", "01", "001", "１", "2", "02"]
+    wanted = ["-01", "-1", "-0", "0", "001", "01", "1", "１", "02", "2"]
+    for seed in range(20):
+        random.Random(seed).shuffle(names)
+        assert label_names([{"label": name} for name in names]) == wanted
+
+
+def test_single_texts_have_a_class_called_minus(tmp_path):
+    file = tmp_path / "a.tsv"
+    file.write_text("味道很好\t+\n等了一小时\t-\n一般般\t0\n上错菜\t-\n", encoding="utf-8")
+    assert [example["label"] for example in read_labelled_texts(file)] == ["+", "-", "0", "-"]
+    file.write_text("a\tb\t+\na\tc\t-\n", encoding="utf-8")
+    assert [example["label"] for example in read_labelled_texts(file)] == ["+"]
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        ("qid\tlabel\ttext_a\n0\t1\t早餐\n1\t0\t隔音\n", [("早餐", "1"), ("隔音", "0")]),
+        ("content\tlabel\n早餐\t好\n", [("早餐", "好")]),
+        ("Label\tOther\tSentence\n好\t3\t早餐\n", [("早餐", "好")]),
+        ('"label"\t"text"\n"好"\t"早餐"\n', [("早餐", "好")]),
+        ("label\ttext\n", []),
+        ("早餐\ttext\n房间\tquestion\n", [("早餐", "text"), ("房间", "question")]),
+    ],
+)
+def test_headers(content, wanted, tmp_path):
+    file = tmp_path / "a.tsv"
+    file.write_text(content, encoding="utf-8")
+    assert [(example["text"], example["label"]) for example in read_labelled_texts(file)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("review\tsentiment", "a row must have a text"),
+        ("review_body\tlabel", "a row must have a text"),
+        ("qid\ttext_a", "a row must have 'label'"),
+        ("text\tintent", "a row must have 'label'"),
+        ("sentence1\tsentence2\tgold_label", "a row must have 'label'"),
+        ("标签\t文本", "a row must have a text"),
+        ("text\tlabel\tlabel", "a header must name each column once"),
+    ],
+)
+def test_headers_that_are_not_known_are_refused(header, message, tmp_path):
+    file = tmp_path / "a.tsv"
+    file.write_text(header + "\n" + "\t".join("甲乙丙"[: header.count("\t") + 1]) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"a\.tsv:[12]: {message}"):
+        read_labelled_texts(file)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1, 0, 0], [0, 1, 0], [1, 0, 1]],
+        [[0, 0], [0, 1]],
+        [["1", "0", "0"]],
+        [[1], [0, 0]],
+        [[0, 1], [1, 0]],
+    ],
+)
+def test_vectors_are_no_labels(rows, tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(json.dumps({"text": "甲", "labels": row}) for row in rows), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"a\.jsonl.*: labels must be the names of a text's classes, not a row of 0"):
+        read_labelled_texts(file)
+
+
+def test_integers_may_be_names(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(json.dumps({"text": "甲", "labels": row}) for row in ([0, 1], [1], [3, 3], [])))
+    assert [example["labels"] for example in read_labelled_texts(file)] == [["0", "1"], ["1"], ["3"], []]
+
+
+LABELS = ["灾害,火灾", "交通", '"引"号', "a b"]
+CHARACTERS = ["甲", "乙", ",", '"', "\n", "|", "'", " ", "\u2028", "\r", "\t", "😀"]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_a_csv_writer_writes_is_read(quoting, end, tmp_path):
+    source = random.Random(0)
+    texts = ["甲" + "".join(source.choices(CHARACTERS, k=source.randint(0, 8))) + "乙" for _ in range(300)]
+    labels = [sorted(source.sample(LABELS, source.randint(0, 3))) for _ in texts]
+    file = tmp_path / "a.csv"
+    with open(file, "w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.writer(stream, lineterminator=end, quoting=quoting)
+        writer.writerow(["label", "content"])
+        writer.writerows(zip(map("|".join, labels), texts))
+    wanted = [{"text": text, "labels": own} for text, own in zip(texts, labels)]
+    assert read_labelled_texts(file) == wanted
+
+
+def test_commas_without_quotes_and_blank_lines(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text('label,content\n\nx|y,甲, 乙"丙",丁\n \nx,"甲"乙\n,甲\n')
+    wanted = [('甲, 乙"丙",丁', ["x", "y"]), ('"甲"乙', ["x"]), ("甲", [])]
+    assert [(example["text"], example["labels"]) for example in read_labelled_texts(file)] == wanted
+    file.write_text('label,content\nx,甲\nx,"甲",乙\n')
+    with pytest.raises(ValueError, match=r"a\.csv:3: a line must have 2 columns"):
+        read_labelled_texts(file)
+    file.write_text('label,content\nx,"甲\n乙"\ny\n')
+    with pytest.raises(ValueError, match=r"a\.csv:4: a line must be label, a comma and content"):
+        read_labelled_texts(file)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +211,7 @@ def test_names_are_sorted_integers_by_value():
         ),
         ('{"text": "a", "label": "x"}', '{"text": "b", "label": " "}', "label must be a string that is not blank"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "label": true}', "label must be a string .* got 'True'"),
+        ('{"text": "a", "label": "x"}', '{"text": "b", "label": 1.0}', "label must be a string .* got '1.0'"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "label": null}', "label must be a string .* got 'None'"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "labels": ["x"]}', "must have text, label as the first"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "text2": "c", "label": "x"}', "got 'text, text2, label'"),

@@ -1,4 +1,4 @@
-"""Reading dialogues: formats told by content, the published files, errors with their line."""
+"""Reading dialogues: formats detected from the content, the published files, errors with their line."""
 
 import json
 
@@ -33,6 +33,7 @@ FORMATS = {
     "splits": json.dumps({"valid": [["不", "要"]], "train": SEGMENTED, "test": []}, indent=1),
     "splits in one line": json.dumps({"train": SEGMENTED, "dev": [["不", "要"]]}),
     "text": "".join("\t".join(turns) + "\n" for turns in SEGMENTED),
+    "text of a CSV writer": "".join("\t".join(f'"{turn}"' for turn in turns) + "\n" for turns in SEGMENTED),
     "KdConv": json.dumps([messages(turns) for turns in TURNS], indent=1),
     "messages": lines(messages(turns) for turns in TURNS),
 }

@@ -1,4 +1,4 @@
-"""Reading and writing entity files: formats told by content, counts of the published sets, errors with their line."""
+"""Reading and writing entity files: formats, counts of the published sets, errors with their line."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
-from hf_ext.tasks.entities import EntityDataError, EntityExample, read_entities, write_entities
+from hf_ext.tasks.entities import EntityDataError, EntityExample, entity_labels, read_entities, write_entities
 from hf_ext.tasks.entities.example import check_labels
 
 CLUENER = {
@@ -142,6 +142,22 @@ def test_documents_blanks_as_tokens_and_odd_line_separators(tmp_path):
     examples = read_entities(write(tmp_path, content))
     assert [x["text"] for x in examples] == ["新 \u3000\u2028加", "坡"]
     assert spans(examples) == [[(0, 5, "LOC")], []]
+
+
+def test_positions_of_any_length(tmp_path):
+    digits = "0" * 5000
+    assert read_entities(write(tmp_path, f"甲{digits} O\n"))[0]["text"] == "甲"
+    assert read_entities(write(tmp_path, f"甲{digits}1 O\n"))[0]["text"] == f"甲{digits}1"
+
+
+def test_labels_of_examples(tmp_path):
+    assert entity_labels(read_entities(write(tmp_path, "北 B-LOC\n\n他 S-PER\n去 S-LOC\n"))) == ["LOC", "PER"]
+    assert entity_labels([]) == []
+
+
+def test_labels_must_be_valid_unicode(tmp_path):
+    with pytest.raises(EntityDataError, match=r"out:1: a text must be valid Unicode, got '.ud800'"):
+        write_entities(tmp_path / "out", [{"text": "北京", "entities": [entity(label="a\ud800")]}])
 
 
 def test_conll_that_begins_with_a_brace_is_not_json(tmp_path):

@@ -12,7 +12,7 @@ from word_vocabulary import CHARACTERS, ENTRIES, SPECIAL
 
 import hf_ext
 from hf_ext.tasks.pretraining import DataCollatorForWholeWordMasking, DocumentEncoder
-from hf_ext.tasks.pretraining.document_encoding import NO_WORD, split_sentences
+from hf_ext.tasks.pretraining.document_encoding import NO_WORD, partition_sentences
 
 WORD = hf_ext.JiebaWordPieceTokenizer({entry: index for index, entry in enumerate(ENTRIES)})
 CHARACTER = BertTokenizer(vocab={e: i for i, e in enumerate([*SPECIAL, *CHARACTERS, *(f"##{c}" for c in CHARACTERS)])})
@@ -41,7 +41,7 @@ class TestDocumentEncoder:
         ],
     )
     def test_sentences(self, text, sentences):
-        assert split_sentences(text) == sentences
+        assert partition_sentences(text) == sentences
 
     @TOKENIZERS
     def test_words_are_those_of_jieba(self, tokenizer):
@@ -89,7 +89,7 @@ class TestDocumentEncoder:
 
     @TOKENIZERS
     def test_sentences_that_fit_stay_whole(self, tokenizer):
-        lengths = [len(tokenizer(s, add_special_tokens=False)["input_ids"]) for s in split_sentences(TEXT)]
+        lengths = [len(tokenizer(s, add_special_tokens=False)["input_ids"]) for s in partition_sentences(TEXT)]
         rows = DocumentEncoder(tokenizer, max_length=max(lengths) + 2)([TEXT])
         ends = {sum(lengths[: i + 1]) for i in range(len(lengths))}
         at = 0

@@ -48,6 +48,7 @@ FORMATS = {
         }
     ],
     "articles in a list": squad(QUESTION)["data"],
+    "entries in a list": [OWN],
     "lines": LINE + "\n\n",
     "lines of datasets": json.dumps({**OWN, "answers": {"text": ["1990年"], "answer_start": [2]}}) + "\n",
     "spaces around the answer": json.dumps({**OWN, "context": TEXT, "answers": [{"text": " 1990年 ", "start": 1}]}),
@@ -123,6 +124,15 @@ def test_answers_that_do_not_stand_where_they_should(text, start, place, counts,
         ),
         ([{"question": "a", "passages": [{"passage": "b"}]}], r"\[0\].passages\[0\]: there must be an object with 'an"),
         ([{"question": "a", "passages": [{"passage": "b", "answer": 1}]}], "answer must be a string, got '1'"),
+        (
+            {**OWN, "answers": {"text": ["1990年", "甲"], "answer_start": [2]}},
+            "answer_start must be a list of 2",
+        ),
+        (
+            {**OWN, "answers": {"text": ["1990年"], "answer_start": 2}},
+            "answer_start must be a list of 1.*'2'",
+        ),
+        ({**OWN, "id": True}, "file:1: id must be a string or an integer, got 'True'"),
         ([3], r"\[0\]: there must be an object with a list 'qas'"),
         (LINE + "\n{", "file:2: the line must be JSON"),
         (LINE + "\n[]", "file:2: the line must be a JSON object"),

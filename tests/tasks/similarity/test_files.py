@@ -60,6 +60,23 @@ def test_texts_alone_are_distinct_and_in_order(content, tmp_path):
     assert read_texts_alone(file) == ["b", "a", "c"]
 
 
+def test_headers_name_columns(tmp_path):
+    file = tmp_path / "pairs.tsv"
+    file.write_text('id\tscore\tsentence1\tsentence2\n0\t0.5\ta\tb\n1\t1\tc\t"d ""e"""\n')
+    assert read_text_pairs(file) == [
+        {"text1": "a", "text2": "b", "score": 0.5},
+        {"text1": "c", "text2": 'd "e"', "score": 1.0},
+    ]
+    assert read_texts_alone(file) == ["a", "b", "c", 'd "e"']
+    file.write_text("text\tlabel\na\tx\n")
+    assert read_texts_alone(file) == ["a"]
+    with pytest.raises(ValueError, match=r"pairs\.tsv:2: text1 must be a string that is not blank"):
+        read_text_pairs(file)
+    file.write_text("query\ttitle\na\tb\n")
+    with pytest.raises(ValueError, match=r"pairs\.tsv:2: text must be a string that is not blank"):
+        read_texts_alone(file)
+
+
 @pytest.mark.parametrize(
     ("read", "first", "second", "message"),
     [

@@ -70,3 +70,13 @@ def test_published_files(shared, file, count):
 def test_round_trip_through_json(tmp_path):
     examples = [{"text": "甲\t乙", "summary": "丙\n丁"}]
     assert read_summaries(write(tmp_path, json.dumps(examples[0]))) == examples
+
+
+def test_headers_and_quotes(tmp_path):
+    content = 'text\tsummary\n文\t题\n"他说""好"""\t"题"\n'
+    assert read_summaries(write(tmp_path, content)) == [
+        {"text": "文", "summary": "题"},
+        {"text": '他说"好"', "summary": "题"},
+    ]
+    with pytest.raises(ValueError, match="data:2: text must be a string that is not blank, got 'None'"):
+        read_summaries(write(tmp_path, "title\tcontent\n题\t文\n"))

@@ -1,0 +1,45 @@
+"""Columns separated by tabs, against the csv module."""
+
+import csv
+import io
+import random
+
+import pytest
+
+from hf_ext.data.columns import split_columns, tab_records
+from hf_ext.data.text_lines import FileLine
+
+CHARACTERS = ["甲", "乙", ",", '"', "'", " ", "\u2028", "\u0085", "\x0b", "😀"]
+
+
+def lines_of(content):
+    return [(FileLine("f", number), line) for number, line in enumerate(content.split("\n"), start=1) if line]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_what_a_csv_writer_writes_is_read(quoting):
+    source = random.Random(0)
+    for _ in range(1000):
+        row = ["".join(source.choices(CHARACTERS, k=source.randint(0, 5))) for _ in range(source.randint(2, 4))]
+        stream = io.StringIO()
+        csv.writer(stream, delimiter="\t", lineterminator="", quoting=quoting).writerow(row)
+        assert split_columns(stream.getvalue()) == row
+
+
+def test_quotes_of_the_text_stay():
+    for line in ('"甲"', '"甲"\t1', '"甲"乙"\t1', '甲""乙\t"', '"甲"和"乙"\t1'):
+        assert split_columns(line) == line.split("\t")
+
+
+def test_names_are_those_of_a_header_or_of_the_number_of_columns():
+    names = (("text", "label"), ("text1", "text2", "label"))
+    assert [row for _, row in tab_records(lines_of("甲\tx\n甲\t乙\ty"), *names)] == [
+        {"text": "甲", "label": "x"},
+        {"text1": "甲", "text2": "乙", "label": "y"},
+    ]
+    assert [(str(where), row) for where, row in tab_records(lines_of("Label \tx\n\n甲\t乙"), *names)] == [
+        ("f:3", {"label": "甲", "x": "乙"})
+    ]
+    assert list(tab_records([], *names)) == []
+    with pytest.raises(ValueError, match=r"f:2: a line must have 2 .text, label. or 3 .* columns .* not 1, got '甲'"):
+        list(tab_records(lines_of("甲\tx\n甲"), *names))
