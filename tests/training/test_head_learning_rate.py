@@ -190,4 +190,4 @@ def test_every_trainer_has_it_and_import_stays_cheap():
         "hf_ext.training.registration.register_callbacks(); print([c.__name__ for c in t.DEFAULT_CALLBACKS])"
     )
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "['DefaultFlowCallback', 'HeadLearningRate']"
+    assert result.stdout.strip() == "['DefaultFlowCallback', 'HeadLearningRate', 'DatasetEpoch']"

@@ -22,6 +22,10 @@ SMOOTHING = {"classes", "summaries"}
     [
         ({"prediction_loss_only": True}, "prediction_loss_only must be False, as scores are made of predictions"),
         ({"eval_do_concat_batches": False}, "eval_do_concat_batches must be True"),
+        (
+            {"eval_use_gather_object": True},
+            "eval_use_gather_object must be False, as predictions are tensors",
+        ),
         ({"bf16_full_eval": True}, "bf16_full_eval must be False, as weights would be trained and saved"),
         ({"label_names": ["spans"]}, "label_names must be left out or labels, got spans"),
         ({"accelerator_config": {"even_batches": False}}, "accelerator_config must have even_batches"),

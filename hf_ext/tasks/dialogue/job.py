@@ -23,7 +23,7 @@ from hf_ext.tasks.base.job import EncoderJob
 from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues
 from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import save_run, train_with_progress
+from hf_ext.training.run_steps import measure_before, save_run, train_with_progress
 
 _CONFIGS: dict[str, Any] = {"nezha": NezhaConfig, "gpt_cdial": CDialGPTConfig}
 
@@ -130,7 +130,7 @@ class DialogueJob(EncoderJob):
             compute_metrics=perplexity_metrics,
             preprocess_logits_for_metrics=next_token_sums,
         )
-        before = trainer.evaluate()["eval_perplexity"]
+        before = measure_before(trainer, "perplexity")
         train_with_progress(trainer, "perplexity")
         metrics = trainer.evaluate()
         scores = {name: metrics[f"eval_{name}"] for name in ("perplexity", "accuracy")}

@@ -9,7 +9,7 @@ from hf_ext.tasks.base.job import EncoderJob
 from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
 from hf_ext.tasks.similarity.trainer import METRIC, SimilarityTrainer
-from hf_ext.training.run_steps import save_run, train_with_progress
+from hf_ext.training.run_steps import measure_before, save_run, train_with_progress
 
 LOSSES = ("cosent", "simcse")
 
@@ -93,7 +93,7 @@ class SimilarityJob(EncoderJob):
             scale=self.scale,
             chunk_size=self.chunk_size,
         )
-        before = trainer.evaluate()[f"eval_{METRIC}"]
+        before = measure_before(trainer, METRIC)
         train_with_progress(trainer, METRIC)
         scores = {METRIC: trainer.evaluate()[f"eval_{METRIC}"], f"{METRIC}_before": before}
         save_run(trainer, scores, METRIC)
