@@ -14,6 +14,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 _WANTED: dict[str, tuple[Any, str]] = {
     "prediction_loss_only": (False, "scores are made of predictions"),
     "eval_do_concat_batches": (True, "scores are made of the predictions of all batches"),
+    "eval_use_gather_object": (False, "predictions are tensors"),
     "fp16_full_eval": (False, "weights would be trained and saved as an evaluation casts them; use fp16"),
     "bf16_full_eval": (False, "weights would be trained and saved as an evaluation casts them; use bf16"),
 }

@@ -88,11 +88,17 @@ def checkpoint_to_resume(arguments: TrainingArguments) -> str | None:
 
 
 def show_progress(trainer: Trainer, metric: str) -> None:
-    """Show our progress, with the metric of each evaluation, where a progress is wanted."""
+    """Show our progress, with the metric of each evaluation, where a progress is wanted; once, if called again."""
     if not trainer.args.disable_tqdm:
-        trainer.remove_callback(DefaultProgressCallback)
-        trainer.remove_callback(PrinterCallback)
+        for callback in (DefaultProgressCallback, PrinterCallback, ProgressCallback):
+            trainer.remove_callback(callback)
         trainer.add_callback(ProgressCallback(metric=metric))
+
+
+def measure_before(trainer: Trainer, metric: str) -> float:
+    """The metric of an evaluation before training."""
+    show_progress(trainer, metric)
+    return float(trainer.evaluate()[f"eval_{metric}"])
 
 
 def train_with_progress(trainer: Trainer, metric: str) -> None:

@@ -1,14 +1,11 @@
 """Every family on two processes, as data parallel and as sharded models; the table is in `models_tiny`."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from launch import run_two_processes
 from models_tiny import OUR_HEADS, TOKEN_HEADS, Case
 from trainer_runs import labelled
 from two_processes import LANGUAGE_HEADS, LENGTHS, PLANNED, count, step, train
@@ -25,21 +22,7 @@ WORKER = Path(__file__).parents[1] / "two_processes.py"
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What two processes found, all families in one launch."""
     folder = tmp_path_factory.mktemp("two_processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    workers = []
-    for rank in ("0", "1"):
-        world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        with (folder / f"{rank}.log").open("w") as log:
-            command = [sys.executable, str(WORKER), str(folder)]
-            workers.append(subprocess.Popen(command, env=os.environ | world, stdout=log, stderr=log))
-    try:
-        codes = [worker.wait(timeout=600) for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-    assert codes == [0, 0], (folder / "0.log").read_text()[-3000:]
+    run_two_processes(WORKER, folder)
     return torch.load(folder / "found.pt")
 
 

@@ -189,4 +189,6 @@ def test_every_trainer_has_it_and_import_stays_cheap():
         "hf_ext.training.registration.register_callbacks(); print([c.__name__ for c in t.DEFAULT_CALLBACKS])"
     )
     result = fresh_process.run(code)
-    assert result.stdout.strip() == "['DefaultFlowCallback', 'HeadLearningRate']", result.stderr
+    assert (
+        result.stdout.strip() == "['DefaultFlowCallback', 'HeadLearningRate', 'CheckLabelSmoothing', 'DatasetEpoch']"
+    ), result.stderr

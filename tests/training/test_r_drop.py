@@ -2,6 +2,7 @@
 
 import copy
 
+import peft
 import pytest
 import torch
 from torch.nn import functional as F
@@ -13,7 +14,7 @@ from transformers import (
 )
 
 import hf_ext
-from hf_ext.losses import RDropLoss, focal_loss, for_trainer, r_drop_loss, symmetric_divergence
+from hf_ext.losses import RDropLoss, focal_loss, for_trainer, pointer_divergence, r_drop_loss, symmetric_divergence
 from hf_ext.training.r_drop import RDropTrainer, output_divergence
 
 LABELS = torch.tensor([0, 2, -100, 1])
@@ -172,3 +173,68 @@ def test_what_it_needs(tmp_path):
         trainer.compute_loss(model, {"input_ids": torch.tensor([[1]])})
     with pytest.raises(ValueError, match="alpha must be at least 0, got -1"):
         RDropTrainer(model, alpha=-1)
+
+
+def span_model():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config = AutoConfig.for_model("bert", vocab_size=20, num_labels=2, **sizes)
+    return hf_ext.AutoModelForSpanExtraction.from_config(config, span_head_size=4)
+
+
+def relation_model():
+    return hf_ext.AutoModelForRelationExtraction.from_config(span_model().config, span_head_size=4)
+
+
+def answer_model():
+    return hf_ext.AutoModelForReadingComprehension.from_config(span_model().config, answer_head_size=4)
+
+
+def tag_model():
+    config = span_model().config
+    config.id2label = {0: "O", 1: "B-a", 2: "I-a"}
+    return hf_ext.AutoModelForSequenceLabeling.from_config(config)
+
+
+def of_pointers(first, second, labels):
+    """The sum of what the tables of a head diverge by."""
+    tables = zip(first, second) if isinstance(first, tuple) else [(first, second)]
+    return sum(pointer_divergence(one, other) for one, other in tables)
+
+
+@pytest.mark.parametrize(
+    ("make", "labels", "divergence"),
+    [
+        (span_model, [[0, 1, 2]], of_pointers),
+        (relation_model, [[0, 1, 1, 2, 2]], of_pointers),
+        (answer_model, [1, 2], of_pointers),
+        (tag_model, [0, 1, 2, 0], output_divergence),
+    ],
+)
+def test_heads_that_make_logits_on_demand(make, labels, divergence, tmp_path):
+    """The step of two passes by hand, with their dropout masks."""
+    model = make().train()
+    inputs = {"input_ids": torch.tensor([[3, 4, 5, 6]] * 2), "labels": torch.tensor([labels] * 2)}
+    if make is answer_model:
+        inputs["context_mask"] = torch.tensor([[0, 1, 1, 1]] * 2)
+    trainer = trainer_for(model, [], tmp_path, divergence=divergence, alpha=3.0)
+    torch.manual_seed(5)
+    loss = trainer.compute_loss(model, dict(inputs))
+    torch.manual_seed(5)
+    first, second = (model(**inputs, output_logits=True) for _ in range(2))
+    apart = divergence(first.logits, second.logits, inputs["labels"])
+    assert apart > 1e-6
+    torch.testing.assert_close(loss, (first.loss + second.loss) / 2 + 3 / 4 * apart)
+
+
+def test_an_adapter_around_a_head(tmp_path):
+    model = peft.get_peft_model(span_model(), peft.LoraConfig(target_modules=["query"], lora_dropout=0.5)).train()
+    inputs = {"input_ids": torch.tensor([[3, 4, 5, 6]]), "labels": torch.tensor([[[0, 1, 2]]])}
+    loss = trainer_for(model, [], tmp_path, divergence=of_pointers).compute_loss(model, inputs)
+    assert loss.requires_grad
+
+
+def test_tables_of_several_pointers_need_a_divergence():
+    tables = (torch.zeros(1, 1, 2, 2),) * 3
+    with pytest.raises(ValueError, match="logits must be one tensor, got 3 of them; give a divergence"):
+        output_divergence(tables, tables, torch.zeros(1, 1, 5))

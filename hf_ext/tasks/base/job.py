@@ -23,7 +23,7 @@ from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import check_output_dir, save_run, train_with_progress
+from hf_ext.training.run_steps import check_output_dir, measure_before, save_run, train_with_progress
 
 
 @dataclass(frozen=True)
@@ -148,12 +148,12 @@ class Job:
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
         trainer = self.trainer_class(model=model, args=arguments, **options)
-        before = trainer.evaluate() if self.evaluates_first else None
+        before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
         found = self.find(trainer, validation, files)
         scores = self.score(found, files, model)
         if before is not None:
-            scores[f"{self.metric}_before"] = before[f"eval_{self.metric}"]
+            scores[f"{self.metric}_before"] = before
         save_run(trainer, scores, self.plotted_metric or self.metric)
         if trainer.is_world_process_zero():
             self.write(found, files, model, Path(str(arguments.output_dir)))

@@ -1,0 +1,292 @@
+"""A small run of every job, and its scores computed text by text by what a user has of the saved model."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    BertConfig,
+    Seq2SeqTrainingArguments,
+    TrainingArguments,
+    pipeline,
+)
+
+import hf_ext
+from hf_ext.metrics import span_scores
+from hf_ext.tasks.classification import ClassificationJob
+from hf_ext.tasks.classification.metrics import classification_scores
+from hf_ext.tasks.dialogue import DialogueJob
+from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder
+from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
+from hf_ext.tasks.events import EventExtractionJob, read_events
+from hf_ext.tasks.events.metrics import event_scores
+from hf_ext.tasks.paraphrase import DataCollatorForParaphrase, ParaphraseJob, paraphrase_retrieval_accuracy
+from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
+from hf_ext.tasks.reading_comprehension.metrics import reading_scores
+from hf_ext.tasks.relations import RelationExtractionJob, read_relations
+from hf_ext.tasks.relations.metrics import relation_scores
+from hf_ext.tasks.similarity import SimilarityJob
+from hf_ext.tasks.similarity.metrics import spearman
+from hf_ext.tasks.summarization import SummarizationJob
+from hf_ext.tasks.summarization.files import encode_summaries
+from hf_ext.tasks.summarization.metrics import summary_scores
+
+Rows = list[dict[str, Any]]
+NAMES = ["张三", "李四", "王五六", "赵七", "孙八九", "周十", "吴一", "郑二三"]
+PLACES = ["北京", "上海城", "天津"]
+SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+
+
+def _texts(number: int) -> tuple[str, str, str]:
+    """Of other lengths each: what comes before, a name, a place."""
+    return "今天" * (number % 4), NAMES[number], PLACES[number % 3]
+
+
+def _entity(number: int) -> dict[str, Any]:
+    before, name, place = _texts(number)
+    start = len(before)
+    end = start + len(name)
+    spans = [(start, end, "人"), (end + 1, end + 1 + len(place), "地")]
+    return {
+        "text": f"{before}{name}在{place}",
+        "entities": [{"start": first, "end": last, "label": label} for first, last, label in spans],
+    }
+
+
+def _relation(number: int) -> dict[str, Any]:
+    before, name, place = _texts(number)
+    return {
+        "text": f"{before}{name}在{place}",
+        "spo_list": [{"predicate": "住", "subject": name, "object": place}],
+    }
+
+
+def _event(number: int) -> dict[str, Any]:
+    before, name, place = _texts(number)
+    start = len(before)
+    places = {"人": (name, start), "地": (place, start + len(name) + 1)}
+    arguments = [{"role": role, "argument": own, "argument_start_index": at} for role, (own, at) in places.items()]
+    event = {"event_type": "到", "trigger": "到", "trigger_start_index": start + len(name), "arguments": arguments}
+    return {"text": f"{before}{name}到{place}", "event_list": [event]}
+
+
+def _question(number: int) -> dict[str, Any]:
+    before, name, place = _texts(number)
+    answers = [{"text": name, "start": len(before)}]
+    return {"id": str(number), "question": f"谁在{place}", "context": f"{before}{name}在{place}", "answers": answers}
+
+
+def _labelled(number: int) -> dict[str, Any]:
+    return {"text": _entity(number)["text"], "label": PLACES[number % 3]}
+
+
+def _many_labelled(number: int) -> dict[str, Any]:
+    return {"text": _entity(number)["text"], "labels": [PLACES[number % 3], *["长"] * (number % 2)]}
+
+
+def _pair(number: int) -> dict[str, Any]:
+    first, second = _entity(number)["text"], _entity((3 * number + 1) % 8)["text"]
+    return {"text1": first, "text2": second, "score": number % 4}
+
+
+def _paraphrase(number: int) -> dict[str, Any]:
+    before, name, place = _texts(number)
+    return {"text": f"{before}{name}在{place}", "synonyms": [f"{place}有{name}", f"{name}到了{place}", f"去{place}"]}
+
+
+def _dialogue(number: int) -> dict[str, Any]:
+    before, name, place = _texts(number)
+    return {"turns": [f"{before}{name}呢", f"在{place}", "好"][: 2 + number % 2]}
+
+
+def _summary(number: int) -> dict[str, Any]:
+    return {"text": _entity(number)["text"], "summary": _texts(number)[1]}
+
+
+@dataclass
+class JobCase:
+    """A job.
+
+    Attributes:
+        job: its class.
+        row: makes row i of a file.
+        scores: of a folder with a model, the file of the evaluation and the rows in it, as the job names them.
+        options: of the job.
+        family: of the config: "bert", "roformer", "nezha" or "t5_pegasus".
+        compares: whether the loss compares the rows of a batch, which micro-batches do not add up to.
+        steps: of training after which something that is found is right.
+    """
+
+    job: Any
+    row: Callable[[int], dict[str, Any]]
+    scores: Callable[[Path, Path, Rows], Mapping[str, Any]]
+    options: Mapping[str, Any]
+    family: str = "bert"
+    compares: bool = False
+    steps: int = 2
+
+    def write(self, folder: Path, dropout: float = 0.0) -> None:
+        """Write the files and the config of the job: eight rows to train on, five of them to evaluate on."""
+        folder.mkdir()
+        for name, count in (("train", 8), ("validation", 5)):
+            lines = (json.dumps(self.row(number), ensure_ascii=False) + "\n" for number in range(count))
+            (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        config(self.family, dropout).save_pretrained(folder / "config")
+
+    def make(self, folder: Path) -> Any:
+        """The job with what is written in the folder."""
+        files = (folder / "train.jsonl", folder / "validation.jsonl")
+        return self.job(*files, config=str(folder / "config"), **self.options)
+
+    def arguments(self, folder: Path, **more: Any) -> Any:
+        """Of a run on the CPU, whose batches of training have rows of like length, and those of evaluation two rows."""
+        settings: dict[str, Any] = {
+            "use_cpu": True,
+            "report_to": "none",
+            "disable_tqdm": True,
+            "dataloader_pin_memory": False,
+            "lr_scheduler_type": "constant",
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "per_device_eval_batch_size": 2,
+            "dataloader_drop_last": True,
+            # Rows of these are made to batches of tokens by their collators.
+            "train_sampling_strategy": "random" if self.compares else "group_by_length",
+        }
+        kind = Seq2SeqTrainingArguments if self.job is SummarizationJob else TrainingArguments
+        return kind(str(folder), **(settings | more))
+
+
+def config(family: str, dropout: float) -> Any:
+    """A small config; jobs set its vocabulary."""
+    if family == "t5_pegasus":
+        sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
+        return hf_ext.T5PegasusConfig(**sizes, dropout_rate=dropout)
+    fields: dict[str, Any] = {**SIZE, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    fields["initializer_range"] = 0.2
+    if family == "nezha":
+        return hf_ext.NezhaConfig(**fields, attention_mode="causal")
+    return (BertConfig if family == "bert" else hf_ext.RoFormerConfig)(**fields)
+
+
+def _one_by_one(task: str, folder: Path, texts: Iterable[str]) -> list[Any]:
+    pipe = pipeline(task, model=str(folder), device="cpu")
+    return [pipe(text) for text in texts]
+
+
+def _spans(task: str) -> Callable[[Path, Path, Rows], Mapping[str, Any]]:
+    def scores(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+        found = _one_by_one(task, folder, (row["text"] for row in rows))
+        return span_scores(found, [row["entities"] for row in rows], ["人", "地"])
+
+    return scores
+
+
+def _relations(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    found = _one_by_one("relation-extraction", folder, (row["text"] for row in rows))
+    return relation_scores(found, [example["relations"] for example in read_relations(file)])
+
+
+def _events(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    found = _one_by_one("event-extraction", folder, (row["text"] for row in rows))
+    return event_scores(found, [example["events"] for example in read_events(file)])
+
+
+def _answers(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    answer = pipeline("reading-comprehension", model=str(folder), device="cpu")
+    found = [answer(question=row["question"], context=row["context"])["answer"] for row in rows]
+    return reading_scores(found, [[one["text"] for one in row["answers"]] for row in rows])
+
+
+def _classes(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    classify = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
+    names = list(classify.model.config.label2id)
+    found: list[Sequence[str]] = []
+    for row in rows:
+        scores = {one["label"]: one["score"] for one in classify([row["text"]])[0]}
+        best = max(scores, key=lambda name: scores[name])
+        found.append([best] if "label" in row else [name for name in names if scores[name] > 0.5])
+    return classification_scores(found, [row.get("labels") or [row["label"]] for row in rows], names)
+
+
+def _similarity(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    embed = pipeline("text-embedding", model=str(folder), device="cpu")
+    pairs = [[embed(row[name], normalize=True) for name in ("text1", "text2")] for row in rows]
+    cosines = [float(np.asarray(first).ravel() @ np.asarray(second).ravel()) for first, second in pairs]
+    return {"spearman": spearman(cosines, [row["score"] for row in rows])}
+
+
+def _paraphrases(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    model = hf_ext.RoFormerForParaphrase.from_pretrained(folder).eval()
+    collate = DataCollatorForParaphrase(AutoTokenizer.from_pretrained(folder), 64)
+    loss, count, vectors = 0.0, 0, []
+    for row in rows:
+        batch = collate([(row["text"], row["synonyms"][0])])
+        with torch.no_grad():
+            outputs = model(**batch)
+        loss, count = loss + float(outputs.lm_losses.sum()), count + int((batch["labels"] != -100).sum())
+        vectors.append(outputs.pooler_output.numpy())
+    return {"lm_loss": loss / count, "retrieval_accuracy": paraphrase_retrieval_accuracy(np.stack(vectors))}
+
+
+def _perplexity(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoder = DialogueEncoder.for_config(model.config, tokenizer, max_length=64)
+    loss, right, count = 0.0, 0, 0
+    for row in rows:
+        encoded = encoder({"turns": [row["turns"]]})
+        batch = DataCollatorForDialogue(tokenizer)([{key: value[0] for key, value in encoded.items()}])
+        labels = batch.pop("labels")[0, 1:]
+        with torch.no_grad():
+            logits = model(**batch).logits[0, :-1]
+        asked = labels != -100
+        loss += float(torch.nn.functional.cross_entropy(logits[asked], labels[asked], reduction="sum"))
+        right, count = right + int((logits.argmax(-1) == labels)[asked].sum()), count + int(asked.sum())
+    return {"perplexity": exp(loss / count), "accuracy": right / count}
+
+
+def _summaries(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    written = []
+    for row in encode_summaries(rows, tokenizer, model.config.decoder_start_token_id, 64, 8):
+        ids = model.generate(torch.tensor([row["input_ids"]]), attention_mask=torch.tensor([row["attention_mask"]]))
+        written.append(tokenizer.decode(ids[0], skip_special_tokens=True).replace(" ", ""))
+    return {"written": "|".join(written), **summary_scores(written, [row["summary"] for row in rows])}
+
+
+_WINDOW = {"max_length": 64, "stride": 8}
+_POINTER = {**_WINDOW, "head_options": {"span_head_size": 8}}
+_LENGTH = {"max_length": 64}
+
+JOBS = {
+    "spans": JobCase(SpanExtractionJob, _entity, _spans("span-extraction"), _POINTER),
+    "crf": JobCase(SequenceLabelingJob, _entity, _spans("sequence-labeling"), _WINDOW),
+    "softmax": JobCase(
+        SequenceLabelingJob,
+        _entity,
+        _spans("sequence-labeling"),
+        {**_WINDOW, "head_options": {"sequence_head": "softmax"}},
+    ),
+    "relations": JobCase(RelationExtractionJob, _relation, _relations, _POINTER, steps=50),
+    "events": JobCase(EventExtractionJob, _event, _events, _POINTER, steps=50),
+    "answers": JobCase(ReadingComprehensionJob, _question, _answers, _WINDOW),
+    "classes": JobCase(ClassificationJob, _labelled, _classes, _LENGTH),
+    "many classes": JobCase(ClassificationJob, _many_labelled, _classes, _LENGTH),
+    "cosent": JobCase(SimilarityJob, _pair, _similarity, _LENGTH, compares=True),
+    "simcse": JobCase(SimilarityJob, _pair, _similarity, {**_LENGTH, "loss": "simcse"}, compares=True),
+    "paraphrases": JobCase(ParaphraseJob, _paraphrase, _paraphrases, _LENGTH, "roformer", compares=True),
+    "dialogue": JobCase(DialogueJob, _dialogue, _perplexity, _LENGTH, "nezha"),
+    "summaries": JobCase(
+        SummarizationJob, _summary, _summaries, {"max_source_length": 64, "max_target_length": 8}, "t5_pegasus"
+    ),
+}
