@@ -25,7 +25,7 @@ class ClassificationPipeline(TextClassificationPipeline):
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "text2"), ("text",))
     predict_options: ClassVar[Mapping[str, str]] = {"threshold": "threshold"}
 
-    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """The classes of one text or pair, or a list of them for each of several."""
         return super().__call__(inputs, **kwargs, top_k=None)
 
