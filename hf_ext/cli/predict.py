@@ -111,7 +111,7 @@ def _document(line: str, reads: Sequence[tuple[str, ...]]) -> dict[str, str] | N
 
 
 def _tasks() -> dict[str, _Task]:
-    """Tasks by how the names of their models' classes end: those of our heads, and of pipelines that say what they read."""
+    """Tasks of our heads, and of pipelines that say what they read, by how the names of their models' classes end."""
     for module in task_modules("pipeline"):
         import_module(module)
     from transformers.pipelines import PIPELINE_REGISTRY
