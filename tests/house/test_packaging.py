@@ -40,7 +40,7 @@ def wheel(tmp_path_factory):
     """The wheel, built from a copy of what git would ship, so that nothing left in the working tree gets in."""
     source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT / "hf_ext", source / "hf_ext", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "hf_ext_cli.py"):
         shutil.copy(ROOT / name, source)
     code = f"from setuptools.build_meta import build_wheel; build_wheel({str(output)!r})"
     subprocess.run(
@@ -56,7 +56,11 @@ def test_wheel_holds_the_whole_package(wheel):
     shipped = set(wheel.namelist())
     assert modules <= shipped
     assert "hf_ext/py.typed" in shipped
-    assert {name.partition("/")[0] for name in shipped} == {"hf_ext", f"hf_ext-{__version__}.dist-info"}
+    assert {name.partition("/")[0] for name in shipped} == {
+        "hf_ext",
+        "hf_ext_cli.py",
+        f"hf_ext-{__version__}.dist-info",
+    }
 
 
 def test_wheel_says_what_it_is(wheel):
@@ -65,7 +69,7 @@ def test_wheel_says_what_it_is(wheel):
     assert metadata["Version"] == __version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert b"Apache License" in wheel.read(f"{folder}/licenses/LICENSE")
-    assert "hf-ext = hf_ext.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
+    assert "hf-ext = hf_ext_cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
     assert metadata.get_payload().strip()
 
 
@@ -78,7 +82,7 @@ def test_every_import_is_a_requirement():
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(str(node.module).partition(".")[0])
-    foreign = imported - set(sys.stdlib_module_names) - {"hf_ext"} - OPTIONAL
+    foreign = imported - set(sys.stdlib_module_names) - {"hf_ext", "hf_ext_cli"} - OPTIONAL
     owners = packages_distributions()
     declared = requirements(PROJECT["dependencies"])
     assert {name for name in foreign if not {canonicalize_name(one) for one in owners[name]} & declared.keys()} == set()
