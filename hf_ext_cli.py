@@ -25,12 +25,16 @@ def _package() -> Path:
 
 
 class _LazyCommand(TyperCommand):
-    """A command that is imported when it runs; its callback gives the real one."""
+    """A command that is imported when it runs."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The context of the real command."""
+        return self.load().make_context(info_name, args, parent, **extra)
+
+    def load(self) -> TyperCommand:
+        """The real command."""
         assert self.callback is not None
-        return self.callback().make_context(info_name, args, parent, **extra)
+        return self.callback()
 
 
 def _add(app: typer.Typer, name: str, help: str, load: Callable[[str], TyperCommand]) -> None:

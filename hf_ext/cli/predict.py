@@ -63,20 +63,21 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
 
 
 def _tasks() -> dict[str, _Task]:
-    """The tasks of our pipelines, by how the names of their models' classes end."""
+    """Tasks of our heads, and of pipelines that say what they read, by how the names of their models' classes end."""
     for module in task_modules("pipeline"):
         import_module(module)
     from transformers.pipelines import PIPELINE_REGISTRY
 
     tasks = {}
     for name, entry in PIPELINE_REGISTRY.supported_tasks.items():
-        kind = entry["impl"]
+        kind, said = entry["impl"], ("found", "reads", "predict_options")
         # Transformers names some of its own by text.
-        if isinstance(kind, type) and kind.__module__.startswith("hf_ext.") and hasattr(kind, "found"):
-            own = {field: getattr(kind, field) for field in _Task._fields if hasattr(kind, field)}
-            tasks[entry["pt"][0].__name__.removeprefix("AutoModel")] = _Task(name=name, **own)
-    # Any model's name has this end: vectors are what hf-ext embed is for.
-    tasks.pop("", None)
+        if not isinstance(kind, type) or not kind.__module__.startswith("hf_ext."):
+            continue
+        auto_class = entry["pt"][0]
+        if auto_class.__module__.startswith("hf_ext.") or hasattr(kind, "reads"):
+            own = {field: getattr(kind, field) for field in said if hasattr(kind, field)}
+            tasks[auto_class.__name__.removeprefix("AutoModel")] = _Task(name, **own)
     return tasks
 
 

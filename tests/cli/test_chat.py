@@ -160,7 +160,7 @@ def test_chat_at_a_terminal(trained, monkeypatch, capsys):
     ("options", "message"),
     [
         ({"--model": "a"}, "got both"),
-        ({"--family": "gpt2"}, "family must be one of"),
+        ({"--family": "gpt2"}, "invalid choice: 'gpt2'"),
         ({"--train-file": "missing.json"}, "missing.json"),
         ({"--no-such-option": 1}, "no-such-option"),
     ],

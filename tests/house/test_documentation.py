@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from transformers import HfArgumentParser, TrainingArguments
 
 import hf_ext
 from hf_ext.cli import app
@@ -82,9 +81,8 @@ def test_subcommands_and_options_exist(words):
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
     assert not hasattr(command, "commands") or words[:1] in (["--help"], ["--version"]), words
-    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
-    if command.context_settings.get("ignore_unknown_options"):
-        known |= {option for action in HfArgumentParser(TrainingArguments)._actions for option in action.option_strings}
+    parameters = command.load().params if hasattr(command, "load") else command.params
+    known = {option for parameter in parameters for option in parameter.opts} | {"--help"}
     given = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert given <= known
 

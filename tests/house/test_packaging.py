@@ -41,7 +41,7 @@ def built(tmp_path_factory):
     """The folder of wheel and source archive, built from a copy, so that nothing left in the working tree gets in."""
     source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
     shutil.copytree(ROOT / "hf_ext", source / "hf_ext", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "hf_ext_cli.py"):
         shutil.copy(ROOT / name, source)
     # Stand-ins for what is in the repository and not for users.
     for name in ("tests/test_packaging.py", "tests/golden/losses/io.npz", "benchmarks/harness.py", "studies/study.py"):
@@ -66,7 +66,11 @@ def test_wheel_holds_the_whole_package(wheel):
     shipped = set(wheel.namelist())
     assert modules <= shipped
     assert "hf_ext/py.typed" in shipped
-    assert {name.partition("/")[0] for name in shipped} == {"hf_ext", f"hf_ext-{__version__}.dist-info"}
+    assert {name.partition("/")[0] for name in shipped} == {
+        "hf_ext",
+        "hf_ext_cli.py",
+        f"hf_ext-{__version__}.dist-info",
+    }
 
 
 def test_source_archive_holds_what_a_wheel_is_made_of(built):
@@ -84,7 +88,7 @@ def test_wheel_says_what_it_is(wheel):
     assert metadata["Version"] == __version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert b"Apache License" in wheel.read(f"{folder}/licenses/LICENSE")
-    assert "hf-ext = hf_ext.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
+    assert "hf-ext = hf_ext_cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
     assert metadata.get_payload().strip()
 
 
@@ -97,7 +101,7 @@ def test_every_import_is_a_requirement():
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(str(node.module).partition(".")[0])
-    foreign = imported - set(sys.stdlib_module_names) - {"hf_ext"} - OPTIONAL
+    foreign = imported - set(sys.stdlib_module_names) - {"hf_ext", "hf_ext_cli"} - OPTIONAL
     owners = packages_distributions()
     declared = requirements(PROJECT["dependencies"])
     assert {name for name in foreign if not {canonicalize_name(one) for one in owners[name]} & declared.keys()} == set()

@@ -118,6 +118,7 @@ def _parameter(option: Option) -> Parameter:
         default = None
     shown = typer.Option(
         option.flag,
+        *option.aliases,
         help=escape(option.help),
         rich_help_panel=option.group,
         metavar="NAME=VALUE" if get_origin(option.kind) is Mapping else None,

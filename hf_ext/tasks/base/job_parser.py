@@ -36,6 +36,7 @@ class Option:
         choices: its values, if they are counted.
         default: its value where none is given.
         required: whether it has to be given.
+        aliases: further spellings.
         note: what its default depends on, instead of it.
     """
 
@@ -46,6 +47,7 @@ class Option:
     choices: tuple[str, ...]
     default: Any
     required: bool
+    aliases: tuple[str, ...] = ()
     note: str | None = None
 
     @property
@@ -98,7 +100,8 @@ class JobParser(HfArgumentParser):
             self._actions_by_spelling[name].choices = known.choices or None
             return None
         text = " ".join(str(settings.get("help", "")).replace("%%", "%").split())
-        self.options[name] = Option(name, text, group, kind, choices, default, required)
+        aliases = tuple(one for one in names if one.replace("-", "_").lstrip("_") != name)
+        self.options[name] = Option(name, text, group, kind, choices, default, required, aliases)
         action = super().add_argument(*names, default=SUPPRESS, **settings)
         self._actions_by_spelling |= dict.fromkeys((one.lstrip("-").replace("-", "_") for one in names), action)
         return action

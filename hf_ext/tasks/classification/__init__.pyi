@@ -16,3 +16,4 @@ from .metrics import (
 from .metrics import (
     classification_scores as classification_scores,
 )
+from .pipeline import ClassificationPipeline as ClassificationPipeline
