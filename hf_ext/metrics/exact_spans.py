@@ -52,6 +52,20 @@ def span_scores(
     return _summary(names, counts.reshape(-1, 3))
 
 
+def exact_scores(
+    predictions: Sequence[Iterable[tuple[str, Hashable]]],
+    references: Sequence[Iterable[tuple[str, Hashable]]],
+    labels: Iterable[str] | None = None,
+) -> dict[str, Any]:
+    """Scores of (label, thing) pairs that are right when they are equal, as `span_scores` of spans."""
+    numbers: dict[Hashable, int] = {}
+
+    def numbered(rows: Sequence[Iterable[tuple[str, Hashable]]]) -> list[list[tuple[str, int, int]]]:
+        return [[(label, numbers.setdefault(thing, len(numbers)), 0) for label, thing in row] for row in rows]
+
+    return span_scores(numbered(predictions), numbered(references), labels)
+
+
 def compute_span_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
     """Score the token spans that a span-extraction head gives to ``Trainer``; rows are scored as separate texts.
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers.pipelines.base import ChunkPipeline
 
-from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.data.windows import Window, check_gives_offsets, window_of
+from hf_ext.modules.input_length import check_input_length, input_limit
 from hf_ext.tasks.base.pipeline_registration import module_imported
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 
@@ -105,19 +105,10 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
         check_input_length(asked, self.model.config, name)
         return asked
 
-    def split(self, input_tensors: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Model inputs ``[B, L]`` of a batch of windows, padded on the right, and what else belongs to the windows.
-
-        Whichever side the tokenizer pads, positions count from a row's first token, for the model as in ``offsets``.
-        """
+    def split(self, input_tensors: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Model inputs ``[B, L]`` of a batch of windows, and what else belongs to the windows."""
         inputs = dict(input_tensors)
-        rest = {name: inputs.pop(name) for name in ("window", "is_last")}
-        mask = inputs.get("attention_mask")
-        if mask is not None:
-            places = torch.arange(mask.shape[1], device=mask.device)
-            order = (places + mask.argmax(-1, keepdim=True)) % mask.shape[1]
-            inputs = {name: values.gather(1, order) for name, values in inputs.items()}
-        return inputs, rest
+        return inputs, {name: inputs.pop(name) for name in ("window", "is_last")}
 
 
 def logit(probability: float) -> float:

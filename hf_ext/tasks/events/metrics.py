@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_ext.metrics.exact_spans import exact_scores
 from hf_ext.tasks.events.labels import TRIGGER, split_event_label
-from hf_ext.tasks.relations.metrics import exact_scores
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_ext.metrics.exact_spans import span_scores
+from hf_ext.metrics.exact_spans import exact_scores
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction
@@ -70,20 +70,6 @@ def compute_relation_metrics(eval_prediction: "EvalPrediction", id2label: Mappin
 def relation_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
     """:func:`compute_relation_metrics` with the labels given, as ``Trainer(compute_metrics=...)`` wants it."""
     return partial(compute_relation_metrics, id2label=dict(id2label))
-
-
-def exact_scores(
-    predictions: Sequence[Iterable[tuple[str, Hashable]]],
-    references: Sequence[Iterable[tuple[str, Hashable]]],
-    labels: Iterable[str] | None = None,
-) -> dict[str, Any]:
-    """Scores of (label, thing) pairs that are right when they are equal, as `span_scores` of spans."""
-    numbers: dict[Hashable, int] = {}
-
-    def numbered(rows: Sequence[Iterable[tuple[str, Hashable]]]) -> list[list[tuple[str, int, int]]]:
-        return [[(label, numbers.setdefault(thing, len(numbers)), 0) for label, thing in row] for row in rows]
-
-    return span_scores(numbered(predictions), numbered(references), labels)
 
 
 def _triple(relation: Mapping[str, Any]) -> tuple[str, Hashable]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModel, BatchEncoding
 
-from hf_ext.data.input_limit import check_input_length, input_limit
+from hf_ext.modules.input_length import check_input_length, input_limit
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
