@@ -22,7 +22,7 @@ from hf_ext.tasks.similarity.whitening import Whitening
 logger = logging.getLogger(__name__)
 
 # Texts that are sorted by length together.
-_SORTED = 1024
+_WINDOW = 1024
 
 
 class EmbeddingPipeline(TextPipeline):
@@ -73,7 +73,7 @@ class EmbeddingPipeline(TextPipeline):
         budget = run.pop("tokens_per_batch", 8192)
         iterator = iter(texts)
         cut = total = 0
-        while window := list(islice(iterator, _SORTED)):
+        while window := list(islice(iterator, _WINDOW)):
             rows, too_long = self._tokenize(window, **tokenize)
             cut, total = cut + too_long, total + len(window)
             order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]), reverse=True)

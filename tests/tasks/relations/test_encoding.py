@@ -25,8 +25,8 @@ def plain(relation):
 
 
 def round_trip(tokenizer, text, relations, max_length, stride):
-    """What the labels of a text's windows come to, the number of lost relations, and the windows as sets of tokens."""
-    labels = sorted({name for name in relation_names(relations)})
+    """What the labels of a text's windows come to, the number of lost relations, and where the windows are."""
+    labels = sorted(set(relation_names(relations)))
     encoder = RelationEncoder(tokenizer, {name: number for number, name in enumerate(labels)}, max_length, stride)
     encoded = encoder.encode_dataset(Dataset.from_list([{"text": text, "relations": relations}]))
     table = [[[*link, 1.0] for link in row] for row in encoded["labels"]]
