@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.atomic_file import atomic_write
-from hf_ext.modules.input_length import check_input_length, input_limit
+from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.similarity.whitening import Whitening
 

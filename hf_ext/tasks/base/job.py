@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.input_limit import check_input_length
 from hf_ext.models.roformer.sizes_roformer import config_of_size
-from hf_ext.modules.input_length import check_input_length
 
 
 @dataclass

@@ -4,11 +4,12 @@ from typing import Any, ClassVar
 
 from transformers.pipelines.base import Pipeline
 
-from hf_ext.modules.evaluation import EvaluatingPipeline
+from hf_ext.modules.evaluation_mode import evaluation_mode
+from hf_ext.ops.padding import padded_on_the_right
 from hf_ext.tasks.base.pipeline_registration import module_imported
 
 
-class TextPipeline(EvaluatingPipeline, Pipeline):
+class TextPipeline(Pipeline):
     """A pipeline of texts, with a tokenizer and no other processor."""
 
     found: ClassVar[str]
@@ -21,6 +22,14 @@ class TextPipeline(EvaluatingPipeline, Pipeline):
     _load_image_processor: Any = False
     _load_feature_extractor: Any = False
     _load_tokenizer: Any = True
+
+    def forward(self, model_inputs: Any, **forward_params: Any) -> Any:
+        """Run the model as in evaluation, whatever mode it is in, on rows that begin with their first real token.
+
+        Padding on the left would shift positions, and whatever counts them.
+        """
+        with evaluation_mode(self.model):
+            return super().forward(padded_on_the_right(model_inputs), **forward_params)
 
 
 module_imported(__name__)

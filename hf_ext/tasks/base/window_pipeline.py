@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers.pipelines.base import ChunkPipeline
 
+from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.data.windows import Window, check_gives_offsets, window_of
-from hf_ext.modules.input_length import check_input_length, input_limit
 from hf_ext.tasks.base.pipeline_registration import module_imported
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 
@@ -105,7 +105,7 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
         check_input_length(asked, self.model.config, name)
         return asked
 
-    def split(self, input_tensors: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def split(self, input_tensors: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Model inputs ``[B, L]`` of a batch of windows, and what else belongs to the windows."""
         inputs = dict(input_tensors)
         return inputs, {name: inputs.pop(name) for name in ("window", "is_last")}

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_ext.modules.evaluation import evaluating
-from hf_ext.modules.input_length import input_limit
+from hf_ext.data.input_limit import input_limit
+from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.entities.conll import join_tokens
 
@@ -29,7 +29,7 @@ class Chat:
             originals; 1 takes the likeliest token each time.
         max_new_tokens: longest reply.
         max_length: tokens of what was said and the reply, the earliest turns dropped to fit; None: as many as model and
-            tokenizer take; 512 where neither has an end.
+            tokenizer take; the length of pre-training where neither has an end.
 
     Attributes:
         turns: what was said, yours and the model's by turns.
@@ -105,7 +105,7 @@ class Chat:
         turns = [*self.turns, text]
         context = self.encoder.encode_context(turns, room=self.settings["max_new_tokens"])
         inputs = {name: value.to(self.model.device) for name, value in self.collate([context]).items()}
-        with evaluating(self.model):
+        with evaluation_mode(self.model):
             generated = self.model.generate(**inputs, **self.settings)[0, inputs["input_ids"].shape[1] :]
         answer = join_tokens(str(self.tokenizer.decode(generated, skip_special_tokens=True)).split())[0]
         self.turns = [*turns, answer]

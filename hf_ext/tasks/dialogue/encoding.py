@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from hf_ext.data.input_limit import check_input_length
 from hf_ext.modules.encoder_config import EncoderConfig
-from hf_ext.modules.input_length import check_input_length
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

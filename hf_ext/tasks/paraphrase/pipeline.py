@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from hf_ext.data.input_limit import input_limit
 from hf_ext.losses.similarity import cosine_similarities
-from hf_ext.modules.input_length import input_limit
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.summarization.files import decode_summaries

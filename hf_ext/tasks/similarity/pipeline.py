@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModel, BatchEncoding
 
-from hf_ext.modules.input_length import check_input_length, input_limit
+from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.ops.pooling import POOLINGS, text_vectors
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
@@ -22,7 +22,7 @@ from hf_ext.tasks.similarity.whitening import Whitening
 logger = logging.getLogger(__name__)
 
 # Texts that are sorted by length together.
-_WINDOW = 1024
+_SORTED = 1024
 
 
 class EmbeddingPipeline(TextPipeline):
@@ -73,7 +73,7 @@ class EmbeddingPipeline(TextPipeline):
         budget = run.pop("tokens_per_batch", 8192)
         iterator = iter(texts)
         cut = total = 0
-        while window := list(islice(iterator, _WINDOW)):
+        while window := list(islice(iterator, _SORTED)):
             rows, too_long = self._tokenize(window, **tokenize)
             cut, total = cut + too_long, total + len(window)
             order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]), reverse=True)

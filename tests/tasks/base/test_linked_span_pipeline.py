@@ -4,7 +4,6 @@ import json
 import re
 from itertools import chain
 
-import peft
 import pytest
 from transformers import TrainingArguments, pipeline
 from typer.testing import CliRunner
@@ -136,6 +135,7 @@ def test_predict_has_a_page_of_entities_alone(trained, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # read by PEFT
 def test_predict_knows_the_task_of_an_adapter_by_its_base(trained, tmp_path):
+    peft = pytest.importorskip("peft")
     task, folder, text, _, _ = trained
     extract = pipeline(task, model=str(folder / "model"))
     settings = peft.LoraConfig(task_type="TOKEN_CLS", r=2, target_modules=["query"])

@@ -7,7 +7,6 @@ import pickle
 import random
 from collections import Counter
 
-import datasets
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
@@ -338,6 +337,7 @@ def test_labels_that_training_lacks_are_named_with_file_and_line(tmp_path):
 
 
 def test_examples_are_plain_to_datasets(tmp_path):
+    datasets = pytest.importorskip("datasets")
     examples = read_entities(write(tmp_path, ours(entity()) + "\n" + ours()))
     assert isinstance(examples[0], EntityExample)
     assert datasets.Dataset.from_list(examples).to_list() == examples

@@ -3,7 +3,6 @@ import pickle
 import subprocess
 import sys
 
-import peft
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, Trainer, TrainingArguments
@@ -350,6 +349,7 @@ def test_compiled_training_step():
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # read by PEFT
 def test_lora_trains_and_saves_the_head(tmp_path):
+    peft = pytest.importorskip("peft")
     base = tmp_path / "base"
     model_of("bert").save_pretrained(base)
     settings = peft.LoraConfig(task_type="TOKEN_CLS", r=2, target_modules=["query", "value"])

@@ -3,7 +3,6 @@
 import copy
 import pickle
 
-import peft
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel, DataCollatorForTokenClassification, Trainer, TrainingArguments
@@ -203,6 +202,7 @@ def test_wrong_input(inputs, message):
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # read by PEFT
 def test_lora_trains_and_saves_the_head(tmp_path):
+    peft = pytest.importorskip("peft")
     base = tmp_path / "base"
     model_of().save_pretrained(base)
     settings = peft.LoraConfig(task_type="TOKEN_CLS", r=2, target_modules=["query", "value"])

@@ -6,7 +6,6 @@ import random
 import pytest
 import torch
 from datasets import Dataset
-from seqeval.metrics import sequence_labeling as metrics
 
 from hf_ext.data import decode_span_dataset
 from hf_ext.ops.tag_rules import TAG_SCHEMES, scheme_of_tags, split_tag, tag_rules
@@ -82,16 +81,16 @@ def test_invalid_sequences_are_read_as_conlleval_reads_them(tags, spans):
     assert tags_to_spans(tags.split()) == spans
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_spans_are_those_of_seqeval(seed):
-    generator = torch.Generator().manual_seed(seed)
+def test_spans_are_those_of_seqeval():
+    metrics = pytest.importorskip("seqeval.metrics.sequence_labeling")
+    generator = torch.Generator().manual_seed(0)
     tags = tags_of_labels("ab", "BIOES")
-    for _ in range(30):
+    for _ in range(300):
         names = [tags[tag] for tag in torch.randint(0, len(tags), (8,), generator=generator).tolist()]
         assert tags_to_spans(names) == metrics.get_entities(names)
 
 
-def test_scheme_is_detected_from_the_tags():
+def test_scheme_is_told_by_the_tags():
     assert scheme_of_tags(["O", "B-a"]) == "BIO"
     assert scheme_of_tags(["O", "B-a", "M-a"]) == "BMES"
     assert scheme_of_tags(["I-a", "E-a"]) == "BIOES"

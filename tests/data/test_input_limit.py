@@ -6,12 +6,14 @@ from transformers import AutoConfig, AutoModel
 
 import hf_ext  # noqa: F401  (registers)
 from hf_ext import build_char_tokenizer
-from hf_ext.modules.input_length import check_input_length, input_limit, longest_input
+from hf_ext.data.input_limit import check_input_length, input_limit, longest_input
 
 SIZE = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
 
 
 def config_of(model_type, **fields):
+    if model_type == "t5":
+        return AutoConfig.for_model("t5")
     return AutoConfig.for_model(model_type, **{**SIZE, "max_position_embeddings": 12, **fields})
 
 
@@ -74,7 +76,8 @@ def test_families_without_the_field_have_no_end(model_type):
         ("nezha", None, 512, 512),
         ("nezha", 1024, 512, 512),
         ("nezha", 1024, None, 1024),
-        ("nezha", None, None, 512),
+        ("nezha", None, None, 12),
+        ("t5", None, None, 512),
     ],
 )
 def test_the_least_limit_counts(model_type, tokens, most, limit):
