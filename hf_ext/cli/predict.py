@@ -10,9 +10,9 @@ import typer
 
 from hf_ext.data.text_lines import (
     fail,
+    filled_lines,
     json_records,
     looks_like_json,
-    placed_lines,
     texts_of,
     utf8_lines,
     valid_unicode,
@@ -50,7 +50,7 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
         yield from ({"text": text} for text in texts_of(path, whole))
         return
     name = "standard input" if path is None else str(path)
-    lines = [(where, line) for where, line in placed_lines(utf8_lines(path), name) if line.strip()]
+    lines = list(filled_lines(utf8_lines(path), name))
     if ("text",) in reads and not looks_like_json(lines):
         yield from ({"text": valid_unicode(line, where)} for where, line in lines)
         return

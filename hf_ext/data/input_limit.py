@@ -76,9 +76,9 @@ def input_limit(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, mo
     Args:
         tokenizer: has a ``model_max_length``, if any.
         config: the model's.
-        most: None: as many as they take, and `DEFAULT_LENGTH` where neither has an end.
+        most: None: as many as they take, and where neither has an end, those that the model was trained on.
     """
     limits = (most, tokenizer.model_max_length, position_count(config))
     # A tokenizer that was told no length has an enormous one.
     known = [limit for limit in limits if limit is not None and 0 < limit < LARGE_INTEGER]
-    return min(known, default=DEFAULT_LENGTH)
+    return min(known, default=getattr(config.get_text_config(), "max_position_embeddings", DEFAULT_LENGTH))

@@ -6,7 +6,7 @@ import re
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from hf_ext.data.windows import merge_spans
+from hf_ext.data.windows import merge_spans, window_of
 
 
 def split_windows(length, size, overlap):
@@ -124,3 +124,13 @@ def test_merging_nothing_and_bad_arguments():
         merge_spans([], [(0, 5)])
     with pytest.raises(ValueError, match="in the order"):
         merge_spans([[], []], [(6, 16), (0, 10)])
+
+
+def test_windows_end_where_their_text_does():
+    text = "ab  cd "
+    assert window_of([(0, 0), (0, 2), (2, 5), (0, 0)], text) == (0, 5)
+    assert window_of([(2, 5), (5, 7)], text) == (4, 6)
+    assert window_of([(2, 5), (5, 7)]) == (2, 7)
+    # A window of white space alone, and one without any text.
+    assert window_of([(2, 3), (3, 4)], text) == (2, 4)
+    assert window_of([(0, 0)], text) == (0, 0)

@@ -99,6 +99,7 @@ class ParaphrasePipeline(TextPipeline):
             truncation=True,
             max_length=input_limit(self.tokenizer, self.model.config),
             padding=True,
+            padding_side="right",
             return_tensors="pt",
             return_token_type_ids=True,
         )

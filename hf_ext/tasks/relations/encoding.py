@@ -166,7 +166,7 @@ def join_slots(links: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for number, link in enumerate(relations):
         place = link["predicate"], link["object"]["start"], link["object"]["end"]
         for rank, chosen in enumerate(choices.get(place, [()])):
-            score = min(link["score"], *(slot["score"] for slot in chosen)) if chosen else link["score"]
+            score = min((link["score"], *(slot["score"] for slot in chosen)))
             plain = [{key: slot[key] for key in ("name", "start", "end", "text")} for slot in chosen]
             order = [(slot["start"], slot["end"]) for slot in chosen]
             found.append((rank > 0, -score, number, order, {**link, "slots": plain, "score": score}))

@@ -294,7 +294,10 @@ def test_a_reply_is_the_greedy_answer_to_all_that_was_said(tokenizer, family):
     first = chat.turns[1]
     chat.reset()
     assert chat.turns == []
+    # Dropout is off even if the model is in training, where it stays.
+    model.train()
     assert chat.reply("你好") == first
+    assert model.training
 
 
 @pytest.mark.parametrize(("case", "family"), [("gpt_nezha_dialog", "nezha"), ("gpt_cdial", "gpt_cdial")])

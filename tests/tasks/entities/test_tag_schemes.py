@@ -1,10 +1,13 @@
 """Tags and spans of tokens, and which tags may follow each other."""
 
 import itertools
+import random
 
 import pytest
 import torch
+from datasets import Dataset
 
+from hf_ext.data import decode_span_dataset
 from hf_ext.ops.tag_rules import TAG_SCHEMES, scheme_of_tags, split_tag, tag_rules
 from hf_ext.tasks.entities.tag_encoding import TagEncoder, tags_to_predictions
 from hf_ext.tasks.entities.tag_schemes import check_tags_follow_scheme, spans_to_tags, tags_of_labels, tags_to_spans
@@ -152,6 +155,23 @@ def test_an_entity_that_overlaps_in_every_window_is_lost_once(tokenizer):
     assert windows[:3] == [(0, 5), (1, 6), (2, 7)]
     # (0, 3) is kept in the first window and (2, 5) in the others; (2, 4) nowhere.
     assert rows["lost_entities"] == [1] + [0] * (len(windows) - 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_tags_hold_comes_back_and_the_rest_is_lost(tokenizer, seed):
+    source = random.Random(seed)
+    text = "".join(source.choices("张三在北京大学工作", k=24))
+    for stride in range(8):
+        encoder = TagEncoder(tokenizer, ["a", "b"], "BIOES", max_length=12, stride=stride)
+        places = {tuple(sorted(source.sample(range(25), 2))) for _ in range(6)}
+        entities = [{"start": start, "end": end, "label": source.choice("ab")} for start, end in sorted(places)]
+        encoded = encoder.encode_dataset(Dataset.from_list([{"text": text, "entities": entities}]))
+        names = dict(enumerate(encoder.tags))
+        rows = [tags_to_predictions(row, names, encoder.label2id) for row in encoded["labels"]]
+        (found,) = decode_span_dataset(rows, encoded, [text], dict(enumerate(encoder.names)))
+        found = [{key: one[key] for key in ("start", "end", "label")} for one in found]
+        assert sum(encoded["lost_entities"]) == sum(one not in found for one in entities)
+        assert all(one in entities for one in found)
 
 
 def test_predictions_pass_over_tokens_without_a_tag():
