@@ -8,55 +8,18 @@ from hf_ext.data.text_lines import FileLine, JoinedLines, fail
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"')
 # Of a column in quotes; one more column is an error.
 _LINE_END = re.compile(r",|\r?(?:\n|\Z)")
-# A row with one of these, or with one of the latter before its last column, is a header: no data say so.
-_LABEL_NAMES = frozenset(
-    ["label", "labels", "gold_label", "text1", "text2", "text_a", "text_b", "sentence1", "sentence2", "标签"]
-)
-_TEXT_NAMES = frozenset(["text", "sentence", "content", "文本", "句子", "内容"])
+# A row with one of these, or with one of the next before its last column, is a header: no data say so.
+_LABEL_NAMES = {
+    "label", "labels", "gold_label", "text1", "text2", "text_a", "text_b", "sentence1", "sentence2", "标签"
+}  # fmt: skip
+_TEXT_NAMES = {"text", "sentence", "content", "文本", "句子", "内容"}
 # So is a row of nothing but these.
-_OTHER_NAMES = frozenset(
-    [
-        "id",
-        "qid",
-        "idx",
-        "index",
-        "guid",
-        "premise",
-        "hypothesis",
-        "query",
-        "title",
-        "question",
-        "answer",
-        "review",
-        "comment",
-        "utterance",
-        "document",
-        "passage",
-        "abstract",
-        "article",
-        "summary",
-        "target",
-        "source",
-        "class",
-        "category",
-        "sentiment",
-        "polarity",
-        "intent",
-        "topic",
-        "stars",
-        "rating",
-        "score",
-        "similarity",
-        "类别",
-        "分类",
-        "标题",
-        "摘要",
-        "分数",
-        "相似度",
-        "编号",
-        "序号",
-    ]
-)
+_OTHER_NAMES = {
+    "id", "qid", "idx", "index", "guid", "premise", "hypothesis", "query", "title", "question", "answer", "review",
+    "comment", "utterance", "document", "passage", "abstract", "article", "summary", "target", "source", "class",
+    "category", "sentiment", "polarity", "intent", "topic", "stars", "rating", "score", "similarity", "类别", "分类",
+    "标题", "摘要", "分数", "相似度", "编号", "序号",
+}  # fmt: skip
 
 
 def tab_records(
