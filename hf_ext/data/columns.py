@@ -8,55 +8,18 @@ from hf_ext.data.text_lines import FileLine, JoinedLines, fail
 _QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"')
 # Of a column in quotes; one more column is an error.
 _LINE_END = re.compile(r",|\r?(?:\n|\Z)")
-# A row with one of these, or with one of the latter before its last column, is a header: no data say so.
-_LABEL_NAMES = frozenset(
-    ["label", "labels", "gold_label", "text1", "text2", "text_a", "text_b", "sentence1", "sentence2", "标签"]
-)
-_TEXT_NAMES = frozenset(["text", "sentence", "content", "文本", "句子", "内容"])
+# A row with one of these, or with one of the next before its last column, is a header: no data say so.
+_LABEL_NAMES = {
+    "label", "labels", "gold_label", "text1", "text2", "text_a", "text_b", "sentence1", "sentence2", "标签"
+}  # fmt: skip
+_TEXT_NAMES = {"text", "sentence", "content", "文本", "句子", "内容"}
 # So is a row of nothing but these.
-_OTHER_NAMES = frozenset(
-    [
-        "id",
-        "qid",
-        "idx",
-        "index",
-        "guid",
-        "premise",
-        "hypothesis",
-        "query",
-        "title",
-        "question",
-        "answer",
-        "review",
-        "comment",
-        "utterance",
-        "document",
-        "passage",
-        "abstract",
-        "article",
-        "summary",
-        "target",
-        "source",
-        "class",
-        "category",
-        "sentiment",
-        "polarity",
-        "intent",
-        "topic",
-        "stars",
-        "rating",
-        "score",
-        "similarity",
-        "类别",
-        "分类",
-        "标题",
-        "摘要",
-        "分数",
-        "相似度",
-        "编号",
-        "序号",
-    ]
-)
+_OTHER_NAMES = {
+    "id", "qid", "idx", "index", "guid", "premise", "hypothesis", "query", "title", "question", "answer", "review",
+    "comment", "utterance", "document", "passage", "abstract", "article", "summary", "target", "source", "class",
+    "category", "sentiment", "polarity", "intent", "topic", "stars", "rating", "score", "similarity", "类别", "分类",
+    "标题", "摘要", "分数", "相似度", "编号", "序号",
+}  # fmt: skip
 
 
 def tab_records(
@@ -64,8 +27,8 @@ def tab_records(
 ) -> Iterator[tuple[FileLine, dict[str, str]]]:
     """Rows of columns separated by tabs as mappings, each after its place.
 
-    The names of the columns are those of a header, if the first line is one, else those of as many columns. Quotes of
-    CSV writers are taken away, see :func:`split_columns`.
+    The names of the columns are those of a header, if the first line is one, else those of as many columns; all rows
+    have as many as the first. Quotes of CSV writers are taken away, see :func:`split_columns`.
 
     Args:
         lines: those of the file that are not blank.
@@ -78,30 +41,45 @@ def tab_records(
         return
     first = [column.strip().casefold() for column in split_columns(lines[0][1])]
     header = _is_header(first)
-    choices = (tuple(first),) if header else names
-    if len({*choices[0]}) < len(choices[0]):
+    choices = {len(choice): choice for choice in ((tuple(first),) if header else names)}
+    if header and len({*first}) < len(first):
         fail(lines[0][0], "a header must name each column once", ", ".join(first))
-    by_count = {len(choice): choice for choice in choices}
     for where, line in lines[header:]:
-        columns = split_columns(line)
-        if len(columns) not in by_count:
-            wanted = " or ".join(f"{len(choice)} ({', '.join(choice)})" for choice in choices)
+        columns = split_columns(line, across=True)
+        if len(columns) not in choices:
+            columns = split_columns(line)
+        if len(columns) not in choices:
+            wanted = " or ".join(f"{count} ({', '.join(choice)})" for count, choice in choices.items())
             fail(where, f"a line must have {wanted} columns separated by tabs, not {len(columns)}", line)
-        yield where, dict(zip(by_count[len(columns)], columns))
+        # All rows are of the kind of the first.
+        choices = {len(columns): choices[len(columns)]}
+        yield where, dict(zip(choices[len(columns)], columns))
 
 
-def split_columns(line: str) -> list[str]:
+def split_columns(line: str, across: bool = False) -> list[str]:
     """Columns separated by tabs, without the quotes that a CSV writer puts around them.
 
     Published files have quotes of their own as well. A writer puts quotes around a column that has quotes, and doubles
     those, or around every column.
+
+    Args:
+        line: the row.
+        across: read a tab between the quotes of a column as part of it, too.
     """
-    columns = line.split("\t")
-    quoted = [_QUOTED.fullmatch(column) for column in columns]
-    every = len(columns) > 1 and all(quoted)
+    columns: list[tuple[str, str | None]] = []
+    at = 0
+    while at <= len(line):
+        quoted = _QUOTED.match(line, at)
+        end = quoted.end() if quoted else -1
+        if quoted is None or line[end : end + 1] not in ("\t", "") or ("\t" in quoted[1] and not across):
+            quoted, end = None, line.find("\t", at)
+            end = len(line) if end < 0 else end
+        columns.append((line[at:end], quoted and quoted[1]))
+        at = end + 1
+    every = len(columns) > 1 and all(inner is not None for _, inner in columns)
     return [
-        match[1].replace('""', '"') if match and (every or '""' in match[1]) else column
-        for column, match in zip(columns, quoted)
+        inner.replace('""', '"') if inner is not None and (every or '""' in inner or "\t" in inner) else column
+        for column, inner in columns
     ]
 
 

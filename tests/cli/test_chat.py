@@ -1,5 +1,6 @@
 """Training and talking on the command line."""
 
+import io
 import json
 import os
 import subprocess
@@ -175,3 +176,11 @@ def test_train_refuses_in_one_line(data, tmp_path, options, message):
 def test_help():
     for command in (["train", "dialogue"], ["chat"]):
         assert run(*command, "--help").exit_code == 0
+
+
+def test_turns_are_lines_of_utf8(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\ufeff你\r好\r\n \n乙\u2028丙\n".encode()), "ascii"))
+    assert list(read_lines(interactive=False)) == ["你\r好", "乙\u2028丙"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("你\n".encode() + "好\n".encode("gbk")), "gbk"))
+    with pytest.raises(ValueError, match="standard input:2: the file must be UTF-8"):
+        list(read_lines(interactive=False))

@@ -9,7 +9,7 @@ import pytest
 from hf_ext.data.columns import split_columns, tab_records
 from hf_ext.data.text_lines import FileLine
 
-CHARACTERS = ["甲", "乙", ",", '"', "'", " ", "\u2028", "\u0085", "\x0b", "😀"]
+CHARACTERS = ["\t", "甲", "乙", ",", '"', "'", " ", "\u2028", "\u0085", "\x0b", "😀"]
 
 
 def lines_of(content):
@@ -23,7 +23,7 @@ def test_what_a_csv_writer_writes_is_read(quoting):
         row = ["".join(source.choices(CHARACTERS, k=source.randint(0, 5))) for _ in range(source.randint(2, 4))]
         stream = io.StringIO()
         csv.writer(stream, delimiter="\t", lineterminator="", quoting=quoting).writerow(row)
-        assert split_columns(stream.getvalue()) == row
+        assert split_columns(stream.getvalue(), across=True) == row
 
 
 def test_quotes_of_the_text_stay():
@@ -33,13 +33,24 @@ def test_quotes_of_the_text_stay():
 
 def test_names_are_those_of_a_header_or_of_the_number_of_columns():
     names = (("text", "label"), ("text1", "text2", "label"))
-    assert [row for _, row in tab_records(lines_of("甲\tx\n甲\t乙\ty"), *names)] == [
-        {"text": "甲", "label": "x"},
-        {"text1": "甲", "text2": "乙", "label": "y"},
-    ]
+    assert [row for _, row in tab_records(lines_of("甲\tx"), *names)] == [{"text": "甲", "label": "x"}]
+    pairs = [row for _, row in tab_records(lines_of("甲\t乙\tx\n" * 2), *names)]
+    assert pairs == [{"text1": "甲", "text2": "乙", "label": "x"}] * 2
     assert [(str(where), row) for where, row in tab_records(lines_of("Label \tx\n\n甲\t乙"), *names)] == [
         ("f:3", {"label": "甲", "x": "乙"})
     ]
     assert list(tab_records([], *names)) == []
-    with pytest.raises(ValueError, match=r"f:2: a line must have 2 .text, label. or 3 .* columns .* not 1, got '甲'"):
+    with pytest.raises(ValueError, match=r"f:2: a line must have 2 .text, label. columns .* not 1, got '甲'"):
         list(tab_records(lines_of("甲\tx\n甲"), *names))
+    with pytest.raises(ValueError, match=r"f:2: a line must have 2 .text, label. columns separated by tabs, not 3"):
+        list(tab_records(lines_of("甲\tx\n甲\t乙\ty"), *names))
+    with pytest.raises(ValueError, match=r"f:1: a line must have 2 .text, label. or 3 .* columns .* not 1, got '甲'"):
+        list(tab_records(lines_of("甲"), *names))
+
+
+def test_tabs_in_quotes():
+    names = (("text", "label"), ("text1", "text2", "label"))
+    assert [row for _, row in tab_records(lines_of('"甲\t乙"\tx'), *names)] == [{"text": "甲\t乙", "label": "x"}]
+    # Of a file of pairs, these are quotes of the texts.
+    pairs = [tuple(row.values()) for _, row in tab_records(lines_of('甲\t乙\tx\n"甲\t乙"\ty'), *names)]
+    assert pairs == [("甲", "乙", "x"), ('"甲', '乙"', "y")]

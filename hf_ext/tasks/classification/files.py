@@ -54,7 +54,9 @@ def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | No
     """
     examples: list[dict[str, Any]] = []
     left_out = 0
+    first: FileLine | None = None
     for where, record in _records(path):
+        first = first or where
         example = _example(record, where)
         if "text2" in example and example.get("label") == _NO_LABEL:
             left_out += 1
@@ -67,8 +69,8 @@ def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | No
                     fail(where, f"label must be one of {', '.join(labels)[:200]}", label)
         examples.append(example)
     # Vectors of two classes, with one of them each; others repeat a 0 or a 1.
-    if examples and all(example.get("labels") == ["0", "1"] for example in examples):
-        fail(os.fspath(path), _NO_VECTORS, '["0", "1"] in every row')
+    if first is not None and examples and all(example.get("labels") == ["0", "1"] for example in examples):
+        fail(first, _NO_VECTORS, "0 and 1 in every row")
     if left_out:
         logger.warning("%s: %d rows labelled %r are left out", os.fspath(path), left_out, _NO_LABEL)
     return examples

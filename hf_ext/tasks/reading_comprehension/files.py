@@ -150,9 +150,11 @@ def _answers(entry: Mapping[str, Any], where: _Place) -> Iterator[tuple[str, int
     """The text and the place, None if none is given, of each answer, without spaces at its ends."""
     answers = entry["answers"]
     if isinstance(answers, dict) and isinstance(answers.get("text"), list):
-        texts, starts = answers["text"], answers.get("answer_start") or [None] * len(answers["text"])
+        texts = answers["text"]
+        starts = answers.get("answer_start", answers.get("start"))
+        starts = [None] * len(texts) if starts is None else starts
         if not isinstance(starts, list) or len(starts) != len(texts):
-            fail(where, f"answer_start must be a list of {len(texts)}, a place for each text of the answers", starts)
+            fail(where, f"the places of answers must be a list of {len(texts)}, one for each text", starts)
         answers = [{"text": text, "start": start} for text, start in zip(texts, starts)]
     if not isinstance(answers, list):
         fail(where, "answers must be a list", answers)

@@ -51,6 +51,7 @@ FORMATS = {
     "entries in a list": [OWN],
     "lines": LINE + "\n\n",
     "lines of datasets": json.dumps({**OWN, "answers": {"text": ["1990年"], "answer_start": [2]}}) + "\n",
+    "lines of columns": json.dumps({**OWN, "answers": {"text": ["1990年"], "start": [2]}}),
     "spaces around the answer": json.dumps({**OWN, "context": TEXT, "answers": [{"text": " 1990年 ", "start": 1}]}),
 }
 
@@ -126,12 +127,13 @@ def test_answers_that_do_not_stand_where_they_should(text, start, place, counts,
         ([{"question": "a", "passages": [{"passage": "b", "answer": 1}]}], "answer must be a string, got '1'"),
         (
             {**OWN, "answers": {"text": ["1990年", "甲"], "answer_start": [2]}},
-            "answer_start must be a list of 2",
+            "places of answers must be a list of 2",
         ),
         (
             {**OWN, "answers": {"text": ["1990年"], "answer_start": 2}},
-            "answer_start must be a list of 1.*'2'",
+            "places of answers must be a list of 1.*'2'",
         ),
+        ({**OWN, "answers": {"text": ["甲"], "start": []}}, "file:1: the places of answers must be a list of 1"),
         ({**OWN, "id": True}, "file:1: id must be a string or an integer, got 'True'"),
         ([3], r"\[0\]: there must be an object with a list 'qas'"),
         (LINE + "\n{", "file:2: the line must be JSON"),
