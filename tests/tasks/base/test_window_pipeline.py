@@ -5,13 +5,13 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, pipeline
 
-from hf_ext import build_char_tokenizer
-from hf_ext.tasks.base.auto_class import (
+from hf_ext import (
     AutoModelForEventExtraction,
     AutoModelForReadingComprehension,
     AutoModelForRelationExtraction,
     AutoModelForSequenceLabeling,
     AutoModelForSpanExtraction,
+    build_char_tokenizer,
 )
 
 TEXTS = ["王小明去了广州", "小明", "王去了广州王去了广州"]
