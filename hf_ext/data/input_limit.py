@@ -32,26 +32,31 @@ _FROM_PADDING_ID = frozenset(
 )
 
 
-def longest_input(config: PreTrainedConfig) -> int | None:
-    """Tokens that a model has positions for; None where positions are computed or relative, which have no end.
+def position_count(config: PreTrainedConfig) -> int | None:
+    """Tokens that a model has positions for, or was made for; None where its config does not say.
 
-    Of families other than ours, the table of positions has ``max_position_embeddings`` rows, unless positions are
-    rotary or, as DeBERTa's, relative alone.
+    RoBERTa's kin count positions from behind that of the padding token, so that these rows of their table go unused.
+    """
+    fields: Any = config.get_text_config()
+    rows = getattr(fields, "max_position_embeddings", None)
+    # XLNet has -1.
+    if rows is None or rows < 1:
+        return None
+    unused = fields.pad_token_id + 1 if fields.model_type in _FROM_PADDING_ID and fields.pad_token_id is not None else 0
+    return rows - unused
+
+
+def longest_input(config: PreTrainedConfig) -> int | None:
+    """Tokens beyond which a model has no positions; None where positions are computed or relative, which have no end.
+
+    Of families other than ours, positions come from a table, unless they are rotary or, as DeBERTa's, relative alone.
     """
     config = config.get_text_config()
     if isinstance(config, EncoderConfig):
         return config.longest_input
     fields: Any = config
-    rows = getattr(fields, "max_position_embeddings", None)
-    # XLNet has -1.
-    if rows is None or rows < 1:
-        return None
     rotary = getattr(fields, "rope_parameters", None) or getattr(fields, "position_embedding_type", None) == "rotary"
-    if rotary or not getattr(fields, "position_biased_input", True):
-        return None
-    if fields.model_type in _FROM_PADDING_ID and fields.pad_token_id is not None:
-        return rows - fields.pad_token_id - 1
-    return rows
+    return None if rotary or not getattr(fields, "position_biased_input", True) else position_count(config)
 
 
 def check_input_length(length: int, config: PreTrainedConfig, name: str = "max_length") -> None:
@@ -66,14 +71,14 @@ def check_input_length(length: int, config: PreTrainedConfig, name: str = "max_l
 
 
 def input_limit(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, most: int | None = DEFAULT_LENGTH) -> int:
-    """Tokens of a text where nobody asks for a length: ``most``, or less if the model or the tokenizer takes less.
+    """Tokens of a text where nobody asks for a length: ``most``, or less if model or tokenizer are made for less.
 
     Args:
         tokenizer: has a ``model_max_length``, if any.
         config: the model's.
         most: None: as many as they take, and where neither has an end, those that the model was trained on.
     """
-    limits = (most, tokenizer.model_max_length, longest_input(config))
+    limits = (most, tokenizer.model_max_length, position_count(config))
     # A tokenizer that was told no length has an enormous one.
     known = [limit for limit in limits if limit is not None and 0 < limit < LARGE_INTEGER]
     return min(known, default=getattr(config.get_text_config(), "max_position_embeddings", DEFAULT_LENGTH))
