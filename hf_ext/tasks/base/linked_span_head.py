@@ -53,7 +53,7 @@ class LinkedSpanHead(EncoderHead):
         """Labels ``[B, M, 3]`` of each pointer, after checking those of the head.
 
         Raises:
-            ValueError: if the labels cannot be.
+            ValueError: if the labels are invalid.
         """
         raise NotImplementedError
 

@@ -29,7 +29,7 @@ class Chat:
             originals; 1 takes the likeliest token each time.
         max_new_tokens: longest reply.
         max_length: tokens of what was said and the reply, the earliest turns dropped to fit; None: as many as model and
-            tokenizer take; the length of pre-training where neither has an end.
+            tokenizer are made for.
 
     Attributes:
         turns: what was said, yours and the model's by turns.

@@ -64,7 +64,7 @@ class SpanExtraction(EncoderHead):
         """The pointer that the config names.
 
         Raises:
-            ValueError: if a field of the config has a value that cannot be.
+            ValueError: if a field of the config is invalid.
         """
         if config.span_head not in SPAN_HEADS:
             raise ValueError(f"span_head must be one of {', '.join(SPAN_HEADS)}, got {config.span_head!r}")

@@ -93,7 +93,7 @@ class SequenceLabeling(EncoderHead):
         """The layers that the config names.
 
         Raises:
-            ValueError: if a field of the config has a value that cannot be.
+            ValueError: if a field of the config is invalid.
         """
         if config.sequence_head not in SEQUENCE_HEADS:
             raise ValueError(f"sequence_head must be one of {', '.join(SEQUENCE_HEADS)}, got {config.sequence_head!r}")

@@ -34,7 +34,7 @@ class EventExtraction(LinkedSpanHead):
         """The three pointers.
 
         Raises:
-            ValueError: if a field of the config has a value that cannot be.
+            ValueError: if a field of the config is invalid.
         """
         if config.span_top_k < 1:
             raise ValueError(f"span_top_k must be at least 1, got {config.span_top_k}")

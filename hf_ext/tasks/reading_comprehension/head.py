@@ -111,7 +111,7 @@ class ReadingComprehension(EncoderHead):
         """The layers that the config names.
 
         Raises:
-            ValueError: if a field of the config has a value that cannot be.
+            ValueError: if a field of the config is invalid.
         """
         if config.answer_head not in ANSWER_HEADS:
             raise ValueError(f"answer_head must be one of {', '.join(ANSWER_HEADS)}, got {config.answer_head!r}")

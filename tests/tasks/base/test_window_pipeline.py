@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModel, pipeline
+
+from hf_ext import (
 from hf_ext.tasks.base.auto_class import (
     AutoModelForEventExtraction,
     AutoModelForReadingComprehension,
     AutoModelForRelationExtraction,
     AutoModelForSequenceLabeling,
     AutoModelForSpanExtraction,
+    build_char_tokenizer,
 )
 from transformers import AutoConfig, AutoModel, pipeline
 
