@@ -283,6 +283,7 @@ JOBS = {
     "classes": JobCase(ClassificationJob, _labelled, _classes, _LENGTH),
     "many classes": JobCase(ClassificationJob, _many_labelled, _classes, _LENGTH),
     "cosent": JobCase(SimilarityJob, _pair, _similarity, _LENGTH, compares=True),
+    "chunks": JobCase(SimilarityJob, _pair, _similarity, {**_LENGTH, "chunk_size": 3}, compares=True),
     "simcse": JobCase(SimilarityJob, _pair, _similarity, {**_LENGTH, "loss": "simcse"}, compares=True),
     "paraphrases": JobCase(ParaphraseJob, _paraphrase, _paraphrases, _LENGTH, "roformer", compares=True),
     "dialogue": JobCase(DialogueJob, _dialogue, _perplexity, _LENGTH, "nezha"),

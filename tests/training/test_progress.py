@@ -4,10 +4,18 @@ import io
 
 import pytest
 from rich.console import Console
-from transformers import TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    Trainer,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from hf_ext.training.curves import plot_curves, sparkline
 from hf_ext.training.progress import ProgressCallback
+from hf_ext.training.run_steps import show_progress
 
 
 @pytest.mark.parametrize(
@@ -62,3 +70,14 @@ def test_only_the_first_process_shows_progress(tmp_path):
     stream = io.StringIO()
     run(ProgressCallback(console=Console(file=stream)), tmp_path, is_first=False)
     assert stream.getvalue() == ""
+
+
+def test_progress_is_shown_once_however_often_it_is_asked_for(tmp_path):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = BertForSequenceClassification(BertConfig(vocab_size=8, **sizes))
+    for silent in (False, True):
+        trainer = Trainer(model, TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", disable_tqdm=silent))
+        for _ in range(2):
+            show_progress(trainer, "f1")
+        shown = [one for one in trainer.callback_handler.callbacks if isinstance(one, ProgressCallback)]
+        assert [one.metric for one in shown] == ([] if silent else ["f1"])
