@@ -335,7 +335,7 @@ def test_help_shows_choices_defaults_and_groups(command):
     assert first.__doc__.partition("\n")[0] in short
     defaults = {*first.defaults, *first.defaults_from_scratch, *first.defaults_fine_tuning}
     for name, option in parser.options.items():
-        (line, *more) = [line for line in long.splitlines() if f" {option.flag} " in line]
+        (line, *more) = [line for line in long.splitlines() if re.search(rf" {option.flag}[ ,]", line)]
         assert not more
         if option.group != "Training" or name in defaults:
             assert option.flag in short
