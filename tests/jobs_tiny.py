@@ -265,7 +265,7 @@ def _summaries(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
 
 
 _WINDOW = {"max_length": 64, "stride": 8}
-_POINTER = {**_WINDOW, "head_options": {"span_head_size": 8}}
+_POINTER = {**_WINDOW, "span_head_size": 8}
 _LENGTH = {"max_length": 64}
 
 JOBS = {
@@ -275,7 +275,7 @@ JOBS = {
         SequenceLabelingJob,
         _entity,
         _spans("sequence-labeling"),
-        {**_WINDOW, "head_options": {"sequence_head": "softmax"}},
+        {**_WINDOW, "head": "softmax"},
     ),
     "relations": JobCase(RelationExtractionJob, _relation, _relations, _POINTER, steps=50),
     "events": JobCase(EventExtractionJob, _event, _events, _POINTER, steps=50),

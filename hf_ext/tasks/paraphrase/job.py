@@ -119,15 +119,16 @@ class ParaphraseJob(EncoderJob):
 
     def encode(
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
-    ) -> ParaphraseDataset:
-        """The sentences themselves: the collator makes tokens of them."""
-        return ParaphraseDataset(examples)
+    ) -> Sequence[Mapping[str, Any]]:
+        """The sentences themselves: a pair is drawn of each, and the collator makes tokens of it."""
+        return examples
 
     def trainer_options(
         self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
     ) -> dict[str, Any]:
-        """Collator and metrics; of the validation file each text comes with its first synonym."""
+        """Datasets, collator and metrics; of the validation file each text comes with its first synonym."""
         return {
+            "train_dataset": ParaphraseDataset(files.train, seed=arguments.seed),
             "eval_dataset": ParaphraseDataset(files.validation, draw=False),
             "data_collator": DataCollatorForParaphrase(tokenizer, self.max_length),
             "preprocess_logits_for_metrics": pair_outputs,

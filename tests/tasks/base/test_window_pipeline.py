@@ -6,7 +6,6 @@ import torch
 from transformers import AutoConfig, AutoModel, pipeline
 
 from hf_ext import (
-from hf_ext.tasks.base.auto_class import (
     AutoModelForEventExtraction,
     AutoModelForReadingComprehension,
     AutoModelForRelationExtraction,
@@ -14,9 +13,6 @@ from hf_ext.tasks.base.auto_class import (
     AutoModelForSpanExtraction,
     build_char_tokenizer,
 )
-from transformers import AutoConfig, AutoModel, pipeline
-
-from hf_ext import build_char_tokenizer
 
 TEXTS = ["王小明去了广州", "小明", "王去了广州王去了广州"]
 CASES = {
