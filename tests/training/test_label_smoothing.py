@@ -9,7 +9,6 @@ from models_tiny import ANY_ENCODER, ON_OTHERS, Case, cases
 from torch.nn import functional as F
 from trainer_runs import labelled, trainer
 
-from hf_ext.losses import for_trainer
 from hf_ext.tasks.classification.job import ClassificationJob
 from hf_ext.tasks.similarity.job import SimilarityTrainer
 
@@ -66,12 +65,12 @@ def test_adapted_models_are_looked_into(tmp_path: Path) -> None:
 def test_a_loss_of_vectors_has_none(tmp_path: Path) -> None:
     plain = trainer(cases("AutoModel", once=True)[0].values[0].make(), [], tmp_path)
     plain.args.label_smoothing_factor = 0.1
-    with pytest.raises(ValueError, match="label_smoothing_factor must be 0 for SimilarityTrainer"):
+    with pytest.raises(ValueError, match="label_smoothing_factor must be 0 with this loss"):
         SimilarityTrainer(plain.model, plain.args, train_dataset=[])
 
 
 def test_classification_job(tmp_path: Path) -> None:
-    """Its losses take the place of Trainer's: cross-entropy is smoothed, unless its own option says how much."""
+    """Its losses take the place of Trainer's: cross-entropy is smoothed, and its own option has to say the same."""
     arguments = trainer(cases("AutoModel", once=True)[0].values[0].make(), [], tmp_path).args
     arguments.label_smoothing_factor = 0.3
     examples = [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
@@ -79,13 +78,15 @@ def test_classification_job(tmp_path: Path) -> None:
 
     def loss(**settings: Any) -> torch.Tensor:
         job = ClassificationJob(Path("a"), Path("b"), config="tiny", **settings)
-        return job.training_loss(examples, ["x", "y"], False, arguments)({"logits": logits}, labels)
+        return job.training_loss(examples, ["x", "y"], arguments.label_smoothing_factor)({"logits": logits}, labels)
 
     torch.testing.assert_close(loss(), F.cross_entropy(logits, labels, label_smoothing=0.3))
-    own = for_trainer("cross_entropy", label_smoothing=0.1)({"logits": logits}, labels)
-    torch.testing.assert_close(loss(loss_options={"label_smoothing": 0.1}), own)
-    with pytest.raises(ValueError, match="label_smoothing_factor must be 0 for loss='focal'"):
+    with pytest.raises(ValueError, match=r"must be the loss's label_smoothing, got 0\.3 and 0\.1"):
+        loss(loss_options={"label_smoothing": 0.1})
+    with pytest.raises(ValueError, match="label_smoothing_factor must be 0 with the loss 'focal'"):
         loss(loss="focal")
     multi = [{"text": "a", "labels": ["x"]}]
-    with pytest.raises(ValueError, match="label_smoothing_factor must be 0 for loss='multilabel_softmax'"):
-        ClassificationJob(Path("a"), Path("b"), config="tiny").training_loss(multi, ["x"], True, arguments)
+    with pytest.raises(ValueError, match="label_smoothing_factor must be 0 with the loss 'multilabel_softmax'"):
+        ClassificationJob(Path("a"), Path("b"), config="tiny").training_loss(
+            multi, ["x"], arguments.label_smoothing_factor
+        )

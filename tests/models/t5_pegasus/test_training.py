@@ -22,8 +22,10 @@ from typer.testing import CliRunner
 from hf_ext import T5PegasusConfig, T5PegasusForConditionalGeneration, build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.data import encode_summaries
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.summarization.job import SummarizationJob
 
+NO_FILES = Files((), ())
 EXAMPLES = [
     {"text": f"{a}的{b}研究了{c}，结果很好。" * (1 + i % 3), "summary": f"{a}研究{c}" + "好" * (i % 4)}
     for i, (a, b, c) in enumerate(
@@ -121,7 +123,7 @@ def test_job_learns_and_its_model_writes_the_same_in_a_new_process(tmp_path):
     assert [json.loads(line)["summary"] for line in lines] == [e["summary"] for e in EXAMPLES[::5]]
 
     code = f"""
-from hf_ext.tasks.summarization import decode_summaries
+from hf_ext.data import decode_summaries
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 tokenizer, model = (auto.from_pretrained({str(output)!r}) for auto in (AutoTokenizer, AutoModelForSeq2SeqLM))
 texts = {[e["text"] for e in EXAMPLES[::5]]!r}
@@ -151,7 +153,7 @@ class TestJob:
         tiny(tokenizer).save_pretrained(tmp_path / "model")
         larger = build_char_tokenizer(["甲乙丙丁戊己庚辛壬癸" + e["text"] + e["summary"] for e in EXAMPLES])
         with pytest.raises(ValueError, match=f"at most the model's {len(tokenizer)} tokens, got {len(larger)}"):
-            SummarizationJob(Path("a"), Path("b"), model=str(tmp_path / "model")).load_model(larger)
+            SummarizationJob(Path("a"), Path("b"), model=str(tmp_path / "model")).load_model(larger, NO_FILES)
 
     def test_any_family_from_a_config(self, tmp_path, tokenizer):
         BartConfig(
@@ -166,9 +168,9 @@ class TestJob:
         ).save_pretrained(tmp_path)
         job = SummarizationJob(Path("a"), Path("b"), config=str(tmp_path), max_source_length=40)
         with pytest.raises(ValueError, match="max_target_length must be at most the model's 40 positions, got 64"):
-            job.load_model(tokenizer)
+            job.load_model(tokenizer, NO_FILES)
         job.max_target_length = 12
-        model = job.load_model(tokenizer)
+        model = job.load_model(tokenizer, NO_FILES)
         assert type(model).__name__ == "BartForConditionalGeneration"
         assert model.config.decoder_start_token_id == tokenizer.cls_token_id
         assert model.config.vocab_size == len(tokenizer)
@@ -196,4 +198,4 @@ def test_command_says_what_is_wrong_with_a_file(tmp_path):
     options = ["--train-file", train, "--validation-file", validation, "--output-dir", tmp_path / "out"]
     result = CliRunner().invoke(app, ["train", "summarization", "--config", "tiny", *map(str, options)])
     assert result.exit_code == 1
-    assert f"{validation}:1: a line must be a summary, a tab and a text" in str(result.exception)
+    assert f"{validation}:1: a line must have 2 (summary, text) columns separated by tabs" in str(result.exception)

@@ -134,11 +134,11 @@ def test_every_loss_trains_any_encoder(kind, loss, files, tmp_path):
 def test_options_of_a_loss_reach_it(files, tmp_path):
     logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 0, 1])
     job = ClassificationJob(files["single"], files["single"], config="tiny", loss="focal", loss_options={"gamma": 0.5})
-    loss = job.training_loss(SINGLE, list(WORDS), False, TrainingArguments())
+    loss = job.training_loss(SINGLE, list(WORDS))
     torch.testing.assert_close(loss({"logits": logits}, labels), hf_ext.losses.focal_loss(logits, labels, gamma=0.5))
     examples = [{"label": label} for label in "aaabbc"]
     job = ClassificationJob(files["single"], files["single"], config="tiny", loss="logit_adjusted")
-    loss = job.training_loss(examples, ["b", "a", "c"], False, TrainingArguments())
+    loss = job.training_loss(examples, ["b", "a", "c"])
     wanted = hf_ext.losses.logit_adjusted_loss(logits, labels, prior=[2, 3, 1])
     torch.testing.assert_close(loss({"logits": logits}, labels), wanted)
     more = {"--config": "tiny", "--max-steps": 1, "--loss": "focal", "--loss-option": "gamma"}

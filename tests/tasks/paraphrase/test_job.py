@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 import hf_ext
 from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.paraphrase import DataCollatorForParaphrase
 from hf_ext.tasks.paraphrase.job import ParaphraseJob, pair_metrics, pair_outputs
 from hf_ext.tasks.paraphrase.metrics import paraphrase_retrieval_accuracy
 
+NO_FILES = Files((), ())
 WORDS = ["天气", "公园", "医院", "大学", "电影", "音乐", "咖啡", "火车", "雪山", "河流", "手机", "花园"]
 EXAMPLES = [{"text": f"我喜欢{word}", "synonyms": [f"{word}让我高兴", f"{word}我很爱"]} for word in WORDS]
 
@@ -88,9 +90,9 @@ def test_bert_is_fine_tuned_with_the_scale_asked_for(file, tmp_path):
     difference = model.bert.pooler.dense.weight - bert.pooler.dense.weight
     assert difference.abs().max() < 1e-3
     job = ParaphraseJob(file, file, model=str(tmp_path / "model"), similarity_scale=12.5, max_length=32)
-    assert job.load_model(tokenizer).similarity_scale == 12.5
+    assert job.load_model(tokenizer, NO_FILES).similarity_scale == 12.5
     with pytest.raises(ValueError, match="max_length must be at most the model's 512 positions, got 600"):
-        ParaphraseJob(file, file, model=str(tmp_path / "model"), max_length=600).load_model(tokenizer)
+        ParaphraseJob(file, file, model=str(tmp_path / "model"), max_length=600).load_model(tokenizer, NO_FILES)
 
 
 def test_metric_is_a_count_of_nearest_neighbours():
@@ -145,8 +147,8 @@ def test_other_families_and_empty_files_are_refused(file, tmp_path):
     hf_ext.NezhaConfig(vocab_size=20, **size).save_pretrained(tmp_path / "nezha")
     tokenizer = build_char_tokenizer(["好"])
     with pytest.raises(ValueError, match="model must be one of bert, roformer, unilm_bert, got nezha"):
-        ParaphraseJob(file, file, config=str(tmp_path / "nezha")).load_model(tokenizer)
+        ParaphraseJob(file, file, config=str(tmp_path / "nezha")).load_model(tokenizer, NO_FILES)
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
     with pytest.raises(ValueError, match=r"validation_file must have sentences, got none in .*empty\.jsonl"):
-        ParaphraseJob(file, empty, config="tiny").run(None)
+        ParaphraseJob(file, empty, config="tiny").run(TrainingArguments(output_dir=str(tmp_path / "model")))
