@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, BertConfig, BertModel, EvalPrediction, pipeline
+from transformers import AutoConfig, BertConfig, BertModel, EvalPrediction, TrainingArguments, pipeline
 from typer.testing import CliRunner
 
 import hf_ext

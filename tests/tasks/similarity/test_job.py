@@ -183,11 +183,13 @@ def test_jobs_that_cannot_be_done_are_refused(file, tmp_path):
     empty.write_text("")
     same.write_text("a\tb\t1\nc\td\t1\n")
     with pytest.raises(ValueError, match="train_file must have texts, got none"):
-        SimilarityJob(empty, file, config="tiny").run(None)
+        SimilarityJob(empty, file, config="tiny").run(TrainingArguments(output_dir=str(tmp_path / "model")))
     with pytest.raises(ValueError, match="validation_file must have texts, got none"):
-        SimilarityJob(file, empty, config="tiny").run(None)
+        SimilarityJob(file, empty, config="tiny").run(TrainingArguments(output_dir=str(tmp_path / "model")))
     with pytest.raises(ValueError, match="validation_file must have at least two different scores, got one"):
-        SimilarityJob(file, same, config="tiny", loss="simcse").run(None)
+        SimilarityJob(file, same, config="tiny", loss="simcse").run(
+            TrainingArguments(output_dir=str(tmp_path / "model"))
+        )
 
 
 def test_rank_correlation_is_that_of_scipy():
