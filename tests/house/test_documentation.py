@@ -22,13 +22,15 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "ARCHITECTURE.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 DOCUMENTS += sorted((ROOT / "model_cards").glob("*.md"))
 PUBLIC = [(package, name) for package in MAKE_API.public_packages() for name in MAKE_API.public_names(package)]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = ("", "bash", "console")
+DOTTED = re.compile(r"(?<![\w./-])hf_ext(?:\.[A-Za-z_]\w*)+")
+IMPORT = re.compile(r"from (hf_ext[\w.]*) import (\([^)]*\)|[^\n(`]+)")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 
 
@@ -104,6 +106,46 @@ def test_first_sentence(text, sentence):
 def test_links_to_files_hold(document):
     targets = LINK.findall(document.read_text(encoding="utf-8"))
     assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def names_of_ours(text: str) -> set[str]:
+    """The full names of what a text imports from the package or names with its dots."""
+    imported = [
+        f"{module}.{name}"
+        for module, names in IMPORT.findall(text)
+        for name in re.findall(r"\w+", re.sub(r"#.*| as \w+", "", names))
+    ]
+    return {*imported, *DOTTED.findall(text)}
+
+
+def exists(name: str) -> bool:
+    """Whether a full name is that of a module, or of an attribute of one."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            thing = import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[count:]:
+            thing = getattr(thing, part, None)
+        return thing is not None
+    return False
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_names_of_ours_exist(document):
+    names = names_of_ours(document.read_text(encoding="utf-8"))
+    assert [name for name in sorted(names) if not exists(name)] == []
+
+
+def test_names_of_ours_are_found_in_a_text():
+    text = (
+        "Use `hf_ext.a.b(c)` of hf_ext/file.py:\nfrom hf_ext.d import e, f as g\nfrom hf_ext import (\n    h,  # i\n)\n"
+    )
+    assert names_of_ours(text) == {"hf_ext.a.b", "hf_ext.d", "hf_ext.d.e", "hf_ext.d.f", "hf_ext.h"}
+    assert exists("hf_ext.data.SpanEncoder.encode_dataset")
+    assert not exists("hf_ext.read_entities")
+    assert not exists("hf_ext.data.nothing.at_all")
 
 
 @pytest.mark.parametrize("words", commands("make"))
