@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint format bench gpu study clean
+.PHONY: help demo test quick lint format docs bench gpu study clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
@@ -43,6 +43,9 @@ lint: $(VENV)/.development ## check the style and the types
 format: $(VENV)/.development ## put the sources into their style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.package ## write docs/api.md from the stubs and the docstrings
+	$(BIN)/python docs/make_api.py
 
 bench: $(VENV)/.benchmarks ## measure against the peers
 	$(BIN)/python $(BENCHMARK)

@@ -236,8 +236,7 @@ def build(sides: list[str], head: str, types: int) -> dict[str, Any]:
         from peers import import_bert4torch
 
         import_bert4torch()
-        from bert4torch.layers import EfficientGlobalPointer as TheirEfficient
-        from bert4torch.layers import GlobalPointer as Theirs
+        from bert4torch.layers import EfficientGlobalPointer as TheirEfficient, GlobalPointer as Theirs
 
         theirs = (Theirs if head == "global_pointer" else TheirEfficient)(HIDDEN, types, HEAD)
         state = {name: value.clone() for name, value in ours.state_dict().items()}

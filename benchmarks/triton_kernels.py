@@ -26,11 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import harness
 
-from hf_ext.ops.gated_attention import dispatch as gated_dispatch
-from hf_ext.ops.gated_attention import fused, gated_attention, naive_gated_attention
+from hf_ext.ops.gated_attention import dispatch as gated_dispatch, fused, gated_attention, naive_gated_attention
 from hf_ext.ops.pointer import span_mask
-from hf_ext.ops.pointer_loss import dispatch as pointer_dispatch
-from hf_ext.ops.pointer_loss import pointer_loss
+from hf_ext.ops.pointer_loss import dispatch as pointer_dispatch, pointer_loss
 from hf_ext.ops.pointer_loss.fused import dense_sums
 from hf_ext.ops.rotary import rotary_cos_sin
 

@@ -13,8 +13,15 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from rjieba import cut
-from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, Trainer, TrainingArguments
-from transformers import pipeline as make_pipeline
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    Trainer,
+    TrainingArguments,
+    pipeline as make_pipeline,
+)
 
 import hf_ext
 from hf_ext.tasks.pretraining import DataCollatorForWholeWordMasking, DocumentEncoder

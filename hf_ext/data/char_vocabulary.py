@@ -46,7 +46,10 @@ def build_char_vocabulary(texts: Iterable[str], min_count: int = 1, do_lower_cas
 def build_char_tokenizer(
     texts: Iterable[str], min_count: int = 1, do_lower_case: bool = True, **options: Any
 ) -> "CharacterTokenizer":
-    """A BERT tokenizer that cuts texts into characters, over :func:`build_char_vocabulary`; ``options`` are its own."""
+    """A BERT tokenizer of single characters, made from texts; ``options`` are its own.
+
+    Its vocabulary is that of :func:`build_char_vocabulary`.
+    """
     from hf_ext.tokenization.character import CharacterTokenizer
 
     vocabulary = build_char_vocabulary(texts, min_count, do_lower_case)

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from safetensors.torch import save
 from torch import nn
@@ -12,7 +12,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.ops.pooling import POOLINGS
-from hf_ext.tasks.similarity.whitening import Whitening
 
 # The names that all releases know.
 _TYPES = "sentence_transformers.models."
@@ -22,6 +21,14 @@ _ACTIVATIONS: dict[Any, str] = {
 }
 
 
+class LinearMap(Protocol):
+    """What can be written as a linear layer, as a whitening can."""
+
+    def as_linear(self) -> nn.Linear:
+        """The same as a layer."""
+        ...
+
+
 def save_for_sentence_transformers(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -29,9 +36,9 @@ def save_for_sentence_transformers(
     normalize: bool = False,
     max_length: int | None = None,
     pooling: str | None = None,
-    whitening: Whitening | None = None,
+    whitening: LinearMap | None = None,
 ) -> None:
-    """Save so that, after ``import hf_ext``, ``SentenceTransformer(folder)`` gives the model's vectors.
+    """Save a model with its pooling as a folder that, after ``import hf_ext``, ``SentenceTransformer(folder)`` loads.
 
     Beside the checkpoint stand the modules Pooling, on the first token or the mean, Dense with the pooler's weights and
     activation, another Dense that whitens, and, if asked for, Normalize. The folder stays one that ``from_pretrained``
@@ -44,7 +51,7 @@ def save_for_sentence_transformers(
         normalize: whether embeddings are scaled to length 1.
         max_length: most tokens of a text; None: 512, or less if the model or the tokenizer takes less.
         pooling: ``"pooler"``, ``"cls"`` or ``"mean"``; None: that of ``config.embedding_pooling``, else the pooler.
-        whitening: fitted to vectors of this pooling; applied before they are scaled.
+        whitening: a `Whitening` fitted to vectors of this pooling; applied before they are scaled.
 
     Raises:
         ValueError: if the model has no pooler and it is asked for, the name of a pooling is another, or the model has

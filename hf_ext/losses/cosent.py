@@ -10,7 +10,7 @@ from hf_ext.ops.precision import at_least_float32
 
 
 def cosent_loss(scores: Tensor, labels: Tensor, scale: float = 20.0) -> Tensor:
-    """``log(1 + sum over i, j with y_i > y_j of e^(scale (c_j - c_i)))``.
+    """CoSENT: ``log(1 + sum over i, j with y_i > y_j of e^(scale (c_j - c_i)))``.
 
     The pairs are sorted by label. What i is compared with is then a prefix, whose sum of exponentials is a running one:
     no P x P matrix is made.

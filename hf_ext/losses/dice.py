@@ -10,7 +10,7 @@ from hf_ext.losses.rows import check_at_least, check_positive, class_rows, multi
 def dice_loss(
     logits: Tensor, labels: Tensor, alpha: float = 1.0, smooth: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
-    """``1 - (2 q y + smooth) / (q + y + smooth)`` with ``q = (1 - p)^alpha p``, the mean over the classes of a row.
+    """Dice loss: ``1 - (2 q y + smooth) / (q + y + smooth)`` with ``q = (1 - p)^alpha p``, averaged over classes.
 
     p is the softmax probability of a class, y is 1 for the row's own class and 0 for the others. As q is largest at
     ``p = 1 / (1 + alpha)``, a positive is lifted to there and no further: with alpha 1 just to the decision.

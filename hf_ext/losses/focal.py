@@ -18,7 +18,7 @@ def focal_loss(
     weight: Tensor | Sequence[float] | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``-(1 - p)^gamma log p`` of the softmax probability p of each row's class.
+    """Focal loss: ``-(1 - p)^gamma log p`` of the softmax probability p of each row's class.
 
     Args:
         logits: ``[..., C]``; -inf is a class that is not there.

@@ -8,7 +8,7 @@ from hf_ext.ops.logsumexp import log_one_plus_sum_exp
 
 
 def joint_softmax_loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
-    """``log(1 + sum over problems i and classes j != t_i of e^(s_ij - s_i,t_i))``.
+    """One loss of several problems: ``log(1 + sum over problems i and classes j != t_i of e^(s_ij - s_i,t_i))``.
 
     With one problem it is cross-entropy. The least margins of the whole sample count, where a sum of cross-entropies
     counts each problem by itself: problems that are solved add nothing beside one that is not.

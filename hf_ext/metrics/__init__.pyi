@@ -1,18 +1,12 @@
 from .exact_spans import (
     span_metrics as span_metrics,
-)
-from .exact_spans import (
     span_scores as span_scores,
 )
 from .perplexity import (
     next_token_sums as next_token_sums,
-)
-from .perplexity import (
     perplexity_metrics as perplexity_metrics,
 )
 from .threshold_calibration import (
     calibrate_span_thresholds as calibrate_span_thresholds,
-)
-from .threshold_calibration import (
     calibrate_thresholds as calibrate_thresholds,
 )

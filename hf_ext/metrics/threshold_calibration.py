@@ -12,7 +12,9 @@ _IGNORED = -100
 
 
 def calibrate_thresholds(scores: Any, labels: Any, per_class: bool = True) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Thresholds of a multi-label classifier: class c is predicted where ``scores[:, c] > thresholds[c]``.
+    """Thresholds of a multi-label classifier with the best F1 on validation data.
+
+    Class c is predicted where ``scores[:, c] > thresholds[c]``.
 
     Args:
         scores: ``[N, C]``, any that grow with the confidence, such as logits.
@@ -47,7 +49,9 @@ def calibrate_thresholds(scores: Any, labels: Any, per_class: bool = True) -> tu
 def calibrate_span_thresholds(
     predictions: Any, labels: Any, num_labels: int, per_class: bool = True
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Thresholds of span extraction: a span of type c is predicted where its score is above ``thresholds[c]``.
+    """Thresholds of span extraction with the best F1 on validation data.
+
+    A span of type c is predicted where its score is above ``thresholds[c]``.
 
     Args:
         predictions: ``[N, K, 4]`` of (label, start, end, score), padded with label -1, as span models return them and

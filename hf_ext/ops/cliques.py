@@ -1,7 +1,6 @@
 """Maximal cliques of small graphs."""
 
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Sequence, Set as AbstractSet
 
 
 def maximal_cliques(neighbours: Sequence[AbstractSet[int]]) -> Iterator[list[int]]:

@@ -9,8 +9,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_callback import ProgressCallback as DefaultProgressCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback as DefaultProgressCallback
 from transformers.trainer_utils import sort_checkpoints
 from transformers.utils import (
     ADAPTER_SAFE_WEIGHTS_NAME,

@@ -13,8 +13,7 @@ from transformers import BertConfig, BertForTokenClassification, BertTokenizer
 
 import hf_ext
 from hf_ext.cli import main
-from hf_ext.conversion import ConversionError, export_release
-from hf_ext.conversion import export as module
+from hf_ext.conversion import ConversionError, export as module, export_release
 from hf_ext.conversion.checkpoint import Checkpoint
 from hf_ext.conversion.release import find_release
 

@@ -1,29 +1,36 @@
 """The documents name what exists: every public name, and only commands, options and files that are there."""
 
-import inspect
+import ast
 import re
+import runpy
 import shlex
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
+from models_tiny import all_cases
 
-import hf_ext
 from hf_ext.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
+MAKE_API = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "make_api.py")))
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "ARCHITECTURE.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 DOCUMENTS += sorted((ROOT / "model_cards").glob("*.md"))
-PUBLIC = sorted(set(hf_ext.__all__) - {"__version__"}, key=str.lower)
+PUBLIC = [(package, name) for package in MAKE_API.public_packages() for name in MAKE_API.public_names(package)]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = ("", "bash", "console")
-ROW = re.compile(r"^\| \[`(\w+)`\]\((\S+)\) \| (.+) \|$", re.MULTILINE)
+DOTTED = re.compile(r"(?<![\w./-])hf_ext(?:\.[A-Za-z_]\w*)+")
+IMPORT = re.compile(r"from (hf_ext[\w.]*) import (\([^)]*\)|[^\n(`]+)")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 
 
@@ -41,32 +48,104 @@ def commands(program):
     return found
 
 
-def test_public_names_are_sorted_into_the_index():
-    rows = ROW.findall((ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
-    assert [name for name, _, _ in rows] == PUBLIC
+def used_names(tree: ast.AST) -> Iterator[str]:
+    """Names that code does something with: not those that it only imports, or says in a text."""
+    for node in ast.walk(tree):
+        # A table of cases may hold what a test then calls.
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            yield node.attr
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_public_name_has_a_docstring_and_a_test(name):
-    thing = getattr(hf_ext, name)
-    assert inspect.getdoc(thing)
-    sources = [file for file in (ROOT / "tests").glob("test_*.py") if file.name != Path(__file__).name]
-    assert any(re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")) for file in sources)
+@cache
+def names_used_in_tests() -> frozenset[str]:
+    files = (ROOT / "tests").rglob("*.py")
+    written = {name for file in files for name in used_names(ast.parse(file.read_text(encoding="utf-8")))}
+    # The common tests of models find most classes by a family and an Auto class.
+    return frozenset(written | {case.model_class.__name__ for _, _, case in all_cases()})
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_index_links_to_the_file_that_defines_the_name(name):
-    links = {name: link for name, link, _ in ROW.findall((ROOT / "docs" / "api.md").read_text(encoding="utf-8"))}
-    home = ROOT / "docs" / links[name]
-    thing = getattr(hf_ext, name)
-    assert home.is_file()
-    assert home.resolve() == Path(inspect.getsourcefile(thing) or "").resolve()
+def test_use_of_a_name_is_not_its_mention():
+    code = "import a.one\nfrom b import two, three as four\ndef test(five): 'six'\nseven.eight(nine)\n[ten]\neleven = 1"
+    assert set(used_names(ast.parse(code))) == {"seven", "eight", "nine", "ten"}
+
+
+def test_index_is_made_of_the_stubs_and_the_docstrings():
+    """`make docs` writes it."""
+    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == MAKE_API.page()
+
+
+def test_index_has_every_package_with_a_stub():
+    stubs = [file.parent.relative_to(ROOT).parts for file in (ROOT / "hf_ext").rglob("*.pyi")]
+    assert {".".join(parts) for parts in stubs} <= set(MAKE_API.public_packages())
+
+
+@pytest.mark.parametrize(("package", "name"), PUBLIC)
+def test_public_name_has_a_docstring_and_a_test(package, name):
+    assert getattr(import_module(package), name) is not None
+    assert MAKE_API.docstring(package, name)
+    assert name in names_used_in_tests()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("One. Two.", "One"),
+        ("One of\n    two lines.\n\nMore.", "One of two lines"),
+        ("As e.g. this, or 1.5. More", "As e.g. this, or 1.5"),
+        ("Of :func:`a.b`, ``c | d``.", r"Of `a.b`, `c \| d`"),
+        ("No stop", "No stop"),
+    ],
+)
+def test_first_sentence(text, sentence):
+    assert MAKE_API.first_sentence(text) == sentence
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_links_to_files_hold(document):
     targets = LINK.findall(document.read_text(encoding="utf-8"))
     assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+def names_of_ours(text: str) -> set[str]:
+    """The full names of what a text imports from the package or names with its dots."""
+    imported = [
+        f"{module}.{name}"
+        for module, names in IMPORT.findall(text)
+        for name in re.findall(r"\w+", re.sub(r"#.*| as \w+", "", names))
+    ]
+    return {*imported, *DOTTED.findall(text)}
+
+
+def exists(name: str) -> bool:
+    """Whether a full name is that of a module, or of an attribute of one."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            thing = import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[count:]:
+            thing = getattr(thing, part, None)
+        return thing is not None
+    return False
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_names_of_ours_exist(document):
+    names = names_of_ours(document.read_text(encoding="utf-8"))
+    assert [name for name in sorted(names) if not exists(name)] == []
+
+
+def test_names_of_ours_are_found_in_a_text():
+    text = (
+        "Use `hf_ext.a.b(c)` of hf_ext/file.py:\nfrom hf_ext.d import e, f as g\nfrom hf_ext import (\n    h,  # i\n)\n"
+    )
+    assert names_of_ours(text) == {"hf_ext.a.b", "hf_ext.d", "hf_ext.d.e", "hf_ext.d.f", "hf_ext.h"}
+    assert exists("hf_ext.data.SpanEncoder.encode_dataset")
+    assert not exists("hf_ext.read_entities")
+    assert not exists("hf_ext.data.nothing.at_all")
 
 
 @pytest.mark.parametrize("words", commands("make"))

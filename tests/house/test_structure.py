@@ -1,9 +1,11 @@
-"""The house rules: imports go one way, files are small and named after what they hold."""
+"""The house rules: imports go down, no task knows another, files are small and named after what they hold."""
 
 import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
@@ -14,20 +16,39 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "hf_ext"
 FILES = sorted(PACKAGE.rglob("*.py"))
+STUBS = sorted(PACKAGE.rglob("*.pyi"))
 
-# A part may import its own level and those before it. A module beside the parts, as registration is, is at the bottom.
-LEVELS = (
-    ("ops",),
-    ("tokenization", "losses", "modules"),
-    ("models", "heads"),
-    ("data", "metrics", "training", "pipelines", "conversion", "hub", "analysis"),
-    ("cli",),
-)
-LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
+# The floors that each floor stands on: it may import these, what they stand on, and itself. All stand on the modules
+# beside the folders, which are the bottom. The floor of a task's folder is "task", and that of `hf_ext.tasks` "tasks".
+STANDS_ON = {
+    "ops": (),
+    "tokenization": ("ops",),
+    "losses": ("ops",),
+    "modules": ("tokenization", "losses"),
+    "models": ("modules",),
+    "data": ("modules",),
+    "training": ("modules",),
+    "metrics": ("data",),
+    "tasks/base": ("models", "data", "metrics", "training"),
+    "tasks": ("tasks/base",),
+    "task": ("tasks/base",),
+    "conversion": ("tasks/base",),
+    "hub": ("tasks/base",),
+    "cli": ("tasks", "task", "conversion", "hub"),
+}
 BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 
-# Same level, yet strangers: a family knows no head, and a head knows encoders through AutoModel only.
-STRANGERS = {("models", "heads"), ("heads", "models")}
+# What the files of a task are, from below. A file may import those of its own row, and those above it in this list.
+ROLES = (
+    ("labels", "example", "*_schemes", "conll", "english_words"),
+    ("files", "samples", "vector_file", "*head", "whitening"),
+    ("*encoding", "answers", "collator", "pseudo_summary", "whole_word_masking"),
+    ("*metrics", "evaluate_metric"),
+    ("*job", "*pipeline", "chat", "page", "trainer"),
+)
+
+# All that a head may need, directly or not: it is what a checkpoint with code carries.
+UNDER_A_HEAD = ("ops", "losses", "modules")
 
 IMPORTED_WHEN_USED = (
     "datasets",
@@ -45,6 +66,11 @@ IMPORTED_WHEN_USED = (
 )
 
 
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def relative(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
@@ -53,55 +79,103 @@ def module_name(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(file: Path) -> Iterator[str]:
-    """The package's own modules that a file imports, anywhere in it; `hf_ext` itself for the root package."""
-    package = module_name(file) if file.name == "__init__.py" else module_name(file).rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            targets = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            target = resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
-            # `from hf_ext import data` imports a part; `from hf_ext import SpanEncoder` the root package.
-            parts = [f"hf_ext.{alias.name}" for alias in node.names if alias.name in LEVEL or alias.name in BOTTOM]
-            targets = parts or [target] if target == "hf_ext" else [target]
-        else:
-            continue
-        yield from (target for target in targets if target.partition(".")[0] == "hf_ext")
+MODULES = {module_name(file): file for file in FILES}
 
 
-def part(module: str) -> str:
-    return [*module.split("."), ""][1]
+@cache
+def imports(file: Path) -> frozenset[str]:
+    """The package's own modules that a file imports, anywhere in it."""
+    name = module_name(file)
+    package = name if file.stem == "__init__" else name.rpartition(".")[0]
+
+    def targets() -> Iterator[str]:
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                source = resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module
+                # `from hf_ext import data` imports a module; `from hf_ext.data import SpanEncoder` a name of one.
+                submodules = (f"{source}.{alias.name}" for alias in node.names)
+                yield from (module if module in MODULES else str(source) for module in submodules)
+
+    return frozenset(target for target in targets() if target.partition(".")[0] == "hf_ext")
+
+
+def place(module: str) -> str:
+    """The folder that a module is in: ``"ops"``, ``"tasks/entities"``; of one beside the folders its name."""
+    parts = module.split(".")[1:]
+    return "/".join(parts[: 2 if parts[:1] == ["tasks"] else 1])
+
+
+def floor(place: str) -> str:
+    return "task" if place.startswith("tasks/") and place != "tasks/base" else place
+
+
+def below(floor: str) -> set[str]:
+    return {floor}.union(*(below(under) for under in STANDS_ON[floor]))
 
 
 def allowed(importer: str, imported: str) -> bool:
+    """Whether a file of one place may import one of another."""
     if importer == imported or imported in BOTTOM:
         return True
     if imported == "":
         # The root package registers: only a program imports it.
         return importer == "cli"
-    if importer in BOTTOM or (importer, imported) in STRANGERS:
+    if importer in BOTTOM or (floor(importer), floor(imported)) == ("task", "task"):
         return False
-    return LEVEL[imported] <= LEVEL[importer]
+    return floor(imported) in below(floor(importer))
 
 
-def test_every_part_has_a_level():
-    parts = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
-    assert parts <= LEVEL.keys()
+def role(stem: str) -> int:
+    """The row of `ROLES` that a file's name is in."""
+    rows = [row for row, patterns in enumerate(ROLES) if any(fnmatch(stem, pattern) for pattern in patterns)]
+    assert len(rows) == 1, f"{stem} must be in one row of the roles, got {rows}"
+    return rows[0]
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file != PACKAGE / "__init__.py"], ids=relative)
-def test_imports_go_one_way(file):
-    importer = part(module_name(file))
-    assert [module for module in imports(file) if not allowed(importer, part(module))] == []
+def closure(module: str) -> set[str]:
+    """The modules that a module needs, directly or not."""
+    found, waiting = set(), {module}
+    while waiting:
+        one = waiting.pop()
+        found.add(one)
+        waiting |= imports(MODULES[one]) - found
+    return found - {module}
 
 
-def test_parts_import_each_other_without_a_cycle():
-    graph: dict[str, set[str]] = {}
-    for file in FILES:
-        importer = part(module_name(file))
-        if importer in LEVEL:
-            graph.setdefault(importer, set()).update({part(module) for module in imports(file)} - {importer, ""})
-    assert list(TopologicalSorter(graph).static_order())
+def fits_under_a_head(head: str, module: str) -> bool:
+    """Whether a head may need a module: of its own task, the form of its labels alone."""
+    where, stem = place(module), module.rpartition(".")[2]
+    return (
+        where in BOTTOM
+        or where in UNDER_A_HEAD
+        or (where == "tasks/base" and stem.endswith("head"))
+        or (where == place(head) and stem == "labels")
+    )
+
+
+TASK_FILES = [
+    file for file in FILES if floor(place(module_name(file))) == "task" and file.stem not in ("__init__", "__main__")
+]
+HEADS = [file for file in FILES if file.stem.endswith("head") and place(module_name(file)).startswith("tasks/")]
+
+
+def test_every_folder_has_a_floor():
+    folders = {floor(place(module_name(file))) for file in FILES} - BOTTOM - {""}
+    assert folders == STANDS_ON.keys()
+
+
+def test_floors_stand_on_each_other_without_a_cycle():
+    assert list(TopologicalSorter(STANDS_ON).static_order())
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in (*FILES, *STUBS) if file.parent != PACKAGE or file.stem != "__init__"], ids=relative
+)
+def test_imports_go_down(file):
+    importer = place(module_name(file))
+    assert [module for module in imports(file) if not allowed(importer, place(module))] == []
 
 
 @pytest.mark.parametrize(
@@ -112,18 +186,95 @@ def test_parts_import_each_other_without_a_cycle():
         ("ops", "losses", False),
         ("registration", "import_hooks", True),
         ("registration", "ops", False),
-        ("losses", "modules", True),
-        ("models", "heads", False),
-        ("heads", "models", False),
-        ("models", "conversion", False),
-        ("training", "models", True),
+        ("losses", "tokenization", False),
+        ("losses", "modules", False),
+        ("modules", "losses", True),
+        ("models", "ops", True),
+        ("models", "data", False),
+        ("data", "models", False),
+        ("data", "metrics", False),
+        ("metrics", "data", True),
+        ("training", "data", False),
+        ("training", "models", False),
+        ("models", "tasks/base", False),
+        ("data", "tasks/entities", False),
+        ("tasks/base", "training", True),
+        ("tasks/base", "tasks/entities", False),
+        ("tasks", "tasks/base", True),
+        ("tasks", "tasks/entities", False),
+        ("tasks/entities", "tasks/entities", True),
+        ("tasks/entities", "tasks/base", True),
+        ("tasks/entities", "models", True),
+        ("tasks/entities", "tasks/relations", False),
+        ("tasks/entities", "hub", False),
+        ("conversion", "models", True),
+        ("conversion", "tasks/entities", False),
+        ("conversion", "hub", False),
+        ("hub", "tasks/base", True),
+        ("hub", "tasks/similarity", False),
         ("data", "", False),
+        ("hub", "", False),
         ("cli", "", True),
+        ("cli", "tasks/entities", True),
         ("data", "cli", False),
     ],
 )
 def test_rule_of_imports(importer, imported, expected):
     assert allowed(importer, imported) is expected
+
+
+@pytest.mark.parametrize("file", TASK_FILES, ids=relative)
+def test_files_of_a_task_build_on_each_other_in_one_order(file):
+    module = module_name(file)
+    own = {target.rpartition(".")[2] for target in imports(file) if place(target) == place(module)}
+    assert {stem for stem in own if role(stem) > role(file.stem)} == set()
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "expected"),
+    [
+        ("files", "labels", True),
+        ("files", "example", True),
+        ("span_head", "labels", True),
+        ("labels", "head", False),
+        ("head", "encoding", False),
+        ("tag_encoding", "tag_schemes", True),
+        ("encoding", "metrics", False),
+        ("metrics", "answers", True),
+        ("metrics", "job", False),
+        ("tag_job", "span_job", True),
+        ("pipeline", "encoding", True),
+        ("collator", "trainer", False),
+    ],
+)
+def test_rule_of_roles(importer, imported, expected):
+    assert (role(imported) <= role(importer)) is expected
+
+
+@pytest.mark.parametrize("file", HEADS, ids=relative)
+def test_a_head_needs_little(file):
+    head = module_name(file)
+    assert [module for module in sorted(closure(head)) if not fits_under_a_head(head, module)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("hf_ext.ops.masks", True),
+        ("hf_ext.losses", True),
+        ("hf_ext.modules.crf", True),
+        ("hf_ext.transformers_private", True),
+        ("hf_ext.tasks.base.linked_span_head", True),
+        ("hf_ext.tasks.events.labels", True),
+        ("hf_ext.tasks.relations.labels", False),
+        ("hf_ext.tasks.events.files", False),
+        ("hf_ext.tasks.base.job", False),
+        ("hf_ext.data.places", False),
+        ("hf_ext.models.roformer", False),
+    ],
+)
+def test_rule_of_heads(module, expected):
+    assert fits_under_a_head("hf_ext.tasks.events.head", module) is expected
 
 
 def test_import_is_cheap():
@@ -140,23 +291,31 @@ def test_import_is_cheap():
 
 @pytest.mark.parametrize("file", FILES, ids=relative)
 def test_every_module_says_what_it_holds(file):
-    assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    assert ast.get_docstring(tree(file))
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py"], ids=relative)
 def test_init_only_registers_and_exports(file):
-    body = ast.parse(file.read_text(encoding="utf-8")).body
-    defined = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    assert defined <= {"__getattr__", "__dir__"}
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    assert [node.name for node in tree(file).body if isinstance(node, kinds)] == []
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if part(module_name(file)) == "ops"], ids=relative)
+@pytest.mark.parametrize("file", STUBS, ids=relative)
+def test_stub_imports_each_name_as_itself(file):
+    """By which type checkers take it for one that the package gives, and `lazy_loader` knows where it is."""
+    assert file.with_suffix(".py").is_file()
+    for node in tree(file).body:
+        assert isinstance(node, ast.ImportFrom)
+        assert node.level == 1
+        assert [alias.name for alias in node.names if alias.asname != alias.name] == []
+    modules = [node.module for node in tree(file).body]
+    assert len(modules) == len(set(modules))
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if place(module_name(file)) == "ops"], ids=relative)
 def test_ops_are_functions_of_tensors(file):
     bases = [
-        ast.unparse(base)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-        for base in node.bases
+        ast.unparse(base) for node in ast.walk(tree(file)) if isinstance(node, ast.ClassDef) for base in node.bases
     ]
     assert [base for base in bases if base.endswith("Module")] == []
 
@@ -164,12 +323,17 @@ def test_ops_are_functions_of_tensors(file):
 def test_files_are_small_and_named_after_a_concept():
     sources = [
         file
-        for folder in ("hf_ext", "tests", "benchmarks", "examples", "studies")
+        for folder in ("hf_ext", "tests", "benchmarks", "examples", "studies", "docs")
         for file in (ROOT / folder).rglob("*.py")
     ]
     too_long = {relative(file): n for file in sources if (n := len(file.read_text("utf-8").splitlines())) > 600}
     assert too_long == {}
     assert [relative(f) for f in sources if re.fullmatch(r"utils?|common|misc|helpers?", f.stem)] == []
+
+
+def test_tests_are_in_the_folders_of_what_they_test():
+    folders = {file.parent.relative_to(ROOT / "tests") for file in (ROOT / "tests").rglob("test_*.py")}
+    assert [folder for folder in folders - {Path("house")} if not (PACKAGE / folder).is_dir()] == []
 
 
 def test_tracked_files_name_no_place_on_one_machine():

@@ -8,7 +8,9 @@ from hf_ext.ops.mixed_chunk_attention import MixedChunkState
 
 
 class FLASHCache(Cache):
-    """The states of all layers under ``attention="mixed_chunk"``; its size does not depend on the length of the text.
+    """What FLASH keeps between the steps of a generation, in a size that does not depend on the length of the text.
+
+    It has the states of all layers under ``attention="mixed_chunk"``.
 
     A state cannot forget its last tokens, so that drafts (assisted generation) are out of its reach.
     """

@@ -194,7 +194,7 @@ def _of_a_stack(config: T5PegasusConfig, **fields: Any) -> T5PegasusConfig:
 
 
 class T5PegasusModel(T5PegasusPreTrainedModel, MT5Model):
-    """Encoder and decoder without the output matrix; inputs and outputs are those of `transformers.MT5Model`."""
+    """T5-PEGASUS without the output matrix; inputs and outputs are those of `transformers.MT5Model`."""
 
     _keys_to_ignore_on_load_unexpected = [r"^lm_head\."]  # noqa: RUF012
 
@@ -206,7 +206,7 @@ class T5PegasusModel(T5PegasusPreTrainedModel, MT5Model):
 
 
 class T5PegasusEncoderModel(T5PegasusPreTrainedModel, MT5EncoderModel):
-    """The encoder alone; inputs and outputs are those of `transformers.MT5EncoderModel`."""
+    """The encoder of T5-PEGASUS alone; inputs and outputs are those of `transformers.MT5EncoderModel`."""
 
     _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^lm_head\."]  # noqa: RUF012
 

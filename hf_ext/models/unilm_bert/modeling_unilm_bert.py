@@ -59,11 +59,11 @@ UniLMBertPreTrainedModel.base_model_class = UniLMBertModel
 
 
 class UniLMBertForMaskedLM(MaskedLMHead, UniLMBertPreTrainedModel):
-    """BERT with the head that predicts masked tokens."""
+    """BERT under a UniLM or a causal mask with the head that predicts masked tokens."""
 
 
 class UniLMBertForCausalLM(CausalLMHead, UniLMBertPreTrainedModel, GenerationMixin):
-    """BERT that generates, as SimBERT its paraphrases."""
+    """BERT under a UniLM or a causal mask that generates, as SimBERT its paraphrases."""
 
 
 class UniLMBertForParaphrase(ParaphraseHead, UniLMBertPreTrainedModel, GenerationMixin):
@@ -71,16 +71,16 @@ class UniLMBertForParaphrase(ParaphraseHead, UniLMBertPreTrainedModel, Generatio
 
 
 class UniLMBertForSequenceClassification(SequenceClassificationHead, UniLMBertPreTrainedModel):
-    """BERT that classifies or scores a text or a pair."""
+    """BERT under a UniLM or a causal mask that classifies or scores a text or a pair."""
 
 
 class UniLMBertForMultipleChoice(MultipleChoiceHead, UniLMBertPreTrainedModel):
-    """BERT that picks one of several texts, each scored by its first token."""
+    """BERT under a UniLM or a causal mask that picks one of several texts, each scored by its first token."""
 
 
 class UniLMBertForTokenClassification(TokenClassificationHead, UniLMBertPreTrainedModel):
-    """BERT that labels each token on its own."""
+    """BERT under a UniLM or a causal mask that labels each token on its own."""
 
 
 class UniLMBertForQuestionAnswering(QuestionAnsweringHead, UniLMBertPreTrainedModel):
-    """BERT that scores each token as the start and the end of the answer."""
+    """BERT under a UniLM or a causal mask that scores each token as the start and the end of the answer."""

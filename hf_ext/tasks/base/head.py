@@ -226,7 +226,8 @@ def auto_class(head: type[EncoderHead], example: str) -> Any:
         head: the mixin.
         example: arguments of ``from_pretrained`` beside the name.
     """
-    text = f"""Any encoder with the head `{head.__name__}`.
+    what = (head.__doc__ or "").partition("\n")[0]
+    text = f"""Any encoder that `AutoModel` knows, with a {what[:1].lower()}{what[1:]}
 
     ``from_pretrained(name, {example})`` opens a checkpoint of an encoder, a masked language model or a model with this
     head; ``from_config(config)`` starts from random weights. The class is ``<Family>{head.suffix}``; see

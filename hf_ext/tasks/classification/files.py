@@ -27,7 +27,7 @@ _NO_VECTORS = "labels must be the names of a text's classes, not a row of 0 and 
 
 
 def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Read texts with their classes from a file in one of these formats.
+    """Read texts, or pairs of texts, with their classes from JSON lines, a JSON array, TSV or CSV.
 
     1. JSON lines ``{"text": str, "label": str}``, or ``"labels": [str]`` where a text has any number of them; with
        ``"text2"`` for pairs. Texts may be called ``text1`` and ``text2``, ``sentence1`` and ``sentence2``, ``text_a``

@@ -1,7 +1,5 @@
 from .encoding import (
     DataCollatorForDialogue as DataCollatorForDialogue,
-)
-from .encoding import (
     DialogueEncoder as DialogueEncoder,
 )
 from .files import read_dialogues as read_dialogues

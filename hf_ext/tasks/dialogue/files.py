@@ -24,7 +24,7 @@ _KEYS = {"turns", "messages"}
 
 
 def read_dialogues(path: str | os.PathLike[str], split: str = "train") -> list[dict[str, list[str]]]:
-    """Read dialogues from a file in one of five formats.
+    """Read dialogues from JSON lines, or a file of LCCC, CDial-GPT or KdConv, in one of five formats.
 
     1. JSON lines, or a JSON array, of ``{"turns": [str]}``.
     2. LCCC's JSON lines ``[str]`` (``LCCD-large-shuf.jsonl``).

@@ -1,25 +1,17 @@
 from .evaluate_metric import SpanMetric as SpanMetric
 from .example import (
     EntityDataError as EntityDataError,
-)
-from .example import (
     EntityExample as EntityExample,
 )
 from .files import (
     entity_labels as entity_labels,
-)
-from .files import (
     read_entities as read_entities,
-)
-from .files import (
     write_entities as write_entities,
 )
 from .span_job import SpanExtractionJob as SpanExtractionJob
 from .span_pipeline import SpanExtractionPipeline as SpanExtractionPipeline
 from .tag_encoding import (
     TagEncoder as TagEncoder,
-)
-from .tag_encoding import (
     tags_to_predictions as tags_to_predictions,
 )
 from .tag_job import SequenceLabelingJob as SequenceLabelingJob
@@ -27,10 +19,6 @@ from .tag_metrics import tag_metrics as tag_metrics
 from .tag_pipeline import SequenceLabelingPipeline as SequenceLabelingPipeline
 from .tag_schemes import (
     spans_to_tags as spans_to_tags,
-)
-from .tag_schemes import (
     tags_of_labels as tags_of_labels,
-)
-from .tag_schemes import (
     tags_to_spans as tags_to_spans,
 )

@@ -12,7 +12,7 @@ _SPANS = List({"label": Value("string"), "start": Value("int64"), "end": Value("
 
 
 class SpanMetric(evaluate.Metric):
-    """Precision, recall and F1 of exact spans, as :func:`hf_ext.metrics.span_scores` gives them.
+    """Scores of exact spans, those of :func:`hf_ext.metrics.span_scores`, as an ``evaluate.Metric``.
 
     Spans are (label, start, end) tuples or mappings with these keys, such as a pipeline returns. For distributed use
     pass ``num_process``, ``process_id`` and ``experiment_id`` as for any metric.

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_entities(path: str | os.PathLike[str]) -> list[EntityExample]:
-    """Read texts with entities from a file in one of three formats.
+    """Read texts with entities from JSON lines, CLUENER's JSON lines or CoNLL.
 
     1. JSON lines ``{"text": str, "entities": [{"start": int, "end": int, "label": str}]}``, ``end`` exclusive.
     2. CLUENER's JSON lines ``{"text": str, "label": {type: {surface: [[first, last]]}}}``, ``last`` inclusive.

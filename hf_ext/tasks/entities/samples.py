@@ -115,7 +115,7 @@ _RULES = _rules(_GRAMMAR)
 
 
 def generate_samples(number: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Write sentences of 8 to 60 characters with entities, nested ones included; about one in six has none.
+    """Invent Chinese sentences of 8 to 60 characters with entities, nested ones included; about one in six has none.
 
     Args:
         number: how many.

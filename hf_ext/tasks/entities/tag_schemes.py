@@ -20,7 +20,7 @@ def tags_of_labels(labels: Iterable[str], scheme: str = "BIO") -> list[str]:
 
 
 def spans_to_tags(spans: Iterable[TokenSpan], length: int, scheme: str = "BIO") -> list[str]:
-    """The tags of a sequence.
+    """Tags of BIO, BMES or BIOES for the entities of a sequence.
 
     Args:
         spans: (label, first, last), both inclusive.

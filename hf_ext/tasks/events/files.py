@@ -10,7 +10,7 @@ from hf_ext.tasks.events.labels import ROLE_MARK, TRIGGER, event_label
 
 
 def read_events(path: str | os.PathLike[str], labels: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Read texts with events from a file of JSON lines, or a JSON array, in one of two formats.
+    """Read texts with events from JSON lines, or a JSON array, of our own or of DuEE 1.0.
 
     1. ``{"text", "events": [{"type", "arguments": [{"role", "start", "end"}]}]}``, ``end`` exclusive; a trigger is an
        argument of the role `TRIGGER`.

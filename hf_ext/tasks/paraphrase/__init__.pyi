@@ -1,10 +1,6 @@
 from .files import (
     DataCollatorForParaphrase as DataCollatorForParaphrase,
-)
-from .files import (
     ParaphraseDataset as ParaphraseDataset,
-)
-from .files import (
     read_paraphrases as read_paraphrases,
 )
 from .job import ParaphraseJob as ParaphraseJob

@@ -32,7 +32,7 @@ def read_paraphrases(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 class ParaphraseDataset(Dataset[tuple[str, str]]):
-    """A pair of sentences for each example.
+    """A pair of sentences for each example, drawn anew in each epoch.
 
     Args:
         examples: ``{"text", "synonyms"}``, as :func:`read_paraphrases` gives them.

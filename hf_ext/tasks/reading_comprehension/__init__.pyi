@@ -1,16 +1,10 @@
 from .answers import (
     best_answer as best_answer,
-)
-from .answers import (
     decode_answer_dataset as decode_answer_dataset,
-)
-from .answers import (
     rank_answers as rank_answers,
 )
 from .encoding import (
     DataCollatorForReadingComprehension as DataCollatorForReadingComprehension,
-)
-from .encoding import (
     ReadingEncoder as ReadingEncoder,
 )
 from .evaluate_metric import ReadingMetric as ReadingMetric
@@ -18,8 +12,6 @@ from .files import read_questions as read_questions
 from .job import ReadingComprehensionJob as ReadingComprehensionJob
 from .metrics import (
     reading_metrics as reading_metrics,
-)
-from .metrics import (
     reading_scores as reading_scores,
 )
 from .pipeline import ReadingComprehensionPipeline as ReadingComprehensionPipeline

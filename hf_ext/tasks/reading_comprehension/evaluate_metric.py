@@ -10,7 +10,7 @@ from hf_ext.tasks.reading_comprehension.metrics import reading_scores
 
 
 class ReadingMetric(evaluate.Metric):
-    """Exact match and F1 of answers, as :func:`hf_ext.tasks.reading_comprehension.reading_scores` gives them.
+    """Scores of answers, those of :func:`hf_ext.tasks.reading_comprehension.reading_scores`, as an ``evaluate.Metric``.
 
     Predictions are strings, ``""`` for no answer, or None for a question that was not answered; references are lists of
     true answers, empty where the text has none. For distributed use pass ``num_process``, ``process_id`` and

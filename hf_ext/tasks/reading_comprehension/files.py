@@ -15,7 +15,7 @@ _Entry = tuple[_Place, Mapping[str, Any]]
 
 
 def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Read questions about texts from a file in one of four formats.
+    """Read questions about texts, with their answers, from a file of SQuAD, CMRC2018 or WebQA, or from JSON lines.
 
     1. SQuAD 1.1 and 2.0, and CMRC2018 in that style: ``{"data": [{"paragraphs": [{"context", "qas": [{"id",
        "question", "answers": [{"text", "answer_start"}], "is_impossible"}]}]}]}``.

@@ -16,7 +16,7 @@ _VALUE = "@value"
 
 
 def read_relations(path: str | os.PathLike[str], predicates: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Read texts with relations from a file of JSON lines, or a JSON array, in one of three formats.
+    """Read texts with relations from JSON lines, or a JSON array, of our own, of DuIE 1.0 or of DuIE 2.0.
 
     1. ``{"text", "relations": [{"predicate", "subject": {"start", "end"}, "object": {"start", "end"}, "slots":
        [{"name", "start", "end"}]}]}``, ``end`` exclusive; ``slots`` may be left out.

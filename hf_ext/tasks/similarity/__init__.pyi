@@ -1,8 +1,6 @@
 from .collator import DataCollatorForSimilarity as DataCollatorForSimilarity
 from .files import (
     read_text_pairs as read_text_pairs,
-)
-from .files import (
     read_texts_alone as read_texts_alone,
 )
 from .job import SimilarityJob as SimilarityJob

@@ -13,7 +13,7 @@ _SCORE_KEYS = ("score", "label")
 
 
 def read_text_pairs(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Read pairs of texts with their scores from a file in one of two formats.
+    """Read pairs of texts with their scores from JSON lines, a JSON array or columns.
 
     1. JSON lines or a JSON array of ``{"text1": str, "text2": str, "score": number}``; the texts may be called
        ``sentence1`` and ``sentence2`` or ``text_a`` and ``text_b``, the score ``label``, and a number may be a string.
@@ -33,7 +33,7 @@ def read_text_pairs(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def read_texts_alone(path: str | os.PathLike[str]) -> list[str]:
-    """Read the distinct texts of a file, in the order in which they first occur.
+    """Read the distinct texts of a file, as SimCSE needs them, in the order in which they first occur.
 
     The file has a text a line, JSON lines or a JSON array of ``{"text": str}``, or pairs in a format of
     :func:`read_text_pairs`, with or without a score.

@@ -29,7 +29,7 @@ _SORTED = 1024
 
 
 class EmbeddingPipeline(TextPipeline):
-    """Embeds texts with any encoder.
+    """Embeds texts, any number of them, with any encoder.
 
     ``pipeline("text-embedding", model=folder)`` gives a float32 array ``[H]`` for a text and ``[N, H]`` for a list or
     another sequence; :meth:`stream` takes any number of texts and gives their vectors as they come.

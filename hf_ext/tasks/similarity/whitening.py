@@ -18,7 +18,9 @@ FILE_NAME = "whitening.safetensors"
 
 
 class Whitening(nn.Module):
-    """``(x - mean) @ kernel``; the buffers are part of a model's state dict and are not trained.
+    """Makes vectors of texts ones with mean 0 and covariance 1, in fewer dimensions if wanted.
+
+    A vector x becomes ``(x - mean) @ kernel``; the buffers are part of a model's state dict and are not trained.
 
     Args:
         mean: ``[H]``.

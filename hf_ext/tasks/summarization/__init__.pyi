@@ -2,7 +2,5 @@ from .files import read_summaries as read_summaries
 from .job import SummarizationJob as SummarizationJob
 from .metrics import (
     summary_metrics as summary_metrics,
-)
-from .metrics import (
     summary_scores as summary_scores,
 )

@@ -7,7 +7,7 @@ from hf_ext.data.text_lines import json_objects, looks_like_json, read_lines, te
 
 
 def read_summaries(path: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Read texts with their summaries from a file in one of two formats.
+    """Read texts with their summaries from JSON lines, a JSON array or two columns.
 
     1. JSON lines or a JSON array of ``{"text": str, "summary": str}``; other keys are ignored.
     2. Columns separated by tabs: summary and text, in which order T5-PEGASUS' own files have them, or those named by a

@@ -12,8 +12,7 @@ import transformers
 from roformer_tiny import TINY, V2, tiny, tiny_config, tokens
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers.models.roformer import configuration_roformer as stock_configuration
-from transformers.models.roformer import modeling_roformer as stock
+from transformers.models.roformer import configuration_roformer as stock_configuration, modeling_roformer as stock
 
 import hf_ext.models.roformer as ours
 

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import hf_ext
 from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
+from hf_ext.tasks.classification import ClassificationPipeline
 from hf_ext.tasks.classification.job import (
     MULTI_LABEL_LOSSES,
     SINGLE_LABEL_LOSSES,
@@ -101,6 +102,10 @@ def test_a_model_from_scratch_learns_and_the_pipeline_predicts(kind, steps, leas
     else:
         predicted, true = [[each[0]["label"]] for each in found], [[str(row["label"])] for row in rows]
         assert all(sum(one["score"] for one in each) == pytest.approx(1) for each in found)
+    own = pipeline("classification", model=str(output))
+    assert isinstance(own, ClassificationPipeline)
+    texts = [{name: row[name] for name in ("text", "text2")} if "text2" in row else row["text"] for row in rows]
+    assert [[one["label"] for one in each] for each in own(texts)] == predicted
     again = classification_scores(predicted, true, names)
     assert again["accuracy"] == pytest.approx(scores["accuracy"])
     assert again["macro_f1"] == pytest.approx(scores["macro_f1"])

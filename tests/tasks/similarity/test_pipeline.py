@@ -9,8 +9,7 @@ from transformers import BertConfig, BertModel, pipeline
 
 import hf_ext
 from hf_ext import build_char_tokenizer
-from hf_ext.tasks.similarity import EmbeddingPipeline
-from hf_ext.tasks.similarity import pipeline as embedding
+from hf_ext.tasks.similarity import EmbeddingPipeline, pipeline as embedding
 
 SENTENCES = ["天气", "今天的天气真不错，我们去公园吧", "好", "", "你好吗", "我", "北京大学附属医院", "hello 天"]
 SIZE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
