@@ -16,29 +16,11 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_ext.losses import for_trainer
+from hf_ext.losses.table import MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
 from hf_ext.tasks.classification.metrics import classification_metrics, compute_classification_scores
-
-# The default first.
-SINGLE_LABEL_LOSSES = (
-    "cross_entropy",
-    "dice",
-    "exact",
-    "focal",
-    "logit_adjusted",
-    "noise_cross_entropy",
-    "smooth_accuracy",
-)
-MULTI_LABEL_LOSSES = (
-    "multilabel_softmax",
-    "binary_dice",
-    "binary_focal",
-    "smooth_f1",
-    "soft_multilabel_softmax",
-)
 
 
 @dataclass
