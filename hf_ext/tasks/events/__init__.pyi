@@ -18,7 +18,7 @@ from .files import (
 )
 from .job import EventExtractionJob as EventExtractionJob
 from .metrics import (
-    event_metrics as event_metrics,
+    event_compute_metrics as event_compute_metrics,
 )
 from .metrics import (
     event_scores as event_scores,

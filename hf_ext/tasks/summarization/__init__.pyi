@@ -1,7 +1,7 @@
 from .files import read_summaries as read_summaries
 from .job import SummarizationJob as SummarizationJob
 from .metrics import (
-    summary_metrics as summary_metrics,
+    summary_compute_metrics as summary_compute_metrics,
 )
 from .metrics import (
     summary_scores as summary_scores,
