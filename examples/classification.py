@@ -20,7 +20,12 @@ from transformers import (
 )
 
 import hf_ext
-from hf_ext.tasks.classification import classification_metrics, encode_labelled_texts, label_names, read_labelled_texts
+from hf_ext.tasks.classification import (
+    classification_compute_metrics,
+    encode_labelled_texts,
+    label_names,
+    read_labelled_texts,
+)
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file", help='JSON lines {"text", "labels": [...]}')
@@ -72,7 +77,7 @@ trainer = Trainer(
     data_collator=DataCollatorWithPadding(tokenizer),
     # Of any model, whatever loss its head has of its own.
     compute_loss_func=hf_ext.losses.for_trainer("multilabel_softmax"),
-    compute_metrics=classification_metrics(fields["id2label"], multi_label=True),
+    compute_metrics=classification_compute_metrics(fields["id2label"], multi_label=True),
 )
 trainer.train()
 scores = trainer.evaluate()

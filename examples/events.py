@@ -17,8 +17,8 @@ from hf_ext.tasks.events import (
     DataCollatorForEventExtraction,
     EventEncoder,
     decode_event_dataset,
+    event_compute_metrics,
     event_labels,
-    event_metrics,
     event_scores,
     read_events,
 )
@@ -88,7 +88,7 @@ trainer = Trainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=DataCollatorForEventExtraction(tokenizer),
-    compute_metrics=event_metrics(id2label),
+    compute_metrics=event_compute_metrics(id2label),
 )
 trainer.train()
 

@@ -12,7 +12,9 @@ from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline
 
 import hf_ext
 from hf_ext.data import DataCollatorForSpanExtraction, SpanEncoder, decode_span_dataset
-from hf_ext.metrics import span_metrics, span_scores
+from hf_ext.metrics import span_compute_metrics, span_scores
+from hf_ext.data import decode_span_dataset
+from hf_ext.metrics import span_compute_metrics, span_scores
 from hf_ext.tasks.entities import entity_labels, read_entities
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -53,7 +55,7 @@ trainer = Trainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=DataCollatorForSpanExtraction(tokenizer),
-    compute_metrics=span_metrics(id2label),
+    compute_metrics=span_compute_metrics(id2label),
 )
 trainer.train()
 

@@ -19,7 +19,7 @@ from hf_ext.tasks.reading_comprehension import (
     best_answer,
     decode_answer_dataset,
     read_questions,
-    reading_metrics,
+    reading_compute_metrics,
     reading_scores,
 )
 
@@ -79,7 +79,7 @@ trainer = Trainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=DataCollatorForReadingComprehension(tokenizer),
-    compute_metrics=reading_metrics(null_threshold),
+    compute_metrics=reading_compute_metrics(null_threshold),
 )
 trainer.train()
 

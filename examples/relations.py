@@ -18,8 +18,8 @@ from hf_ext.tasks.relations import (
     RelationEncoder,
     decode_relation_dataset,
     read_relations,
+    relation_compute_metrics,
     relation_labels,
-    relation_metrics,
     relation_scores,
 )
 
@@ -81,7 +81,7 @@ trainer = Trainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=DataCollatorForRelationExtraction(tokenizer),
-    compute_metrics=relation_metrics(id2label),
+    compute_metrics=relation_compute_metrics(id2label),
 )
 trainer.train()
 

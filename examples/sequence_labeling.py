@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer, DataCollatorForTokenClassification, Trainer, TrainingArguments, pipeline
 
 import hf_ext
-from hf_ext.tasks.entities import TagEncoder, read_entities, tag_metrics, tags_of_labels
+from hf_ext.tasks.entities import TagEncoder, read_entities, tag_compute_metrics, tags_of_labels
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file")
@@ -57,7 +57,7 @@ trainer = Trainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=DataCollatorForTokenClassification(tokenizer),
-    compute_metrics=tag_metrics(names["id2label"]),
+    compute_metrics=tag_compute_metrics(names["id2label"]),
 )
 trainer.train()
 print("F1 of token spans:", trainer.evaluate()["eval_f1"])

@@ -18,7 +18,7 @@ from transformers import (
 
 import hf_ext
 from hf_ext.data import decode_summaries, encode_summaries
-from hf_ext.tasks.summarization import read_summaries, summary_metrics
+from hf_ext.tasks.summarization import read_summaries, summary_compute_metrics
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file", required=True)
@@ -67,7 +67,7 @@ trainer = Seq2SeqTrainer(
     eval_dataset=encoded,
     processing_class=tokenizer,
     data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
-    compute_metrics=summary_metrics(decode),
+    compute_metrics=summary_compute_metrics(decode),
 )
 trainer.train()
 print("Rouge-L:", trainer.evaluate()["eval_rougeL"])

@@ -1,7 +1,7 @@
 """All that is used of Transformers beside its documented interface, so that an upgrade breaks in one place.
 
-Kept out by convention: the class attributes that models and pipelines are meant to set (``_supports_*``,
-``_no_split_modules``, ``_sanitize_parameters``). `tests/test_transformers_private.py` names each of these.
+Left where they are: class attributes that models are meant to set (``_supports_*``, ``_no_split_modules``), and what a
+subclass overrides or inherits. `tests/test_transformers_private.py` names each of all these.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ __all__ = [
     "capture_outputs",
     "decaying_parameters",
     "default_callbacks",
+    "forget_preparation",
     "forget_registered_task",
     "merge_with_config_defaults",
     "pad_without_fast_tokenizer_warning",
@@ -63,6 +64,11 @@ def decaying_parameters(model: nn.Module) -> set[str]:
 
     # A method that ignores the trainer it is called of.
     return set(Trainer.get_decay_parameter_names(None, model))  # type: ignore[arg-type]
+
+
+def forget_preparation(model: nn.Module) -> None:
+    """Take away Accelerate's mark that a model is prepared, so that Trainer has it prepared anew."""
+    vars(model).pop("_is_accelerate_prepared", None)
 
 
 def forget_registered_task(pipeline_class: Any) -> None:

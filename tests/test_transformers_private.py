@@ -1,6 +1,7 @@
 """Each thing that is used of Transformers beside its documented interface still does what it is used for."""
 
 import ast
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,24 @@ from typing import Any
 import pytest
 import torch
 import transformers.trainer
+from accelerate import Accelerator
+from evaluate import Metric
 from torch import nn
-from transformers import AutoModel, BertConfig, BertModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoModel,
+    BatchEncoding,
+    BertConfig,
+    BertModel,
+    GenerationMixin,
+    MT5ForConditionalGeneration,
+    Pipeline,
+    PreTrainedConfig,
+    PreTrainedModel,
+    TokenizersBackend,
+    Trainer,
+)
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.mt5.modeling_mt5 import MT5Attention
 
 import hf_ext
 from hf_ext import transformers_private as private
@@ -38,6 +54,52 @@ def test_nothing_private_is_imported_elsewhere() -> None:
     assert {name for name, _ in found} == {"transformers_private.py"}
     tested = Path(__file__).read_text(encoding="utf-8")
     assert [name for name in private.__all__ if f"private.{name}" not in tested] == []
+
+
+# What classes of ours override or call of a class that they inherit, or of a layer that they hold.
+PROTECTED: dict[type, list[str]] = {
+    BatchEncoding: ["_encodings", "_n_sequences"],
+    GenerationMixin: ["_assisted_decoding", "_supports_default_dynamic_cache", "_update_model_kwargs_for_generation"],
+    Metric: ["_compute", "_info"],
+    MT5Attention: ["_relative_position_bucket"],
+    MT5ForConditionalGeneration: ["_shift_right"],
+    Pipeline: ["_forward", "_forward_params", "_postprocess_params", "_preprocess_params", "_sanitize_parameters"],
+    PreTrainedModel: ["_init_weights", "_initialize_weights", "_is_stateful"],
+    TokenizersBackend: [
+        "_encode_plus",
+        "_eventual_warn_about_too_long_sequence",
+        "_save_pretrained",
+        "_special_tokens_map",
+    ],
+    Trainer: ["_get_train_sampler", "_prepare_inputs"],
+}
+
+
+@pytest.mark.parametrize("owner", PROTECTED, ids=lambda owner: owner.__name__)
+def test_protected_names_are_there(owner: type) -> None:
+    """Of the class, or set by it or a class it inherits."""
+    libraries = ("transformers", "evaluate")
+    source = "".join(inspect.getsource(one) for one in owner.__mro__ if one.__module__.startswith(libraries))
+    assigned = r"^    {0}\b.* = |\bself\.{0}\b.* = |\bdef {0}\b"
+    assert [name for name in PROTECTED[owner] if not re.search(assigned.format(name), source, re.M)] == []
+
+
+def test_no_other_protected_name_is_called() -> None:
+    own, called = {"_fields", "_replace"}, set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                own.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                own.add(node.id)
+            elif isinstance(node, ast.Attribute) and re.match("_[a-zA-Z]", node.attr):
+                if isinstance(node.ctx, ast.Store):
+                    own.add(node.attr)
+                elif file.name != "transformers_private.py":
+                    called.add(node.attr)
+    # Kept by a frozen dataclass under a name that only its own code reads.
+    own.add("_templates")
+    assert called - own - {name for names in PROTECTED.values() for name in names} == set()
 
 
 @pytest.mark.parametrize("name", ["eager", "sdpa"])
@@ -99,6 +161,16 @@ def test_default_callbacks() -> None:
 def test_shifted_labels() -> None:
     assert private.shifts_smoothed_labels(transformers.Qwen3ForCausalLM)
     assert not private.shifts_smoothed_labels(hf_ext.NezhaForCausalLM)
+
+
+def test_accelerate_prepares_a_model_anew(bert: BertModel) -> None:
+    """What it has prepared without a process to share it with, it would pass over."""
+    accelerator = Accelerator(cpu=True)
+    accelerator.prepare_model(bert, evaluation_mode=True)
+    assert "_is_accelerate_prepared" in vars(bert)
+    private.forget_preparation(bert)
+    assert "_is_accelerate_prepared" not in vars(bert)
+    private.forget_preparation(bert)
 
 
 def test_registered_task_is_forgotten() -> None:

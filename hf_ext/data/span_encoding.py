@@ -161,7 +161,17 @@ class SpanEncoder:
         """What perfect predictions for a text's rows come to: their labels, windows merged."""
         names = {number: label for label, number in self.label2id.items()}
         rows = [[[*label, 1.0] for label in row] for row in labels]
-        return merge_spans([decode_spans(row, own, names, text) for row, own in zip(rows, offsets)], windows)
+        return self.merge([self.decode(row, own, names, text) for row, own in zip(rows, offsets)], windows)
+
+    def decode(
+        self, row: Sequence[Sequence[float]], offsets: Sequence[Sequence[int]], names: Mapping[int, str], text: str
+    ) -> list[dict[str, Any]]:
+        """What is in the predictions for a row, as `decode_spans` takes them."""
+        return decode_spans(row, offsets, names, text)
+
+    def merge(self, found: list[list[dict[str, Any]]], windows: Sequence[Window]) -> list[dict[str, Any]]:
+        """What is in a text, from what is in each of its windows."""
+        return merge_spans(found, windows)
 
     def key(self, text: str, annotation: Mapping[str, Any]) -> Hashable:
         """What two annotations have in common that are the same."""

@@ -1,9 +1,10 @@
 """Classification losses by name, and their way into Transformers' Trainer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,29 +24,53 @@ from hf_ext.losses.multilabel_softmax import (
 from hf_ext.losses.noise import noise_cross_entropy_loss
 from hf_ext.losses.smooth_metrics import smooth_accuracy_loss, smooth_f1_loss
 
-LOSSES: dict[str, Callable[..., Tensor]] = {
-    "binary_dice": binary_dice_loss,
-    "binary_focal": binary_focal_loss,
-    "cosent": cosent_loss,
-    "cross_entropy": cross_entropy_loss,
-    "dice": dice_loss,
-    "exact": exact_loss,
-    "focal": focal_loss,
-    "joint_softmax": joint_softmax_loss,
-    "logit_adjusted": logit_adjusted_loss,
-    "multilabel_softmax": multilabel_softmax_loss,
-    "noise_cross_entropy": noise_cross_entropy_loss,
-    "smooth_accuracy": smooth_accuracy_loss,
-    "smooth_f1": smooth_f1_loss,
-    "soft_multilabel_softmax": soft_multilabel_softmax_loss,
-    "sparse_multilabel_softmax": sparse_multilabel_softmax_loss,
+
+@dataclass(frozen=True)
+class Loss:
+    """A row of the table.
+
+    Args:
+        function: as in `LOSSES`.
+        kind: of the labels that it takes: one class each ("single"), or any number of classes ("multi"); None: others.
+        whole_batch: whether it compares the rows of a batch with each other, so that micro-batches do not add up to it.
+        countable: whether the number of label entries says how many rows have one, as Trainer takes it.
+    """
+
+    function: Callable[..., Tensor]
+    kind: Literal["single", "multi"] | None
+    whole_batch: bool = False
+    countable: bool = True
+
+
+# The first of a kind is the one that a classification job takes unless told otherwise.
+_TABLE = {
+    "cross_entropy": Loss(cross_entropy_loss, "single"),
+    "dice": Loss(dice_loss, "single"),
+    "exact": Loss(exact_loss, "single"),
+    "focal": Loss(focal_loss, "single"),
+    "logit_adjusted": Loss(logit_adjusted_loss, "single"),
+    "noise_cross_entropy": Loss(noise_cross_entropy_loss, "single"),
+    "smooth_accuracy": Loss(smooth_accuracy_loss, "single"),
+    "multilabel_softmax": Loss(multilabel_softmax_loss, "multi"),
+    "binary_dice": Loss(binary_dice_loss, "multi"),
+    "binary_focal": Loss(binary_focal_loss, "multi"),
+    "smooth_f1": Loss(smooth_f1_loss, "multi", whole_batch=True),
+    "soft_multilabel_softmax": Loss(soft_multilabel_softmax_loss, "multi"),
+    "sparse_multilabel_softmax": Loss(sparse_multilabel_softmax_loss, "multi", countable=False),
+    "cosent": Loss(cosent_loss, None, whole_batch=True),
+    "joint_softmax": Loss(joint_softmax_loss, None),
 }
+
+LOSSES: dict[str, Callable[..., Tensor]] = {name: loss.function for name, loss in _TABLE.items()}
 """Functions ``(logits, labels, **options)`` whose value is a mean over the rows that have a label (-100 means none)."""
 
-WHOLE_BATCH = frozenset({"cosent", "smooth_f1"})
+WHOLE_BATCH = frozenset(name for name, loss in _TABLE.items() if loss.whole_batch)
 """Those that compare the rows of a batch with each other, so that micro-batches do not add up to it."""
 
-_UNCOUNTABLE = frozenset({"sparse_multilabel_softmax"})
+SINGLE_LABEL_LOSSES, MULTI_LABEL_LOSSES = (
+    tuple(name for name, loss in _TABLE.items() if loss.kind == kind and loss.countable) for kind in ("single", "multi")
+)
+"""Those that Trainer can take for texts with one class each, and with any number of classes; the usual one first."""
 
 
 def for_trainer(name: str, **options: Any) -> Callable[..., Tensor]:
@@ -68,7 +93,7 @@ def for_trainer(name: str, **options: Any) -> Callable[..., Tensor]:
     """
     if name not in LOSSES:
         raise ValueError(f"name must be one of {', '.join(sorted(LOSSES))}, got {name!r}")
-    if name in _UNCOUNTABLE:
+    if not _TABLE[name].countable:
         raise ValueError(
             f"name {name!r} cannot be weighted over accumulation steps: its labels are lists of varying length, "
             "and Trainer counts their entries only; give dense labels and 'multilabel_softmax'"

@@ -1,5 +1,5 @@
 from .exact_spans import (
-    span_metrics as span_metrics,
+    span_compute_metrics as span_compute_metrics,
     span_scores as span_scores,
 )
 from .perplexity import (

@@ -66,30 +66,27 @@ def exact_scores(
     return span_scores(numbered(predictions), numbered(references), labels)
 
 
-def compute_span_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
-    """Score the token spans that a span-extraction head gives to ``Trainer``; rows are scored as separate texts.
+def span_compute_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
+    """What ``Trainer(compute_metrics=...)`` takes for a span extraction head; rows are scored as separate texts.
+
+    It takes ``predictions`` ``[N, K, 4]`` of (label, start, end, score) and ``label_ids`` ``[N, M, 3]`` of (label,
+    start, end), token positions; rows with a negative label are padding. It gives ``precision``, ``recall``, ``f1``,
+    ``macro_f1`` as in :func:`span_scores`, and ``f1_<label>`` for each label, and raises ValueError if a shape is
+    another, the numbers of rows differ, or a label has no name.
 
     Args:
-        eval_prediction: ``predictions`` ``[N, K, 4]`` of (label, start, end, score) and ``label_ids`` ``[N, M, 3]`` of
-            (label, start, end); rows with a negative label are padding.
         id2label: label of each id.
-
-    Returns:
-        ``precision``, ``recall``, ``f1``, ``macro_f1`` as in :func:`span_scores`, and ``f1_<label>`` for each label.
-
-    Raises:
-        ValueError: if a shape is another, the numbers of rows differ, or a label has no name.
     """
-    predictions, label_ids = eval_prediction.predictions, eval_prediction.label_ids
-    found = _span_rows("predictions", predictions, 4, len(id2label))
-    true = _span_rows("label_ids", label_ids, 3, len(id2label))
-    if len(predictions) != len(label_ids):
-        raise ValueError(f"predictions must have as many rows as label_ids, {len(label_ids)}, got {len(predictions)}")
-    # Each span as a single number, so that sets of them are sorted arrays.
+    return partial(_span_metrics, id2label=dict(id2label))
+
+
+def _span_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
+    found, true = token_tables(eval_prediction, 3, "spans", id2label)
+    # Each span as a single number with its label for the last digit, so that sets of them are sorted arrays.
+    found, true = (spans[:, [0, 2, 3, 1]] for spans in (found, true))
     shape = np.concatenate([found, true, np.zeros((1, 4), dtype=np.int64)]).max(axis=0) + 1
     found_keys, true_keys = (np.unique(np.ravel_multi_index(tuple(spans.T), tuple(shape))) for spans in (found, true))
     matched_keys = np.intersect1d(found_keys, true_keys, assume_unique=True)
-    # The label is the last digit of a number.
     counts = [np.bincount(keys % shape[-1], minlength=len(id2label)) for keys in (matched_keys, found_keys, true_keys)]
     names = [id2label[label] for label in range(len(id2label))]
     summary = _summary(names, np.stack(counts, axis=1))
@@ -97,9 +94,39 @@ def compute_span_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[in
     return {name: summary[name] for name in ("precision", "recall", "f1", "macro_f1")} | per_type
 
 
-def span_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
-    """:func:`compute_span_metrics` with the labels given, as ``Trainer(compute_metrics=...)`` wants it."""
-    return partial(compute_span_metrics, id2label=dict(id2label))
+def token_tables(
+    eval_prediction: "EvalPrediction", columns: int, things: str, id2label: Mapping[int, str], label: int = 0
+) -> list[np.ndarray]:
+    """What a model finds and what is true, without padding: int64 ``[S, 1 + columns]``, the row in front.
+
+    Args:
+        eval_prediction: ``predictions`` ``[N, K, columns + 1]``, a score last, and ``label_ids`` ``[N, M, columns]``;
+            padding has a negative number in the first column.
+        columns: of integers.
+        things: what a row of such a table is one of, for the error.
+        id2label: name of each label.
+        label: the column of labels.
+
+    Raises:
+        ValueError: if a shape is another, the numbers of rows differ, or a label has no name.
+    """
+    predictions, label_ids = eval_prediction.predictions, eval_prediction.label_ids
+    entries = []
+    for name, table, width in (("predictions", predictions, columns + 1), ("label_ids", label_ids, columns)):
+        if not isinstance(table, np.ndarray) or table.ndim != 3 or table.shape[-1] != width:
+            shape = getattr(table, "shape", type(table).__name__)
+            raise ValueError(f"{name} must be an array [rows, {things}, {width}], got {shape}")
+        rows, places = np.nonzero(table[..., 0] >= 0)
+        values = table[rows, places, :columns].astype(np.int64)
+        wrong = values[~np.isin(values[:, label], list(id2label)), label]
+        if wrong.size:
+            raise ValueError(
+                f"{name} must have labels from 0 to {len(id2label) - 1}, the ids of id2label, got {wrong[0]}"
+            )
+        entries.append(np.column_stack((rows, values)))
+    if len(predictions) != len(label_ids):
+        raise ValueError(f"predictions must have as many rows as label_ids, {len(label_ids)}, got {len(predictions)}")
+    return entries
 
 
 def as_tuple(span: Any) -> Span:
@@ -108,18 +135,6 @@ def as_tuple(span: Any) -> Span:
         return span["label"], int(span["start"]), int(span["end"])
     label, start, end = span
     return label, int(start), int(end)
-
-
-def _span_rows(name: str, array: Any, width: int, labels: int) -> np.ndarray:
-    """``[S, 4]`` integers (row, start, end, label) of the spans that are not padding."""
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[-1] != width:
-        shape = getattr(array, "shape", type(array).__name__)
-        raise ValueError(f"{name} must be an array [rows, spans, {width}], got {shape}")
-    rows, spans = np.nonzero(array[..., 0] >= 0)
-    label, start, end = array[rows, spans, :3].astype(np.int64).T
-    if label.size and label.max() >= labels:
-        raise ValueError(f"{name} must have labels below {labels}, the size of id2label, got {label.max()}")
-    return np.stack([rows, start, end, label], axis=1)
 
 
 def _summary(names: Sequence[Hashable], counts: np.ndarray) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Seq2SeqTrainer, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from hf_ext.transformers_private import forget_preparation
+
 # Fields under which scores would not be those of the texts as the saved model reads them.
 _WANTED: dict[str, tuple[Any, str]] = {
     "prediction_loss_only": (False, "scores are made of predictions"),
@@ -56,7 +58,7 @@ class JobTrainer(Trainer):
             # An evaluation leaves a mark on the model, for which Accelerate would not prepare it for training: several
             # processes would train a model each.
             self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-            vars(self.model).pop("_is_accelerate_prepared", None)
+            forget_preparation(self.model)
         return super().train(*args, **kwargs)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer
 
 from hf_ext import losses
 from hf_ext.losses import LOSSES, for_trainer
-from hf_ext.losses.table import WHOLE_BATCH
+from hf_ext.losses.table import MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, WHOLE_BATCH
 
 IDS = torch.tensor([0, 3, -100, 2, 1])
 HOT = torch.tensor([[0, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0], [-100, 1, 0, -100], [-100] * 4])
@@ -65,6 +65,12 @@ def run(name, logits):
 
 def test_every_loss_of_the_table_has_a_case():
     assert {loss for loss, _, _ in CASES.values()} == set(LOSSES)
+
+
+def test_losses_of_texts_are_those_of_the_labels_that_texts_have():
+    assert {CASES[name][0] for name in BY_CLASS_ID} == set(SINGLE_LABEL_LOSSES)
+    assert {CASES[name][0] for name in BY_CLASS} == set(MULTI_LABEL_LOSSES)
+    assert (SINGLE_LABEL_LOSSES[0], MULTI_LABEL_LOSSES[0]) == ("cross_entropy", "multilabel_softmax")
 
 
 # The original gives probabilities where its name says so, and its means are over these rows.

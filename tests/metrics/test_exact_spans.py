@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from transformers import EvalPrediction
 
-from hf_ext.metrics import span_metrics, span_scores
-from hf_ext.metrics.exact_spans import compute_span_metrics
+from hf_ext.metrics import span_compute_metrics, span_scores
 from hf_ext.tasks.entities import SpanMetric
 
 LABELS = ["A", "B", "C", "D"]
@@ -68,7 +67,7 @@ def test_nested_spans_by_brute_force(texts):
             assert scores[f"macro_{name}"] == pytest.approx(mean)
 
         evaluation = EvalPrediction(predictions=padded(predictions, 4, -1, 9), label_ids=padded(references, 3, -100, 7))
-        flat = compute_span_metrics(evaluation, ID2LABEL)
+        flat = span_compute_metrics(ID2LABEL)(evaluation)
         assert flat.pop("f1_D") == 0.0
         for name in ("precision", "recall", "f1", "macro_f1"):
             assert flat.pop(name) == pytest.approx(scores[name])
@@ -136,7 +135,7 @@ def test_zero_division_and_exactness(predictions, references, expected):
 
 def test_trainer_metric_refuses_other_shapes():
     good = np.full((2, 3, 4), -1.0), np.full((2, 1, 3), -100)
-    flat = span_metrics(ID2LABEL)(EvalPrediction(predictions=good[0], label_ids=good[1]))
+    flat = span_compute_metrics(ID2LABEL)(EvalPrediction(predictions=good[0], label_ids=good[1]))
     assert set(flat) == {"precision", "recall", "f1", "macro_f1", "f1_A", "f1_B", "f1_C", "f1_D"}
     assert all(type(value) is float and value == 0.0 for value in flat.values())
     for predictions, labels, message in [
@@ -144,22 +143,22 @@ def test_trainer_metric_refuses_other_shapes():
         (good[0], good[0], r"label_ids must be an array .*3\]"),
         (good, good[1], "predictions must be .* got tuple"),
         (good[0][:1], good[1], "as many rows"),
-        (good[0] + 10, good[1], "labels below 4, the size of id2label, got 9"),
+        (good[0] + 10, good[1], "labels from 0 to 3, the ids of id2label, got 9"),
     ]:
         with pytest.raises(ValueError, match=message):
-            compute_span_metrics(EvalPrediction(predictions=predictions, label_ids=labels), ID2LABEL)
+            span_compute_metrics(ID2LABEL)(EvalPrediction(predictions=predictions, label_ids=labels))
 
 
 def test_trainer_metric_keeps_long_positions_apart():
     # Positions beyond what a packed 16-bit key would hold.
     spans = np.array([[[0, 70000, 70001, 1.0]], [[1, 0, 140001, 1.0]]], dtype=np.float64)
-    scores = compute_span_metrics(
-        EvalPrediction(predictions=spans, label_ids=spans[..., :3].astype(np.int64)), ID2LABEL
+    scores = span_compute_metrics(ID2LABEL)(
+        EvalPrediction(predictions=spans, label_ids=spans[..., :3].astype(np.int64))
     )
     assert scores["f1"] == 1.0
     moved = spans[..., :3].astype(np.int64)
     moved[0, 0, 1] -= 1
-    assert compute_span_metrics(EvalPrediction(predictions=spans, label_ids=moved), ID2LABEL)["f1"] == 0.5
+    assert span_compute_metrics(ID2LABEL)(EvalPrediction(predictions=spans, label_ids=moved))["f1"] == 0.5
 
 
 def test_ten_thousand_rows_by_the_slow_way():
@@ -169,7 +168,7 @@ def test_ten_thousand_rows_by_the_slow_way():
         {span for span in spans if source.random() < 0.8} | random_spans(source, 1, 4, 60) for spans in references
     ]
     arrays = padded(predictions, 4, -1, 64), padded(references, 3, -100, 8)
-    fast = compute_span_metrics(EvalPrediction(predictions=arrays[0], label_ids=arrays[1]), ID2LABEL)
+    fast = span_compute_metrics(ID2LABEL)(EvalPrediction(predictions=arrays[0], label_ids=arrays[1]))
     assert fast["f1"] == pytest.approx(span_scores(predictions, references)["f1"])
 
 

@@ -237,6 +237,13 @@ def auto_class(head: type[EncoderHead], example: str) -> Any:
     return type(f"AutoModel{head.suffix}", (BaseAutoModelClass,), fields)
 
 
+def check_at_least_one(config: PreTrainedConfig, *names: str) -> None:
+    """Raise ValueError where a field of the config is below 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
+
+
 def _backbone(config_class: type[PreTrainedConfig]) -> type[PreTrainedModel]:
     return _first(MODEL_MAPPING[config_class])
 

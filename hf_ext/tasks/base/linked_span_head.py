@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.linked_pointers import LinkedPointers, Parts, Triple, link_scores
 from hf_ext.ops.graphs import is_exported
-from hf_ext.tasks.base.head import EncoderHead
+from hf_ext.tasks.base.head import EncoderHead, check_at_least_one
 
 Links = Callable[[Tensor, Tensor], Tensor]
 """Scores ``[P, R, S]`` of one text at the positions ``[R]`` and ``[S]``."""
@@ -44,10 +45,32 @@ class LinkedSpanOutput(ModelOutput):
 class LinkedSpanHead(EncoderHead):
     """Mixin of a head over `LinkedPointers`: say what labels mean to each pointer, and decode one text's scores."""
 
-    prediction_width: int
+    fields: ClassVar[dict[str, Any]] = {"span_head_size": 64, "span_top_k": 256}
+    label_name: ClassVar[str]
+    """What ``id2label`` names."""
+    ordered: ClassVar[bool]
+    """Whether links are undirected, and stand at (the smaller, the larger position)."""
+    prediction_width: ClassVar[int]
     classifier: LinkedPointers
     # The loss is a mean over rows, so Trainer is to divide it by the number of accumulation steps.
     accepts_loss_kwargs = False
+
+    def build_classifier(self, config: PreTrainedConfig) -> LinkedPointers:
+        """The three pointers.
+
+        Raises:
+            ValueError: if a field of the config is invalid.
+        """
+        check_at_least_one(config, "span_top_k")
+        if not config.num_labels:
+            raise ValueError(f"id2label must name at least one {self.label_name}, got none")
+        spans, links = self.label_counts(config.num_labels)
+        hidden_size = config.get_text_config().hidden_size
+        return LinkedPointers(hidden_size, spans, links, config.span_head_size, ordered=self.ordered)
+
+    def label_counts(self, num_labels: int) -> tuple[int, int]:
+        """Numbers of labels of spans and of links, from that of ``id2label``."""
+        raise NotImplementedError
 
     def split_labels(self, labels: Tensor, shape: tuple[int, int], attention_mask: Tensor | None) -> Triple:
         """Labels ``[B, M, 3]`` of each pointer, after checking those of the head.

@@ -7,7 +7,7 @@ from .job import (
     encode_labelled_texts as encode_labelled_texts,
 )
 from .metrics import (
-    classification_metrics as classification_metrics,
+    classification_compute_metrics as classification_compute_metrics,
     classification_scores as classification_scores,
 )
 from .pipeline import ClassificationPipeline as ClassificationPipeline

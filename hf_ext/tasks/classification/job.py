@@ -16,29 +16,11 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_ext.losses import for_trainer
+from hf_ext.losses.table import MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
-from hf_ext.tasks.classification.metrics import classification_metrics, compute_classification_scores
-
-# The default first.
-SINGLE_LABEL_LOSSES = (
-    "cross_entropy",
-    "dice",
-    "exact",
-    "focal",
-    "logit_adjusted",
-    "noise_cross_entropy",
-    "smooth_accuracy",
-)
-MULTI_LABEL_LOSSES = (
-    "multilabel_softmax",
-    "binary_dice",
-    "binary_focal",
-    "smooth_f1",
-    "soft_multilabel_softmax",
-)
+from hf_ext.tasks.classification.metrics import classification_compute_metrics, scores_of_prediction
 
 
 @dataclass
@@ -115,7 +97,7 @@ class ClassificationJob(EncoderJob):
             "data_collator": DataCollatorWithPadding(tokenizer),
             "compute_loss_func": self.training_loss(files.train, files.labels, arguments.label_smoothing_factor),
             "smooths_labels": True,
-            "compute_metrics": classification_metrics(config.id2label, _multi_label(files.train)),
+            "compute_metrics": classification_compute_metrics(config.id2label, _multi_label(files.train)),
         }
 
     def find(self, trainer: Trainer, rows: Dataset, files: Files) -> Any:
@@ -125,7 +107,7 @@ class ClassificationJob(EncoderJob):
     def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
         """:func:`hf_ext.tasks.classification.classification_scores` of the validation file."""
         config: Any = model.config
-        return compute_classification_scores(found, config.id2label, _multi_label(files.train))
+        return scores_of_prediction(found, config.id2label, _multi_label(files.train))
 
     def training_loss(
         self,

@@ -50,7 +50,7 @@ def predicted_classes(logits: Any, id2label: Mapping[int, str], multi_label: boo
     return [[id2label[int(index)] for index in np.flatnonzero(row > 0)] for row in logits]
 
 
-def compute_classification_scores(prediction: Any, id2label: Mapping[int, str], multi_label: bool) -> dict[str, Any]:
+def scores_of_prediction(prediction: Any, id2label: Mapping[int, str], multi_label: bool) -> dict[str, Any]:
     """`classification_scores` of what ``Trainer.predict`` gives.
 
     Args:
@@ -66,14 +66,20 @@ def compute_classification_scores(prediction: Any, id2label: Mapping[int, str], 
     return classification_scores(found, references, list(id2label.values()))
 
 
-def compute_classification_metrics(
+def classification_compute_metrics(id2label: Mapping[int, str], multi_label: bool) -> partial[dict[str, float]]:
+    """What ``Trainer(compute_metrics=...)`` takes for a classifier.
+
+    It gives ``accuracy``, ``precision``, ``recall``, ``f1`` and ``macro_f1`` of :func:`scores_of_prediction`.
+
+    Args:
+        id2label: name of each class.
+        multi_label: whether a text has any number of classes.
+    """
+    return partial(_classification_metrics, id2label=dict(id2label), multi_label=multi_label)
+
+
+def _classification_metrics(
     eval_prediction: "EvalPrediction", id2label: Mapping[int, str], multi_label: bool
 ) -> dict[str, float]:
-    """``accuracy``, ``precision``, ``recall``, ``f1`` and ``macro_f1`` of :func:`compute_classification_scores`."""
-    scores = compute_classification_scores(eval_prediction, id2label, multi_label)
+    scores = scores_of_prediction(eval_prediction, id2label, multi_label)
     return {name: scores[name] for name in ("accuracy", "precision", "recall", "f1", "macro_f1")}
-
-
-def classification_metrics(id2label: Mapping[int, str], multi_label: bool) -> partial[dict[str, float]]:
-    """:func:`compute_classification_metrics` with the classes given, as ``Trainer(compute_metrics=...)`` wants it."""
-    return partial(compute_classification_metrics, id2label=dict(id2label), multi_label=multi_label)

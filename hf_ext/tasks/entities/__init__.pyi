@@ -15,7 +15,7 @@ from .tag_encoding import (
     tags_to_predictions as tags_to_predictions,
 )
 from .tag_job import SequenceLabelingJob as SequenceLabelingJob
-from .tag_metrics import tag_metrics as tag_metrics
+from .tag_metrics import tag_compute_metrics as tag_compute_metrics
 from .tag_pipeline import SequenceLabelingPipeline as SequenceLabelingPipeline
 from .tag_schemes import (
     spans_to_tags as spans_to_tags,

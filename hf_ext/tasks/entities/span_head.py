@@ -10,7 +10,7 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer, SpanScorer
-from hf_ext.tasks.base.head import EncoderHead, auto_class, head_class_by_name
+from hf_ext.tasks.base.head import EncoderHead, auto_class, check_at_least_one, head_class_by_name
 
 SPAN_HEADS: dict[str, type[EfficientGlobalPointer] | type[GlobalPointer]] = {
     "efficient_global_pointer": EfficientGlobalPointer,
@@ -68,8 +68,7 @@ class SpanExtraction(EncoderHead):
         """
         if config.span_head not in SPAN_HEADS:
             raise ValueError(f"span_head must be one of {', '.join(SPAN_HEADS)}, got {config.span_head!r}")
-        if config.span_top_k < 1:
-            raise ValueError(f"span_top_k must be at least 1, got {config.span_top_k}")
+        check_at_least_one(config, "span_top_k")
         pointer = SPAN_HEADS[config.span_head]
         hidden_size = config.get_text_config().hidden_size
         return pointer(hidden_size, config.num_labels or 0, config.span_head_size, rope=config.span_rope)

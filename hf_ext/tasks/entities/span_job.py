@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from datasets import Dataset
 
 from hf_ext.data.span_encoding import decode_span_dataset
-from hf_ext.metrics.exact_spans import span_metrics, span_scores
+from hf_ext.metrics.exact_spans import span_compute_metrics, span_scores
 from hf_ext.tasks.base.extraction_job import ExtractionJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
@@ -37,7 +37,7 @@ class EntityJob(ExtractionJob):
 
     def compute_metrics(self, id2label: Any) -> Any:
         """Scores of spans of tokens."""
-        return span_metrics(id2label)
+        return span_compute_metrics(id2label)
 
     def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
         """The character spans of each text."""

@@ -20,7 +20,7 @@ from hf_ext.tasks.base.option import option
 from hf_ext.tasks.entities.span_job import EntityJob
 from hf_ext.tasks.entities.tag_encoding import TagEncoder, tags_to_predictions
 from hf_ext.tasks.entities.tag_head import SEQUENCE_HEADS, AutoModelForSequenceLabeling
-from hf_ext.tasks.entities.tag_metrics import tag_metrics
+from hf_ext.tasks.entities.tag_metrics import tag_compute_metrics
 from hf_ext.tasks.entities.tag_schemes import tags_of_labels
 from hf_ext.training.parameter_groups import head_optimizer
 
@@ -98,7 +98,7 @@ class SequenceLabelingJob(EntityJob):
         config: Any = model.config
         options = {
             "data_collator": DataCollatorForTokenClassification(right),
-            "compute_metrics": tag_metrics(config.id2label),
+            "compute_metrics": tag_compute_metrics(config.id2label),
         }
         if config.sequence_head != "softmax":
             options["optimizer_cls_and_kwargs"] = head_optimizer(model, arguments)

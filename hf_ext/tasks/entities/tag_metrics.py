@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from transformers import EvalPrediction
 
 
-def compute_tag_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
-    """Score the tags that a sequence labelling head gives to ``Trainer``; rows are scored as separate texts.
+def tag_compute_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
+    """What ``Trainer(compute_metrics=...)`` takes for a sequence labelling head; rows are scored as separate texts.
+
+    It takes ``predictions`` and ``label_ids``, tag ids ``[N, L]``, those of tokens without a label ignored. It gives
+    ``precision``, ``recall``, ``f1``, ``macro_f1`` as in :func:`hf_ext.metrics.span_scores`, ``f1_<label>`` for each
+    label, and ``accuracy`` of tokens, and raises ValueError if the shapes differ.
 
     Args:
-        eval_prediction: ``predictions`` and ``label_ids``, tag ids ``[N, L]``, those of tokens without a label ignored.
         id2label: tag of each id.
-
-    Returns:
-        ``precision``, ``recall``, ``f1``, ``macro_f1`` as in :func:`hf_ext.metrics.span_scores`, ``f1_<label>`` for
-        each label, and ``accuracy`` of tokens.
-
-    Raises:
-        ValueError: if the shapes differ.
     """
+    return partial(_tag_metrics, id2label=dict(id2label))
+
+
+def _tag_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
     predictions, label_ids = eval_prediction.predictions, eval_prediction.label_ids
     if getattr(predictions, "shape", None) != getattr(label_ids, "shape", None):
         raise ValueError("predictions must be tags of the shape of label_ids")
@@ -40,8 +40,3 @@ def compute_tag_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int
     per_type = {f"f1_{name}": each["f1"] for name, each in scores["per_type"].items()}
     kept_scores = {name: scores[name] for name in ("precision", "recall", "f1", "macro_f1")}
     return {**kept_scores, "accuracy": right / total if total else 0.0, **per_type}
-
-
-def tag_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
-    """:func:`compute_tag_metrics` with the tags given, as ``Trainer(compute_metrics=...)`` wants it."""
-    return partial(compute_tag_metrics, id2label=dict(id2label))

@@ -10,7 +10,7 @@ from .files import (
 )
 from .job import EventExtractionJob as EventExtractionJob
 from .metrics import (
-    event_metrics as event_metrics,
+    event_compute_metrics as event_compute_metrics,
     event_scores as event_scores,
 )
 from .pipeline import EventExtractionPipeline as EventExtractionPipeline

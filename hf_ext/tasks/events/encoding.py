@@ -51,17 +51,15 @@ class EventEncoder(SpanEncoder):
                     labels.append([number, self.label2id[name], *place])
         return labels
 
-    def read_back(
-        self,
-        text: str,
-        labels: Sequence[Sequence[Sequence[int]]],
-        offsets: Sequence[Sequence[Sequence[int]]],
-        windows: Sequence[Window],
+    def decode(
+        self, row: Sequence[Sequence[float]], offsets: Sequence[Sequence[int]], names: Mapping[int, str], text: str
     ) -> list[dict[str, Any]]:
-        """What perfect predictions for a text's rows come to."""
-        names = {number: label for label, number in self.label2id.items()}
-        rows = [[[*label, 1.0] for label in row] for row in labels]
-        return merge_events([decode_events(row, own, names, text) for row, own in zip(rows, offsets)], windows)
+        """What is in the predictions for a row, as `decode_events` takes them."""
+        return decode_events(row, offsets, names, text)
+
+    def merge(self, found: list[list[dict[str, Any]]], windows: Sequence[Window]) -> list[dict[str, Any]]:
+        """The events of a text, from what is in each of its windows."""
+        return merge_events(found, windows)
 
     def key(self, text: str, annotation: Mapping[str, Any]) -> Hashable:
         """Type and arguments."""

@@ -1,7 +1,7 @@
 """Event extraction by GPLinker over any encoder (kexue.fm/archives/8926)."""
 
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,24 +27,25 @@ class EventExtraction(LinkedSpanHead):
     """
 
     suffix = "ForEventExtraction"
-    fields: ClassVar[dict[str, Any]] = {"span_head_size": 64, "span_top_k": 256}
+    label_name = "role"
+    ordered = True
     prediction_width = 5
 
+    def label_counts(self, num_labels: int) -> tuple[int, int]:
+        """Of arguments, and of links, which are all of one kind."""
+        return num_labels, 1
+
     def build_classifier(self, config: PreTrainedConfig) -> LinkedPointers:
-        """The three pointers.
+        """The three pointers, after noting the type of each label.
 
         Raises:
             ValueError: if a field of the config is invalid.
         """
-        if config.span_top_k < 1:
-            raise ValueError(f"span_top_k must be at least 1, got {config.span_top_k}")
-        if not config.num_labels:
-            raise ValueError("id2label must name at least one role, got none")
+        classifier = super().build_classifier(config)
         # Labels without the mark are all of one type, as those of a config that was not told any.
         names: Any = config.id2label
-        self.types = [split_event_label(names[label])[0] for label in range(config.num_labels)]
-        hidden_size = config.get_text_config().hidden_size
-        return LinkedPointers(hidden_size, config.num_labels, 1, config.span_head_size, ordered=True)
+        self.types = [split_event_label(names[label])[0] for label in range(len(names))]
+        return classifier
 
     def split_labels(self, labels: Tensor, shape: tuple[int, int], attention_mask: Tensor | None) -> Triple:
         """Labels of arguments ``[B, M, 3]``, and of pairs in an event ``[B, M (M - 1) / 2, 3]``, from ``[B, M, 4]``."""

@@ -16,7 +16,7 @@ from hf_ext.tasks.events.encoding import (
 )
 from hf_ext.tasks.events.files import event_labels, read_event_schema, read_events
 from hf_ext.tasks.events.head import AutoModelForEventExtraction
-from hf_ext.tasks.events.metrics import event_metrics, event_scores
+from hf_ext.tasks.events.metrics import event_compute_metrics, event_scores
 
 
 @dataclass
@@ -51,7 +51,7 @@ class EventExtractionJob(LinkedSpanJob):
 
     def compute_metrics(self, id2label: Any) -> Any:
         """Scores of events of tokens."""
-        return event_metrics(id2label)
+        return event_compute_metrics(id2label)
 
     def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
         """The events of each text."""

@@ -4,9 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hf_ext.metrics.exact_spans import exact_scores
+from hf_ext.metrics.exact_spans import exact_scores, token_tables
 from hf_ext.tasks.events.labels import TRIGGER, split_event_label
 
 if TYPE_CHECKING:
@@ -39,36 +37,28 @@ def event_scores(
     return _scores(found, true)
 
 
-def compute_event_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
-    """Score the token positions that an event extraction head gives to ``Trainer``, rows as separate texts.
+def event_compute_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
+    """What ``Trainer(compute_metrics=...)`` takes for an event extraction head, rows as separate texts.
+
+    It takes ``predictions`` ``[N, K, 5]`` and ``label_ids`` ``[N, M, 4]`` of (event, label, first token, last token),
+    a score last; rows with a negative event are padding. It gives ``precision``, ``recall`` and ``f1`` of arguments,
+    and ``event_f1``, and raises ValueError if a shape is another, the numbers of rows differ, or a label has no name.
 
     Args:
-        eval_prediction: ``predictions`` ``[N, K, 5]`` and ``label_ids`` ``[N, M, 4]`` of (event, label, first token,
-            last token); rows with a negative event are padding.
         id2label: ``"type|role"`` of each label.
-
-    Returns:
-        ``precision``, ``recall`` and ``f1`` of arguments, and ``event_f1``.
-
-    Raises:
-        ValueError: if a shape is another.
     """
+    return partial(_event_metrics, id2label=dict(id2label))
+
+
+def _event_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
     sides = []
-    for name, table, width in (
-        ("predictions", eval_prediction.predictions, 5),
-        ("label_ids", eval_prediction.label_ids, 4),
-    ):
-        if not isinstance(table, np.ndarray) or table.ndim != 3 or table.shape[-1] != width:
-            shape = getattr(table, "shape", type(table).__name__)
-            raise ValueError(f"{name} must be an array [rows, arguments, {width}], got {shape}")
-        sides.append([_of_row(row[row[:, 0] >= 0][:, :4].astype(int).tolist(), id2label) for row in table])
+    for table in token_tables(eval_prediction, 4, "arguments", id2label, label=1):
+        rows: list[list[list[int]]] = [[] for _ in eval_prediction.label_ids]
+        for row, *argument in table.tolist():
+            rows[row].append(argument)
+        sides.append([_of_row(row, id2label) for row in rows])
     scores = _scores(*sides)
     return {name: scores[name] for name in ("precision", "recall", "f1", "event_f1")}
-
-
-def event_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
-    """:func:`compute_event_metrics` with the labels given, as ``Trainer(compute_metrics=...)`` wants it."""
-    return partial(compute_event_metrics, id2label=dict(id2label))
 
 
 def _event(event: Mapping[str, Any]) -> tuple[str, frozenset[tuple[str, int, int]]]:

@@ -11,7 +11,7 @@ from .evaluate_metric import ReadingMetric as ReadingMetric
 from .files import read_questions as read_questions
 from .job import ReadingComprehensionJob as ReadingComprehensionJob
 from .metrics import (
-    reading_metrics as reading_metrics,
+    reading_compute_metrics as reading_compute_metrics,
     reading_scores as reading_scores,
 )
 from .pipeline import ReadingComprehensionPipeline as ReadingComprehensionPipeline

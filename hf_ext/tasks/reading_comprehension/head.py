@@ -23,10 +23,7 @@ from hf_ext.ops.answer_spans import best_answer_spans
 from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.pointer import pointer_scores, span_mask
 from hf_ext.ops.precision import at_least_float32
-from hf_ext.tasks.base.head import EncoderHead, auto_class, head_class_by_name
-
-ANSWER_HEADS = ("global_pointer", "start_end")
-"""Values of ``config.answer_head``."""
+from hf_ext.tasks.base.head import EncoderHead, auto_class, check_at_least_one, head_class_by_name
 
 
 @dataclass
@@ -74,6 +71,13 @@ class StartEnd(nn.Module):
         return start, end
 
 
+ANSWER_HEADS: dict[str, type[GlobalPointer] | type[StartEnd]] = {
+    "global_pointer": GlobalPointer,
+    "start_end": StartEnd,
+}
+"""Classes of the head by the name in ``config.answer_head``."""
+
+
 class ReadingComprehension(EncoderHead):
     """Head that finds the span of a text that answers a question, or that none does.
 
@@ -114,13 +118,9 @@ class ReadingComprehension(EncoderHead):
         """
         if config.answer_head not in ANSWER_HEADS:
             raise ValueError(f"answer_head must be one of {', '.join(ANSWER_HEADS)}, got {config.answer_head!r}")
-        for name in ("answer_top_k", "max_answer_tokens"):
-            if getattr(config, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
-        hidden_size = config.get_text_config().hidden_size
-        if config.answer_head == "start_end":
-            return StartEnd(hidden_size)
-        return GlobalPointer(hidden_size, 1, config.answer_head_size)
+        check_at_least_one(config, "answer_top_k", "max_answer_tokens")
+        options = (1, config.answer_head_size) if self.has_pointer else ()
+        return ANSWER_HEADS[config.answer_head](config.get_text_config().hidden_size, *options)
 
     @can_return_tuple
     @takes_prefix

@@ -16,7 +16,7 @@ from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answe
 from hf_ext.tasks.reading_comprehension.encoding import DataCollatorForReadingComprehension, ReadingEncoder
 from hf_ext.tasks.reading_comprehension.files import read_questions
 from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, AutoModelForReadingComprehension
-from hf_ext.tasks.reading_comprehension.metrics import reading_metrics, reading_scores, reading_table
+from hf_ext.tasks.reading_comprehension.metrics import reading_compute_metrics, reading_scores, reading_table
 from hf_ext.training.run_steps import predict_in_order
 
 
@@ -123,7 +123,7 @@ class ReadingComprehensionJob(EncoderJob):
         config: Any = model.config
         return {
             "data_collator": DataCollatorForReadingComprehension(tokenizer),
-            "compute_metrics": reading_metrics(config.null_threshold),
+            "compute_metrics": reading_compute_metrics(config.null_threshold),
         }
 
     def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[list[dict[str, Any]]]:

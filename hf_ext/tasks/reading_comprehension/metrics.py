@@ -95,22 +95,22 @@ def reading_scores(predictions: Sequence[str | None], references: Sequence[Seque
     return scores
 
 
-def compute_reading_metrics(eval_prediction: "EvalPrediction", null_threshold: float | None = None) -> dict[str, float]:
-    """Score the token spans that a reading comprehension head gives to ``Trainer``; rows are scored as separate texts.
+def reading_compute_metrics(null_threshold: float | None = None) -> partial[dict[str, float]]:
+    """What ``Trainer(compute_metrics=...)`` takes for a reading comprehension head; rows are scored as separate texts.
+
+    It takes ``predictions``, a pair of the best spans ``[N, K, 3]`` (start, end, score) and the scores of no answer
+    ``[N]``, and ``label_ids`` ``[N, 2]`` of (start, end), token positions, (0, 0) for no answer; rows of -100 are left
+    out. It gives ``exact_match`` and ``f1`` of tokens over the rows that have an answer, by their best span whatever no
+    answer scores; and where rows have none, ``no_answer_accuracy``, over all rows, of telling which have. It raises
+    ValueError if a shape is another.
 
     Args:
-        eval_prediction: ``predictions``, a pair of the best spans ``[N, K, 3]`` (start, end, score) and the scores of
-            no answer ``[N]``; ``label_ids`` ``[N, 2]`` of (start, end), (0, 0) for no answer; rows of -100 are left
-            out.
         null_threshold: no answer is predicted where it scores more than this above the best span; None: never.
-
-    Returns:
-        ``exact_match`` and ``f1`` of tokens over the rows that have an answer, by their best span whatever no answer
-        scores; where rows have none, ``no_answer_accuracy``, over all rows, of telling which have.
-
-    Raises:
-        ValueError: if a shape is another.
     """
+    return partial(_reading_metrics, null_threshold=null_threshold)
+
+
+def _reading_metrics(eval_prediction: "EvalPrediction", null_threshold: float | None) -> dict[str, float]:
     label_ids = np.asarray(eval_prediction.label_ids)
     predictions = eval_prediction.predictions
     if not isinstance(predictions, tuple | list) or len(predictions) != 2:
@@ -134,11 +134,6 @@ def compute_reading_metrics(eval_prediction: "EvalPrediction", null_threshold: f
         says = found if null_threshold is None else found & (margin <= null_threshold)
         scores["no_answer_accuracy"] = _mean(says == answered)
     return scores
-
-
-def reading_metrics(null_threshold: float | None = None) -> partial[dict[str, float]]:
-    """:func:`compute_reading_metrics` with the threshold given, as ``Trainer(compute_metrics=...)`` wants it."""
-    return partial(compute_reading_metrics, null_threshold=null_threshold)
 
 
 def reading_table(scores: Mapping[str, Any], title: str | None = None) -> "Table":

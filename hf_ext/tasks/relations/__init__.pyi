@@ -10,7 +10,7 @@ from .files import (
 )
 from .job import RelationExtractionJob as RelationExtractionJob
 from .metrics import (
-    relation_metrics as relation_metrics,
+    relation_compute_metrics as relation_compute_metrics,
     relation_scores as relation_scores,
 )
 from .pipeline import RelationExtractionPipeline as RelationExtractionPipeline

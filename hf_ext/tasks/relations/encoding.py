@@ -51,18 +51,15 @@ class RelationEncoder(SpanEncoder):
                 links += [[link, *object_, *place] for link, place in places if place]
         return links
 
-    def read_back(
-        self,
-        text: str,
-        labels: Sequence[Sequence[Sequence[int]]],
-        offsets: Sequence[Sequence[Sequence[int]]],
-        windows: Sequence[Window],
+    def decode(
+        self, row: Sequence[Sequence[float]], offsets: Sequence[Sequence[int]], names: Mapping[int, str], text: str
     ) -> list[dict[str, Any]]:
-        """What perfect predictions for a text's rows come to."""
-        names = {number: label for label, number in self.label2id.items()}
-        rows = [[[*label, 1.0] for label in row] for row in labels]
-        links = [decode_links(row, own, names, text) for row, own in zip(rows, offsets)]
-        return join_slots(merge_links(links, windows))
+        """What is in the predictions for a row, as `decode_links` takes them."""
+        return decode_links(row, offsets, names, text)
+
+    def merge(self, found: list[list[dict[str, Any]]], windows: Sequence[Window]) -> list[dict[str, Any]]:
+        """The relations of a text, from what is in each of its windows."""
+        return join_slots(merge_links(found, windows))
 
     def key(self, text: str, annotation: Mapping[str, Any]) -> Hashable:
         """Predicate, subject, object and slots."""

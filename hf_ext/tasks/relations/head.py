@@ -1,12 +1,11 @@
 """Relation extraction by GPLinker over any encoder, overlapping entities included (kexue.fm/archives/8888)."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedConfig
 
-from hf_ext.modules.linked_pointers import LinkedPointers, Triple
+from hf_ext.modules.linked_pointers import Triple
 from hf_ext.ops.pointer_loss import check_span_labels
 from hf_ext.tasks.base.head import auto_class, head_class_by_name
 from hf_ext.tasks.base.linked_span_head import LinkedSpanHead, Links
@@ -26,21 +25,13 @@ class RelationExtraction(LinkedSpanHead):
     """
 
     suffix = "ForRelationExtraction"
-    fields: ClassVar[dict[str, Any]] = {"span_head_size": 64, "span_top_k": 256}
+    label_name = "predicate"
+    ordered = False
     prediction_width = 6
 
-    def build_classifier(self, config: PreTrainedConfig) -> LinkedPointers:
-        """The three pointers.
-
-        Raises:
-            ValueError: if a field of the config is invalid.
-        """
-        if config.span_top_k < 1:
-            raise ValueError(f"span_top_k must be at least 1, got {config.span_top_k}")
-        if not config.num_labels:
-            raise ValueError("id2label must name at least one predicate, got none")
-        hidden_size = config.get_text_config().hidden_size
-        return LinkedPointers(hidden_size, 2, config.num_labels, config.span_head_size, ordered=False)
+    def label_counts(self, num_labels: int) -> tuple[int, int]:
+        """Of subjects and objects, and of links."""
+        return 2, num_labels
 
     def split_labels(self, labels: Tensor, shape: tuple[int, int], attention_mask: Tensor | None) -> Triple:
         """Labels of entities ``[B, 2M, 3]``, first tokens and last tokens ``[B, M, 3]``, from ``[B, M, 5]``."""

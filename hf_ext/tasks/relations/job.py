@@ -16,7 +16,7 @@ from hf_ext.tasks.relations.encoding import (
 )
 from hf_ext.tasks.relations.files import read_relation_schema, read_relations, relation_labels
 from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
-from hf_ext.tasks.relations.metrics import relation_metrics, relation_scores
+from hf_ext.tasks.relations.metrics import relation_compute_metrics, relation_scores
 
 
 @dataclass
@@ -49,7 +49,7 @@ class RelationExtractionJob(LinkedSpanJob):
 
     def compute_metrics(self, id2label: Any) -> Any:
         """Scores of relations of tokens."""
-        return relation_metrics(id2label)
+        return relation_compute_metrics(id2label)
 
     def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
         """The relations of each text."""

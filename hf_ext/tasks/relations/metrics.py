@@ -4,9 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hf_ext.metrics.exact_spans import exact_scores
+from hf_ext.metrics.exact_spans import exact_scores, token_tables
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction
@@ -37,39 +35,29 @@ def relation_scores(
     )
 
 
-def compute_relation_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
-    """Score the token positions that a relation extraction head gives to ``Trainer``, rows as separate texts.
+def relation_compute_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
+    """What ``Trainer(compute_metrics=...)`` takes for a relation extraction head, rows as separate texts.
+
+    It takes ``predictions`` ``[N, K, 6]`` and ``label_ids`` ``[N, M, 5]`` of (predicate, subject's first token, its
+    last, object's first, its last), a score last; rows with a negative predicate are padding. It gives ``precision``,
+    ``recall``, ``f1`` and ``macro_f1`` of links, and raises ValueError if a shape is another, the numbers of rows
+    differ, or a predicate has no name.
 
     Args:
-        eval_prediction: ``predictions`` ``[N, K, 6]`` and ``label_ids`` ``[N, M, 5]`` of (predicate, subject's first
-            token, its last, object's first, its last); rows with a negative predicate are padding.
         id2label: name of each link.
-
-    Returns:
-        ``precision``, ``recall``, ``f1`` and ``macro_f1`` of links.
-
-    Raises:
-        ValueError: if a shape is another.
     """
-    tables = {"predictions": (eval_prediction.predictions, 6), "label_ids": (eval_prediction.label_ids, 5)}
-    for name, (table, width) in tables.items():
-        if not isinstance(table, np.ndarray) or table.ndim != 3 or table.shape[-1] != width:
-            shape = getattr(table, "shape", type(table).__name__)
-            raise ValueError(f"{name} must be an array [rows, relations, {width}], got {shape}")
-    found, true = (
-        [
-            [(id2label[one[0]], tuple(one[1:])) for one in row[row[:, 0] >= 0][:, :5].astype(int).tolist()]
-            for row in table
-        ]
-        for table, _ in tables.values()
-    )
-    scores = exact_scores(found, true)
+    return partial(_relation_metrics, id2label=dict(id2label))
+
+
+def _relation_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, str]) -> dict[str, float]:
+    sides: list[list[list[tuple[str, Hashable]]]] = []
+    for table in token_tables(eval_prediction, 5, "relations", id2label):
+        links: list[list[tuple[str, Hashable]]] = [[] for _ in eval_prediction.label_ids]
+        for row, predicate, *tokens in table.tolist():
+            links[row].append((id2label[predicate], tuple(tokens)))
+        sides.append(links)
+    scores = exact_scores(sides[0], sides[1])
     return {name: scores[name] for name in ("precision", "recall", "f1", "macro_f1")}
-
-
-def relation_metrics(id2label: Mapping[int, str]) -> partial[dict[str, float]]:
-    """:func:`compute_relation_metrics` with the labels given, as ``Trainer(compute_metrics=...)`` wants it."""
-    return partial(compute_relation_metrics, id2label=dict(id2label))
 
 
 def _triple(relation: Mapping[str, Any]) -> tuple[str, Hashable]:

@@ -28,7 +28,7 @@ from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
 from hf_ext.tasks.base.job import Files, Job, is_checkpoint
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.summarization.files import read_summaries
-from hf_ext.tasks.summarization.metrics import summary_metrics, summary_scores, summary_table
+from hf_ext.tasks.summarization.metrics import summary_compute_metrics, summary_scores, summary_table
 from hf_ext.training.job_trainer import JobSeq2SeqTrainer, JobTrainer
 from hf_ext.training.run_steps import predict_in_order
 
@@ -132,7 +132,7 @@ class SummarizationJob(Job):
         self._set_generation(model, arguments)
         return {
             "data_collator": DataCollatorForSeq2Seq(tokenizer, model=model),
-            "compute_metrics": summary_metrics(partial(decode_summaries, tokenizer)),
+            "compute_metrics": summary_compute_metrics(partial(decode_summaries, tokenizer)),
         }
 
     def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[str]:

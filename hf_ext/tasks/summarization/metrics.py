@@ -46,7 +46,7 @@ def summary_scores(predictions: Sequence[str], references: Sequence[str]) -> dic
     return {name: totals[name] / len(references) for name in _TITLES}
 
 
-def summary_metrics(decode: Callable[[Any], Sequence[str]]) -> Callable[["EvalPrediction"], dict[str, float]]:
+def summary_compute_metrics(decode: Callable[[Any], Sequence[str]]) -> Callable[["EvalPrediction"], dict[str, float]]:
     """:func:`summary_scores` in the form that ``Seq2SeqTrainer(compute_metrics=...)`` takes.
 
     Args:

@@ -27,11 +27,13 @@ from hf_ext.tasks.classification.job import (
     ClassificationJob,
     encode_labelled_texts,
 )
+from hf_ext.losses.table import MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES
+from hf_ext.tasks.classification.job import ClassificationJob, encode_labelled_texts
 from hf_ext.tasks.classification.metrics import (
-    classification_metrics,
+    classification_compute_metrics,
     classification_scores,
-    compute_classification_scores,
     predicted_classes,
+    scores_of_prediction,
 )
 
 WORDS = {"fruit": "苹梨桃杏", "metal": "金银铜铁", "water": "江河湖海"}
@@ -186,7 +188,7 @@ def test_scores_are_those_of_scikit_learn():
 
     rng, names = np.random.default_rng(0), ["a", "b", "c", "d"]
     true, logits = rng.integers(0, 3, 50), rng.standard_normal((50, 4))
-    scores = compute_classification_scores(EvalPrediction(logits, true), dict(enumerate(names)), False)
+    scores = scores_of_prediction(EvalPrediction(logits, true), dict(enumerate(names)), False)
     found = logits.argmax(-1)
     assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(true, found))
     assert scores["f1"] == pytest.approx(scores["accuracy"])
@@ -195,12 +197,12 @@ def test_scores_are_those_of_scikit_learn():
     assert [scores["per_type"][name]["f1"] for name in names] == pytest.approx(each)
 
     true = (rng.random((50, 4)) > 0.6).astype(int)
-    scores = compute_classification_scores(EvalPrediction(logits, true), dict(enumerate(names)), True)
+    scores = scores_of_prediction(EvalPrediction(logits, true), dict(enumerate(names)), True)
     found = (logits > 0).astype(int)
     assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(true, found))
     for average, key in (("micro", "f1"), ("macro", "macro_f1")):
         assert scores[key] == pytest.approx(metrics.f1_score(true, found, average=average))
-    short = classification_metrics(dict(enumerate(names)), True)(EvalPrediction(logits, true))
+    short = classification_compute_metrics(dict(enumerate(names)), True)(EvalPrediction(logits, true))
     assert short == {name: scores[name] for name in ("accuracy", "precision", "recall", "f1", "macro_f1")}
 
 

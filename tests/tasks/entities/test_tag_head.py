@@ -10,6 +10,8 @@ from transformers import AutoConfig, AutoModel, DataCollatorForTokenClassificati
 import hf_ext
 from hf_ext.tasks.base.head import head_class
 from hf_ext.tasks.entities import tag_head as module, tag_metrics
+from hf_ext.tasks.entities import tag_compute_metrics
+from hf_ext.tasks.entities import tag_head as module
 from hf_ext.tasks.entities.tag_head import AutoModelForSequenceLabeling, SequenceLabeling
 from hf_ext.training.parameter_groups import head_optimizer, parameter_groups
 
@@ -247,7 +249,7 @@ def trainer_of(model, tmp_path, **options):
         train_dataset=Rows(),
         eval_dataset=Rows(),
         optimizer_cls_and_kwargs=chosen,
-        compute_metrics=tag_metrics(TAGS),
+        compute_metrics=tag_compute_metrics(TAGS),
     )
 
 

@@ -10,6 +10,8 @@ from hf_ext.losses import span_softmax_loss
 from hf_ext.ops.answer_spans import best_answer_spans
 from hf_ext.tasks.base.head import head_class
 from hf_ext.tasks.reading_comprehension import head as module, reading_metrics
+from hf_ext.tasks.reading_comprehension import head as module
+from hf_ext.tasks.reading_comprehension import reading_compute_metrics
 from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, AutoModelForReadingComprehension, ReadingComprehension
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
@@ -228,7 +230,7 @@ def test_trainer_learns_and_predicts(head, tmp_path):
         str(tmp_path), max_steps=60, learning_rate=5e-3, lr_scheduler_type="constant", save_strategy="no",
         gradient_accumulation_steps=2, per_device_train_batch_size=2, dataloader_pin_memory=False, **options
     )  # fmt: skip
-    trainer = Trainer(model, arguments, train_dataset=rows, compute_metrics=reading_metrics(0.0))
+    trainer = Trainer(model, arguments, train_dataset=rows, compute_metrics=reading_compute_metrics(0.0))
     trainer.train()
     predicted = trainer.predict(rows)
     spans, null_scores = predicted.predictions

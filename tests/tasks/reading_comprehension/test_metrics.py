@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from transformers import EvalPrediction
 
-from hf_ext.tasks.reading_comprehension import ReadingMetric, reading_metrics, reading_scores
+from hf_ext.tasks.reading_comprehension import ReadingMetric, reading_compute_metrics, reading_scores
 from hf_ext.tasks.reading_comprehension.english_words import english_words
 from hf_ext.tasks.reading_comprehension.metrics import (
     _longest_run,
@@ -167,7 +167,7 @@ def test_spans_of_tokens_are_scored_as_sets_of_tokens(threshold):
     spans[::3, 0, :2] = np.where(labels[::3] > 0, labels[::3], 1)
     spans[5] = (-1, -1, -np.inf)
     nulls = generator.normal(size=300)
-    found = reading_metrics(threshold)(EvalPrediction((spans, nulls), labels))
+    found = reading_compute_metrics(threshold)(EvalPrediction((spans, nulls), labels))
     want = brute_force(spans, nulls, labels.tolist(), threshold)
     assert (found["exact_match"], found["f1"], found["no_answer_accuracy"]) == pytest.approx(want)
 
@@ -183,7 +183,7 @@ def test_spans_of_tokens_are_scored_as_sets_of_tokens(threshold):
 )
 def test_other_shapes_are_refused(predictions, labels, message):
     with pytest.raises(ValueError, match=message):
-        reading_metrics()(EvalPrediction(predictions, labels))
+        reading_compute_metrics()(EvalPrediction(predictions, labels))
 
 
 def test_the_longest_run_is_that_of_brute_force():

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from transformers import EvalPrediction
 
-from hf_ext.tasks.events import event_metrics, event_scores
+from hf_ext.tasks.events import event_compute_metrics, event_scores
 from hf_ext.tasks.events.labels import TRIGGER
-from hf_ext.tasks.relations import relation_metrics, relation_scores
+from hf_ext.tasks.relations import relation_compute_metrics, relation_scores
 
 
 def relation(subject, predicate, value, **slots):
@@ -34,11 +34,15 @@ def test_relations_on_tokens():
     found = np.full((2, 3, 6), -1.0)
     found[0, 0] = [0, 1, 2, 3, 4, 9.0]
     found[1, 0] = [1, 1, 1, 2, 2, 9.0]
-    scores = relation_metrics({0: "a", 1: "b"})(EvalPrediction(found, true))
+    scores = relation_compute_metrics({0: "a", 1: "b"})(EvalPrediction(found, true))
     assert scores["precision"] == 0.5
     assert scores["recall"] == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="predictions must be an array"):
-        relation_metrics({0: "a"})(EvalPrediction(found[..., :5], true))
+        relation_compute_metrics({0: "a"})(EvalPrediction(found[..., :5], true))
+    with pytest.raises(ValueError, match="predictions must have labels from 0 to 0, the ids of id2label, got 1"):
+        relation_compute_metrics({0: "a"})(EvalPrediction(found, true))
+    with pytest.raises(ValueError, match="predictions must have as many rows as label_ids, 2, got 1"):
+        relation_compute_metrics({0: "a", 1: "b"})(EvalPrediction(found[:1], true))
 
 
 def event(kind, *arguments):
@@ -58,7 +62,11 @@ def test_events_on_tokens():
     true = np.array([[[7, 0, 1, 1], [7, 1, 2, 3], [3, 0, 4, 4]]])
     found = np.full((1, 4, 5), -1.0)
     found[0, :2] = [[0, 0, 1, 1, 2.0], [0, 1, 2, 3, 2.0]]
-    scores = event_metrics({0: f"x|{TRIGGER}", 1: "x|who"})(EvalPrediction(found, true))
+    scores = event_compute_metrics({0: f"x|{TRIGGER}", 1: "x|who"})(EvalPrediction(found, true))
     assert scores == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "event_f1": pytest.approx(2 / 3)}
     with pytest.raises(ValueError, match="label_ids must be an array"):
-        event_metrics({0: "x|y", 1: "x|z"})(EvalPrediction(found, true[..., :3]))
+        event_compute_metrics({0: "x|y", 1: "x|z"})(EvalPrediction(found, true[..., :3]))
+    with pytest.raises(ValueError, match="predictions must have labels from 0 to 0, the ids of id2label, got 1"):
+        event_compute_metrics({0: f"x|{TRIGGER}"})(EvalPrediction(found, true))
+    with pytest.raises(ValueError, match="predictions must have as many rows as label_ids, 1, got 2"):
+        event_compute_metrics({0: f"x|{TRIGGER}", 1: "x|who"})(EvalPrediction(found.repeat(2, 0), true))

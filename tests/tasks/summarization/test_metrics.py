@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from transformers import EvalPrediction
 
-from hf_ext.tasks.summarization import summary_metrics, summary_scores
+from hf_ext.tasks.summarization import summary_compute_metrics, summary_scores
 from hf_ext.tasks.summarization.metrics import summary_table
 
 
@@ -89,7 +89,7 @@ def test_in_the_form_that_trainer_takes():
     def decode(ids):
         return ["".join(chr(i) for i in row if i >= 0) for row in ids]
 
-    compute = summary_metrics(decode)
+    compute = summary_compute_metrics(decode)
     ids = np.array([[0x4E00, 0x4E01, -100]])
     assert compute(EvalPrediction(predictions=ids, label_ids=ids))["rouge1"] == 1
 
