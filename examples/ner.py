@@ -11,8 +11,6 @@ from datasets import Dataset
 from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline
 
 import hf_ext
-from hf_ext.data import DataCollatorForSpanExtraction, SpanEncoder, decode_span_dataset
-from hf_ext.metrics import span_compute_metrics, span_scores
 from hf_ext.data import decode_span_dataset
 from hf_ext.metrics import span_compute_metrics, span_scores
 from hf_ext.tasks.entities import entity_labels, read_entities
@@ -46,7 +44,7 @@ else:
     config = hf_ext.RoFormerConfig(vocab_size=len(tokenizer), id2label=id2label, label2id=label2id, unpad=True, **size)
     model = hf_ext.AutoModelForSpanExtraction.from_config(config)
 
-encoder = SpanEncoder(tokenizer, label2id, max_length=256)
+encoder = hf_ext.SpanEncoder(tokenizer, label2id, max_length=256)
 encoded = encoder.encode_dataset(Dataset.from_list(validation))
 trainer = Trainer(
     model=model,
@@ -54,7 +52,7 @@ trainer = Trainer(
     train_dataset=encoder.encode_dataset(Dataset.from_list(train)),
     eval_dataset=encoded,
     processing_class=tokenizer,
-    data_collator=DataCollatorForSpanExtraction(tokenizer),
+    data_collator=hf_ext.DataCollatorForSpanExtraction(tokenizer),
     compute_metrics=span_compute_metrics(id2label),
 )
 trainer.train()

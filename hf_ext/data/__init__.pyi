@@ -1,6 +1,4 @@
-from .span_collator import DataCollatorForSpanExtraction as DataCollatorForSpanExtraction
 from .span_encoding import (
-    SpanEncoder as SpanEncoder,
     decode_span_dataset as decode_span_dataset,
     decode_spans as decode_spans,
 )

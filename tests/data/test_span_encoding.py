@@ -13,8 +13,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch.utils.data import DataLoader
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
-from hf_ext import build_char_tokenizer, generate_samples
-from hf_ext.data import DataCollatorForSpanExtraction, SpanEncoder, decode_span_dataset, decode_spans
+from hf_ext import DataCollatorForSpanExtraction, SpanEncoder, build_char_tokenizer, generate_samples
+from hf_ext.data import decode_span_dataset, decode_spans
 
 LABELS = ["organization", "person", "place", "position", "time", "work"]
 LABEL2ID = {label: index for index, label in enumerate(LABELS)}
