@@ -78,7 +78,7 @@ def compute_span_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[in
         ``precision``, ``recall``, ``f1``, ``macro_f1`` as in :func:`span_scores`, and ``f1_<label>`` for each label.
 
     Raises:
-        ValueError: if a shape is wrong, the numbers of rows differ, or a label has no name.
+        ValueError: if a shape is another, the numbers of rows differ, or a label has no name.
     """
     predictions, label_ids = eval_prediction.predictions, eval_prediction.label_ids
     found = _span_rows("predictions", predictions, 4, len(id2label))
