@@ -15,7 +15,7 @@ _TORCH_FILES = re.compile(
 
 
 def error_line(error: Exception) -> str | None:
-    """What to tell of an input that cannot be used, in one line; None for a mistake of ours."""
+    """The line that says what is wrong with an input; None for a mistake of ours."""
     if isinstance(error, ValueError | OSError | StrictDataclassError):
         message = str(error)
     elif isinstance(error, SafetensorError | PickleError | EOFError | BadZipFile):

@@ -71,7 +71,7 @@ def _tasks() -> dict[str, _Task]:
     tasks = {}
     for name, entry in PIPELINE_REGISTRY.supported_tasks.items():
         kind, said = entry["impl"], ("found", "reads", "predict_options")
-        # Transformers names some of its own by text.
+        # Transformers names some of its own by strings.
         if not isinstance(kind, type) or not kind.__module__.startswith("hf_ext."):
             continue
         auto_class = entry["pt"][0]

@@ -54,8 +54,8 @@ def save_for_sentence_transformers(
         whitening: a `Whitening` fitted to vectors of this pooling; applied before they are scaled.
 
     Raises:
-        ValueError: if the model has no pooler and it is asked for, the name of a pooling is another, or the model has
-            no positions for ``max_length``.
+        ValueError: if the model has no pooler and it is asked for, the name of a pooling is unknown, or the model
+            has no positions for ``max_length``.
     """
     pooling = pooling or getattr(model.config, "embedding_pooling", None) or "pooler"
     if pooling not in POOLINGS:

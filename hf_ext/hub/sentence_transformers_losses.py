@@ -55,7 +55,7 @@ class SentenceSimCSELoss(nn.Module):
         self.scale = scale
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
-        """Loss of one or two columns of N texts; labels say nothing to it."""
+        """Loss of one or two columns of N texts; labels are ignored."""
         columns = list(sentence_features)
         if len(columns) not in (1, 2):
             raise ValueError(f"sentence_features must have one or two columns of texts, got {len(columns)}")

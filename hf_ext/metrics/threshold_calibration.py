@@ -27,7 +27,7 @@ def calibrate_thresholds(scores: Any, labels: Any, per_class: bool = True) -> tu
         or ``[1]`` of all together.
 
     Raises:
-        ValueError: if shapes differ or are empty, a label is another number or a score NaN.
+        ValueError: if shapes differ or are empty, a label is neither 0, 1 nor -100, or a score is NaN.
     """
     scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     if scores.ndim != 2 or not scores.size or labels.shape != scores.shape:
@@ -65,7 +65,7 @@ def calibrate_span_thresholds(
         or ``[1]`` of all together.
 
     Raises:
-        ValueError: if a shape is another, the numbers of rows differ, a label is out of range or a score NaN.
+        ValueError: if a shape is wrong, the numbers of rows differ, a label is out of range or a score NaN.
     """
     found, true = np.asarray(predictions, dtype=np.float64), np.asarray(labels)
     for name, array, width in (("predictions", found, 4), ("labels", true, 3)):

@@ -19,7 +19,7 @@ class DatasetEpoch(TrainerCallback):
         train_dataloader: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Tell the number of the epoch, from 0; within an epoch that is resumed, of that one."""
+        """Set the number of the epoch, from 0; where a run is resumed inside an epoch, the number of that one."""
         set_epoch = getattr(getattr(train_dataloader, "dataset", None), "set_epoch", None)
         if set_epoch is not None:
             set_epoch(int(state.epoch or 0))

@@ -16,7 +16,7 @@ Batch = Mapping[str, Tensor]
 
 
 class RandomState:
-    """Where the generators that dropout draws from stood: that of the CPU, and those of the devices of a batch."""
+    """The state of the generators that dropout draws from: that of the CPU, and those of the devices of a batch."""
 
     def __init__(self, batch: Batch):
         tensors = list(batch.values())

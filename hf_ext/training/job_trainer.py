@@ -73,7 +73,7 @@ class JobTrainer(Trainer):
 
     @contextmanager
     def _training_batches(self, **fields: Any) -> Iterator[None]:
-        """Within, arguments that Trainer takes for evaluations too have these values."""
+        """Give arguments that Trainer takes for evaluations too these values for a while."""
         kept = {name: getattr(self.args, name) for name in fields}
         for name, value in fields.items():
             setattr(self.args, name, value)

@@ -1,4 +1,4 @@
-"""Learning rates of their own for parts of a model, with any optimiser of Trainer."""
+"""Separate learning rates for parts of a model, with any optimiser of Trainer."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ def head_optimizer(
 ) -> tuple[Any, dict[str, Any]]:
     """An optimiser under which the transitions of a CRF or MEMM learn faster (kexue.fm/archives/7196).
 
-    Trainer does so by itself (:class:`hf_ext.training.head_learning_rate.HeadLearningRate`). This is for loops of one's
+    Trainer does so by itself (:class:`hf_ext.training.head_learning_rate.HeadLearningRate`). This is for loops of your
     own, for another factor, and where the optimiser must know the groups from the beginning, as DeepSpeed's must. Use
     it as ``Trainer(model, arguments, optimizer_cls_and_kwargs=head_optimizer(model, arguments))``: the optimiser is
     the one that ``arguments`` name, schedules multiply all rates alike, and weight decay is Trainer's.
@@ -66,7 +66,7 @@ def parameter_groups(
             "params": parameters,
             "weight_decay": weight_decay if decays else 0.0,
             "lr": learning_rate * (multiplier if is_fast else 1.0),
-            # Tells that the rate is final.
+            # Marks the rate as final.
             **({"head_lr_multiplier": multiplier} if is_fast else {}),
         }
         for (decays, is_fast), parameters in groups.items()

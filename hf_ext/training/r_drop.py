@@ -104,7 +104,7 @@ class RDropTrainer(Trainer):
         return "output_logits" in signature(model.forward).parameters
 
     def _share(self, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None) -> Tensor | float:
-        """What Trainer's losses are multiplied by that are means over a micro-batch."""
+        """The factor of losses that are means over a micro-batch, as Trainer has it."""
         if num_items_in_batch is None or not (self.model_accepts_loss_kwargs or self.compute_loss_func):
             return 1.0
         labels = inputs["labels"]

@@ -62,7 +62,7 @@ def check_output_dir(arguments: TrainingArguments, overwrite: bool = False) -> N
 def checkpoint_to_resume(arguments: TrainingArguments) -> str | None:
     """The folder of the checkpoint that ``resume_from_checkpoint`` means; None: start anew.
 
-    The argument is a folder, or ``True`` (on the command line its name) for the last checkpoint of ``output_dir``.
+    The argument is a folder, or ``True`` (on the command line the word) for the last checkpoint of ``output_dir``.
 
     Raises:
         ValueError: if there is no such checkpoint.
@@ -140,7 +140,7 @@ def save_run(trainer: Trainer, scores: Mapping[str, Any], metric: str) -> None:
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    """The last one that was written to its end."""
+    """The last checkpoint that is complete."""
     complete = [each for each in sort_checkpoints(str(folder)) if _is_complete(Path(each))]
     return complete[-1] if complete else None
 

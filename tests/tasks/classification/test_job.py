@@ -20,14 +20,8 @@ from typer.testing import CliRunner
 import hf_ext
 from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
-from hf_ext.tasks.classification import ClassificationPipeline
-from hf_ext.tasks.classification.job import (
-    MULTI_LABEL_LOSSES,
-    SINGLE_LABEL_LOSSES,
-    ClassificationJob,
-    encode_labelled_texts,
-)
 from hf_ext.losses.table import MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES
+from hf_ext.tasks.classification import ClassificationPipeline
 from hf_ext.tasks.classification.job import ClassificationJob, encode_labelled_texts
 from hf_ext.tasks.classification.metrics import (
     classification_compute_metrics,

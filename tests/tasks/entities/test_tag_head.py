@@ -9,9 +9,7 @@ from transformers import AutoConfig, AutoModel, DataCollatorForTokenClassificati
 
 import hf_ext
 from hf_ext.tasks.base.head import head_class
-from hf_ext.tasks.entities import tag_head as module, tag_metrics
-from hf_ext.tasks.entities import tag_compute_metrics
-from hf_ext.tasks.entities import tag_head as module
+from hf_ext.tasks.entities import tag_compute_metrics, tag_head as module
 from hf_ext.tasks.entities.tag_head import AutoModelForSequenceLabeling, SequenceLabeling
 from hf_ext.training.parameter_groups import head_optimizer, parameter_groups
 

@@ -9,9 +9,7 @@ from transformers import AutoConfig, AutoModel, Trainer, TrainingArguments
 from hf_ext.losses import span_softmax_loss
 from hf_ext.ops.answer_spans import best_answer_spans
 from hf_ext.tasks.base.head import head_class
-from hf_ext.tasks.reading_comprehension import head as module, reading_metrics
-from hf_ext.tasks.reading_comprehension import head as module
-from hf_ext.tasks.reading_comprehension import reading_compute_metrics
+from hf_ext.tasks.reading_comprehension import head as module, reading_compute_metrics
 from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, AutoModelForReadingComprehension, ReadingComprehension
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
