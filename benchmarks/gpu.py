@@ -145,6 +145,8 @@ def main(arguments: list[str] | None = None) -> None:
 def run_part(name: str, run: Run) -> tuple[list[Row], str]:
     """The rows of a part, as far as it got, and why it stopped early."""
     part, seconds = PARTS[name]
+    # Small sizes show that everything runs, on a machine however slow.
+    seconds *= 20 if run.small else 1
     print(f"== {name}, at most {seconds} s", flush=True)
     rows: list[Row] = []
 

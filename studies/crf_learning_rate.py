@@ -63,6 +63,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
         model=str(encoder) if start == _PRETRAINED else None,
         config=None if start == _PRETRAINED else encoder_config(sources),
         tokenizer=str(encoder),
+        overwrite=True,
         head="softmax" if multiplier == _SOFTMAX else "crf",
         head_lr_multiplier=None if multiplier == _SOFTMAX else float(multiplier.removeprefix("CRF x")),
     )
@@ -103,6 +104,7 @@ def pretrained_encoder(sources: Sources) -> Path:
         sources.entity_file(_PRETRAINING_TASK, "dev"),
         config=encoder_config(sources),
         tokenizer=str(vocabulary),
+        overwrite=True,
         head="softmax",
     )
     job.run(training_arguments(sources, 0, epochs=2, learning_rate=2e-3, per_device_train_batch_size=32))

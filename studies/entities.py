@@ -41,9 +41,9 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     files = sources.entity_file(name, "train"), sources.entity_file(name, setting["part"])
     job: _PointerJob | _TagJob
     if head == "Efficient GlobalPointer":
-        job = _PointerJob(*files, config=encoder_config(sources))
+        job = _PointerJob(*files, config=encoder_config(sources), overwrite=True)
     else:
-        job = _TagJob(*files, config=encoder_config(sources), head=head.lower())
+        job = _TagJob(*files, config=encoder_config(sources), head=head.lower(), overwrite=True)
     scores = job.run(training_arguments(sources, seed, epochs, setting["learning_rate"]))
     true = sources.entities(name, setting["part"])
     nested = overlapping(true)

@@ -51,7 +51,9 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
         return
     name = "standard input" if path is None else str(path)
     lines = list(filled_lines(utf8_lines(path), name))
-    if ("text",) in reads and not looks_like_json(lines):
+    if lines and not looks_like_json(lines):
+        if ("text",) not in reads:
+            fail(lines[0][0], f"a line must be a JSON object with strings {wanted}", lines[0][1])
         yield from ({"text": valid_unicode(line, where)} for where, line in lines)
         return
     for where, record in json_records(lines):

@@ -101,7 +101,7 @@ def test_the_seed_draws_the_weights_of_a_new_model(files, tmp_path):
     weights = []
     for seed in (1, 2, 1):
         options = arguments | still | {"--seed": seed, "--output-dir": tmp_path / "model"}
-        result = run("train", "ner", *chain(*options.items()), "--use-cpu")
+        result = run("train", "ner", *chain(*options.items()), "--use-cpu", "--overwrite")
         assert result.exit_code == 0, result.output
         saved = load_file(tmp_path / "model" / "model.safetensors")
         weights.append(torch.cat([saved[name].flatten() for name in sorted(saved)]))
@@ -121,7 +121,7 @@ def test_train_goes_on_with_a_trained_head_that_has_the_labels(trained, files, t
     other = [{"text": "甲乙", "entities": [{"start": 0, "end": 1, "label": "x"}]}]
     write_entities(tmp_path / "other.jsonl", other)
     arguments |= {"--train-file": tmp_path / "other.jsonl", "--validation-file": tmp_path / "other.jsonl"}
-    result = run("train", "ner", *chain(*arguments.items()), "--use-cpu")
+    result = run("train", "ner", *chain(*arguments.items()), "--use-cpu", "--overwrite")
     assert "labels" in str(result.exception)
     assert "'x'" in str(result.exception)
 

@@ -97,7 +97,7 @@ def test_questions_are_answered(reader, tmp_path):
         (["--threshold", "0.5"], "threshold has no effect with a model that finds answers; leave it out"),
         (["--whole"], "whole has no effect with a model that reads JSON lines"),
         (["--html", "page.html"], "html is a page of entities, and the model in .* finds answers"),
-        ([], r'standard input:1: a line must be a JSON object with "question" and "context", got'),
+        ([], r'standard input:1: a line must be a JSON object with strings "question" and "context", got'),
     ],
 )
 def test_what_a_reader_cannot_do_is_refused(reader, words, message):

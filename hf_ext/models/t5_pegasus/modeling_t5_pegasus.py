@@ -19,6 +19,7 @@ from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
 from hf_ext.modules.embeddings import TokenTable
 from hf_ext.modules.encoder_model import one_input
 from hf_ext.modules.renamed_cache import takes_past_key_values
+from hf_ext.ops.graphs import in_graph
 
 
 class T5PegasusLayerNorm(MT5LayerNorm):
@@ -161,8 +162,7 @@ def _input_shift(input_mask: Tensor | None, target_mask: Tensor | None) -> Tenso
     if input_mask is None and target_mask is None:
         return None
     shift: Any = _first_column(input_mask) - _first_column(target_mask)
-    compiling = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-    return shift if compiling or bool(shift.any()) else None
+    return shift if in_graph() or bool(shift.any()) else None
 
 
 def _first_column(mask: Tensor | None) -> Any:
