@@ -121,7 +121,7 @@ def test_job_learns_and_its_model_writes_the_same_in_a_new_process(tmp_path):
     assert [json.loads(line)["summary"] for line in lines] == [e["summary"] for e in EXAMPLES[::5]]
 
     code = f"""
-from hf_ext.tasks.summarization import decode_summaries
+from hf_ext.data import decode_summaries
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 tokenizer, model = (auto.from_pretrained({str(output)!r}) for auto in (AutoTokenizer, AutoModelForSeq2SeqLM))
 texts = {[e["text"] for e in EXAMPLES[::5]]!r}
