@@ -92,8 +92,8 @@ def test_the_table_is_complete() -> None:
         if case.family.ours and case.auto not in ANY_ENCODER:
             found.setdefault(case.family.config.__name__, set()).add(case.model_class.__name__)
     assert found == PUBLIC
-    assert set().union(*PUBLIC.values()) == {name for name in hf_ext.models.__all__ if is_model(name)}
-    assert PUBLIC.keys() == {name for name in hf_ext.models.__all__ if name.endswith("Config")}
+    assert set().union(*PUBLIC.values()) == {name for name in hf_ext.__all__ if is_model(name)}
+    assert PUBLIC.keys() == {name for name in hf_ext.__all__ if name.endswith("Config")}
 
 
 @pytest.mark.parametrize(
