@@ -12,7 +12,7 @@ from transformers import Trainer, TrainingArguments, set_seed
 
 import hf_ext
 from hf_ext.metrics import next_token_sums, perplexity_metrics
-from hf_ext.tasks.dialogue import DataCollatorForDialogue, read_dialogues
+from hf_ext.tasks.dialogue import DataCollatorForDialogue, DialogueEncoder, read_dialogues
 
 # The same question has another answer when something else was said before it.
 DIALOGUES = [
@@ -43,7 +43,7 @@ config = hf_ext.NezhaConfig(
 )
 model = hf_ext.NezhaForCausalLM(config)
 
-encoder = hf_ext.DialogueEncoder.for_config(config, tokenizer, max_length=256)
+encoder = DialogueEncoder.for_config(config, tokenizer, max_length=256)
 dataset = encoder.encode_dataset(Dataset.from_list(dialogues))
 trainer = Trainer(
     model=model,

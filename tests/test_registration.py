@@ -126,5 +126,8 @@ def test_public_names() -> None:
     assert set(hf_ext.__all__) <= set(dir(hf_ext))
     for name in hf_ext.__all__:
         assert getattr(hf_ext, name) is not None
-    with pytest.raises(AttributeError, match="'hf_ext' has no attribute 'RoFormerForNothing'"):
+    with pytest.raises(AttributeError, match="No hf_ext attribute RoFormerForNothing"):
         _ = hf_ext.RoFormerForNothing
+    # Names of tasks are imported from the tasks.
+    with pytest.raises(ImportError, match="cannot import name 'read_entities' from 'hf_ext'"):
+        exec("from hf_ext import read_entities")

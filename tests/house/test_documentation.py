@@ -143,7 +143,7 @@ def test_names_of_ours_are_found_in_a_text():
         "Use `hf_ext.a.b(c)` of hf_ext/file.py:\nfrom hf_ext.d import e, f as g\nfrom hf_ext import (\n    h,  # i\n)\n"
     )
     assert names_of_ours(text) == {"hf_ext.a.b", "hf_ext.d", "hf_ext.d.e", "hf_ext.d.f", "hf_ext.h"}
-    assert exists("hf_ext.data.SpanEncoder.encode_dataset")
+    assert exists("hf_ext.Whitening.fit")
     assert not exists("hf_ext.read_entities")
     assert not exists("hf_ext.data.nothing.at_all")
 

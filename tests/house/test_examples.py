@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import redirect_stdout
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from unittest import mock
@@ -40,18 +41,21 @@ def run_anew(name, *options):
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda file: file.name)
 def test_examples_use_public_names_alone(file):
-    """Of the package itself, or of its losses; and they import what registers, as nothing else does it for them."""
+    """Those that a package of ours lists; and they import what registers, as nothing else does it for them."""
     nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-    imported = [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
-    assert "hf_ext" in imported
-    modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-    assert {name for name in (*imported, *modules) if name.startswith("hf_ext.")} <= {"hf_ext.losses"}
-    used = {
-        node.attr
-        for node in nodes
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "hf_ext"
-    }
-    assert used - {"losses"} <= set(hf_ext.__all__)
+    imported = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    assert [name for name in imported if name.partition(".")[0] == "hf_ext"] == ["hf_ext"]
+    used = {("hf_ext", node.attr) for node in nodes if isinstance(node, ast.Attribute) and is_package(node.value)}
+    used |= {(node.module, alias.name) for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    used -= {("hf_ext", "losses")}
+    ours = [(package, name) for package, name in used if package.partition(".")[0] == "hf_ext"]
+    assert [
+        f"{package}.{name}" for package, name in ours if name not in getattr(import_module(package), "__all__", ())
+    ] == []
+
+
+def is_package(node):
+    return isinstance(node, ast.Name) and node.id == "hf_ext"
 
 
 def test_every_example_has_a_test_here():

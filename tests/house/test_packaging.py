@@ -36,6 +36,12 @@ def pins(name):
     return requirements(line for line in lines if line and not line.startswith("#"))
 
 
+def package_files():
+    """Sources, the stubs that list the public names, and the mark of a typed package."""
+    files = [*(ROOT / "hf_ext").rglob("*.py"), *(ROOT / "hf_ext").rglob("*.pyi"), ROOT / "hf_ext" / "py.typed"]
+    return {file.relative_to(ROOT).as_posix() for file in files}
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The folder of wheel and source archive, built from a copy, so that nothing left in the working tree gets in."""
@@ -62,10 +68,8 @@ def wheel(built):
 
 
 def test_wheel_holds_the_whole_package(wheel):
-    modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "hf_ext").rglob("*.py")}
     shipped = set(wheel.namelist())
-    assert modules <= shipped
-    assert "hf_ext/py.typed" in shipped
+    assert package_files() <= shipped
     assert {name.partition("/")[0] for name in shipped} == {
         "hf_ext",
         "hf_ext_cli.py",
@@ -77,8 +81,7 @@ def test_source_archive_holds_what_a_wheel_is_made_of(built):
     (file,) = built.glob("*.tar.gz")
     with tarfile.open(file) as archive:
         shipped = {name.partition("/")[2] for name in archive.getnames()}
-    modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "hf_ext").rglob("*.py")}
-    assert modules | {"hf_ext/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= shipped
+    assert package_files() | {"hf_ext_cli.py", "pyproject.toml", "README.md", "LICENSE"} <= shipped
     assert [name for name in shipped if name.startswith(("tests", "benchmarks", "studies"))] == []
 
 
@@ -121,6 +124,7 @@ def test_pins_cover_the_requirements_and_fit_them():
 
 def test_minimum_versions_are_those_that_the_requirements_say():
     lowest = pins("constraints-minimum.txt")
+    assert lowest.keys() >= requirements(PROJECT["dependencies"]).keys()
     for name, requirement in requirements(PROJECT["dependencies"]).items():
         (least,) = [one.version for one in requirement.specifier if one.operator == ">="]
         (exact,) = lowest[name].specifier

@@ -140,7 +140,7 @@ def test_words_tell_a_word_vocabulary(shared):
         "roformer-word_wobert-plus_t5-pegasus.vocab.txt",
         "wobert.vocab.txt",
     }
-    assert len(found) == 5
+    assert not all(found.values())
 
 
 def test_the_pre_tokenizer_and_the_model_cannot_be_replaced():

@@ -13,30 +13,27 @@ def lines_of(file):
     return [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
-@pytest.mark.parametrize(
-    ("name", "rows", "classes"), [("tnews/dev.tsv", 6000, 15), ("thucnews_titles/dev.txt", 10000, 10)]
-)
-def test_two_columns(shared, name, rows, classes):
+@pytest.mark.parametrize("name", ["tnews/dev.tsv", "thucnews_titles/dev.txt"])
+def test_two_columns(shared, name):
     file = shared / "data" / name
     examples = read_labelled_texts(file)
-    assert len(examples) == rows
-    assert len(label_names(examples)) == classes
+    assert set(label_names(examples)) == {line.split("\t")[1].strip() for line in lines_of(file)}
     assert [f"{e['text']}\t{e['label']}" for e in examples] == [
         "\t".join(column.strip() for column in line.split("\t")) for line in lines_of(file)
     ]
 
 
 def test_columns_under_a_header(shared):
-    examples = read_labelled_texts(shared / "data" / "chnsenticorp" / "dev.tsv")
-    assert [example["label"] for example in examples].count("0") == 607
-    assert len(examples) == 1200
+    file = shared / "data" / "chnsenticorp" / "dev.tsv"
+    assert [e["label"] for e in read_labelled_texts(file)] == [line.split("\t")[0] for line in lines_of(file)[1:]]
 
 
 def test_pairs_in_three_columns(shared):
-    examples = read_labelled_texts(shared / "data" / "afqmc" / "dev.txt")
-    assert len(examples) == 4316
-    assert sum(example["label"] == "1" for example in examples) == 1338
-    assert set(examples[0]) == {"text", "text2", "label"}
+    file = shared / "data" / "afqmc" / "dev.txt"
+    examples = read_labelled_texts(file)
+    assert [[e["text"], e["text2"], e["label"]] for e in examples] == [
+        [column.strip() for column in line.split("\t")] for line in lines_of(file)
+    ]
 
 
 def test_pairs_without_agreement_are_left_out_and_counted(shared, caplog):
@@ -45,7 +42,7 @@ def test_pairs_without_agreement_are_left_out_and_counted(shared, caplog):
     wanted = [(r["sentence1"].strip(), r["sentence2"].strip(), r["label"]) for r in records if r["label"] != "-"]
     examples = read_labelled_texts(file)
     assert [(e["text"], e["text2"], e["label"]) for e in examples] == wanted
-    assert f"{1000 - len(wanted)} rows labelled '-' are left out" in caplog.text
+    assert f"{len(records) - len(wanted)} rows labelled '-' are left out" in caplog.text
 
 
 def test_labels_joined_before_a_comma(shared):
@@ -61,7 +58,7 @@ def test_documents_of_sentences(shared):
     file = shared / "data" / "cail2019_elements" / "labor.train.json"
     records = [record for line in lines_of(file) for record in json.loads(line)]
     examples = read_labelled_texts(file)
-    assert len(examples) == len(records) == 1843
+    assert len(examples) == len(records)
     assert [set(example["labels"]) for example in examples] == [set(record["labels"]) for record in records]
     assert set(label_names(examples)) == {label for record in records for label in record["labels"]}
     assert sum(not example["labels"] for example in examples) > len(examples) / 2

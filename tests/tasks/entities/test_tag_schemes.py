@@ -183,21 +183,15 @@ def test_predictions_pass_over_tokens_without_a_tag():
 
 
 @pytest.mark.parametrize(
-    ("file", "count"),
-    [
-        ("resume_ner/dev.char.bmes", 1497),
-        ("weibo_ner/weiboNER_2nd_conll.dev", 389),
-        ("peoples_daily_ner/example.test", 6982),
-    ],
+    "file", ["resume_ner/dev.char.bmes", "weibo_ner/weiboNER_2nd_conll.dev", "peoples_daily_ner/example.test"]
 )
-def test_files_of_tags(shared, file, count):
+def test_files_of_tags(shared, file):
     """The entities of real files survive the way to tags of every scheme and back."""
     from hf_ext.tasks.entities import read_entities
 
-    seen = 0
-    for example in read_entities(shared / "data" / file):
+    examples = read_entities(shared / "data" / file)
+    assert any(example["entities"] for example in examples)
+    for example in examples:
         spans = [(one["label"], one["start"], one["end"] - 1) for one in example["entities"]]
-        seen += len(spans)
         for scheme in TAG_SCHEMES:
             assert tags_to_spans(spans_to_tags(spans, len(example["text"]), scheme)) == spans
-    assert seen == count

@@ -8,23 +8,15 @@ import pytest
 from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
 
 
-@pytest.mark.parametrize(
-    ("name", "rows", "scores"),
-    [
-        ("stsb_zh/STS-B.valid.data", 1458, {0, 1, 2, 3, 4, 5}),
-        ("afqmc/dev.txt", 4316, {0, 1}),
-        ("pawsx_zh/PAWSX.valid.data", 2000, {0, 1}),
-    ],
-)
-def test_files_as_published(shared, name, rows, scores):
+@pytest.mark.parametrize("name", ["stsb_zh/STS-B.valid.data", "afqmc/dev.txt", "pawsx_zh/PAWSX.valid.data"])
+def test_files_as_published(shared, name):
     file = shared / "data" / name
     with open(file, encoding="utf-8", newline="") as stream:
         lines = list(csv.reader(stream, delimiter="\t"))
     pairs = read_text_pairs(file)
     wanted = [(first.strip(), second.strip(), float(score)) for first, second, score in lines]
     assert [(pair["text1"], pair["text2"], pair["score"]) for pair in pairs] == wanted
-    assert len(pairs) == rows
-    assert {pair["score"] for pair in pairs} == scores
+    assert len({pair["score"] for pair in pairs}) > 1
     assert set(read_texts_alone(file)) == {text for pair in wanted for text in pair[:2]}
 
 

@@ -52,19 +52,20 @@ def test_refuses_naming_file_and_line(tmp_path, content, message):
 
 
 @pytest.mark.parametrize(
-    ("file", "count"),
+    "file",
     [
-        ("csl_title_clge/summarization_csl_train.tsv", 1500),
-        ("csl_title_clge/summarization_csl_dev.tsv", 350),
-        ("csl_title_clge/summarization_csl_test.tsv", 350),
-        ("t5_pegasus_sample/train.tsv", 20),
+        "csl_title_clge/summarization_csl_train.tsv",
+        "csl_title_clge/summarization_csl_dev.tsv",
+        "csl_title_clge/summarization_csl_test.tsv",
+        "t5_pegasus_sample/train.tsv",
     ],
 )
-def test_published_files(shared, file, count):
+def test_published_files(shared, file):
+    lines = (shared / "data" / file).read_text(encoding="utf-8").split("\n")
     examples = read_summaries(shared / "data" / file)
-    assert len(examples) == count
+    assert len(examples) == sum(bool(line.strip()) for line in lines) > 0
     # Titles are shorter than abstracts, so the columns are the right way round.
-    assert sum(len(e["summary"]) < len(e["text"]) for e in examples) > 0.99 * count
+    assert sum(len(e["summary"]) < len(e["text"]) for e in examples) > 0.99 * len(examples)
 
 
 def test_round_trip_through_json(tmp_path):
