@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.span_encoding import TokenBorders, rows_of
 from hf_ext.data.windows import check_gives_offsets, check_stride, encode_windows
-from hf_ext.transformers_private import pad_without_fast_tokenizer_warning
+from hf_ext.transformers_private import pad_inputs
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -184,13 +184,7 @@ class DataCollatorForReadingComprehension:
         Args:
             rows: with the tokenizer's model inputs, ``context_mask`` and, if any, ``labels``.
         """
-        names = self.tokenizer.model_input_names
-        inputs = [{name: row[name] for name in names if name in row} for row in rows]
-        batch = dict(
-            pad_without_fast_tokenizer_warning(
-                self.tokenizer, inputs, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
-            )
-        )
+        batch = pad_inputs(self.tokenizer, rows, pad_to_multiple_of=self.pad_to_multiple_of)
         batch["context_mask"] = torch.zeros_like(batch["input_ids"])
         for padded, row in zip(batch["context_mask"], rows):
             own = torch.as_tensor(row["context_mask"])
