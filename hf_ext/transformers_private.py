@@ -4,12 +4,12 @@ Left where they are: class attributes that models are meant to set (``_supports_
 subclass overrides or inherits. `tests/test_transformers_private.py` names each of all these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 from transformers.models.auto.auto_factory import _BaseAutoModelClass
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_MAPPING
@@ -28,7 +28,7 @@ __all__ = [
     "forget_preparation",
     "forget_registered_task",
     "merge_with_config_defaults",
-    "pad_without_fast_tokenizer_warning",
+    "pad_inputs",
     "registered_models",
     "shifts_smoothed_labels",
 ]
@@ -50,6 +50,20 @@ def registered_models() -> Iterator[tuple[type[PreTrainedConfig], Any]]:
 def shifts_smoothed_labels(model_class: type[nn.Module]) -> bool:
     """Whether Trainer, smoothing labels, takes a model's logits for those of the next token: by the class's name."""
     return model_class.__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
+
+
+def pad_inputs(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, Any]:
+    """The model inputs of rows as a batch of tensors ``[B, L]``, for collators.
+
+    Args:
+        tokenizer: names the model inputs and pads them; it is not heard warning that encoding and padding at once would
+            be faster.
+        rows: their other columns are dropped.
+        **options: of ``tokenizer.pad``.
+    """
+    names = tokenizer.model_input_names
+    inputs = [{name: row[name] for name in names if name in row} for row in rows]
+    return dict(pad_without_fast_tokenizer_warning(tokenizer, inputs, return_tensors="pt", **options))
 
 
 def default_callbacks(trainer: ModuleType) -> list[Any]:

@@ -176,7 +176,7 @@ def run_experiment(experiment: Experiment, sources: Sources, results: Results, s
 
 
 def _run(experiment: Experiment, setting: Setting, seed: int, sources: Sources, results: Results) -> Mapping[str, Any]:
-    # Jobs make their model before Trainer sets the seed.
+    # For what an experiment draws by itself; jobs set the seed of their training.
     transformers.set_seed(seed)
     wall, cpu = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):

@@ -142,8 +142,9 @@ def test_tokenizer_classes_by_name() -> None:
 
 def test_padding_without_a_warning() -> None:
     tokenizer = hf_ext.build_char_tokenizer(["ab"])
-    rows = [{"input_ids": [5]}, {"input_ids": [5, 6]}]
-    padded = private.pad_without_fast_tokenizer_warning(tokenizer, rows, padding_side="left", return_tensors="pt")
+    rows = [{"input_ids": [5], "other": 0}, {"input_ids": [5, 6], "other": 0}]
+    padded = private.pad_inputs(tokenizer, rows, padding_side="left")
+    assert set(padded) == {"input_ids", "attention_mask"}
     assert padded["attention_mask"].tolist() == [[0, 1], [1, 1]]
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hf_ext.transformers_private import pad_without_fast_tokenizer_warning
+from hf_ext.transformers_private import pad_inputs
 
 
 @dataclass
@@ -35,17 +35,7 @@ class DataCollatorForSpanExtraction:
         Args:
             rows: with the tokenizer's model inputs and, if any, ``labels`` as lists of (label, start, end) token spans.
         """
-        names = self.tokenizer.model_input_names
-        inputs = [{name: row[name] for name in names if name in row} for row in rows]
-        batch = dict(
-            pad_without_fast_tokenizer_warning(
-                self.tokenizer,
-                inputs,
-                pad_to_multiple_of=self.pad_to_multiple_of,
-                padding_side="right",
-                return_tensors="pt",
-            )
-        )
+        batch = pad_inputs(self.tokenizer, rows, pad_to_multiple_of=self.pad_to_multiple_of, padding_side="right")
         if "labels" in rows[0]:
             spans = [torch.as_tensor(row["labels"], dtype=torch.long).reshape(-1, self.label_width) for row in rows]
             labels = torch.full((len(rows), max(1, *map(len, spans)), self.label_width), -100)

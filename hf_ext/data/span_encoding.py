@@ -4,7 +4,16 @@ import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_ext.data.windows import Window, check_gives_offsets, check_stride, decode_windows, merge_spans, trim, window_of
+from hf_ext.data.windows import (
+    Window,
+    check_gives_offsets,
+    check_stride,
+    decode_windows,
+    encode_windows,
+    merge_spans,
+    trim,
+    window_of,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -109,20 +118,7 @@ class SpanEncoder:
         Raises:
             ValueError: if the dataset is empty.
         """
-        if not len(dataset):
-            raise ValueError("dataset must have at least one row, got none")
-        features = self.features
-        if self.annotations not in dataset.column_names:
-            features = type(features)({k: v for k, v in features.items() if k not in ("labels", "lost_entities")})
-        encoded = dataset.map(
-            self,
-            batched=True,
-            with_indices=True,
-            remove_columns=dataset.column_names,
-            features=features,
-            num_proc=num_proc,
-        )
-        lost = sum(encoded["lost_entities"]) if "lost_entities" in encoded.column_names else 0
+        encoded, lost = encode_windows(self, dataset, self.annotations, "lost_entities", num_proc)
         if lost:
             total = sum(map(len, dataset[self.annotations]))
             message = "%d of %d %s %s of %d tokens; they are not learnt"

@@ -109,6 +109,37 @@ def check_stride(stride: int, room: int) -> None:
         raise ValueError(f"stride must be at least 0 and less than the {room} tokens of a window, got {stride}")
 
 
+def encode_windows(
+    encoder: Any, dataset: "Dataset", annotations: str, lost: str, num_proc: int | None = None
+) -> tuple["Dataset", int]:
+    """Rows of windows of a dataset of texts, and the sum of the column that counts what is not learnt.
+
+    Args:
+        encoder: encodes a batch; its ``features`` are the types of the columns.
+        dataset: of texts.
+        annotations: its column that labels are made of, which may be missing.
+        lost: the column that goes with the labels.
+        num_proc: of ``Dataset.map``.
+
+    Raises:
+        ValueError: if the dataset is empty, or as a call of the encoder.
+    """
+    if not len(dataset):
+        raise ValueError("dataset must have at least one row, got none")
+    features = encoder.features
+    if annotations not in dataset.column_names:
+        features = type(features)({name: kind for name, kind in features.items() if name not in ("labels", lost)})
+    encoded = dataset.map(
+        encoder,
+        batched=True,
+        with_indices=True,
+        remove_columns=dataset.column_names,
+        features=features,
+        num_proc=num_proc,
+    )
+    return encoded, sum(encoded[lost]) if lost in encoded.column_names else 0
+
+
 def decode_windows(
     predictions: "Sequence[Any] | ndarray",
     encoded: "Dataset",

@@ -1,5 +1,6 @@
 """Every job: the same run in two processes, with accumulated steps and over a break; scores of all texts."""
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,7 +114,11 @@ def test_scores_are_those_of_each_text_alone(name: str, quiet: Path) -> None:
     """Whatever is said of the batches of training: here, to drop what does not fill one."""
     case, folder = JOBS[name], quiet / name
     settings = {"per_device_train_batch_size": 8, "max_steps": case.steps, "learning_rate": 5e-3}
-    case.make(folder).run(case.arguments(folder / "learnt", eval_accumulation_steps=1, **settings))
+    job = case.make(folder)
+    before = copy.deepcopy(vars(job))
+    job.run(case.arguments(folder / "learnt", eval_accumulation_steps=1, **settings))
+    # A second run is as the first.
+    assert vars(job) == before
     file = folder / "validation.jsonl"
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     wanted = flat(dict(case.scores(folder / "learnt", file, rows)))

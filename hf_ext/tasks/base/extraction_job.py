@@ -21,7 +21,6 @@ class ExtractionJob(EncoderJob):
 
     A task names its Auto class, encoder and collator, and overrides `read`, `compute_metrics`, `decode` and
     `exact_scores`.
-
     """
 
     # The pipeline reads windows like those of training.
@@ -41,12 +40,7 @@ class ExtractionJob(EncoderJob):
         labels = self.head_labels(self.outputs(files.labels), self.auto_class.head.suffix)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
-        head = self.head_options(tokenizer)
-        if self.model is None:
-            return self.auto_class.from_config(self.new_config(tokenizer, **fields), **head)
-        model = self.auto_class.from_pretrained(self.model, **fields, **head)
-        self.check_length(model)
-        return model
+        return self.open_model(self.auto_class, tokenizer, fields, **self.head_options(tokenizer))
 
     def outputs(self, labels: Sequence[str]) -> Sequence[str]:
         """What a new head tells apart, for the labels of the files: these."""

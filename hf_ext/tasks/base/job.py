@@ -283,6 +283,26 @@ class EncoderJob(Job):
         """Most tokens of a text, which the tokenizer is saved with; None: it keeps its own."""
         return self.max_length if self.saves_max_length else None
 
+    def open_model(
+        self, auto_class: Any, tokenizer: PreTrainedTokenizerBase, fields: Mapping[str, Any], **head: Any
+    ) -> Any:
+        """The model that the job names.
+
+        Args:
+            auto_class: opens or makes it.
+            tokenizer: of the model.
+            fields: of the config.
+            **head: options of the head.
+
+        Raises:
+            ValueError: if it takes fewer tokens than ``max_length``.
+        """
+        if self.model is None:
+            return auto_class.from_config(self.new_config(tokenizer, **fields), **head)
+        model = auto_class.from_pretrained(self.model, **fields, **head)
+        self.check_length(model)
+        return model
+
     def check_length(self, model: Any) -> None:
         """Raise ValueError if the model takes fewer tokens than ``max_length``."""
         check_input_length(self.max_length, model.config)

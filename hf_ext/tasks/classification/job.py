@@ -155,11 +155,7 @@ class ClassificationJob(EncoderJob):
             "label2id": {name: index for index, name in enumerate(files.labels)},
             "problem_type": f"{'multi' if _multi_label(files.train) else 'single'}_label_classification",
         }
-        if self.model is None:
-            return AutoModelForSequenceClassification.from_config(self.new_config(tokenizer, **fields))
-        model = AutoModelForSequenceClassification.from_pretrained(self.model, **fields)
-        self.check_length(model)
-        return model
+        return self.open_model(AutoModelForSequenceClassification, tokenizer, fields)
 
 
 def encode_labelled_texts(

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 from transformers import PreTrainedTokenizerBase
 
-from hf_ext.transformers_private import pad_without_fast_tokenizer_warning
+from hf_ext.transformers_private import pad_inputs
 
 IGNORED = -100
 
@@ -102,7 +102,11 @@ class DataCollatorForWholeWordMasking:
                     f"word_ids must have a number a token, got {len(row['word_ids'])} for "
                     f"{len(row['input_ids'])} tokens"
                 )
-        batch = self._pack(rows) if self.packed else self._pad(rows)
+        batch = (
+            self._pack(rows)
+            if self.packed
+            else pad_inputs(self.tokenizer, rows, pad_to_multiple_of=self.pad_to_multiple_of)
+        )
         words = torch.full_like(batch["input_ids"], -1)
         first, place = 0, 0
         for index, row in enumerate(rows):
@@ -142,15 +146,6 @@ class DataCollatorForWholeWordMasking:
         other = picked & (draw >= self.mask_replace_prob) & (draw < self.mask_replace_prob + self.random_replace_prob)
         masked[other] = self._plain[torch.randint(len(self._plain), (int(other.sum()),), generator=chance)]
         return masked, torch.where(picked, input_ids, IGNORED)
-
-    def _pad(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        names = self.tokenizer.model_input_names
-        inputs = [{name: row[name] for name in names if name in row} for row in rows]
-        return dict(
-            pad_without_fast_tokenizer_warning(
-                self.tokenizer, inputs, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
-            )
-        )
 
     def _pack(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         names = [name for name in self.tokenizer.model_input_names if name in rows[0] and name != "attention_mask"]

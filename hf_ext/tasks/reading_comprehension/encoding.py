@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.span_encoding import TokenBorders, rows_of
-from hf_ext.data.windows import check_gives_offsets, check_stride
-from hf_ext.transformers_private import pad_without_fast_tokenizer_warning
+from hf_ext.data.windows import check_gives_offsets, check_stride, encode_windows
+from hf_ext.transformers_private import pad_inputs
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -130,20 +130,7 @@ class ReadingEncoder:
         Raises:
             ValueError: if the dataset is empty, or as a call.
         """
-        if not len(dataset):
-            raise ValueError("dataset must have at least one row, got none")
-        features = self.features
-        if "answers" not in dataset.column_names:
-            features = type(features)({k: v for k, v in features.items() if k not in ("labels", "lost_answers")})
-        encoded = dataset.map(
-            self,
-            batched=True,
-            with_indices=True,
-            remove_columns=dataset.column_names,
-            features=features,
-            num_proc=num_proc,
-        )
-        lost = sum(encoded["lost_answers"]) if "lost_answers" in encoded.column_names else 0
+        encoded, lost = encode_windows(self, dataset, "answers", "lost_answers", num_proc)
         if lost:
             message = "the answers of %d of %d questions begin or end inside a token, or fit in no window of %d tokens"
             logger.warning(message + "; they are not learnt", lost, len(dataset), self.max_length)
@@ -197,13 +184,7 @@ class DataCollatorForReadingComprehension:
         Args:
             rows: with the tokenizer's model inputs, ``context_mask`` and, if any, ``labels``.
         """
-        names = self.tokenizer.model_input_names
-        inputs = [{name: row[name] for name in names if name in row} for row in rows]
-        batch = dict(
-            pad_without_fast_tokenizer_warning(
-                self.tokenizer, inputs, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
-            )
-        )
+        batch = pad_inputs(self.tokenizer, rows, pad_to_multiple_of=self.pad_to_multiple_of)
         batch["context_mask"] = torch.zeros_like(batch["input_ids"])
         for padded, row in zip(batch["context_mask"], rows):
             own = torch.as_tensor(row["context_mask"])

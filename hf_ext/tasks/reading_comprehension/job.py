@@ -96,12 +96,7 @@ class ReadingComprehensionJob(EncoderJob):
         Raises:
             ValueError: if it takes fewer tokens than ``max_length``.
         """
-        head = self.head_options(tokenizer)
-        if self.model is None:
-            model = AutoModelForReadingComprehension.from_config(self.new_config(tokenizer), **head)
-        else:
-            model = AutoModelForReadingComprehension.from_pretrained(self.model, **head)
-            self.check_length(model)
+        model = self.open_model(AutoModelForReadingComprehension, tokenizer, {}, **self.head_options(tokenizer))
         config: Any = model.config
         if self.null_threshold is not None:
             config.null_threshold = self.null_threshold

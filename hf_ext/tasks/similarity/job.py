@@ -93,11 +93,7 @@ class SimilarityJob(EncoderJob):
         fields: dict[str, Any] = {}
         if self.dropout is not None:
             fields = {"hidden_dropout_prob": self.dropout, "attention_probs_dropout_prob": self.dropout}
-        if self.model is None:
-            return AutoModel.from_config(self.new_config(tokenizer, **fields))
-        model = AutoModel.from_pretrained(self.model, **fields)
-        self.check_length(model)
-        return model
+        return self.open_model(AutoModel, tokenizer, fields)
 
     def encode(
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
