@@ -1,7 +1,11 @@
 """`hf-ext embed`, and the files of vectors."""
 
+import io
 import json
+import subprocess
+import sys
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,7 +46,7 @@ def vectors(folder):
 
 def test_files_hold_the_vectors_in_the_order_of_the_texts(folder, vectors, tmp_path, monkeypatch):
     # Several parts, the last of them smaller.
-    monkeypatch.setattr(embedding, "_WINDOW", 2)
+    monkeypatch.setattr(embedding, "_SORTED", 2)
     source = tmp_path / "texts.txt"
     source.write_text("\n".join(TEXTS) + "\n\n", encoding="utf-8")
     result = run("embed", folder, "--input", source, "--output", tmp_path / "v.npy", "--tokens-per-batch", 20)
@@ -99,7 +103,7 @@ def test_what_cannot_be_used_leaves_no_file(folder, tmp_path, name, content, mes
 
 @pytest.mark.parametrize("name", ["v.npy", "v.jsonl"])
 def test_a_run_that_was_cut_off_goes_on_where_it_was(folder, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(embedding, "_WINDOW", 2)
+    monkeypatch.setattr(embedding, "_SORTED", 2)
     source, whole, output = (tmp_path / part for part in ("in.txt", f"whole-{name}", name))
     source.write_text("\n".join(TEXTS), encoding="utf-8")
     assert run("embed", folder, "--input", source, "--output", whole).exit_code == 0
@@ -224,3 +228,24 @@ def test_a_whitening_that_cannot_be_is_refused(command, options, content, messag
     with pytest.raises(type(result.exception), match=message):
         raise result.exception
     assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]
+
+
+def test_what_is_no_file_gets_the_vectors(folder, vectors, tmp_path):
+    (tmp_path / "out.npy").symlink_to("/dev/stdout")
+    command = [sys.executable, "-m", "hf_ext.cli", "embed", str(folder), "--output", str(tmp_path / "out.npy")]
+    text = "\n".join(TEXTS).encode()
+    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, check=True)
+    np.testing.assert_allclose(np.load(io.BytesIO(done.stdout)), vectors, atol=1e-6)
+    assert [each.name for each in tmp_path.iterdir()] == ["out.npy"]
+    (tmp_path / "null.npy").symlink_to("/dev/null")
+    result = run("embed", folder, "--output", tmp_path / "null.npy", "--resume", input=text)
+    assert str(result.exception).startswith("resume needs a file to write")
+    assert not Path("/dev/.null.parts").exists()
+
+
+def test_texts_are_not_replaced(folder, tmp_path):
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text('{"text": "好"}\n', encoding="utf-8")
+    result = run("embed", folder, "--input", texts, "--output", texts)
+    assert "output must not be the file of the texts" in str(result.exception)
+    assert texts.read_text(encoding="utf-8") == '{"text": "好"}\n'
