@@ -7,7 +7,7 @@ from typing import Any
 from transformers import BertTokenizer
 
 from hf_ext.tokenization.normalizer import bert_normalizer
-from hf_ext.tokenization.vocabulary import read_vocabulary
+from hf_ext.tokenization.vocabulary import check_special_tokens, read_vocabulary
 from hf_ext.tokenization.word_pieces import MAX_CHARACTERS_PER_WORD
 
 
@@ -25,6 +25,9 @@ class CharacterTokenizer(BertTokenizer):
         strip_accents: strip accents, by default if ``do_lower_case``.
         kwargs: as of `transformers.BertTokenizer`.
 
+    Raises:
+        ValueError: if the vocabulary cannot be read, or has no unknown token.
+
     Source: github.com/bojone/bert4keras.
     """
 
@@ -37,6 +40,8 @@ class CharacterTokenizer(BertTokenizer):
         **kwargs: Any,
     ):
         entries = read_vocabulary(vocab) if isinstance(vocab, str | os.PathLike) else vocab
+        if entries is not None:
+            check_special_tokens(entries, {"unk_token": kwargs.get("unk_token", "[UNK]")}, set())
         # Read by a class of Transformers' own where this one is not known, which has no token types by itself.
         kwargs.setdefault("model_input_names", list(self.model_input_names))
         super().__init__(

@@ -23,7 +23,8 @@ def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, int]:
     originals, an entry is what stands before the first white space of its line, unless that is all there is.
 
     Raises:
-        ValueError: if an entry occurs twice, or a ``tokenizer.json`` holds no dictionary of entries.
+        ValueError: if the file is not UTF-8, an entry occurs twice, or a ``tokenizer.json`` holds no dictionary of
+            entries.
     """
     path = Path(path)
     if path.suffix == ".json":
@@ -32,7 +33,10 @@ def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, int]:
             kind = model.get("type")
             raise ValueError(f"{path} holds a model of type {kind!r} without a vocabulary of entries; wanted WordPiece")
         return check_vocabulary(model["vocab"])
-    text = path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+    try:
+        text = path.read_bytes().decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8, got {error.reason} at byte {error.start}") from error
     entries = text.removesuffix("\n").split("\n")
     vocabulary: dict[str, int] = {}
     for index, entry in enumerate(map(_first_field, entries)):

@@ -281,3 +281,19 @@ def test_a_folder_of_any_family_with_only_a_vocabulary(config_class: type[PreTra
         config_class(vocab_size=len(tokens)).save_pretrained(tmp_path / folder)
         tokenizer = AutoTokenizer.from_pretrained(tmp_path / folder)
         assert tokenizer.tokenize("今天 天气") == (words or list("今天天气"))
+
+
+@pytest.mark.parametrize("kind", [CharacterTokenizer, JiebaWordPieceTokenizer])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[UNK]\n今天\n".encode("gbk"), r"vocab\.txt must be UTF-8, got .* at byte 6"),
+        ("\ufeff[UNK]\n".encode("utf-16-le"), r"vocab\.txt must be UTF-8, got .* at byte 0"),
+        (b"", r"\[(UNK|PAD)\]' is not among the 1 entries of the vocabulary"),
+        (b"[PAD]\r[UNK]\r", r"unk_token '\[UNK\]' is not among the 1 entries of the vocabulary"),
+    ],
+)
+def test_a_vocabulary_that_cannot_be_used_is_refused(kind, content, message, tmp_path):
+    (tmp_path / "vocab.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        kind(str(tmp_path / "vocab.txt"))
