@@ -52,16 +52,19 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]:
         draft_path.unlink(missing_ok=True)
 
 
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether `atomic_write` writes to what stands at a path as it is, as it does to a pipe or a device."""
+    if _own_descriptor(path) is not None:
+        return True
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+
+
 def _open_stream(path: str | os.PathLike[str]) -> IO[bytes] | None:
     """What stands at a path open for writing, if it is there and no regular file; else None."""
     if (number := _own_descriptor(path)) is not None:
         return open(os.dup(number), "wb")
-    try:
-        kind = os.stat(path).st_mode
-    except FileNotFoundError:
-        return None
     # A folder is opened for the error that tells so.
-    return None if stat.S_ISREG(kind) else open(path, "wb")
+    return open(path, "wb") if is_stream(path) or os.path.isdir(path) else None
 
 
 def _own_descriptor(path: str | os.PathLike[str]) -> int | None:

@@ -21,7 +21,6 @@ from transformers import (
 
 import hf_ext
 from hf_ext.data import encode_summaries
-from hf_ext.data.text_to_text import encode_summaries
 from hf_ext.metrics import span_scores
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.classification.metrics import classification_scores

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hf_ext.cli.devices import Device
 from hf_ext.data.text_lines import filled_lines, utf8_lines
 
 
@@ -28,8 +29,12 @@ def read_lines(interactive: bool) -> Iterator[str]:
 
 def chat(
     model: Annotated[str, typer.Argument(help="A dialogue model: a folder or a name on the Hub.")],
-    top_p: Annotated[float, typer.Option(help="Sample from the likeliest tokens of this probability.")] = 0.9,
-    temperature: Annotated[float, typer.Option(help="Of sampling; below 1, likely tokens become likelier.")] = 0.7,
+    top_p: Annotated[
+        float | None, typer.Option(help="Sample from the likeliest tokens of this probability; else 0.9.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of sampling; below 1, likely tokens become likelier; else 0.7.")
+    ] = None,
     num_beams: Annotated[
         int | None, typer.Option(help="Search with this many beams instead of sampling; 1: the likeliest token.")
     ] = None,
@@ -38,7 +43,7 @@ def chat(
         int | None, typer.Option(help="Tokens of history and reply, the earliest turns dropped; else the model's.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of sampling, for the same replies again.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
+    device: Device = None,
 ) -> None:
     """Talk with a dialogue model: /reset forgets what was said, /quit ends.
 
@@ -49,6 +54,8 @@ def chat(
     import hf_ext  # noqa: F401  (registers the models)
     from hf_ext.tasks.dialogue.chat import Chat
 
+    if seed is not None and num_beams is not None:
+        raise ValueError("seed has no effect with num_beams, which searches and draws nothing; leave it out")
     conversation = Chat.from_pretrained(
         model,
         device,

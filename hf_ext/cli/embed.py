@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_ext.cli.devices import Device
 from hf_ext.data.text_lines import texts_of
 
 
@@ -33,7 +34,7 @@ def embed(
             help="Go on where a run that was cut off stopped; what is done counts for the same texts and settings.",
         ),
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
+    device: Device = None,
 ) -> None:
     """Embed texts, a vector each, in their order; files of any size.
 
@@ -51,6 +52,8 @@ def embed(
         raise ValueError(f"output must end in .npy or .jsonl, got {output}")
     if not output.parent.is_dir():
         raise ValueError(f"{output} must be in a folder that exists")
+    if input is not None and output.is_file() and output.samefile(input):
+        raise ValueError(f"output must not be the file of the texts, got {output} for both")
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
     extract = make_pipeline("text-embedding", model=model, device=device)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from hf_ext.cli.devices import Device
 from hf_ext.data.text_lines import (
     fail,
     filled_lines,
@@ -51,10 +52,11 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
         return
     name = "standard input" if path is None else str(path)
     lines = list(filled_lines(utf8_lines(path), name))
-    if lines and not looks_like_json(lines):
-        if ("text",) not in reads:
-            fail(lines[0][0], f"a line must be a JSON object with strings {wanted}", lines[0][1])
-        yield from ({"text": valid_unicode(line, where)} for where, line in lines)
+    if not looks_like_json(lines):
+        for where, line in lines:
+            if ("text",) not in reads:
+                fail(where, f"a line must be a JSON object with strings {wanted}", line)
+            yield {"text": valid_unicode(line, where)}
         return
     for where, record in json_records(lines):
         keys = next((keys for keys in reads if isinstance(record, dict) and record.keys() >= {*keys}), ())
@@ -106,6 +108,13 @@ def _has_adapter(model: Any) -> bool:
         return False
 
 
+def _check_apart(*files: Path | None) -> None:
+    """Raise ValueError if two are one file, of which the later written would replace the other."""
+    seen = [file.resolve() for file in files if file is not None and (file.is_file() or not file.exists())]
+    if len({*seen}) < len(seen):
+        raise ValueError(f"file, output and html must be files of their own, got {', '.join(map(str, seen))}")
+
+
 def predict(
     model: Annotated[
         str,
@@ -127,7 +136,7 @@ def predict(
         int | None,
         typer.Option(help="Tokens that two windows share; else 64, or less in small windows."),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
+    device: Device = None,
 ) -> None:
     """Find what the model was trained for, one JSON line a text.
 
@@ -154,6 +163,7 @@ def predict(
     for target in (output, html):
         if target is not None and not target.parent.is_dir():
             raise ValueError(f"{target} must be in a folder that exists")
+    _check_apart(file, output, html)
     names, tasks = _class_names(model), _tasks()
     known = [task for name in names for end, task in tasks.items() if name.endswith(end)]
     task = known[0] if known else tasks["ForSpanExtraction"]

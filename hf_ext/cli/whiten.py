@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_ext.cli.devices import Device
 from hf_ext.data.text_lines import texts_of
 
 
@@ -18,7 +19,7 @@ def whiten(
     size: Annotated[int | None, typer.Option(help="Numbers of a vector to keep; else all that vary.")] = None,
     pooling: Annotated[str | None, typer.Option(help="pooler, cls or mean; else as hf-ext embed.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text; else 512, or what the model takes.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda:0 ...; else a GPU if there is one.")] = None,
+    device: Device = None,
 ) -> None:
     """Fit a whitening, which makes an encoder's vectors comparable by their cosines, on texts of its use."""
     from transformers import pipeline

@@ -17,9 +17,13 @@ _TEXT_NAMES = {"text", "sentence", "content", "文本", "句子", "内容"}
 _OTHER_NAMES = {
     "id", "qid", "idx", "index", "guid", "premise", "hypothesis", "query", "title", "question", "answer", "review",
     "comment", "utterance", "document", "passage", "abstract", "article", "summary", "target", "source", "class",
-    "category", "sentiment", "polarity", "intent", "topic", "stars", "rating", "score", "similarity", "类别", "分类",
-    "标题", "摘要", "分数", "相似度", "编号", "序号",
+    "category", "sentiment", "polarity", "intent", "topic", "stars", "rating", "score", "similarity", "duplicate",
+    "is_duplicate", "quality", "emotion", "gold", "tweet", "post", "message", "body", "news", "headline", "user",
+    "assistant", "prompt", "response", "input", "output", "reply", "context", "sent", "类别", "分类", "标题", "摘要",
+    "分数", "相似度", "编号", "序号", "正文", "原文", "新闻", "评论", "问题", "回答", "答案", "情感", "意图", "主题",
 }  # fmt: skip
+# Of the columns of a pair, as in question1 and question_2.
+_PLACE_IN_PAIR = re.compile(r"_?[12]$")
 
 
 def tab_records(
@@ -40,7 +44,7 @@ def tab_records(
     if not lines:
         return
     first = [column.strip().casefold() for column in split_columns(lines[0][1])]
-    header = _is_header(first)
+    header = is_header(first)
     choices = {len(choice): choice for choice in ((tuple(first),) if header else names)}
     if header and len({*first}) < len(first):
         fail(lines[0][0], "a header must name each column once", ", ".join(first))
@@ -129,10 +133,11 @@ def _comma_column(text: str, at: int, end: int, last: bool = False) -> tuple[str
     return text[at:stop], stop
 
 
-def _is_header(columns: Sequence[str]) -> bool:
+def is_header(columns: Sequence[str]) -> bool:
+    """Whether the columns of a file's first row are their names."""
     if len(columns) < 2:
         return False
+    names = [column.strip().casefold() for column in columns]
+    bare = [_PLACE_IN_PAIR.sub("", name) for name in names]
     known = _LABEL_NAMES | _TEXT_NAMES | _OTHER_NAMES
-    return bool(
-        _LABEL_NAMES.intersection(columns) or _TEXT_NAMES.intersection(columns[:-1]) or known.issuperset(columns)
-    )
+    return bool(_LABEL_NAMES.intersection(names) or _TEXT_NAMES.intersection(bare[:-1]) or known.issuperset(bare))

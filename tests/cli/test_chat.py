@@ -116,6 +116,9 @@ def test_chat_as_a_program(trained):
     [
         (["--top-p", 2], "top_p must be in"),
         (["--num-beams", 0], "num_beams must be at least 1"),
+        (["--num-beams", 2, "--top-p", 0.5], "top_p has no effect with num_beams"),
+        (["--num-beams", 2, "--seed", 3], "seed has no effect with num_beams"),
+        (["--device", "gpu"], "must be a device that is there"),
         (["--max-length", 20, "--max-new-tokens", 19], "room must leave tokens"),
     ],
 )

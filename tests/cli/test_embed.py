@@ -1,7 +1,11 @@
 """`hf-ext embed`, and the files of vectors."""
 
+import io
 import json
+import subprocess
+import sys
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -224,3 +228,24 @@ def test_a_whitening_that_cannot_be_is_refused(command, options, content, messag
     with pytest.raises(type(result.exception), match=message):
         raise result.exception
     assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]
+
+
+def test_what_is_no_file_gets_the_vectors(folder, vectors, tmp_path):
+    (tmp_path / "out.npy").symlink_to("/dev/stdout")
+    command = [sys.executable, "-m", "hf_ext.cli", "embed", str(folder), "--output", str(tmp_path / "out.npy")]
+    text = "\n".join(TEXTS).encode()
+    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, check=True)
+    np.testing.assert_allclose(np.load(io.BytesIO(done.stdout)), vectors, atol=1e-6)
+    assert [each.name for each in tmp_path.iterdir()] == ["out.npy"]
+    (tmp_path / "null.npy").symlink_to("/dev/null")
+    result = run("embed", folder, "--output", tmp_path / "null.npy", "--resume", input=text)
+    assert str(result.exception).startswith("resume needs a file to write")
+    assert not Path("/dev/.null.parts").exists()
+
+
+def test_texts_are_not_replaced(folder, tmp_path):
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text('{"text": "好"}\n', encoding="utf-8")
+    result = run("embed", folder, "--input", texts, "--output", texts)
+    assert "output must not be the file of the texts" in str(result.exception)
+    assert texts.read_text(encoding="utf-8") == '{"text": "好"}\n'

@@ -185,3 +185,22 @@ def test_a_line_that_is_no_document_is_named(reads, line, tmp_path):
     (tmp_path / "f").write_text(f"{first}\n\n{line}")
     with pytest.raises(ValueError, match=r"f:3: (a line must be a JSON object with|the line must be JSON)"):
         list(read_documents(tmp_path / "f", False, reads))
+
+
+def test_files_of_a_run_are_apart(classifier, tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("何远\n", encoding="utf-8")
+    (tmp_path / "link").symlink_to(texts)
+    for name in ("texts.txt", "link"):
+        result = run(classifier, "--file", texts, "--output", tmp_path / name)
+        assert re.search("file, output and html must be files of their own", str(result.exception))
+    assert texts.read_text(encoding="utf-8") == "何远\n"
+    # What is no file may be given twice.
+    read(run(classifier, "--file", texts, "--output", "/dev/null"))
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(classifier, device):
+    result = run(classifier, "何远", "--device", device)
+    assert result.exit_code == 2
+    assert "must be a device that is there" in " ".join(result.stderr.replace("│", " ").split())

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from hf_ext.data.columns import split_columns, tab_records
+from hf_ext.data.columns import is_header, split_columns, tab_records
 from hf_ext.data.text_lines import FileLine
 
 CHARACTERS = ["\t", "甲", "乙", ",", '"', "'", " ", "\u2028", "\u0085", "\x0b", "😀"]
@@ -46,6 +46,26 @@ def test_names_are_those_of_a_header_or_of_the_number_of_columns():
         list(tab_records(lines_of("甲\tx\n甲\t乙\ty"), *names))
     with pytest.raises(ValueError, match=r"f:1: a line must have 2 .text, label. or 3 .* columns .* not 1, got '甲'"):
         list(tab_records(lines_of("甲"), *names))
+
+
+@pytest.mark.parametrize(
+    ("row", "header"),
+    [
+        ("question1\tquestion2\tis_duplicate", True),
+        ("ID\tsent_1\tsent_2\tscore", True),
+        ("tweet\tsentiment", True),
+        ("Text1\ttext2\tx", True),
+        ("摘要\t原文", True),
+        ("headline\tarticle", True),
+        # Texts of one column, and words that a name only begins with.
+        ("问题", False),
+        ("question3\tanswer", False),
+        ("问题很多\t评论", False),
+        ("甲\tnews", False),
+    ],
+)
+def test_a_row_of_names_is_a_header(row, header):
+    assert is_header(row.split("\t")) == header
 
 
 def test_tabs_in_quotes():

@@ -11,7 +11,7 @@ from hf_ext.data.text_lines import FileLine, fail, json_records, looks_like_json
 
 logger = logging.getLogger(__name__)
 
-_COMMA_HEADER = re.compile(r'\s*("?)label\1\s*,\s*("?)content\2\s*')
+_COMMA_HEADER = re.compile(r'\s*("?)label\1\s*,\s*("?)content\2\s*', re.IGNORECASE)
 # How the texts of a row are called in published files; two names are a pair.
 _TEXT_KEYS = (
     ("text1", "text2"),
@@ -23,6 +23,9 @@ _TEXT_KEYS = (
 )
 # What NLI data have for a pair on which its annotators do not agree.
 _NO_LABEL = "-"
+# A row of them as one string, or what the first comma leaves of it; and their numbers.
+_VECTOR = re.compile(r"[\[(][01](\.0)?|[\[(]?\s*[01](\.0)?([\s,;|]+[01](\.0)?)+\s*[\])]?")
+_ENTRIES = ("0", "1", "0.0", "1.0")
 _NO_VECTORS = "labels must be the names of a text's classes, not a row of 0 and 1 with one for each class"
 
 
@@ -69,7 +72,11 @@ def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | No
                     fail(where, f"label must be one of {', '.join(labels)[:200]}", label)
         examples.append(example)
     # Vectors of two classes, with one of them each; others repeat a 0 or a 1.
-    if first is not None and examples and all(example.get("labels") == ["0", "1"] for example in examples):
+    if (
+        first is not None
+        and examples
+        and all(example.get("labels") in (["0", "1"], ["0.0", "1.0"]) for example in examples)
+    ):
         fail(first, _NO_VECTORS, "0 and 1 in every row")
     if left_out:
         logger.warning("%s: %d rows labelled %r are left out", os.fspath(path), left_out, _NO_LABEL)
@@ -119,7 +126,7 @@ def _example(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
         if not isinstance(labels, list):
             fail(where, "labels must be a list", labels)
         listed = [_label(label, where) for label in labels]
-        if max(listed.count("0"), listed.count("1")) > 1:
+        if max(map(listed.count, _ENTRIES)) > 1:
             fail(where, _NO_VECTORS, labels)
         example["labels"] = sorted(set(listed))
     elif "label" in record:
@@ -130,4 +137,7 @@ def _example(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
 
 
 def _label(value: Any, where: FileLine) -> str:
-    return text_value(str(value) if type(value) is int else value, "label", where)
+    label = text_value(str(value) if type(value) is int else value, "label", where)
+    if _VECTOR.fullmatch(label):
+        fail(where, _NO_VECTORS, label)
+    return label

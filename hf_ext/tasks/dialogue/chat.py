@@ -1,6 +1,7 @@
 """A conversation with a dialogue model."""
 
 import os
+from math import inf
 from typing import Any
 
 import torch
@@ -23,8 +24,8 @@ class Chat:
     Args:
         model: a dialogue model, on the device to run on.
         tokenizer: its tokenizer.
-        top_p: probability of the tokens to sample from, in (0, 1].
-        temperature: of sampling; below 1, likely tokens become likelier.
+        top_p: probability of the tokens to sample from, in (0, 1]; None: 0.9.
+        temperature: of sampling; below 1, likely tokens become likelier; None: 0.7.
         num_beams: search with this many hypotheses instead of sampling, by the sum of their log-probabilities as in the
             originals; 1 takes the likeliest token each time.
         max_new_tokens: longest reply.
@@ -35,23 +36,26 @@ class Chat:
         turns: what was said, yours and the model's by turns.
 
     Raises:
-        ValueError: if the model is not a dialogue model, or an option is out of range.
+        ValueError: if the model is not a dialogue model, or an option is out of range or has no effect.
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        top_p: float = 0.9,
-        temperature: float = 0.7,
+        top_p: float | None = None,
+        temperature: float | None = None,
         num_beams: int | None = None,
         max_new_tokens: int = 64,
         max_length: int | None = None,
     ):
-        if not 0 < top_p <= 1:
+        if top_p is not None and not 0 < top_p <= 1:
             raise ValueError(f"top_p must be in (0, 1], got {top_p}")
-        if temperature <= 0:
+        if temperature is not None and not 0 < temperature < inf:
             raise ValueError(f"temperature must be positive, got {temperature}")
+        for name, drawn in (("top_p", top_p), ("temperature", temperature)):
+            if drawn is not None and num_beams is not None:
+                raise ValueError(f"{name} has no effect with num_beams, which searches; leave it out, got {drawn}")
         for name, value in (("num_beams", num_beams), ("max_new_tokens", max_new_tokens)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
@@ -64,6 +68,7 @@ class Chat:
         self.turns: list[str] = []
         search: dict[str, Any] = {"do_sample": False, "num_beams": num_beams}
         if num_beams is None:
+            top_p, temperature = (value or default for value, default in ((top_p, 0.9), (temperature, 0.7)))
             search = {"do_sample": True, "top_p": top_p, "top_k": 0, "temperature": temperature}
         elif num_beams > 1:
             search["length_penalty"] = 0.0

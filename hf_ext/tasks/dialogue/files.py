@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from hf_ext.data.columns import split_columns
+from hf_ext.data.columns import is_header, split_columns
 from hf_ext.data.text_lines import (
     FileLine,
     JsonDocument,
@@ -53,7 +53,9 @@ def read_dialogues(path: str | os.PathLike[str], split: str = "train") -> list[d
     if looks_like_json(lines):
         records = _json_dialogues(lines, split)
     else:
-        records = ((where, split_columns(line)) for where, line in lines)
+        records = [(where, split_columns(line)) for where, line in lines]
+        if records and is_header(records[0][1]):
+            fail(records[0][0], "a line must be the turns of a dialogue, not the names of columns", lines[0][1])
     return [{"turns": _turns(record, where)} for where, record in records]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_ext.atomic_file import atomic_write
+from hf_ext.atomic_file import atomic_write, is_stream
 
 
 def write_npy(path: str | os.PathLike[str], parts: Iterable[NDArray[np.float32]], width: int) -> int:
@@ -67,17 +67,23 @@ class VectorParts:
     """Vectors of parts of the texts, kept in a hidden folder beside the file that will hold all of them.
 
     A part is named by what its vectors come from, so that a run that was cut off goes on where it was, and a part of
-    other texts or settings is never taken.
+    other texts or settings is never taken. Of a pipe or a device, which has no place beside it, no parts are kept.
 
     Args:
         path: the file of all vectors.
         fingerprint: of the model and the settings.
         resume: take the parts that are there; else they are made and written anew.
+
+    Raises:
+        ValueError: if there can be no parts to resume from.
     """
 
     def __init__(self, path: str | os.PathLike[str], fingerprint: str, resume: bool) -> None:
         target = Path(os.path.realpath(path))
         self.folder = target.with_name(f".{target.name[:40]}.parts")
+        self.keeps = not is_stream(path)
+        if resume and not self.keeps:
+            raise ValueError(f"resume needs a file to write, beside which parts are kept, got {os.fspath(path)}")
         self.fingerprint = fingerprint
         self.resume = resume
 
@@ -88,6 +94,8 @@ class VectorParts:
 
     def put(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Write a part."""
+        if not self.keeps:
+            return
         self.folder.mkdir(exist_ok=True)
         with atomic_write(self._file(texts), "wb") as file:
             np.save(file, vectors)

@@ -123,6 +123,8 @@ def test_headers(content, wanted, tmp_path):
     ("header", "message"),
     [
         ("review\tsentiment", "a row must have a text"),
+        ("tweet\tsentiment", "a row must have a text"),
+        ("question1\tquestion2\tis_duplicate", "a row must have a text"),
         ("review_body\tlabel", "a row must have a text"),
         ("qid\ttext_a", "a row must have 'label'"),
         ("text\tintent", "a row must have 'label'"),
@@ -146,6 +148,9 @@ def test_headers_that_are_not_known_are_refused(header, message, tmp_path):
         [["1", "0", "0"]],
         [[1], [0, 0]],
         [[0, 1], [1, 0]],
+        [["1.0", "0.0", "0.0"]],
+        [["0.0", "1.0"], ["1.0", "0.0"]],
+        [["[0, 1]"]],
     ],
 )
 def test_vectors_are_no_labels(rows, tmp_path):
@@ -153,6 +158,20 @@ def test_vectors_are_no_labels(rows, tmp_path):
     file.write_text("\n".join(json.dumps({"text": "甲", "labels": row}) for row in rows), encoding="utf-8")
     with pytest.raises(ValueError, match=r"a\.jsonl:[12]: labels must be the names of a text's classes, not a row"):
         read_labelled_texts(file)
+
+
+@pytest.mark.parametrize("vector", ["0 1 0", "[0, 1, 0]", "1.0,0.0", "(0;1)", "1|0|0"])
+def test_vectors_in_a_column_are_no_labels(vector, tmp_path):
+    file = tmp_path / "a.tsv"
+    for content in (f"甲\t{vector}\n", f"label,content\n{vector},甲\n", f"LABEL,Content\n{vector},甲\n"):
+        file.write_text(content, encoding="utf-8")
+        # In the file with commas, what is before the first one is the label.
+        if vector == "1.0,0.0" and "content" in content.lower():
+            continue
+        with pytest.raises(ValueError, match=r"a\.tsv:[12]: labels must be the names of a text's classes, not a row"):
+            read_labelled_texts(file)
+    file.write_text("甲\t0\n乙\t1.0\n丙\t0-1\n丁\t[一]\n", encoding="utf-8")
+    assert [example["label"] for example in read_labelled_texts(file)] == ["0", "1.0", "0-1", "[一]"]
 
 
 def test_integers_may_be_names(tmp_path):

@@ -357,7 +357,10 @@ def test_sampling_and_beams(tokenizer):
     [
         ({"top_p": 0}, r"top_p must be in \(0, 1\], got 0"),
         ({"temperature": 0.0}, "temperature must be positive, got 0.0"),
+        ({"temperature": math.nan}, "temperature must be positive, got nan"),
         ({"num_beams": 0}, "num_beams must be at least 1, got 0"),
+        ({"num_beams": 1, "top_p": 0.5}, "top_p has no effect with num_beams.*, got 0.5"),
+        ({"num_beams": 2, "temperature": 0.7}, "temperature has no effect with num_beams.*, got 0.7"),
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
     ],
 )

@@ -128,6 +128,7 @@ GOOD = '{"turns": ["甲", "乙"]}\n'
         ('[{"turns": ["甲", "乙"]},\n{"turns": ["甲"]}]', 2, "at least two turns"),
         ('[{"messages": 3}]', 1, "'turns' or 'messages'"),
         ("甲\t乙\n丙", 2, "at least two turns"),
+        ("Question\tanswer\n甲\t乙", 1, "not the names of columns, got 'Question"),
         ("甲\t乙\n丙\t", 2, "not blank"),
         ("甲\t乙\n丙".encode("gb18030"), 1, "must be UTF-8"),
         (("甲\t乙\n".encode() + "丙".encode("gb18030")), 2, "must be UTF-8"),

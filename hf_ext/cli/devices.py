@@ -1,0 +1,25 @@
+"""The option of the device to run on, which the commands share."""
+
+from typing import Annotated
+
+import typer
+
+
+def _usable(name: str | None) -> str | None:
+    if name is None:
+        return None
+    import torch
+
+    try:
+        if torch.empty(0, device=name).is_meta:
+            raise RuntimeError("it holds no numbers")
+    # Of a device that PyTorch is not built for it is an assertion.
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise typer.BadParameter(
+            f"must be a device that is there, such as cpu or cuda:0, got {name} ({reason})"
+        ) from None
+    return name
+
+
+Device = Annotated[str | None, typer.Option(callback=_usable, help="cpu, cuda:0 ...; else a GPU if there is one.")]
