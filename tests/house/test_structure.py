@@ -170,6 +170,13 @@ def test_floors_stand_on_each_other_without_a_cycle():
     assert list(TopologicalSorter(STANDS_ON).static_order())
 
 
+def test_imports_are_seen_wherever_they_stand():
+    """In a function, relative, of a module and of a name in it."""
+    assert {"hf_ext", "hf_ext.data.text_lines", "hf_ext.tasks.dialogue.chat"} <= imports(PACKAGE / "cli" / "chat.py")
+    assert {"hf_ext.conversion", "hf_ext.tasks.relations.head"} <= imports(PACKAGE / "__init__.pyi")
+    assert {"hf_ext.models", "hf_ext.tasks"} <= imports(PACKAGE / "__init__.py")
+
+
 @pytest.mark.parametrize(
     "file", [file for file in (*FILES, *STUBS) if file.parent != PACKAGE or file.stem != "__init__"], ids=relative
 )
