@@ -19,8 +19,8 @@ def rows(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     return [{name: value[i] for name, value in batch.items()} for i in range(len(batch["input_ids"]))]
 
 
-def trainer(model: Any, data: list[dict[str, Tensor]], folder: Path, **arguments: Any) -> Trainer:
-    """A run on the CPU over the rows in their order, by plain gradient descent unless told otherwise."""
+def descent(folder: Path, **arguments: Any) -> TrainingArguments:
+    """Of a run on the CPU over the rows in their order, by plain gradient descent unless told otherwise."""
     settings: dict[str, Any] = {
         "use_cpu": True,
         "report_to": "none",
@@ -35,7 +35,12 @@ def trainer(model: Any, data: list[dict[str, Tensor]], folder: Path, **arguments
         "remove_unused_columns": False,
         "train_sampling_strategy": "sequential",
     }
-    return Trainer(model, TrainingArguments(str(folder), **(settings | arguments)), train_dataset=data)
+    return TrainingArguments(str(folder), **(settings | arguments))
+
+
+def trainer(model: Any, data: list[dict[str, Tensor]], folder: Path, **arguments: Any) -> Trainer:
+    """A run over the rows, with these arguments and those of `descent`."""
+    return Trainer(model, descent(folder, **arguments), train_dataset=data)
 
 
 def losses(run: Trainer) -> list[float]:

@@ -6,7 +6,8 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer, TrainingArguments
+from trainer_runs import descent
+from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer
 
 from hf_ext import losses
 from hf_ext.losses import LOSSES, for_trainer
@@ -317,20 +318,12 @@ def test_stock_models_train_by_name_whatever_the_accumulation(tmp_path, name):
     rows = [{"input_ids": [n + 2, 3, 4], "labels": label} for n, label in enumerate([0, 1, 2, 3, 0, -100])]
     ids, labels = (torch.tensor([row[key] for row in rows]) for key in ("input_ids", "labels"))
     LOSSES[name](before(input_ids=ids).logits, labels, **TRAINED[name]).backward()
-    arguments = TrainingArguments(
-        str(tmp_path),
+    arguments = descent(
+        tmp_path,
         per_device_train_batch_size=4,
         gradient_accumulation_steps=2,
         max_steps=1,
         learning_rate=1.0,
-        optim="sgd",
-        max_grad_norm=0.0,
-        lr_scheduler_type="constant",
-        report_to=[],
-        disable_tqdm=True,
-        use_cpu=True,
-        save_strategy="no",
-        logging_strategy="no",
     )
     Trainer(model, arguments, train_dataset=rows, compute_loss_func=for_trainer(name, **TRAINED[name])).train()
     for old, new in zip(before.parameters(), model.parameters()):

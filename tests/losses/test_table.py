@@ -2,7 +2,8 @@ import copy
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer, TrainingArguments
+from trainer_runs import descent
+from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer
 
 from hf_ext.losses import for_trainer, multilabel_softmax_loss
 
@@ -30,20 +31,12 @@ def test_a_stock_model_trains_with_it_whatever_the_accumulation(tmp_path, steps,
     ]
     ids, labels = (torch.tensor([row[name] for row in rows]) for name in ("input_ids", "labels"))
     multilabel_softmax_loss(before(input_ids=ids).logits, labels).backward()
-    arguments = TrainingArguments(
-        str(tmp_path),
+    arguments = descent(
+        tmp_path,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=steps,
         max_steps=1,
         learning_rate=1.0,
-        optim="sgd",
-        max_grad_norm=0.0,
-        lr_scheduler_type="constant",
-        report_to=[],
-        disable_tqdm=True,
-        use_cpu=True,
-        save_strategy="no",
-        logging_strategy="no",
     )
     trainer = Trainer(model, arguments, train_dataset=rows, compute_loss_func=for_trainer("multilabel_softmax"))
     trainer.train()

@@ -10,11 +10,6 @@ from models_tiny import OUR_HEADS, Case, cases, finite_tensors, one_of_each, ten
 from torch import Tensor
 from trainer_runs import labelled
 
-pytestmark = [
-    # PEFT calls this by the name that all releases of Transformers 5 know.
-    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning"),
-]
-
 LENGTHS = [6, 3, 1, 4]
 KINDS = {
     "AutoModelForCausalLM": "CAUSAL_LM",

@@ -8,13 +8,6 @@ import torch
 from models_tiny import ANSWERS, ANY_ENCODER, OUR_HEADS, TAGS, Case, auto_class, cases, gradients, tensors
 from trainer_runs import labelled
 
-pytestmark = [
-    # What PyTorch itself imports and calls to compile.
-    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*autograd.function.Function'> should not be instantiated:DeprecationWarning"),
-]
-
 LENGTHS = [6, 3, 1, 4]
 EVERY = cases(*ANY_ENCODER, once=True)
 

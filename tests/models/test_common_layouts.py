@@ -25,12 +25,9 @@ from torch import Tensor
 from hf_ext.modules.rotary_positions import RotaryConfig
 
 pytestmark = [
-    # What PyTorch itself imports and calls to compile.
-    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
     # Of the library's own call of flex attention: a flag that PyTorch deprecates, and of running uncompiled.
     pytest.mark.filterwarnings("ignore:_compile flag on create_block_mask:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*autograd.function.Function'> should not be instantiated:DeprecationWarning"),
 ]
 
 # A row of one token is all padding but one; an even number of rows, for choices between two.

@@ -10,8 +10,6 @@ from models_tiny import ANSWERS, ON_OTHERS, OUR_HEADS, TAGS, TOKEN_HEADS, Case, 
 from trainer_runs import labelled, losses, rows, trainer
 
 pytestmark = [
-    # PEFT and Trainer call this by the name that all releases of Transformers 5 know.
-    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning"),
     # Trainer pins memory on a machine without a GPU.
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
@@ -33,7 +31,7 @@ def test_gradient_checkpointing(case: Case) -> None:
             model = case.make(**{dropout: 0.1} | ({"unpad": True} if unpad else {})).train()
             if checkpointing:
                 model.gradient_checkpointing_enable()
-                assert model.is_gradient_checkpointing
+                assert model.is_activation_checkpointing
             torch.manual_seed(7)
             loss = model(**batch).loss
             loss.backward()

@@ -363,7 +363,6 @@ def test_blocks_are_of_logarithmic_depth(monkeypatch):
     assert counts[-1] < 4097 // 2
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # read by Dynamo itself
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # by Dynamo as well
 @pytest.mark.parametrize("time_first", [False, True])
 def test_compiled_without_breaks(form, time_first):

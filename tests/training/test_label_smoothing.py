@@ -12,11 +12,6 @@ from trainer_runs import labelled, trainer
 from hf_ext.tasks.classification.job import ClassificationJob
 from hf_ext.tasks.similarity.job import SimilarityTrainer
 
-pytestmark = [
-    # PEFT calls this by the name that all releases of Transformers 5 know.
-    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning"),
-]
-
 LENGTHS = [6, 3, 1, 4]
 HEADS = [case for case in [*cases(ours=True, once=True), *ON_OTHERS] if not case.values[0].is_base]
 REFUSED = (*ANY_ENCODER, "ForParaphrase", "AutoModelForQuestionAnswering")

@@ -6,11 +6,11 @@ import peft
 import pytest
 import torch
 from torch.nn import functional as F
+from trainer_runs import descent
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
-    TrainingArguments,
 )
 
 import hf_ext
@@ -90,20 +90,12 @@ ROWS = {
 
 
 def trainer_for(model, rows, path, steps=1, rate=1.0, **options):
-    arguments = TrainingArguments(
-        str(path),
+    arguments = descent(
+        path,
         per_device_train_batch_size=6 if steps == 1 else 4,
         gradient_accumulation_steps=steps,
         max_steps=1,
         learning_rate=rate,
-        optim="sgd",
-        max_grad_norm=0.0,
-        lr_scheduler_type="constant",
-        report_to=[],
-        disable_tqdm=True,
-        use_cpu=True,
-        save_strategy="no",
-        logging_strategy="no",
     )
     return hf_ext.RDropTrainer(model, arguments, train_dataset=rows, eval_dataset=rows, **options)
 

@@ -25,14 +25,6 @@ from hf_ext.models.flash.layers_flash import QuadraticUnit, Surroundings
 from hf_ext.ops.mixed_chunk_attention.naive import naive_mixed_chunk_attention
 from hf_ext.ops.rotary import apply_rotary, rotary_cos_sin
 
-pytestmark = [
-    # What PyTorch itself imports and calls to compile.
-    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
-    # PEFT calls this by the name that all releases of Transformers 5 know.
-    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*autograd.function.Function'> should not be instantiated:DeprecationWarning"),
-]
-
 CHUNK = 4
 TINY: dict[str, Any] = {
     "vocab_size": 60,

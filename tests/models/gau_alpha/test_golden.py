@@ -15,10 +15,8 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, BertTokenizer
 from hf_ext.conversion import convert_release, load_state_dict
 from hf_ext.models.gau_alpha import GAUAlphaForMaskedLM
 
-# Of the library's own call of flex attention: a flag that PyTorch deprecates, what PyTorch imports to compile it, and
-# what it says of running uncompiled.
+# Of the library's own call of flex attention: a flag that PyTorch deprecates, and of running uncompiled.
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:_compile flag on create_block_mask:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning"),
 ]

@@ -21,14 +21,6 @@ from hf_ext.models.gau_alpha import (
     GAUAlphaModel,
 )
 
-pytestmark = [
-    # What PyTorch itself imports and calls to compile.
-    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
-    # PEFT calls this by the name that all releases of Transformers 5 know.
-    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*autograd.function.Function'> should not be instantiated:DeprecationWarning"),
-]
-
 # A row of one token is all padding but one; another is longer than the bound of 16 keys.
 LENGTHS = [20, 7, 1, 17]
 BACK_ENDS = ("gated_attention", "sdpa", "eager")

@@ -22,14 +22,6 @@ from hf_ext.models.roformer import (
     RoFormerModel,
 )
 
-pytestmark = [
-    # What PyTorch itself imports and calls to compile.
-    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
-    # PEFT calls this by the name that all releases of Transformers 5 know.
-    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*autograd.function.Function'> should not be instantiated:DeprecationWarning"),
-]
-
 LENGTHS = [9, 4, 1, 6]
 TOKEN_LABELS = tokens(LENGTHS, seed=1)["input_ids"].masked_fill(tokens(LENGTHS)["attention_mask"] == 0, -100)
 # Class, fields of the config, labels with a different count in each row.
@@ -119,7 +111,7 @@ def test_gradient_checkpointing(back_end: str, unpad: bool) -> None:
         model = tiny(RoFormerForMaskedLM, back_end, unpad=unpad, hidden_dropout_prob=0.1).train()
         if checkpointing:
             model.gradient_checkpointing_enable()
-            assert model.is_gradient_checkpointing
+            assert model.is_activation_checkpointing
         torch.manual_seed(7)
         model(**batch).loss.backward()
         found.append(gradients(model))

@@ -32,9 +32,6 @@ from hf_ext import T5PegasusConfig, T5PegasusEncoderModel, T5PegasusForCondition
 from hf_ext.models.t5_pegasus.modeling_t5_pegasus import T5PegasusLayerNorm
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import SIZES, config_of_size
 
-# Transformers 5.23 renames the methods, which older versions have under this name alone; PEFT reads one of them.
-pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
-
 TINY: dict[str, Any] = {
     "vocab_size": 60,
     "d_model": 32,

@@ -133,7 +133,6 @@ def test_predict_has_a_page_of_entities_alone(trained, tmp_path):
     assert not page.exists()
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # read by PEFT
 def test_predict_knows_the_task_of_an_adapter_by_its_base(trained, tmp_path):
     import peft
 

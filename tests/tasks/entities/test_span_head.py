@@ -327,7 +327,6 @@ def test_resized_embeddings_stay_with_the_encoder():
     assert model.config.vocab_size == 50
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # read by Dynamo itself
 def test_compiled_training_step():
     model = model_of("bert", span_head="efficient_global_pointer")
     inputs = batch()
@@ -345,7 +344,6 @@ def test_compiled_training_step():
     assert compiled(**inputs).loss.isfinite()
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # read by PEFT
 def test_lora_trains_and_saves_the_head(tmp_path):
     import peft
 

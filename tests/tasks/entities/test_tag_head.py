@@ -198,7 +198,6 @@ def test_wrong_input(inputs, message):
         model_of(constrained_transitions=True)(torch.arange(4)[None], **inputs)
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # read by PEFT
 def test_lora_trains_and_saves_the_head(tmp_path):
     import peft
 
