@@ -20,6 +20,7 @@ from transformers import (
 )
 
 import hf_ext
+from hf_ext.data.text_to_text import encode_summaries
 from hf_ext.metrics import span_scores
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.classification.metrics import classification_scores
@@ -36,7 +37,6 @@ from hf_ext.tasks.relations.metrics import relation_scores
 from hf_ext.tasks.similarity import SimilarityJob
 from hf_ext.tasks.similarity.metrics import spearman
 from hf_ext.tasks.summarization import SummarizationJob
-from hf_ext.tasks.summarization.files import encode_summaries
 from hf_ext.tasks.summarization.metrics import summary_scores
 
 Rows = list[dict[str, Any]]
