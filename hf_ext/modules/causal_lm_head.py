@@ -97,6 +97,9 @@ class CausalLMHead(VocabularyHead, GenerationMixin):
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.cls(outputs.last_hidden_state[:, keep])
         loss = None
+        if shift_labels is not None:
+            # The loss takes a view, which a part of a tensor, as of labels of a longer text, does not give.
+            shift_labels = shift_labels.contiguous()
         if labels is not None or shift_labels is not None:
             loss = self.loss_function(logits, labels, self.config.vocab_size, shift_labels=shift_labels, **kwargs)
         return CausalLMOutputWithCrossAttentions(

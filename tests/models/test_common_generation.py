@@ -217,6 +217,9 @@ def test_labels_that_are_shifted(case: Case) -> None:
                 losses = F.cross_entropy(found.logits.mT, shifted, reduction="sum")
                 divisor = 7 if count else (shifted != -100).sum()
                 torch.testing.assert_close(found.loss.double(), losses / divisor, atol=1e-5, rtol=1e-6)
+    # A part of a longer tensor, which is not contiguous.
+    cut = F.pad(labels, (0, 1), value=-100)[:, 1:]
+    assert torch.equal(model(**batch, shift_labels=cut).loss, plain.loss)
     # The last token may have a successor in another part of the text.
     whole = shifted.clone()
     whole[0, -1] = 9
