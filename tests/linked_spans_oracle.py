@@ -5,6 +5,13 @@ from types import SimpleNamespace
 import torch
 
 
+def to_duie(relation):
+    """A relation as DuIE 2.0 writes it: ``{"subject", "predicate", "object": {"@value": str, slot: str}}``."""
+    value = {"@value": relation["object"]["text"]}
+    value |= {slot["name"]: slot["text"] for slot in relation.get("slots") or ()}
+    return {"subject": relation["subject"]["text"], "predicate": relation["predicate"], "object": value}
+
+
 def untrained(head, labels):
     """A head without an encoder, to split labels and decode scores."""
     one = head.__new__(head)

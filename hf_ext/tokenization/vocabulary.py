@@ -8,8 +8,6 @@ from pathlib import Path
 
 from hf_ext.atomic_file import atomic_write
 
-CONTINUATION = "##"
-
 # The released word vocabularies have 58 % and more, the character ones none but what a user puts in their spare places.
 _SHARE_OF_WORDS = 0.05
 

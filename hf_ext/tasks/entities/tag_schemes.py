@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from hf_ext.ops.tag_rules import TAG_SCHEMES, may_follow, scheme_of_tags, split_tag
+from hf_ext.ops.tag_rules import TAG_SCHEMES, split_tag
 
 TokenSpan = tuple[str, int, int]
 """Label, first and last token."""
@@ -67,21 +67,3 @@ def tags_to_spans(tags: Sequence[str]) -> list[TokenSpan]:
             spans.append((label, start, place - 1))
         before, label, start = prefix, own, place
     return spans
-
-
-def check_tags_follow_scheme(tags: Sequence[str], scheme: str | None = None) -> None:
-    """Refuse a sequence against its scheme.
-
-    Args:
-        tags: the tags of a sequence.
-        scheme: a key of `TAG_SCHEMES`; None: detected from the tags.
-
-    Raises:
-        ValueError: naming the first tag that must not stand where it does.
-    """
-    scheme = scheme_of_tags(tags) if scheme is None else scheme
-    for place, (before, tag) in enumerate(zip([None, *tags], [*tags, None])):
-        if not may_follow(before, tag, scheme):
-            what = "the end of the sequence" if tag is None else repr(tag)
-            where = "the beginning" if before is None else repr(before)
-            raise ValueError(f"tags must follow {scheme}, got {what} after {where} at place {place}")

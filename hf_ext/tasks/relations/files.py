@@ -98,13 +98,6 @@ def relation_labels(examples: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({name for example in examples for name in relation_names(example["relations"])})
 
 
-def to_duie(relation: Mapping[str, Any]) -> dict[str, Any]:
-    """A relation as DuIE 2.0 writes it: ``{"subject", "predicate", "object": {"@value": str, slot: str}}``."""
-    object_ = {_VALUE: relation["object"]["text"]}
-    object_ |= {slot["name"]: slot["text"] for slot in relation.get("slots") or ()}
-    return {"subject": relation["subject"]["text"], "predicate": relation["predicate"], "object": object_}
-
-
 def _predicate(record: Mapping[str, Any], where: FileLine) -> str:
     predicate = record.get("predicate")
     if not isinstance(predicate, str) or not predicate.strip() or SLOT_MARK in predicate:

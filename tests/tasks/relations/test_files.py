@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from linked_spans_oracle import to_duie
 
 import hf_ext
 from hf_ext.tasks.relations import (
@@ -12,7 +13,6 @@ from hf_ext.tasks.relations import (
     relation_labels,
 )
 from hf_ext.tasks.relations.encoding import join_slots
-from hf_ext.tasks.relations.files import to_duie
 
 TEXT = "周迅凭《如果爱》获金像奖"
 SPO = {"predicate": "获奖", "subject": "周迅", "object": {"@value": "金像奖", "inWork": "如果爱"}}

@@ -2,12 +2,11 @@ import pickle
 
 import pytest
 import torch
-from linked_spans_oracle import decoded, untrained
+from linked_spans_oracle import decoded, to_duie, untrained
 
 import hf_ext
 from hf_ext.tasks.relations import RelationEncoder, read_relations, relation_labels
 from hf_ext.tasks.relations.encoding import decode_links, join_slots, merge_links
-from hf_ext.tasks.relations.files import to_duie
 from hf_ext.tasks.relations.head import AutoModelForRelationExtraction, RelationExtraction
 
 SIZE = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

@@ -61,13 +61,14 @@ def options(file, output, **more):
 @pytest.mark.parametrize(("loss", "pooling", "chunk_size"), [("cosent", "mean", 20), ("cosent", "cls", None)], ids=str)
 def test_a_model_from_scratch_learns_and_the_pipeline_embeds(loss, pooling, chunk_size, file, tmp_path):
     output = tmp_path / "model"
-    more = {"--config": "tiny", "--max-steps": 40, "--loss": loss, "--pooling": pooling, "--learning-rate": 2e-3}
+    # The first token has to learn first where to look, for which there is no time here.
+    steps = 40 if pooling == "mean" else 2
+    more = {"--config": "tiny", "--max-steps": steps, "--loss": loss, "--pooling": pooling, "--learning-rate": 2e-3}
     more |= {} if chunk_size is None else {"--chunk-size": chunk_size}
     result = run("train", "similarity", *options(file, output, **more))
     assert result.exit_code == 0, result.output
     scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
     assert f"Spearman {scores['spearman']:.4f}, before training {scores['spearman_before']:.4f}" in result.output
-    # The first token has to learn first where to look, for which this is too short.
     if pooling == "mean":
         assert scores["spearman"] > max(0.6, scores["spearman_before"] + 0.2)
     assert (output / "curves.png").is_file()
