@@ -53,9 +53,9 @@ def read_dialogues(path: str | os.PathLike[str], split: str = "train") -> list[d
     if looks_like_json(lines):
         records = _json_dialogues(lines, split)
     else:
-        records = [(where, split_columns(line)) for where, line in lines]
-        if records and is_header(records[0][1]):
-            fail(records[0][0], "a line must be the turns of a dialogue, not the names of columns", lines[0][1])
+        if lines and is_header(split_columns(lines[0][1])):
+            fail(lines[0][0], "a line must be the turns of a dialogue, not the names of columns", lines[0][1])
+        records = ((where, split_columns(line)) for where, line in lines)
     return [{"turns": _turns(record, where)} for where, record in records]
 
 
