@@ -30,10 +30,11 @@ class NezhaConfig(EncoderConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """The config of settings, as `EncoderConfig.from_dict` makes it.
 
-        NEZHA of Transformers 4 always had the original's pooler, and no fields to say so or what sees what.
+        NEZHA of Transformers 4, and the code for Transformers 3 that it was made from, always had the original's
+        pooler, and no fields to say so or what sees what.
         """
-        old = str(config_dict.get("transformers_version") or "4.").startswith("4.")
-        if old and not {"pooler_activation", "attention_mode"} & config_dict.keys():
+        major = str(config_dict.get("transformers_version") or "4").partition(".")[0]
+        if major in ("2", "3", "4") and not {"pooler_activation", "attention_mode"} & config_dict.keys():
             config_dict = {**config_dict, "pooler_activation": "tanh"}
         return super().from_dict(config_dict, **kwargs)
 

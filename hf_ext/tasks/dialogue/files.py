@@ -50,17 +50,13 @@ def read_dialogues(path: str | os.PathLike[str], split: str = "train") -> list[d
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     lines = read_lines(path)
-    records = _json_dialogues(lines, split) if looks_like_json(lines) else _rows(lines)
+    if looks_like_json(lines):
+        records = _json_dialogues(lines, split)
+    else:
+        if lines and is_header(split_columns(lines[0][1])):
+            fail(lines[0][0], "a line must be the turns of a dialogue, not the names of columns", lines[0][1])
+        records = ((where, split_columns(line)) for where, line in lines)
     return [{"turns": _turns(record, where)} for where, record in records]
-
-
-def _rows(lines: list[tuple[FileLine, str]]) -> Iterator[tuple[FileLine, Any]]:
-    """The turns of each line, separated by tabs, after their place."""
-    for where, line in lines:
-        turns = split_columns(line)
-        if where is lines[0][0] and is_header(turns):
-            fail(where, "a line must be the turns of a dialogue, not the names of columns", line)
-        yield where, turns
 
 
 def _json_dialogues(lines: list[tuple[FileLine, str]], split: str) -> Iterator[tuple[FileLine, Any]]:

@@ -21,7 +21,7 @@ SIZE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("architecture", ["NezhaForPreTraining", "NezhaModel", None])
-@pytest.mark.parametrize("version", [{"transformers_version": "4.20.1"}, {}])
+@pytest.mark.parametrize("version", [{"transformers_version": "4.20.1"}, {"transformers_version": "3.4.0"}, {}])
 def test_folder_of_transformers_4(architecture: str | None, version: dict[str, str], tmp_path: Path) -> None:
     """The pooler of the original, and with it the vector that Transformers 4 gave."""
     made = make(hf_ext.NezhaModel, hf_ext.NezhaConfig(**SIZE, pooler_activation="tanh"), "eager", torch.float32)
