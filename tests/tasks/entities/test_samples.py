@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from hf_ext import build_char_tokenizer, generate_samples
 from hf_ext.data.char_vocabulary import build_char_vocabulary
+from hf_ext.data.text_lines import FileLine
 from hf_ext.tasks.entities.example import check_labels, checked_example
 
 
@@ -29,7 +30,7 @@ def surfaces(samples, label):
 
 def test_samples_are_valid_and_varied(train):
     for number, sample in enumerate(train):
-        assert checked_example(sample["text"], sample["entities"], "samples", number) == sample
+        assert checked_example(sample["text"], sample["entities"], FileLine("samples", number)) == sample
         assert 8 <= len(sample["text"]) <= 60
     lengths = [len(sample["text"]) for sample in train]
     assert min(lengths) < 15
