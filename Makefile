@@ -69,8 +69,11 @@ $(VENV)/.package: $(VENV)/.torch pyproject.toml
 	$(PIP) --editable .
 	touch $@
 
+# Triton, for its interpreter in which the kernels are tested without a GPU, stands beside the environment and not in it:
+# a process that imports TensorFlow and then Triton dies of their two LLVMs, and PyTorch imports Triton where it finds it.
 $(VENV)/.development: $(VENV)/.torch pyproject.toml
 	$(PIP) --editable ".[dev]"
+	if [ "$$(uname)" = Linux ]; then $(PIP) --no-deps --upgrade --target $(VENV)/triton triton; fi
 	touch $@ $(VENV)/.package
 
 $(VENV)/.benchmarks: $(VENV)/.development
