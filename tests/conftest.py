@@ -50,7 +50,18 @@ def tensorflow() -> ModuleType:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked ``gpu`` where there is none."""
+    """Mark what a quick run leaves out, and skip the tests marked ``gpu`` where there is none.
+
+    Of the grid of families and heads, a quick run takes one head of each family for a test.
+    """
+    shown = set()
+    for item in items:
+        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+        if hasattr(case, "family"):
+            test = (item.path, item.originalname, case.family.config)
+            if test in shown:
+                item.add_marker(pytest.mark.slow)
+            shown.add(test)
     if torch.cuda.is_available():
         return
     for item in items:

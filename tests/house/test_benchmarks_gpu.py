@@ -8,6 +8,8 @@ import gpu
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(gpu.__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 # The cases of each part on tiny sizes, and the sides that run wherever the package does.

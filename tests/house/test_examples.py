@@ -19,6 +19,8 @@ from safetensors.torch import load_file
 import hf_ext
 from hf_ext.tasks.entities import write_entities
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 

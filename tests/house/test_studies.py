@@ -17,6 +17,8 @@ from studies.drawing import save_figure
 from studies.sources import Sources
 from studies.study import Experiment, Results, mean_and_spread, run_experiment
 
+pytestmark = pytest.mark.slow
+
 
 def read(path):
     with path.open(encoding="utf-8", newline="") as file:

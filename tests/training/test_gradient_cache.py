@@ -155,6 +155,7 @@ def two_processes(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(SPLITS)), ids=[f"{loss}-{chunk}" for loss, _, chunk in SPLITS])
 def test_two_processes_are_one_with_all_pairs(number, two_processes):
     loss, _, _ = SPLITS[number]

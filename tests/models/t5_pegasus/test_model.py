@@ -349,6 +349,7 @@ def test_the_hub_is_not_asked_about_mt5(tmp_path, monkeypatch):
         assert len(asked) == times
 
 
+@pytest.mark.slow
 def test_mt5_can_be_kept(tmp_path):
     MT5Config(vocab_size=50).save_pretrained(tmp_path)
     code = "import hf_ext; from transformers import AutoConfig; print(type(AutoConfig.for_model('mt5')).__module__)"

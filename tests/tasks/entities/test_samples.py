@@ -50,6 +50,7 @@ def test_samples_are_valid_and_varied(train):
     assert all(any(test(c) for c in together) for test in (str.isdigit, str.islower, str.isupper))
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_samples_in_any_process(train):
     code = "import json, hf_ext; print(json.dumps(hf_ext.generate_samples(50, seed=0)))"
     environment = {**os.environ, "PYTHONHASHSEED": "77"}

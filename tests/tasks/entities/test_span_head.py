@@ -162,6 +162,7 @@ def test_new_layers_begin_as_in_the_original(tmp_path):
     assert torch.equal(again.classifier.p_dense.weight, model.classifier.p_dense.weight)
 
 
+@pytest.mark.slow
 def test_pickle_is_read_by_a_fresh_process(tmp_path):
     model = model_of("bert")
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
@@ -327,6 +328,7 @@ def test_resized_embeddings_stay_with_the_encoder():
     assert model.config.vocab_size == 50
 
 
+@pytest.mark.slow
 def test_compiled_training_step():
     model = model_of("bert", span_head="efficient_global_pointer")
     inputs = batch()

@@ -178,6 +178,7 @@ def test_other_models_are_refused(pipe):
         SpanExtractionPipeline(model=AutoModelForTokenClassification.from_config(config), tokenizer=pipe.tokenizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [

@@ -292,6 +292,7 @@ def test_workers_differ_among_themselves_and_by_epoch_and_repeat_by_seed(own):
     assert load(own, 6, 1, 2, "fork") != [first]
 
 
+@pytest.mark.slow
 def test_spawned_workers_do_as_forked_ones():
     assert load(True, 5, 1, 1, "spawn") == load(True, 5, 1, 1, "fork")
 

@@ -335,6 +335,7 @@ def test_one_prediction_for_each_row(tokenizer):
         decode_answer_dataset(([[], []], [0.0]), encoded, [TEXT])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["cmrc2018_dev_first250.json", "cmrc2018_trial.json"])
 def test_gold_answers_come_back_from_windows_of_128_tokens(shared, file):
     path = shared / "data" / "cmrc2018" / file

@@ -88,6 +88,7 @@ def test_save_reload_pickle_and_back_to_the_encoder(tmp_path):
         assert torch.equal(other(**batch()).predictions, model(**batch()).predictions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file", ["duie1_subset/train_data.json", "duie1_subset/dev_data.json", "duie2_subset/train_part.json"]
 )
