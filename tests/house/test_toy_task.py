@@ -7,6 +7,8 @@ from pathlib import Path
 import fresh_process
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOT_NAME = "from .tasks.toy.head import AutoModelForVerdict as AutoModelForVerdict\n"
 
@@ -98,8 +100,6 @@ def test_its_names_are_public(installation, trained):
 import hf_ext
 from transformers import BertConfig
 from hf_ext.tasks.toy import VerdictPipeline, read_verdicts
-
-pytestmark = pytest.mark.slow
 assert "AutoModelForVerdict" in hf_ext.__all__
 own = hf_ext.AutoModelForVerdict.from_pretrained(sys.argv[1])
 size = dict(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
