@@ -353,7 +353,7 @@ def test_version_and_help():
     group = typer.main.get_command(app)
     assert group.commands.keys() == {*COMMANDS, "train"}
     for name in COMMANDS:
-        shown = run(name, "--help", env={"COLUMNS": "200"})
+        shown = run(name, "--help", env={"COLUMNS": "200", "LINES": "100"})
         assert shown.exit_code == 0, shown.output
         # The help of the group is that of the command, though nothing of it is imported.
         first = (group.commands[name].help or "").partition("\n")[0]

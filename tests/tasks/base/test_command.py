@@ -322,9 +322,12 @@ def test_what_is_missing_is_named():
 
 
 @pytest.mark.parametrize("command", JOBS)
-def test_help_shows_choices_defaults_and_groups(command):
+def test_help_shows_choices_defaults_and_groups(command, monkeypatch):
+    # Typer reads its width when it is imported, and rich believes in 80 columns unless it is told the lines too.
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 3000)
+
     def text(flag):
-        environment = {"COLUMNS": "3000", "NO_COLOR": "1"}
+        environment = {"COLUMNS": "3000", "LINES": "100", "NO_COLOR": "1"}
         result = CliRunner().invoke(app, ["train", command, flag], env=environment)
         assert result.exit_code == 0, result.output
         return result.output
