@@ -68,19 +68,21 @@ class ExtractionJob(EncoderJob):
         """What Trainer computes of an evaluation, on tokens."""
         raise NotImplementedError
 
-    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[list[dict[str, Any]]]:
-        """What is found in each text of the validation file."""
+    def find(
+        self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]
+    ) -> list[list[dict[str, Any]]]:
+        """What is found in each text."""
         predictions = predict_in_order(trainer, rows)
         model: Any = trainer.model
-        return self.decode(predictions, rows, [example["text"] for example in files.validation], model.config)
+        return self.decode(predictions, rows, [example["text"] for example in examples], model.config)
 
     def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
         """What is found in each text, with its place in the text, from the predictions of its windows."""
         raise NotImplementedError
 
-    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+    def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Scores on the characters of the texts."""
-        true = [example[self.encoder_class.annotations] for example in files.validation]
+        true = [example[self.encoder_class.annotations] for example in examples]
         return self.exact_scores(found, true, model.config)
 
     def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:

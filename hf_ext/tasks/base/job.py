@@ -150,13 +150,13 @@ class Job:
         trainer = self.trainer_class(model=model, args=arguments, **options)
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
-        found = self.find(trainer, validation, files)
-        scores = self.score(found, files, model)
+        found = self.find(trainer, validation, files.validation)
+        scores = self.score(found, files.validation, model)
         if before is not None:
             scores[f"{self.metric}_before"] = before
         save_run(trainer, scores, self.plotted_metric or self.metric)
         if trainer.is_world_process_zero():
-            self.write(found, files, model, Path(str(arguments.output_dir)))
+            self.write(found, files.validation, model, Path(str(arguments.output_dir)))
         return scores
 
     def read(self) -> Files:
@@ -208,15 +208,15 @@ class Job:
         """Collator, metrics and what else Trainer is given."""
         raise NotImplementedError
 
-    def find(self, trainer: Trainer, rows: Any, files: Files) -> Any:
-        """What the trained model says of the encoded validation file: of each example, or scores at once."""
+    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> Any:
+        """What the trained model says of examples, encoded as rows: of each, or scores at once."""
         raise NotImplementedError
 
-    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
-        """Scores of what `find` found beside what is true."""
+    def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
+        """Scores of what `find` found in examples."""
         raise NotImplementedError
 
-    def write(self, found: Any, files: Files, model: PreTrainedModel, folder: Path) -> None:
+    def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write more than the model and its scores."""
 
     def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:

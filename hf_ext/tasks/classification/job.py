@@ -100,14 +100,14 @@ class ClassificationJob(EncoderJob):
             "compute_metrics": classification_compute_metrics(config.id2label, _multi_label(files.train)),
         }
 
-    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> Any:
-        """Logits and classes of the validation file."""
+    def find(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> Any:
+        """Logits and classes of the examples."""
         return trainer.predict(rows)
 
-    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
-        """:func:`hf_ext.tasks.classification.classification_scores` of the validation file."""
+    def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
+        """:func:`hf_ext.tasks.classification.classification_scores` of the examples."""
         config: Any = model.config
-        return scores_of_prediction(found, config.id2label, _multi_label(files.train))
+        return scores_of_prediction(found, config.id2label, _multi_label(examples))
 
     def training_loss(
         self,

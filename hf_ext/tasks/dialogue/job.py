@@ -153,10 +153,10 @@ class DialogueJob(EncoderJob):
             "preprocess_logits_for_metrics": next_token_sums,
         }
 
-    def find(self, trainer: Trainer, rows: Any, files: Files) -> dict[str, float]:
+    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """What Trainer measures on the validation file."""
         return trainer.evaluate()
 
-    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+    def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Perplexity and accuracy of the next token."""
         return {name: found[f"eval_{name}"] for name in ("perplexity", "accuracy")}

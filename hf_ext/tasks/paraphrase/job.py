@@ -135,11 +135,11 @@ class ParaphraseJob(EncoderJob):
             "compute_metrics": pair_metrics,
         }
 
-    def find(self, trainer: Trainer, rows: Any, files: Files) -> dict[str, float]:
+    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """What Trainer measures on the validation file."""
         return trainer.evaluate()
 
-    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+    def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Retrieval accuracy over all validation pairs, and mean cross-entropy of their tokens."""
         return {name: found[f"eval_{name}"] for name in (METRIC, "lm_loss")}
 

@@ -121,26 +121,28 @@ class ReadingComprehensionJob(EncoderJob):
             "compute_metrics": reading_compute_metrics(config.null_threshold),
         }
 
-    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[list[dict[str, Any]]]:
+    def find(
+        self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]
+    ) -> list[list[dict[str, Any]]]:
         """The ranked answers to each question."""
         config: Any = trainer.model.config  # type: ignore[union-attr]
-        contexts = [example["context"] for example in files.validation]
+        contexts = [example["context"] for example in examples]
         predictions = predict_in_order(trainer, rows)
         may_lack = config.null_threshold is not None
         return decode_answer_dataset(predictions, rows, contexts, config.answer_top_k, may_lack)
 
-    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+    def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """:func:`hf_ext.tasks.reading_comprehension.reading_scores` of the best answers."""
         config: Any = model.config
-        references = [[answer["text"] for answer in example["answers"]] for example in files.validation]
+        references = [[answer["text"] for answer in example["answers"]] for example in examples]
         return reading_scores([best_answer(own, config.null_threshold) for own in found], references)
 
-    def write(self, found: Any, files: Files, model: PreTrainedModel, folder: Path) -> None:
+    def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write ``predictions.json`` and ``nbest_predictions.json``."""
         config: Any = model.config
         answers = [best_answer(own, config.null_threshold) for own in found]
-        _write(folder / "predictions.json", files.validation, answers)
-        _write(folder / "nbest_predictions.json", files.validation, found)
+        _write(folder / "predictions.json", examples, answers)
+        _write(folder / "nbest_predictions.json", examples, found)
 
 
 def _write(path: Path, examples: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> None:

@@ -112,10 +112,10 @@ class SimilarityJob(EncoderJob):
             "chunk_size": self.chunk_size,
         }
 
-    def find(self, trainer: Trainer, rows: Any, files: Files) -> dict[str, float]:
+    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """The rank correlation on the validation file."""
         return trainer.evaluate()
 
-    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+    def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """The rank correlation."""
         return {METRIC: found[f"eval_{METRIC}"]}

@@ -135,19 +135,19 @@ class SummarizationJob(Job):
             "compute_metrics": summary_compute_metrics(partial(decode_summaries, tokenizer)),
         }
 
-    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[str]:
+    def find(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> list[str]:
         """What the model writes of each text."""
         tokenizer: Any = trainer.processing_class
         return decode_summaries(tokenizer, predict_in_order(trainer, rows))
 
-    def score(self, found: Any, files: Files, model: PreTrainedModel) -> dict[str, Any]:
+    def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """:func:`hf_ext.tasks.summarization.summary_scores`."""
-        return summary_scores(found, [example["summary"] for example in files.validation])
+        return summary_scores(found, [example["summary"] for example in examples])
 
-    def write(self, found: Any, files: Files, model: PreTrainedModel, folder: Path) -> None:
-        """Write ``summaries.jsonl``: for each text of the validation file what the model wrote, beside its summary."""
+    def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
+        """Write ``summaries.jsonl``: for each text what the model wrote, beside its summary."""
         with atomic_write(folder / "summaries.jsonl") as file:
-            for example, own in zip(files.validation, found):
+            for example, own in zip(examples, found):
                 file.write(json.dumps({"summary": example["summary"], "written": own}, ensure_ascii=False) + "\n")
 
     def _set_generation(self, model: Any, arguments: Any) -> None:

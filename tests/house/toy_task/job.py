@@ -64,13 +64,15 @@ class VerdictJob(EncoderJob):
 
         return {"data_collator": DataCollatorWithPadding(tokenizer), "compute_metrics": accuracy}
 
-    def find(self, trainer: Trainer, rows: Dataset, files: Files) -> list[bool]:
+    def find(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> list[bool]:
         """The verdict on each text of the validation file."""
         return [bool(logit > 0) for logit in predict_in_order(trainer, rows)]
 
-    def score(self, found: Sequence[bool], files: Files, model: PreTrainedModel) -> dict[str, Any]:
+    def score(
+        self, found: Sequence[bool], examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> dict[str, Any]:
         """The share of right verdicts."""
-        right = [one == example["good"] for one, example in zip(found, files.validation)]
+        right = [one == example["good"] for one, example in zip(found, examples)]
         return {"accuracy": sum(right) / len(right)}
 
     def show(self, scores: Mapping[str, Any]) -> list[Any]:
