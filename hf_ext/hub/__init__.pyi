@@ -1,0 +1,2 @@
+from .code import add_code as add_code
+from .sentence_transformers_folder import save_for_sentence_transformers as save_for_sentence_transformers
