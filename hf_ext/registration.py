@@ -13,6 +13,7 @@ def register_family(
     config_class: type[PreTrainedConfig],
     models: Mapping[str, type[PreTrainedModel]],
     adapter_targets: Sequence[str],
+    other_types: Sequence[str] = (),
 ) -> None:
     """Make the Auto classes and PEFT know a family, over a family of the same model type that they know already.
 
@@ -20,6 +21,7 @@ def register_family(
         config_class: its ``model_type`` is the family's name.
         models: the class that each Auto class gives, by the Auto class's name (``"AutoModelForMaskedLM"``).
         adapter_targets: names of the linear layers that LoRA and its kin adapt unless told otherwise.
+        other_types: model types that its folders have beside that of the config, as PEFT looks at.
     """
     AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
     for name, model_class in models.items():
@@ -32,6 +34,6 @@ def register_family(
         bert = constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING["bert"]
         for table in tables:
             if table.get("bert") == bert:
-                table[config_class.model_type] = list(adapter_targets)
+                table.update({name: list(adapter_targets) for name in (config_class.model_type, *other_types)})
 
     when_imported("peft.utils.constants", add_adapter_targets)

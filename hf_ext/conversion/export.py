@@ -101,7 +101,11 @@ def _recognise(source: Path) -> tuple[Family, PreTrainedConfig]:
         )
     stated, _ = PreTrainedConfig.get_config_dict(source)
     model_type = stated.get("model_type")
-    known = [family for family in families().values() if family.config.model_type == model_type]
+    known = [
+        family
+        for family in families().values()
+        if model_type in (family.config.model_type, getattr(family.config, "own_type", None))
+    ]
     if not known:
         types = sorted({str(family.config.model_type) for family in families().values()})
         raise ConversionError(

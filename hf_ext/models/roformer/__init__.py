@@ -2,7 +2,9 @@
 
 import os
 
-from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
+from transformers import AutoConfig
+
+from hf_ext.models.roformer.configuration_roformer import RoFormerConfig, RoFormerV2Config
 from hf_ext.models.roformer.modeling_roformer import (
     RoFormerForCausalLM,
     RoFormerForMaskedLM,
@@ -15,6 +17,7 @@ from hf_ext.models.roformer.modeling_roformer import (
 )
 from hf_ext.registration import register_family
 from hf_ext.tokenization import register_tokenizers
+from hf_ext.tokenization.registration import know_model_type
 
 __all__ = [
     "RoFormerConfig",
@@ -42,5 +45,8 @@ if os.environ.get("HF_EXT_KEEP_ROFORMER") != "1":
             "AutoModelForMultipleChoice": RoFormerForMultipleChoice,
         },
         adapter_targets=("query", "value"),
+        other_types=(RoFormerConfig.own_type,),
     )
+    AutoConfig.register(RoFormerConfig.own_type, RoFormerV2Config, exist_ok=True)
     register_tokenizers(RoFormerConfig)
+    know_model_type(RoFormerConfig.own_type)
