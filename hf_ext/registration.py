@@ -8,6 +8,9 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from hf_ext.import_hooks import when_imported
 
+FAMILIES: dict[type[PreTrainedConfig], Mapping[str, type[PreTrainedModel]]] = {}
+"""The registered families: the class that each Auto class gives, by the class of their config."""
+
 
 def register_family(
     config_class: type[PreTrainedConfig],
@@ -23,6 +26,7 @@ def register_family(
         adapter_targets: names of the linear layers that LoRA and its kin adapt unless told otherwise.
         other_types: model types that its folders have beside that of the config, as PEFT looks at.
     """
+    FAMILIES[config_class] = models
     AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
     for name, model_class in models.items():
         # Without `exist_ok`, registering under a known model type is a silent no-op.

@@ -5,9 +5,11 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from hf_ext.carried_code import ConfigWithCode
+
 
 @strict
-class EncoderConfig(PreTrainedConfig):
+class EncoderConfig(ConfigWithCode, PreTrainedConfig):
     """Settings that all families of encoders have; a family adds its own and may change the defaults.
 
     Attributes:

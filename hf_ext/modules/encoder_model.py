@@ -13,6 +13,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAtte
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import TransformersKwargs
 
+from hf_ext.carried_code import ModelWithCode
 from hf_ext.modules.adapters import refuse_adapted_head
 from hf_ext.modules.attention import supports_packing
 from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
@@ -57,7 +58,7 @@ def one_input(input_ids: Tensor | None, inputs_embeds: Tensor | None, axes: str 
     return tokens
 
 
-class EncoderPreTrainedModel(PreTrainedModel):
+class EncoderPreTrainedModel(ModelWithCode, PreTrainedModel):
     """Weight initialisation and what the library may do with a family; a family names its config and prefix."""
 
     config: EncoderConfig

@@ -6,12 +6,13 @@ from typing import Any
 
 from transformers import BertTokenizer
 
+from hf_ext.carried_code import TokenizerWithCode
 from hf_ext.tokenization.normalizer import bert_normalizer
 from hf_ext.tokenization.vocabulary import read_vocabulary
 from hf_ext.tokenization.word_pieces import MAX_CHARACTERS_PER_WORD
 
 
-class CharacterTokenizer(BertTokenizer):
+class CharacterTokenizer(TokenizerWithCode, BertTokenizer):
     """`transformers.BertTokenizer` with three rules of bert4keras, in which the stock class differs.
 
     Words of 101 to 200 letters are cut into pieces, a capital sigma that ends a word becomes a final one, and white
@@ -27,6 +28,8 @@ class CharacterTokenizer(BertTokenizer):
 
     Source: github.com/bojone/bert4keras.
     """
+
+    needs_code = False
 
     def __init__(
         self,

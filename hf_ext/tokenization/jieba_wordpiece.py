@@ -17,6 +17,7 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils import PaddingStrategy
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.carried_code import TokenizerWithCode, write_again
 from hf_ext.tokenization.backend import WordBackend
 from hf_ext.tokenization.batch import LazyBatchEncoding
 from hf_ext.tokenization.normalizer import bert_normalizer
@@ -25,7 +26,7 @@ from hf_ext.tokenization.vocabulary import check_special_tokens, check_vocabular
 from hf_ext.tokenization.word_pieces import MAX_CHARACTERS_PER_WORD
 
 
-class JiebaWordPieceTokenizer(TokenizersBackend):
+class JiebaWordPieceTokenizer(TokenizerWithCode, TokenizersBackend):
     """Words first: a word that jieba finds and the vocabulary has is one token, any other goes through WordPiece.
 
     Equal to bert4keras' ``Tokenizer(vocab, do_lower_case=True, pre_tokenize=lambda s: jieba.cut(s, HMM=False))``, id
@@ -321,4 +322,6 @@ class JiebaWordPieceTokenizer(TokenizersBackend):
         # One from another class in the same folder would win over vocab.txt, and segment otherwise where this class is
         # not known.
         Path(save_directory, f"{prefix}tokenizer.json").unlink(missing_ok=True)
-        return file_names + self.save_vocabulary(str(save_directory), filename_prefix)
+        vocabulary = self.save_vocabulary(str(save_directory), filename_prefix)
+        write_again(config.get("auto_map"), save_directory)
+        return file_names + vocabulary

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import Seq2SeqTrainer, Trainer, TrainingArguments
+from transformers import PreTrainedModel, Seq2SeqTrainer, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from hf_ext.auto_map import mark_code
+from hf_ext.carried_code import THIN
 from hf_ext.transformers_private import forget_preparation
 
 # Fields under which scores would not be those of the texts as the saved model reads them.
@@ -51,6 +53,9 @@ class JobTrainer(Trainer):
         if args is not None:
             _check_arguments(args, smooths_labels)
         super().__init__(model, args, *rest, **kwargs)
+        if isinstance(self.model, PreTrainedModel):
+            # Every checkpoint says by itself what it takes to load it.
+            mark_code(self.model, self.processing_class, THIN)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As Trainer's."""

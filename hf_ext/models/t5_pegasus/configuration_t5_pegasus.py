@@ -9,6 +9,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import MT5Config as BuiltInMT5Config
 from transformers.activations import ACT2FN
 
+from hf_ext.carried_code import ConfigWithCode
 from hf_ext.modules.encoder_config import check_fixed_fields, check_model_type
 from hf_ext.tokenization.registration import LOCATION, find_file
 from hf_ext.tokenization.vocabulary import read_vocabulary
@@ -26,7 +27,7 @@ _VOCABULARIES_OF_MT5 = (250100, 250112)
 
 
 @strict
-class T5PegasusConfig(BuiltInMT5Config):
+class T5PegasusConfig(ConfigWithCode, BuiltInMT5Config):
     """Settings of T5-PEGASUS (kexue.fm/archives/8209): those of mT5, which has the fields not named here.
 
     The defaults are those of the base model.

@@ -15,6 +15,7 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 from transformers.models.mt5.modeling_mt5 import MT5Block, MT5LayerNorm, MT5Stack
 from transformers.utils import can_return_tuple
 
+from hf_ext.carried_code import ModelWithCode
 from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
 from hf_ext.modules.embeddings import TokenTable
 from hf_ext.modules.encoder_model import one_input
@@ -86,7 +87,7 @@ class T5PegasusBlock(MT5Block):
         )
 
 
-class T5PegasusPreTrainedModel(MT5PreTrainedModel):
+class T5PegasusPreTrainedModel(ModelWithCode, MT5PreTrainedModel):
     """What the models share: mT5's initialisation and parameter names, and which of them are tied."""
 
     config_class = T5PegasusConfig

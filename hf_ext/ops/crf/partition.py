@@ -19,7 +19,7 @@ from hf_ext.ops.crf.scan import (
     scan_messages,
     steps_between_scalings,
 )
-from hf_ext.ops.graphs import in_graph
+from hf_ext.ops.graphs import in_graph, op_namespace
 
 # On a CPU blocks win for long rows whose matrix products, of B * K^3 multiplications a step, are small beside a call.
 _LONG = 512
@@ -175,7 +175,7 @@ class _LogPartition(torch.autograd.Function):
 
 
 # One opaque operation in compiled graphs: its loops and its choice of a form are not for a compiler to unroll.
-@torch.library.custom_op("hf_ext::crf_partition", mutates_args=())
+@torch.library.custom_op(f"{op_namespace(__name__)}::crf_partition", mutates_args=())
 def _partition(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor, marginals: bool
 ) -> tuple[Tensor, Tensor, Tensor]:

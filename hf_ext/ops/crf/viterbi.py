@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_ext.ops.crf.rows import checked_inputs, kept_rows
+from hf_ext.ops.graphs import op_namespace
 
 
 @torch.no_grad()
@@ -42,7 +43,7 @@ def crf_decode(
 
 
 # One operation in compiled graphs: its loops are not for a compiler to unroll.
-@torch.library.custom_op("hf_ext::crf_decode", mutates_args=())
+@torch.library.custom_op(f"{op_namespace(__name__)}::crf_decode", mutates_args=())
 def _decode(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     batch, _, count = emissions.shape
     rows = kept_rows(mask)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_MAPPING, MODEL_MAPPING_NAMES
 
+from hf_ext.carried_code import ModelWithCode
 from hf_ext.modules.adapters import CACHE_ARGUMENTS, refuse_adapted_head
 from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
@@ -34,7 +35,7 @@ else:
 _MADE: dict[tuple[type[PreTrainedConfig], type["EncoderHead"]], type["EncoderHead"]] = {}
 
 
-class EncoderHead(_Base):
+class EncoderHead(ModelWithCode, _Base):
     """Mixin of a head: set ``suffix`` and ``fields``, build ``classifier`` from the config, and write ``forward``.
 
     A field is set by keyword in ``from_pretrained`` and ``from_config``, or is taken from the config, or has its
@@ -45,6 +46,11 @@ class EncoderHead(_Base):
     """End of the class names: ``"ForSpanExtraction"``."""
     fields: ClassVar[dict[str, Any]] = {}
     """Config fields of the head and their defaults."""
+    backbone_class: ClassVar[type[PreTrainedModel] | None] = None
+    """The family's model without a head; None: the one that `AutoModel` gives.
+
+    Code that goes along with a checkpoint registers no class with `AutoModel`, which would then look no further.
+    """
 
     dropout: nn.Dropout
     # None of our heads' losses is a cross-entropy of logits that it returns.
@@ -63,9 +69,9 @@ class EncoderHead(_Base):
             values = (fields.get(name), getattr(config, name, None), default)
             setattr(config, name, next((value for value in values if value is not None), None))
         super().__init__(config)
-        backbone = _backbone(type(config))
+        backbone = self.backbone_class or _backbone(type(config))
         options = {"add_pooling_layer": False} if "add_pooling_layer" in _parameters(backbone.__init__) else {}
-        setattr(self, self.base_model_prefix, AutoModel.from_config(config, **options))
+        setattr(self, self.base_model_prefix, backbone(config, **options))
         self._encoder_arguments = _parameters(backbone.forward)
         self.dropout = nn.Dropout(_dropout(config))
         self.classifier = self.build_classifier(config)
@@ -132,19 +138,22 @@ class EncoderHead(_Base):
         super()._initialize_weights(module, is_custom_code=False)
 
 
-def head_class(config_class: type[PreTrainedConfig], head: type[EncoderHead]) -> type[EncoderHead]:
+def head_class(
+    config_class: type[PreTrainedConfig], head: type[EncoderHead], backbone: type[PreTrainedModel] | None = None
+) -> type[EncoderHead]:
     """The class of a head over the encoder of a family, always the same for the same arguments.
 
     Args:
         config_class: the family's config.
         head: the mixin.
+        backbone: the family's model without a head; None: the one that ``AutoModel`` gives.
 
     Raises:
         KeyError: if ``AutoModel`` does not know the family.
     """
     if (made := _MADE.get((config_class, head))) is not None:
         return made
-    backbone = _backbone(config_class)
+    backbone = backbone or _backbone(config_class)
     parents = (base for base in backbone.__mro__[1:] if base.__name__.endswith("PreTrainedModel"))
     parent: Any = next(parents)
     made = type(
@@ -154,6 +163,7 @@ def head_class(config_class: type[PreTrainedConfig], head: type[EncoderHead]) ->
             "__module__": head.__module__,
             "__doc__": f"{backbone.__name__} with the head `{head.__name__}`.",
             "config_class": config_class,
+            "backbone_class": backbone,
             "base_model_prefix": parent.base_model_prefix or "model",
         },
     )
