@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from hf_ext.carried_code import entry_of
 from hf_ext.registration import FAMILIES
@@ -34,12 +34,12 @@ def tokenizer_auto_map(tokenizer_class: type, entry: str) -> dict[str, Any]:
     return {"AutoTokenizer": [f"{entry}.{tokenizer_class.__name__}", None]}
 
 
-def mark_code(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, entry: str) -> None:
+def mark_code(model: PreTrainedModel, tokenizer: Any, entry: str) -> None:
     """Have a model and its tokenizer saved with code from now on, as far as they are this package's.
 
     Args:
         model: a model.
-        tokenizer: its tokenizer.
+        tokenizer: its tokenizer, or None.
         entry: the file of code.
     """
     config: Any = model.config

@@ -9,7 +9,7 @@ import os
 import shutil
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 THIN = "hf_ext_thin"
 """The file that takes classes from this package, which has to be installed."""
@@ -17,15 +17,6 @@ FULL = "hf_ext_full"
 """The file that takes classes from copies of modules, which lie beside it."""
 FILES = "hf_ext_*.py"
 """Names of all files of code."""
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    class _Base(PreTrainedModel):
-        """What the mixins are mixed into."""
-
-else:
-    _Base = object
 
 
 def entry_of(auto_map: Any) -> str | None:
@@ -37,7 +28,7 @@ def entry_of(auto_map: Any) -> str | None:
 
 
 def references(auto_map: Any) -> list[str]:
-    """The classes that an ``auto_map`` names, as ``"<file>.<class>"``; that of a tokenizer names two, or one and None."""
+    """The classes that an ``auto_map`` names, ``"<file>.<class>"``; that of a tokenizer may name two."""
     values = auto_map.values() if isinstance(auto_map, dict) else ()
     named = (each for value in values for each in (value if isinstance(value, list | tuple) else (value,)))
     return [each for each in named if isinstance(each, str)]
@@ -57,7 +48,7 @@ def write_again(auto_map: Any, folder: str | os.PathLike[str]) -> None:
             shutil.copyfile(file, target)
 
 
-class CarriesCode(_Base):
+class CarriesCode:
     """Mixin of what can be saved with code."""
 
     @classmethod
@@ -68,24 +59,27 @@ class CarriesCode(_Base):
 class ConfigWithCode(CarriesCode):
     """Mixin of a config."""
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
         """As of `transformers.PreTrainedConfig`, with the code that the config carries."""
-        super().save_pretrained(save_directory, *args, **kwargs)
+        base: Any = super()
+        base.save_pretrained(save_directory, *args, **kwargs)
         write_again(getattr(self, "auto_map", None), save_directory)
 
 
 class ModelWithCode(CarriesCode):
     """Mixin of a model."""
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
         """As of `transformers.PreTrainedModel`, with the code that the model carries."""
-        auto_map = getattr(self.config, "auto_map", None)
+        model: Any = self
+        auto_map: Any = getattr(model.config, "auto_map", None)
         if (entry := entry_of(auto_map)) is not None:
             # The config may come from a folder with another head.
-            given = type(self) if getattr(self, "backbone_class", None) else getattr(self, "base_model_class", None)
+            given = type(model) if getattr(model, "backbone_class", None) else getattr(model, "base_model_class", None)
             if given is not None:
                 auto_map["AutoModel"] = f"{entry}.{given.__name__.removeprefix('FSDP')}"
-        super().save_pretrained(save_directory, *args, **kwargs)
+        base: Any = super()
+        base.save_pretrained(save_directory, *args, **kwargs)
         if Path(save_directory, "config.json").is_file():
             write_again(auto_map, save_directory)
 
@@ -97,7 +91,8 @@ class TokenizerWithCode(CarriesCode):
     """Whether another tokenizer, or none, reads its files where this package is not at hand."""
 
     def _save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
-        own: Any = super()
-        saved = own._save_pretrained(save_directory, *args, **kwargs)
-        write_again(self.init_kwargs.get("auto_map"), save_directory)  # type: ignore[union-attr, operator]
+        base: Any = super()
+        saved = base._save_pretrained(save_directory, *args, **kwargs)
+        tokenizer: Any = self
+        write_again(tokenizer.init_kwargs.get("auto_map"), save_directory)
         return saved

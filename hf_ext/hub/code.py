@@ -123,7 +123,8 @@ def _write(folder: Path, auto_maps: Iterable[Any]) -> list[Path]:
 
 
 def _thin_code() -> str:
-    return f'''{header("for the package of that name")}"""The classes of this checkpoint, which are in the package hf_ext."""
+    first = header("for the package of that name")
+    return f'''{first}"""The classes of this checkpoint, which are in the package hf_ext."""
 
 from hf_ext.hub import saved_with
 
