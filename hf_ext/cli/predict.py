@@ -1,14 +1,14 @@
 """`hf-ext predict`: what a model was trained to find, in texts, a file or standard input."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
 from hf_ext.cli.devices import Device
+from hf_ext.cli.evaluate import TASK_HELP
 from hf_ext.data.text_lines import (
     fail,
     filled_lines,
@@ -18,22 +18,9 @@ from hf_ext.data.text_lines import (
     utf8_lines,
     valid_unicode,
 )
-from hf_ext.tasks.base.discovery import task_modules
 
 
-class _Task(NamedTuple):
-    """A pipeline of ours by its name, and what it says of itself."""
-
-    name: str
-    found: str
-    """What it finds, and the key of that."""
-    reads: tuple[tuple[str, ...], ...] = (("text",),)
-    """The keys of a document, in any of these ways."""
-    predict_options: Mapping[str, str] = {"threshold": "threshold", "stride": "stride"}
-    """The options of this command that it takes, and its own names of them."""
-
-
-def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ...]]) -> Iterator[dict[str, str]]:
+def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
     """Documents of a file: texts as `texts_of` finds them, or the JSON lines or array that a pipeline reads.
 
     Args:
@@ -45,6 +32,7 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
         ValueError: naming the line, if it has none of these keys.
     """
     wanted = " or ".join(" and ".join(f'"{key}"' for key in keys) for keys in reads)
+    lists = " (a list of them)" if ("turns",) in reads else ""
     if ("text",) not in reads and whole:
         raise ValueError(f"whole has no effect with a model that reads JSON lines with {wanted}; leave it out")
     if whole or (len(reads) == 1 and ("text",) in reads):
@@ -61,44 +49,15 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
     for where, record in json_records(lines):
         keys = next((keys for keys in reads if isinstance(record, dict) and record.keys() >= {*keys}), ())
         document = {key: record[key] for key in keys}
-        if not document or not all(isinstance(text, str) for text in document.values()):
-            fail(where, f"a line must be a JSON object with strings {wanted}", record)
+        if not document or not all(_is_text(key, value) for key, value in document.items()):
+            fail(where, f"a line must be a JSON object with strings {wanted}{lists}", record)
         yield document
 
 
-def _tasks() -> dict[str, _Task]:
-    """Tasks of our heads, and of pipelines that say what they read, by how the names of their models' classes end."""
-    for module in task_modules("pipeline"):
-        import_module(module)
-    from transformers.pipelines import PIPELINE_REGISTRY
-
-    tasks = {}
-    for name, entry in PIPELINE_REGISTRY.supported_tasks.items():
-        kind, said = entry["impl"], ("found", "reads", "predict_options")
-        # Transformers names some of its own by strings.
-        if not isinstance(kind, type) or not kind.__module__.startswith("hf_ext."):
-            continue
-        auto_class = entry["pt"][0]
-        if auto_class.__module__.startswith("hf_ext.") or hasattr(kind, "reads"):
-            own = {field: getattr(kind, field) for field in said if hasattr(kind, field)}
-            tasks[auto_class.__name__.removeprefix("AutoModel")] = _Task(name, **own)
-    return tasks
-
-
-def _class_names(model: str) -> Sequence[str]:
-    """The names of a saved model's class; of an adapter, those of its base; none if it cannot be read."""
-    from huggingface_hub.errors import EntryNotFoundError
-    from transformers import AutoConfig
-    from transformers.utils import find_adapter_config_file
-
-    try:
-        adapter = find_adapter_config_file(model)
-        if adapter is not None and not (Path(model) / "config.json").is_file():
-            model = json.loads(Path(adapter).read_text(encoding="utf-8"))["base_model_name_or_path"]
-        return AutoConfig.from_pretrained(model).architectures or ()
-    except (OSError, ValueError, EntryNotFoundError):
-        # The pipeline says what is wrong.
-        return ()
+def _is_text(key: str, value: Any) -> bool:
+    if key != "turns":
+        return isinstance(value, str)
+    return isinstance(value, list) and bool(value) and all(isinstance(turn, str) for turn in value)
 
 
 def _has_adapter(model: Any) -> bool:
@@ -118,13 +77,14 @@ def _check_apart(*files: Path | None) -> None:
 def predict(
     model: Annotated[
         str,
-        typer.Argument(help="A saved model with a head for one of the tasks: a folder or a name on the Hub."),
+        typer.Argument(help="A model trained for one of the tasks: a folder or a name on the Hub."),
     ],
     text: Annotated[list[str] | None, typer.Argument(help="Texts; without them or --file, standard input.")] = None,
     file: Annotated[
         Path | None,
-        typer.Option(help="A text a line, or JSON lines with a text each, or with a question and its context."),
+        typer.Option(help="A text a line, or JSON lines with a text, a question and its context, or a pair each."),
     ] = None,
+    task_name: Annotated[str | None, typer.Option("--task", help=TASK_HELP)] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Take the file or standard input as one document.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write JSON lines here; else to standard output.")] = None,
     html: Annotated[Path | None, typer.Option(help="Of entities: also write a page with them highlighted.")] = None,
@@ -136,6 +96,12 @@ def predict(
         int | None,
         typer.Option(help="Tokens that two windows share; else 64, or less in small windows."),
     ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Of answers and paraphrases: how many to give, at most; else 1, and 20.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of paraphrases and replies, which are drawn: for the same ones again.")
+    ] = None,
     device: Device = None,
 ) -> None:
     """Find what the model was trained for, one JSON line a text.
@@ -146,17 +112,25 @@ def predict(
 
     {"text", "events": [{"type", "arguments", "score"}]},
 
-    {"text", "classes": [{"label", "score"}]} or
+    {"text", "classes": [{"label", "score"}]}, of pairs with "text2",
 
-    {"question", "context", "answers": [{"score", "start", "end", "answer"}]}, which reads JSON lines with question and
-    context.
+    {"text", "summary"},
+
+    {"text", "paraphrases": [{"text", "similarity"}]},
+
+    {"question", "context", "answers": [{"score", "start", "end", "answer"}]}, of JSON lines with question and context,
+
+    {"text1", "text2", "similarity"}, of JSON lines with text1 and text2, or
+
+    {"turns", "reply"}, of JSON lines with turns, or of texts, each the first turn.
     """
     from rich.console import Console
     from rich.progress import track
-    from transformers import pipeline
+    from transformers import pipeline, set_seed
 
     import hf_ext  # noqa: F401  (registers the pipelines)
     from hf_ext.atomic_file import atomic_write
+    from hf_ext.tasks.base.saved_model import SavedModel
 
     if text and file:
         raise typer.BadParameter("give either texts or --file, got both")
@@ -164,17 +138,17 @@ def predict(
         if target is not None and not target.parent.is_dir():
             raise ValueError(f"{target} must be in a folder that exists")
     _check_apart(file, output, html)
-    names, tasks = _class_names(model), _tasks()
-    known = [task for name in names for end, task in tasks.items() if name.endswith(end)]
-    task = known[0] if known else tasks["ForSpanExtraction"]
+    saved = SavedModel.read(model)
+    name, task = saved.predictor(task_name)
     if html is not None and task.found != "entities":
         raise ValueError(f"html is a page of entities, and the model in {model} finds {task.found}; leave it out")
     options = {}
-    for name, value in (("threshold", threshold), ("stride", stride)):
-        if value is not None:
-            if name not in task.predict_options:
-                raise ValueError(f"{name} has no effect with a model that finds {task.found}; leave it out")
-            options[task.predict_options[name]] = value
+    given = {"threshold": threshold, "stride": stride, "top_k": top_k, "seed": seed}
+    for option, value in given.items():
+        if value is not None and option not in task.predict_options:
+            raise ValueError(f"{option} has no effect with a model that finds {task.found}; leave it out")
+        if value is not None and option != "seed":
+            options[task.predict_options[option]] = value
     if text:
         if ("text",) not in task.reads:
             raise ValueError(f"a model that finds {task.found} reads JSON lines with {' and '.join(task.reads[0])}")
@@ -182,19 +156,22 @@ def predict(
     else:
         documents = list(read_documents(file, whole, task.reads))
 
+    # Before a model is loaded that may take its time.
+    typer.echo(saved.purpose(task), err=True)
+    if seed is not None:
+        set_seed(seed)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline(task.name, model=model, device=device)
-    if not known and not _has_adapter(extract.model):
-        ends = ", ".join(f"...{end}" for end in sorted(tasks))
-        raise ValueError(f"model must have a trained head, one of {ends}, got {', '.join(names)} in {model}")
+    extract = make_pipeline(name, model=model, device=device)
+    if saved.is_adapter and not _has_adapter(extract.model):
+        raise ValueError(f"model must have its adapter, which needs PEFT, got {model}")
     inputs = (one["text"] if one.keys() == {"text"} else one for one in documents)
     found = extract(inputs, batch_size=batch_size, **options)
     progress = track(
         found, "predicting", total=len(documents), console=Console(stderr=True), disable=len(documents) < 2
     )
     # The progress first: it counts a document when it is asked for the next.
-    results = [{**one, task.found: own if isinstance(own, list) else [own]} for own, one in zip(progress, documents)]
+    results = [{**one, task.found: [own] if isinstance(own, dict) else own} for own, one in zip(progress, documents)]
 
     lines = "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results)
     if output is None:

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
-from hf_ext.cli.predict import _tasks, read_documents
+from hf_ext.cli.predict import read_documents
+from hf_ext.tasks.base.saved_model import predictors
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
 SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -65,17 +66,19 @@ def classifier(tmp_path_factory):
 
 
 def test_tasks_are_those_of_the_pipelines():
-    found = {end: (task.name, task.found) for end, task in _tasks().items()}
-    wanted = {
-        "ForSpanExtraction": ("span-extraction", "entities"),
-        "ForSequenceLabeling": ("sequence-labeling", "entities"),
-        "ForRelationExtraction": ("relation-extraction", "relations"),
-        "ForEventExtraction": ("event-extraction", "events"),
-        "ForReadingComprehension": ("reading-comprehension", "answers"),
-        "ForSequenceClassification": ("classification", "classes"),
+    found = {name: (kind.command, kind.found, *kind.endings) for name, kind in predictors().items()}
+    assert found == {
+        "span-extraction": ("ner", "entities", "ForSpanExtraction"),
+        "sequence-labeling": ("ner", "entities", "ForSequenceLabeling"),
+        "relation-extraction": ("relations", "relations", "ForRelationExtraction"),
+        "event-extraction": ("events", "events", "ForEventExtraction"),
+        "reading-comprehension": ("reading-comprehension", "answers", "ForReadingComprehension"),
+        "classification": ("classification", "classes", "ForSequenceClassification"),
+        "text-similarity": ("similarity", "similarity"),
+        "paraphrase-generation": ("paraphrase", "paraphrases", "ForParaphrase", "ForCausalLM"),
+        "dialogue-reply": ("dialogue", "reply", "ForCausalLM"),
+        "summary-generation": ("summarization", "summary", "ForConditionalGeneration"),
     }
-    assert wanted.items() <= found.items()
-    assert "" not in found
 
 
 def test_questions_are_answered(reader, tmp_path):

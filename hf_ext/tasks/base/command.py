@@ -65,7 +65,11 @@ def run_job(job: Job, arguments: Any) -> None:
         return
     console = Console(highlight=False, markup=False)
     hint = [] if job.hint is None else [job.hint.format(output_dir=arguments.output_dir)]
-    for part in (*job.show(scores), f"saved to {arguments.output_dir}: {job.saved}", *hint):
+    shown = job.show(scores, job.validation_file)
+    if job.test_file is not None:
+        # The first may be too good: they are those by which the epoch was chosen.
+        shown += job.show(scores["test"], job.test_file)
+    for part in (*shown, f"saved to {arguments.output_dir}: {job.saved}", *hint):
         console.print(part)
 
 

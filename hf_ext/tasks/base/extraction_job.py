@@ -19,15 +19,15 @@ from hf_ext.training.run_steps import predict_in_order
 class ExtractionJob(EncoderJob):
     """Texts with what is to be found in them, in windows, and a head over any encoder.
 
-    A task names its Auto class, encoder and collator, and overrides `read`, `compute_metrics`, `decode` and
-    `exact_scores`.
+    A task names its Auto class, encoder and collator, and overrides `read`, `read_evaluation`, `compute_metrics`,
+    `decode` and `exact_scores`.
     """
 
     # The pipeline reads windows like those of training.
     max_length: int = option("Tokens in a window; saved with the tokenizer.", 512, group="Lengths")
     stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
 
-    auto_class: ClassVar[Any]
+    of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride")
     encoder_class: ClassVar[type[SpanEncoder]] = SpanEncoder
     collator_class: ClassVar[Any] = DataCollatorForSpanExtraction
 
@@ -57,8 +57,8 @@ class ExtractionJob(EncoderJob):
         encoder = self.encoder(tokenizer, model.config)
         return encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
 
-    def trainer_options(
-        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
     ) -> dict[str, Any]:
         """Collator and metrics."""
         metrics = self.compute_metrics(model.config.id2label)
@@ -115,7 +115,11 @@ class LinkedSpanJob(ExtractionJob):
         labels = labels or self.labels_of(train)
         if not labels:
             raise ValueError(f"train_file must have {self.encoder_class.annotations}, got none in {self.train_file}")
-        return Files(train, self.read_file(self.validation_file, labels), labels)
+        return Files(train, self.read_evaluation(self.validation_file, labels), labels)
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Texts of which none has other labels than these."""
+        return self.read_file(path, labels)
 
     def read_file(self, path: Path, labels: Sequence[str] | None) -> list[dict[str, Any]]:
         """Examples of a file, of which none has other labels than these if there are any."""

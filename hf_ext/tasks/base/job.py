@@ -21,9 +21,16 @@ from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import check_output_dir, measure_before, save_run, train_with_progress
+from hf_ext.training.run_steps import (
+    check_output_dir,
+    measure_before,
+    save_run,
+    show_progress,
+    train_with_progress,
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,13 @@ class Job:
 
     The fields are the options of the job's command too, and the docstring's first line is that command's help.
 
-    `run` calls the other methods in turn. A task overrides `read`, `load_model`, `encode`, `trainer_options`, `find`
-    and `score`, and where it has to `texts`, `new_tokenizer`, `write` and `show`.
+    `run` calls the other methods in turn, and `evaluate` some of them. A task names its `auto_class` and overrides
+    `read`, `read_evaluation`, `load_model`, `encode`, `evaluation_options`, `find` and `score`, and where it has to
+    `trainer_options`, `labels_of_model`, `open_trained`, `texts`, `new_tokenizer`, `write` and `show`.
     """
 
-    train_file: Path = option("What to train on.", group="Files")
-    validation_file: Path = option("The same, to evaluate on.", group="Files")
+    train_file: Path = option("What to train on.", None, group="Files")
+    validation_file: Path = option("The same, to evaluate on.", None, group="Files")
     model: str | None = option(
         "Encoder to fine-tune: a name on the Hub or a folder. Either this or a config.", None, group="Start from"
     )
@@ -67,10 +75,18 @@ class Job:
         None,
         group="Start from",
     )
+    test_file: Path | None = option(
+        "The same, which neither trains nor chooses: the trained model is scored on it last.",
+        None,
+        group="Files",
+        kw_only=True,
+    )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
 
     command: ClassVar[str]
     """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
+    auto_class: ClassVar[Any]
+    """What opens a trained model."""
     saved: ClassVar[str] = "the model, scores.json and curves.png"
     """What a run leaves in the output folder."""
     hint: ClassVar[str | None] = None
@@ -106,6 +122,8 @@ class Job:
     evaluates_first: ClassVar[bool] = False
     """Whether the model is evaluated before training too, for ``<metric>_before`` among the scores."""
     trainer_class: ClassVar[type[JobTrainer]] = JobTrainer
+    of_evaluation: ClassVar[tuple[str, ...]] = ()
+    """The options that an evaluation of the trained model needs again."""
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.config is None):
@@ -127,11 +145,12 @@ class Job:
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.
 
-        Written beside the model: ``scores.json``, the scores on the validation file, ``curves.png``, and what the task
-        writes.
+        Written beside the model: ``scores.json``, the scores on the validation file, ``curves.png``, ``job.json``, by
+        which `job_of_model` knows the job again, and what the task writes.
 
         Returns:
-            The scores.
+            The scores on the validation file, by which the best epoch was chosen; with a ``test_file``, also those on
+            it, of the saved model, under ``"test"``.
 
         Raises:
             ValueError: if a file or an option cannot be used.
@@ -140,6 +159,10 @@ class Job:
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
             self.check_examples(name, examples)
+        # Before training, so that a mistake in it is not found after hours.
+        test = None if self.test_file is None else self.read_evaluation(self.test_file, files.labels)
+        if test is not None:
+            self.check_examples("test_file", test)
         tokenizer = self.load_tokenizer(text for example in files.train for text in self.texts(example))
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
@@ -154,10 +177,37 @@ class Job:
         scores = self.score(found, files.validation, model)
         if before is not None:
             scores[f"{self.metric}_before"] = before
+        if test is not None:
+            scores["test"] = self.score(self.find(trainer, self.encode(test, tokenizer, model), test), test, model)
         save_run(trainer, scores, self.plotted_metric or self.metric)
         if trainer.is_world_process_zero():
-            self.write(found, files.validation, model, Path(str(arguments.output_dir)))
+            folder = Path(str(arguments.output_dir))
+            write_job_file(self, folder)
+            self.write(found, files.validation, model, folder)
         return scores
+
+    def evaluate(self, file: Path, arguments: TrainingArguments) -> dict[str, Any]:
+        """Score ``model``, which is trained, on a file.
+
+        Args:
+            file: like a validation file.
+            arguments: say how to run; only what concerns an evaluation counts.
+
+        Returns:
+            The scores.
+
+        Raises:
+            ValueError: if the file cannot be read, has nothing in it, or has labels that the model lacks.
+        """
+        tokenizer = AutoTokenizer.from_pretrained(self.model)
+        model = self.open_trained()
+        examples = self.read_evaluation(file, self.labels_of_model(model.config))
+        if not examples:
+            raise ValueError(f"file must have {self.examples}, got none in {file}")
+        options = self.evaluation_options(tokenizer, model, arguments)
+        trainer = self.trainer_class(model=model, args=arguments, processing_class=tokenizer, **options)
+        show_progress(trainer, self.metric)
+        return self.score(self.find(trainer, self.encode(examples, tokenizer, model), examples), examples, model)
 
     def read(self) -> Files:
         """Read and check the files.
@@ -166,6 +216,26 @@ class Job:
             ValueError: if one cannot be used, naming it.
         """
         raise NotImplementedError
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """The examples of a file to evaluate on.
+
+        Args:
+            path: the file.
+            labels: what the model tells apart, where it is labels; the file must have no others.
+
+        Raises:
+            ValueError: if it cannot be used, naming it.
+        """
+        raise NotImplementedError
+
+    def labels_of_model(self, config: Any) -> Sequence[str]:
+        """The labels that a trained model tells apart, as `read_evaluation` takes them."""
+        return [config.id2label[number] for number in range(len(config.id2label))]
+
+    def open_trained(self) -> Any:
+        """The model that the job names, as it was trained."""
+        return self.auto_class.from_pretrained(self.model)
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The texts of an example, of whose characters a new tokenizer is made."""
@@ -205,7 +275,13 @@ class Job:
     def trainer_options(
         self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
     ) -> dict[str, Any]:
-        """Collator, metrics and what else Trainer is given."""
+        """What Trainer is given to train: what an evaluation needs, and more where the task has it."""
+        return self.evaluation_options(tokenizer, model, arguments)
+
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """What Trainer is given to evaluate: collator and metrics."""
         raise NotImplementedError
 
     def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> Any:
@@ -262,9 +338,9 @@ class Job:
         if not examples:
             raise ValueError(f"{name} must have {self.examples}, got none in {getattr(self, name)}")
 
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
-        """What the command prints of the scores: texts, and tables of rich."""
-        return [score_table(scores, title=str(self.validation_file))]
+    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+        """What a command prints of the scores on a file: texts, and tables of rich."""
+        return [score_table(scores, title=str(file))]
 
 
 @dataclass
@@ -275,6 +351,7 @@ class EncoderJob(Job):
         "Tokens of a text, or of a pair that is read at once; what is beyond is cut off.", 128, group="Lengths"
     )
 
+    of_evaluation: ClassVar[tuple[str, ...]] = ("max_length",)
     saves_max_length: ClassVar[bool] = True
     """Whether ``max_length`` is that of single texts too, and saved with the tokenizer."""
 

@@ -122,7 +122,8 @@ class JobParser(HfArgumentParser):
             raise OptionError(f"at most one file of options can be given, got {' and '.join(rest)}")
         if rest:
             given = self.read_file(Path(rest[0])) | given
-        missing = [one.flag for one in self.options.values() if one.required and given.get(one.name) is None]
+        needed = {one.name for one in self.options.values() if one.required} | {"train_file", "validation_file"}
+        missing = [one.flag for one in self.options.values() if one.name in needed and given.get(one.name) is None]
         if missing:
             raise OptionError(f"{' and '.join(missing)} must be given")
         job_class = self.job_class(given)

@@ -1,5 +1,6 @@
 """What all pipelines share: a model with a tokenizer alone, run as in evaluation."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from transformers.pipelines.base import Pipeline
@@ -14,6 +15,14 @@ class TextPipeline(Pipeline):
 
     found: ClassVar[str]
     """What it finds in a text: ``"entities"``."""
+    command: ClassVar[str | None] = None
+    """The command under ``hf-ext train`` that trains its models; None: ``hf-ext predict`` does not run it."""
+    endings: ClassVar[tuple[str, ...]] = ()
+    """How the names of its models' classes end; none: any encoder will do."""
+    reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text",),)
+    """The keys of a document of ``hf-ext predict``, in any of these ways."""
+    predict_options: ClassVar[Mapping[str, str]] = {}
+    """The options of ``hf-ext predict`` that it takes, and its own names of them."""
 
     # Transformers declares these as None and its tokenizers as the slow ones.
     model: Any
@@ -22,6 +31,11 @@ class TextPipeline(Pipeline):
     _load_image_processor: Any = False
     _load_feature_extractor: Any = False
     _load_tokenizer: Any = True
+
+    @classmethod
+    def suits(cls, config: Any) -> bool:
+        """Whether a model whose class has such a name is one of its, by the config."""
+        return True
 
     def forward(self, model_inputs: Any, **forward_params: Any) -> Any:
         """Run the model as in evaluation, whatever mode it is in, on rows that begin with their first real token.

@@ -38,6 +38,8 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
     auto_class: ClassVar[Any]
     """The Auto class of the models."""
 
+    predict_options: ClassVar[Mapping[str, str]] = {"threshold": "threshold", "stride": "stride"}
+
     default_input_names: Any = "texts"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

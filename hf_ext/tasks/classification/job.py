@@ -35,7 +35,7 @@ class ClassificationJob(EncoderJob):
     sigmoid, so a class is predicted where its score is above 0.5, that is, its logit above 0.
     """
 
-    train_file: Path = option('JSON lines {"text", "text2"?, "label" or "labels"}, TSV or CSV.', group="Files")
+    train_file: Path = option('JSON lines {"text", "text2"?, "label" or "labels"}, TSV or CSV.', None, group="Files")
     max_length: int = option("Tokens of a text or a pair; what is beyond is cut off.", 128, group="Lengths")
     loss: str | None = option(
         "Name of a loss; else cross_entropy, or multilabel_softmax for texts with any number of classes.",
@@ -51,11 +51,12 @@ class ClassificationJob(EncoderJob):
     )
 
     command: ClassVar[str] = "classification"
+    auto_class: ClassVar[Any] = AutoModelForSequenceClassification
     defaults: ClassVar[Mapping[str, Any]] = {**EncoderJob.defaults, "per_device_train_batch_size": 32}
 
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """The table of classes, with the share of right answers."""
-        return [*super().show(scores), f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"]
+        return [*super().show(scores, file), f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"]
 
     def read(self) -> Files:
         """Labelled texts, all of one kind."""
@@ -66,7 +67,7 @@ class ClassificationJob(EncoderJob):
         if len(names) < least:
             wanted = "a class" if multi_label else "two classes"
             raise ValueError(f"train_file must have at least {wanted}, got {names} in {self.train_file}")
-        validation = read_labelled_texts(self.validation_file, names)
+        validation = self.read_evaluation(self.validation_file, names)
         self.check_examples("validation_file", validation)
         # The first example of each file says of which kind it is.
         if train[0].keys() != validation[0].keys():
@@ -77,6 +78,10 @@ class ClassificationJob(EncoderJob):
         self.training_loss(train, names)
         return Files(train, validation, names)
 
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Labelled texts with no other classes than these."""
+        return read_labelled_texts(path, labels)
+
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The text, or both of a pair."""
         return (example[name] for name in ("text", "text2") if name in example)
@@ -84,21 +89,35 @@ class ClassificationJob(EncoderJob):
     def encode(
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
     ) -> Dataset:
-        """Rows of texts or pairs with their classes."""
+        """Rows of texts or pairs with their classes.
+
+        Raises:
+            ValueError: if they have one class each and the model gives any number, or the other way round.
+        """
         config: Any = model.config
+        if _multi_label(examples) != _takes_many(config):
+            kinds = "one class each", "any number of classes"
+            wanted, seen = kinds[_takes_many(config)], kinds[_multi_label(examples)]
+            raise ValueError(f"texts must have {wanted}, as the model gives them, got {seen}")
         return encode_labelled_texts(examples, tokenizer, config.label2id, self.max_length)
+
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator and metrics."""
+        config: Any = model.config
+        return {
+            "data_collator": DataCollatorWithPadding(tokenizer),
+            "compute_metrics": classification_compute_metrics(config.id2label, _takes_many(config)),
+        }
 
     def trainer_options(
         self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
     ) -> dict[str, Any]:
-        """Collator, loss and metrics."""
-        config: Any = model.config
-        return {
-            "data_collator": DataCollatorWithPadding(tokenizer),
-            "compute_loss_func": self.training_loss(files.train, files.labels, arguments.label_smoothing_factor),
-            "smooths_labels": True,
-            "compute_metrics": classification_compute_metrics(config.id2label, _multi_label(files.train)),
-        }
+        """Also the loss."""
+        loss = self.training_loss(files.train, files.labels, arguments.label_smoothing_factor)
+        options = self.evaluation_options(tokenizer, model, arguments)
+        return {**options, "compute_loss_func": loss, "smooths_labels": True}
 
     def find(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> Any:
         """Logits and classes of the examples."""
@@ -155,7 +174,7 @@ class ClassificationJob(EncoderJob):
             "label2id": {name: index for index, name in enumerate(files.labels)},
             "problem_type": f"{'multi' if _multi_label(files.train) else 'single'}_label_classification",
         }
-        return self.open_model(AutoModelForSequenceClassification, tokenizer, fields)
+        return self.open_model(self.auto_class, tokenizer, fields)
 
 
 def encode_labelled_texts(
@@ -191,3 +210,8 @@ def encode_labelled_texts(
 def _multi_label(examples: Sequence[Mapping[str, Any]]) -> bool:
     """Whether texts have any number of classes, and not one each."""
     return "labels" in examples[0]
+
+
+def _takes_many(config: Any) -> bool:
+    """Whether a model gives a text any number of classes."""
+    return bool(config.problem_type == "multi_label_classification")

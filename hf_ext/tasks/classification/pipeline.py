@@ -23,6 +23,8 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
     """
 
     found: ClassVar[str] = "classes"
+    command: ClassVar[str | None] = "classification"
+    endings: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "text2"), ("text",))
     predict_options: ClassVar[Mapping[str, str]] = {"threshold": "threshold"}
 

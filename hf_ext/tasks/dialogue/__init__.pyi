@@ -4,3 +4,4 @@ from .encoding import (
 )
 from .files import read_dialogues as read_dialogues
 from .job import DialogueJob as DialogueJob
+from .pipeline import DialoguePipeline as DialoguePipeline

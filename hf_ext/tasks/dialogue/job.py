@@ -23,6 +23,7 @@ from hf_ext.tasks.base.job import EncoderJob, Files, is_checkpoint
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues
+from hf_ext.training.run_steps import measure
 
 _CONFIGS: dict[str, Any] = {"nezha": NezhaConfig, "gpt_cdial": CDialGPTConfig}
 
@@ -32,10 +33,10 @@ class DialogueJob(EncoderJob):
     """Multi-turn dialogue, scored by the perplexity of held-out dialogues.
 
     Files are in a format of :func:`hf_ext.tasks.dialogue.read_dialogues`; of a file of splits, ``"train"`` and
-    ``"validation"`` are read.
+    ``"validation"`` are read, and ``"test"`` to be scored last.
     """
 
-    train_file: Path = option('Dialogues: JSON lines {"turns": [...]}, or as LCCC or KdConv.', group="Files")
+    train_file: Path = option('Dialogues: JSON lines {"turns": [...]}, or as LCCC or KdConv.', None, group="Files")
     model: str | None = option(
         "NEZHA, also one that is not yet a decoder, or CDial-GPT to fine-tune: a name on the Hub or a folder. Either "
         "this or a config.",
@@ -52,10 +53,12 @@ class DialogueJob(EncoderJob):
         "All turns or the last; else all for NEZHA, the last for CDial-GPT.", None, group="Loss"
     )
 
+    auto_class: ClassVar[Any] = AutoModelForCausalLM
     examples: ClassVar[str] = "dialogues"
     metric: ClassVar[str] = "perplexity"
     plotted_metric: ClassVar[str | None] = "accuracy"
     evaluates_first: ClassVar[bool] = True
+    of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "train_on")
     command: ClassVar[str] = "dialogue"
     hint: ClassVar[str | None] = "talk to it: hf-ext chat {output_dir}"
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -79,16 +82,21 @@ class DialogueJob(EncoderJob):
                 + (f"model={self.model!r}" if self.config is None else f"config={self.config!r}")
             )
 
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """A line of perplexities and accuracy."""
+        before = f" (before training {scores['perplexity_before']:.2f})" if "perplexity_before" in scores else ""
         return [
-            f"perplexity {scores['perplexity']:.2f} (before training {scores['perplexity_before']:.2f}), "
+            f"{file}: perplexity {scores['perplexity']:.2f}{before}, "
             f"accuracy of the next token {scores['accuracy']:.4f}"
         ]
 
     def read(self) -> Files:
         """Dialogues."""
         return Files(read_dialogues(self.train_file, "train"), read_dialogues(self.validation_file, "validation"))
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Dialogues; of a file of splits, those of ``"test"``."""
+        return read_dialogues(path, "test")
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The turns."""
@@ -143,8 +151,8 @@ class DialogueJob(EncoderJob):
         encoder = DialogueEncoder.for_config(model.config, tokenizer, **options)
         return encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
 
-    def trainer_options(
-        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
     ) -> dict[str, Any]:
         """Collator and metrics."""
         return {
@@ -154,9 +162,9 @@ class DialogueJob(EncoderJob):
         }
 
     def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """What Trainer measures on the validation file."""
-        return trainer.evaluate()
+        """What Trainer measures."""
+        return measure(trainer, rows)
 
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Perplexity and accuracy of the next token."""
-        return {name: found[f"eval_{name}"] for name in ("perplexity", "accuracy")}
+        return {name: found[name] for name in ("perplexity", "accuracy")}

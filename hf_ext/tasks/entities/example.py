@@ -1,6 +1,6 @@
 """A text with labelled character spans: what makes one valid, where it came from, and the error that names both."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -75,7 +75,13 @@ def check_labels(train: Iterable[Mapping[str, Any]], validation: Iterable[Mappin
         EntityDataError: naming the first label that training lacks, with its file and line where the example comes from
             :func:`hf_ext.tasks.entities.read_entities`, else with the example's number.
     """
-    known = {entity["label"] for example in train for entity in example["entities"]}
+    known = sorted({entity["label"] for example in train for entity in example["entities"]})
+    check_known_labels(validation, known)
+    return known
+
+
+def check_known_labels(validation: Iterable[Mapping[str, Any]], known: Sequence[str]) -> None:
+    """Raise EntityDataError, as `check_labels` does, if examples have labels beside those known from training."""
     for number, example in enumerate(validation):
         for index, entity in enumerate(example["entities"]):
             if entity["label"] not in known:
@@ -83,4 +89,3 @@ def check_labels(train: Iterable[Mapping[str, Any]], validation: Iterable[Mappin
                 if isinstance(example, EntityExample):
                     raise EntityDataError(message, example.path, example.lines[index])
                 raise EntityDataError(f"{message} (validation example {number})")
-    return sorted(known)

@@ -12,7 +12,7 @@ from hf_ext.metrics.exact_spans import span_compute_metrics, span_scores
 from hf_ext.tasks.base.extraction_job import ExtractionJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
-from hf_ext.tasks.entities.example import check_labels
+from hf_ext.tasks.entities.example import EntityExample, check_known_labels, check_labels
 from hf_ext.tasks.entities.files import read_entities
 from hf_ext.tasks.entities.span_head import SPAN_HEADS, AutoModelForSpanExtraction
 
@@ -25,7 +25,7 @@ class EntityJob(ExtractionJob):
     among those of training. Scores are those of :func:`hf_ext.metrics.span_scores`, exact spans of characters.
     """
 
-    train_file: Path = option("Texts with entities: JSON lines, CLUENER's JSON or CoNLL.", group="Files")
+    train_file: Path = option("Texts with entities: JSON lines, CLUENER's JSON or CoNLL.", None, group="Files")
 
     def read(self) -> Files:
         """Texts with entities."""
@@ -34,6 +34,12 @@ class EntityJob(ExtractionJob):
         if not labels:
             raise ValueError(f"train_file must have entities, got {len(train)} texts without any in {self.train_file}")
         return Files(train, validation, labels)
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[EntityExample]:
+        """Texts whose entities have no other labels than these."""
+        examples = read_entities(path)
+        check_known_labels(examples, labels)
+        return examples
 
     def compute_metrics(self, id2label: Any) -> Any:
         """Scores of spans of tokens."""

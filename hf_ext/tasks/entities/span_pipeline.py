@@ -29,6 +29,8 @@ class SpanExtractionPipeline(WindowPipeline):
 
     auto_class = AutoModelForSpanExtraction
     found = "entities"
+    command = "ner"
+    endings = ("ForSpanExtraction",)
 
     def _forward(  # type: ignore[override]
         self, input_tensors: dict[str, Any], threshold: float = 0.5

@@ -53,6 +53,7 @@ class SequenceLabelingJob(EntityJob):
         config_field="head_lr_multiplier",
     )
 
+    of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride", "tag_scheme")
     command: ClassVar[str] = "ner"
     auto_class: ClassVar[Any] = AutoModelForSequenceLabeling
 
@@ -88,18 +89,25 @@ class SequenceLabelingJob(EntityJob):
         tags = [config.id2label[number] for number in range(len(config.id2label))]
         return list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != "O"))
 
-    def trainer_options(
-        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
     ) -> dict[str, Any]:
-        """Collator, metrics, and the optimiser under which transitions learn faster."""
+        """Collator and metrics."""
         # Places of tags, which padding on the left would move, are those of tokens in the encoded rows.
         right = copy(tokenizer)
         right.padding_side = "right"
         config: Any = model.config
-        options = {
+        return {
             "data_collator": DataCollatorForTokenClassification(right),
             "compute_metrics": tag_compute_metrics(config.id2label),
         }
+
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Also the optimiser under which transitions learn faster."""
+        options = super().trainer_options(tokenizer, model, files, arguments)
+        config: Any = model.config
         if config.sequence_head != "softmax":
             options["optimizer_cls_and_kwargs"] = head_optimizer(model, arguments)
         return options

@@ -31,6 +31,8 @@ class SequenceLabelingPipeline(WindowPipeline):
 
     auto_class = AutoModelForSequenceLabeling
     found = "entities"
+    command = "ner"
+    endings = ("ForSequenceLabeling",)
 
     def _sanitize_parameters(  # type: ignore[override]
         self, n_best: int | None = None, **kwargs: Any

@@ -30,6 +30,8 @@ class EventExtractionPipeline(LinkedSpanPipeline):
 
     auto_class = AutoModelForEventExtraction
     found = "events"
+    command = "events"
+    endings = ("ForEventExtraction",)
 
     def decode(self, table: Tensor, offsets: Sequence[tuple[int, int]], text: str) -> list[dict[str, Any]]:
         """What is in the predictions ``[K, 5]`` for a window."""

@@ -23,6 +23,7 @@ from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.paraphrase.files import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.tasks.paraphrase.metrics import paraphrase_retrieval_accuracy
+from hf_ext.training.run_steps import measure
 
 MODELS: dict[str, Any] = {
     "bert": UniLMBertForParaphrase,
@@ -44,7 +45,7 @@ class ParaphraseJob(EncoderJob):
     is taken with its first synonym.
     """
 
-    train_file: Path = option('JSON lines {"text", "synonyms": [...]}.', group="Files")
+    train_file: Path = option('JSON lines {"text", "synonyms": [...]}.', None, group="Files")
     model: str | None = option(
         "RoFormer, SimBERT or BERT to fine-tune: a name on the Hub or a folder. Either this or a config.",
         None,
@@ -76,9 +77,11 @@ class ParaphraseJob(EncoderJob):
         if self.similarity_scale is not None and self.similarity_scale <= 0:
             raise ValueError(f"similarity_scale must be above 0, got {self.similarity_scale}")
 
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """A line of both objectives."""
-        return [f"retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}"]
+        return [
+            f"{file}: retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}"
+        ]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> Any:
         """The model that the job names.
@@ -103,6 +106,10 @@ class ParaphraseJob(EncoderJob):
             model.similarity_scale = self.similarity_scale
         return model
 
+    def open_trained(self) -> Any:
+        """The model that the job names, as it was trained."""
+        return self._class_for(AutoConfig.from_pretrained(self.model)).from_pretrained(self.model, **_FIELDS)
+
     @staticmethod
     def _class_for(config: Any) -> Any:
         if config.model_type not in MODELS:
@@ -111,7 +118,11 @@ class ParaphraseJob(EncoderJob):
 
     def read(self) -> Files:
         """Sentences with synonyms."""
-        return Files(read_paraphrases(self.train_file), read_paraphrases(self.validation_file))
+        return Files(read_paraphrases(self.train_file), self.read_evaluation(self.validation_file, ()))
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Sentences with synonyms."""
+        return read_paraphrases(path)
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The sentence and its synonyms."""
@@ -119,29 +130,34 @@ class ParaphraseJob(EncoderJob):
 
     def encode(
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
-    ) -> Sequence[Mapping[str, Any]]:
-        """The sentences themselves: a pair is drawn of each, and the collator makes tokens of it."""
-        return examples
+    ) -> ParaphraseDataset:
+        """Each text with its first synonym; the collator makes tokens of them."""
+        return ParaphraseDataset(examples, draw=False)
 
     def trainer_options(
         self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
     ) -> dict[str, Any]:
-        """Datasets, collator and metrics; of the validation file each text comes with its first synonym."""
+        """Also the dataset of training, in which pairs are drawn."""
+        options = self.evaluation_options(tokenizer, model, arguments)
+        return {**options, "train_dataset": ParaphraseDataset(files.train, seed=arguments.seed)}
+
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator and metrics."""
         return {
-            "train_dataset": ParaphraseDataset(files.train, seed=arguments.seed),
-            "eval_dataset": ParaphraseDataset(files.validation, draw=False),
             "data_collator": DataCollatorForParaphrase(tokenizer, self.max_length),
             "preprocess_logits_for_metrics": pair_outputs,
             "compute_metrics": pair_metrics,
         }
 
     def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """What Trainer measures on the validation file."""
-        return trainer.evaluate()
+        """What Trainer measures."""
+        return measure(trainer, rows)
 
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Retrieval accuracy over all validation pairs, and mean cross-entropy of their tokens."""
-        return {name: found[f"eval_{name}"] for name in (METRIC, "lm_loss")}
+        return {name: found[name] for name in (METRIC, "lm_loss")}
 
 
 def pair_outputs(outputs: Any, labels: Tensor) -> Any:

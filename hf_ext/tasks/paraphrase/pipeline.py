@@ -1,7 +1,7 @@
 """The pipeline "paraphrase-generation": a text in, paraphrases ranked by similarity out (kexue.fm/archives/7427)."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,9 @@ class ParaphrasePipeline(TextPipeline):
     """
 
     found = "paraphrases"
+    command: ClassVar[str | None] = "paraphrase"
+    endings: ClassVar[tuple[str, ...]] = ("ForParaphrase", "ForCausalLM")
+    predict_options: ClassVar[Mapping[str, str]] = {"top_k": "num_candidates", "seed": ""}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,9 +42,14 @@ class ParaphrasePipeline(TextPipeline):
                 f"{type(self.model).__name__} with attention_mode {mode!r}"
             )
 
-    def __call__(self, inputs: Any, **options: Any) -> Any:  # type: ignore[override]
-        """Paraphrases of one text, or a list of them for each of several."""
-        if isinstance(inputs, Sequence) and not isinstance(inputs, str):
+    @classmethod
+    def suits(cls, config: Any) -> bool:
+        """Whether it is a UniLM; whether it has a pooler shows once it is loaded."""
+        return getattr(config, "resolved_attention_mode", None) == "unilm"
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:  # type: ignore[override]
+        """Paraphrases of one text, or a list of them for each of several; the samples of a text are a batch."""
+        if isinstance(inputs, Iterable) and not isinstance(inputs, str):
             return [self(one, **options) for one in inputs]
         return super().__call__(inputs, **options)
 

@@ -27,7 +27,7 @@ class ReadingComprehensionJob(EncoderJob):
     Files are in a format of :func:`hf_ext.tasks.reading_comprehension.read_questions`.
     """
 
-    train_file: Path = option("Questions on texts: SQuAD's, CMRC2018's or WebQA's JSON, or lines.", group="Files")
+    train_file: Path = option("Questions on texts: SQuAD's, CMRC2018's or WebQA's JSON, or lines.", None, group="Files")
     max_length: int = option("Tokens of a question and a window of its text.", 512, group="Lengths")
     stride: int | None = option(
         "Tokens that two windows of a text share; else 128, or less in small windows.", None, group="Lengths"
@@ -64,7 +64,9 @@ class ReadingComprehensionJob(EncoderJob):
         config_field="answer_top_k",
     )
 
+    auto_class: ClassVar[Any] = AutoModelForReadingComprehension
     examples: ClassVar[str] = "questions"
+    of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride", "max_question_length")
     command: ClassVar[str] = "reading-comprehension"
     saved: ClassVar[str] = "the model, scores.json, predictions.json, nbest_predictions.json and curves.png"
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
@@ -74,17 +76,21 @@ class ReadingComprehensionJob(EncoderJob):
         if self.head == "start_end" and self.head_size is not None:
             raise ValueError(f"head_size goes with head='global_pointer', got {self.head_size} with head='start_end'")
 
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """The table of questions with and without an answer."""
-        return [reading_table(scores, title=str(self.validation_file))]
+        return [reading_table(scores, title=str(file))]
 
     def read(self) -> Files:
         """Questions on texts, of which at least one is answered."""
-        train, validation = read_questions(self.train_file), read_questions(self.validation_file)
+        train, validation = read_questions(self.train_file), self.read_evaluation(self.validation_file, ())
         self.check_examples("train_file", train)
         if not any(answer["start"] >= 0 for example in train for answer in example["answers"]):
             raise ValueError(f"train_file must have an answer that is in its text, got none in {self.train_file}")
         return Files(train, validation)
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Questions on texts."""
+        return read_questions(path)
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The question and its text."""
@@ -96,7 +102,7 @@ class ReadingComprehensionJob(EncoderJob):
         Raises:
             ValueError: if it takes fewer tokens than ``max_length``.
         """
-        model = self.open_model(AutoModelForReadingComprehension, tokenizer, {}, **self.head_options(tokenizer))
+        model = self.open_model(self.auto_class, tokenizer, {}, **self.head_options(tokenizer))
         config: Any = model.config
         if self.null_threshold is not None:
             config.null_threshold = self.null_threshold
@@ -111,8 +117,8 @@ class ReadingComprehensionJob(EncoderJob):
         encoder = ReadingEncoder(tokenizer, self.max_length, self.stride, self.max_question_length)
         return encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
 
-    def trainer_options(
-        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
     ) -> dict[str, Any]:
         """Collator and metrics."""
         config: Any = model.config

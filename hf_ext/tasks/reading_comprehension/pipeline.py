@@ -36,7 +36,9 @@ class ReadingComprehensionPipeline(WindowPipeline):
     auto_class = AutoModelForReadingComprehension
     found = "answers"
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("question", "context"),)
-    predict_options: ClassVar[Mapping[str, str]] = {"stride": "doc_stride"}
+    predict_options: ClassVar[Mapping[str, str]] = {"stride": "doc_stride", "top_k": "top_k"}
+    command = "reading-comprehension"
+    endings = ("ForReadingComprehension",)
     default_input_names: Any = None
 
     def __call__(self, inputs: Any = None, *args: Any, question: Any = None, context: Any = None, **kwargs: Any) -> Any:

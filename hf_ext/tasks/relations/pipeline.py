@@ -30,6 +30,8 @@ class RelationExtractionPipeline(LinkedSpanPipeline):
 
     auto_class = AutoModelForRelationExtraction
     found = "relations"
+    command = "relations"
+    endings = ("ForRelationExtraction",)
 
     def decode(self, table: Tensor, offsets: Sequence[tuple[int, int]], text: str) -> list[dict[str, Any]]:
         """What is in the predictions ``[K, 6]`` for a window."""

@@ -4,4 +4,5 @@ from .files import (
     read_texts_alone as read_texts_alone,
 )
 from .job import SimilarityJob as SimilarityJob
+from .pair_pipeline import SimilarityPipeline as SimilarityPipeline
 from .pipeline import EmbeddingPipeline as EmbeddingPipeline

@@ -14,6 +14,7 @@ from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
 from hf_ext.tasks.similarity.trainer import METRIC, SimilarityTrainer
 from hf_ext.training.job_trainer import JobTrainer
+from hf_ext.training.run_steps import measure
 
 LOSSES = ("cosent", "simcse")
 
@@ -27,12 +28,18 @@ class SimilarityJob(EncoderJob):
     """
 
     train_file: Path = option(
-        'JSON lines {"text1", "text2", "score"} or three columns; for SimCSE texts alone as well.', group="Files"
+        'JSON lines {"text1", "text2", "score"} or three columns; for SimCSE texts alone as well.', None, group="Files"
     )
-    validation_file: Path = option("Pairs with scores, to evaluate on.", group="Files")
+    validation_file: Path = option("Pairs with scores, to evaluate on.", None, group="Files")
     max_length: int = option("Tokens of a text; what is beyond is cut off.", 128, group="Lengths")
     loss: str = option("CoSENT, or SimCSE, which needs texts alone.", "cosent", group="Loss", choices=LOSSES)
-    pooling: str = option("What of the tokens' vectors is that of a text.", "mean", group="Loss", choices=POOLINGS)
+    pooling: str = option(
+        "What of the tokens' vectors is that of a text.",
+        "mean",
+        group="Loss",
+        choices=POOLINGS,
+        config_field="embedding_pooling",
+    )
     scale: float = option("Factor of cosines.", 20.0, group="Loss")
     chunk_size: int | None = option(
         "Texts run at a time in training, whatever the size of the batch; else the whole batch.", None, group="Loss"
@@ -41,9 +48,11 @@ class SimilarityJob(EncoderJob):
         "Dropout of the encoder's hidden states and attention, which SimCSE lives by; else its own.", None, group="Loss"
     )
 
+    auto_class: ClassVar[Any] = AutoModel
     metric: ClassVar[str] = METRIC
     trainer_class: ClassVar[type[JobTrainer]] = SimilarityTrainer
     evaluates_first: ClassVar[bool] = True
+    of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "pooling")
     command: ClassVar[str] = "similarity"
     defaults: ClassVar[Mapping[str, Any]] = {
         **EncoderJob.defaults,
@@ -61,9 +70,10 @@ class SimilarityJob(EncoderJob):
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
 
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """A line of the correlation."""
-        return [f"Spearman {scores['spearman']:.4f}, before training {scores['spearman_before']:.4f}"]
+        before = f", before training {scores['spearman_before']:.4f}" if "spearman_before" in scores else ""
+        return [f"{file}: Spearman {scores['spearman']:.4f}{before}"]
 
     def read(self) -> Files:
         """Pairs of texts with scores; for SimCSE, of training, texts alone."""
@@ -73,12 +83,16 @@ class SimilarityJob(EncoderJob):
             # A text and itself: dropout makes two of it.
             else [{"text1": text, "text2": text} for text in read_texts_alone(self.train_file)]
         )
-        validation = read_text_pairs(self.validation_file)
+        validation = self.read_evaluation(self.validation_file, ())
         for name, examples in (("train_file", train), ("validation_file", validation)):
             self.check_examples(name, examples)
             if "score" in examples[0] and len({example["score"] for example in examples}) < 2:
                 raise ValueError(f"{name} must have at least two different scores, got one in {getattr(self, name)}")
         return Files(train, validation)
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Pairs of texts with scores."""
+        return read_text_pairs(path)
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """Both texts."""
@@ -93,7 +107,7 @@ class SimilarityJob(EncoderJob):
         fields: dict[str, Any] = {}
         if self.dropout is not None:
             fields = {"hidden_dropout_prob": self.dropout, "attention_probs_dropout_prob": self.dropout}
-        return self.open_model(AutoModel, tokenizer, fields)
+        return self.open_model(self.auto_class, tokenizer, fields)
 
     def encode(
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
@@ -101,8 +115,8 @@ class SimilarityJob(EncoderJob):
         """The pairs themselves: the collator makes tokens of them."""
         return examples
 
-    def trainer_options(
-        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
     ) -> dict[str, Any]:
         """Collator, pooling and the options of the loss."""
         return {
@@ -113,9 +127,9 @@ class SimilarityJob(EncoderJob):
         }
 
     def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """The rank correlation on the validation file."""
-        return trainer.evaluate()
+        """The rank correlation."""
+        return measure(trainer, rows)
 
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """The rank correlation."""
-        return {METRIC: found[f"eval_{METRIC}"]}
+        return {METRIC: found[METRIC]}

@@ -4,3 +4,4 @@ from .metrics import (
     summary_compute_metrics as summary_compute_metrics,
     summary_scores as summary_scores,
 )
+from .pipeline import SummaryPipeline as SummaryPipeline

@@ -42,7 +42,7 @@ class SummarizationJob(Job):
     Files are in a format of :func:`hf_ext.tasks.summarization.read_summaries`.
     """
 
-    train_file: Path = option("Texts with summaries: JSON lines, or summary, tab, text.", group="Files")
+    train_file: Path = option("Texts with summaries: JSON lines, or summary, tab, text.", None, group="Files")
     model: str | None = option(
         "T5-PEGASUS, or any that AutoModelForSeq2SeqLM knows, to fine-tune: a name on the Hub or a folder. Either this "
         "or a config.",
@@ -54,9 +54,11 @@ class SummarizationJob(Job):
         "Tokens of a summary, in training and in what the model writes.", 64, group="Lengths"
     )
 
+    auto_class: ClassVar[Any] = AutoModelForSeq2SeqLM
     examples: ClassVar[str] = "texts with summaries"
     metric: ClassVar[str] = METRIC
     trainer_class: ClassVar[type[JobTrainer]] = JobSeq2SeqTrainer
+    of_evaluation: ClassVar[tuple[str, ...]] = ("max_source_length", "max_target_length")
     command: ClassVar[str] = "summarization"
     saved: ClassVar[str] = "the model, scores.json, summaries.jsonl and curves.png"
     arguments_class: ClassVar[type[TrainingArguments]] = Seq2SeqTrainingArguments
@@ -69,9 +71,9 @@ class SummarizationJob(Job):
     defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4, "num_train_epochs": 5}
 
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """The table of Rouge and BLEU."""
-        return [summary_table(scores, title=str(self.validation_file))]
+        return [summary_table(scores, title=str(file))]
 
     @property
     def text_length(self) -> int:
@@ -80,7 +82,11 @@ class SummarizationJob(Job):
 
     def read(self) -> Files:
         """Texts with summaries."""
-        return Files(read_summaries(self.train_file), read_summaries(self.validation_file))
+        return Files(read_summaries(self.train_file), self.read_evaluation(self.validation_file, ()))
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Texts with summaries."""
+        return read_summaries(path)
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The text and its summary."""
@@ -128,8 +134,17 @@ class SummarizationJob(Job):
     def trainer_options(
         self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
     ) -> dict[str, Any]:
-        """Collator and metrics, which are of what the model writes."""
+        """What an evaluation needs, once it is settled how the model writes."""
         self._set_generation(model, arguments)
+        return self.evaluation_options(tokenizer, model, arguments)
+
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Collator and metrics, which are of what the model writes."""
+        # The scores are of what the model writes; without this they would be of what it says word for word.
+        seq2seq: Any = arguments
+        seq2seq.predict_with_generate = True
         return {
             "data_collator": DataCollatorForSeq2Seq(tokenizer, model=model),
             "compute_metrics": summary_compute_metrics(partial(decode_summaries, tokenizer)),
@@ -152,8 +167,6 @@ class SummarizationJob(Job):
 
     def _set_generation(self, model: Any, arguments: Any) -> None:
         """Have the saved model write as the evaluated one did: so long, with so many beams."""
-        # The scores are of what the model writes; without this they would be of what it says word for word.
-        arguments.predict_with_generate = True
         # Counted with the token that the decoder starts with.
         model.generation_config.max_length = arguments.generation_max_length or self.max_target_length + 1
         if arguments.generation_num_beams:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
@@ -30,12 +31,17 @@ class VerdictJob(EncoderJob):
     )
 
     command: ClassVar[str] = "toy"
+    auto_class: ClassVar[Any] = AutoModelForVerdict
     metric: ClassVar[str] = "accuracy"
     defaults: ClassVar[Mapping[str, Any]] = {**EncoderJob.defaults, "metric_for_best_model": "accuracy"}
 
     def read(self) -> Files:
         """Texts with verdicts."""
-        return Files(read_verdicts(self.train_file), read_verdicts(self.validation_file))
+        return Files(read_verdicts(self.train_file), self.read_evaluation(self.validation_file, ()))
+
+    def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Texts with verdicts."""
+        return read_verdicts(path)
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
         """Any encoder with the head."""
@@ -53,8 +59,8 @@ class VerdictJob(EncoderJob):
         rows = tokenizer([example["text"] for example in examples], truncation=True, max_length=self.max_length)
         return Dataset.from_dict({**rows, "labels": [int(example["good"]) for example in examples]})
 
-    def trainer_options(
-        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    def evaluation_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
     ) -> dict[str, Any]:
         """Collator and metrics."""
 
@@ -75,6 +81,6 @@ class VerdictJob(EncoderJob):
         right = [one == example["good"] for one, example in zip(found, examples)]
         return {"accuracy": sum(right) / len(right)}
 
-    def show(self, scores: Mapping[str, Any]) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """The share of right verdicts."""
         return [f"accuracy {scores['accuracy']:.2f}"]

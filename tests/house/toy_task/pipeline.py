@@ -1,6 +1,5 @@
 """The pipeline "toy": texts in, verdicts out."""
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hf_ext.tasks.toy.head import AutoModelForVerdict
@@ -13,7 +12,8 @@ class VerdictPipeline(TextPipeline):
     """Finds whether texts say something good: ``{"good", "score"}`` of each."""
 
     found: ClassVar[str] = "verdict"
-    predict_options: ClassVar[Mapping[str, str]] = {}
+    command: ClassVar[str | None] = "toy"
+    endings: ClassVar[tuple[str, ...]] = ("ForVerdict",)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return kwargs, {}, {}

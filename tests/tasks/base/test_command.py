@@ -41,7 +41,7 @@ JOBS = {
     "similarity": [SimilarityJob],
     "summarization": [SummarizationJob],
 }
-START = "train-file validation-file model config tokenizer overwrite output-dir"
+START = "train-file validation-file test-file model config tokenizer overwrite output-dir"
 # What documents and model cards write.
 OPTIONS = {
     "classification": "max-length loss loss-options",
@@ -347,7 +347,7 @@ def test_help_shows_choices_defaults_and_groups(command, monkeypatch):
             assert choice in line
         if option.group != "Training" and type(option.default) in (int, float, str):
             assert f"[default: {option.default}]" in line
-        assert ("[required]" in line) == (name in ("train_file", "validation_file", "output_dir"))
+        assert ("[required]" in line) == (name == "output_dir")
     assert "--fsdp-config" in long
     assert "--fsdp-config" not in short
     assert "[FILE]" in short

@@ -1,0 +1,107 @@
+"""What a saved model is for, told by its small files before it is loaded."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+from transformers.utils import find_adapter_config_file
+
+from hf_ext.tasks.base.discovery import task_modules
+from hf_ext.tasks.base.job_file import read_job_file
+
+_MOST_LABELS = 6
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What the small files of a model say.
+
+    Attributes:
+        name: the folder, or the name on the Hub.
+        class_names: of the model's class; of an adapter, those of its base.
+        is_adapter: whether there is an adapter, which may hold a head that its base lacks.
+        config: of the model; of an adapter, that of its base.
+        job: what ``job.json`` says; None without one.
+    """
+
+    name: str
+    class_names: Sequence[str]
+    is_adapter: bool
+    config: Any
+    job: Mapping[str, Any] | None
+
+    @classmethod
+    def read(cls, name: str) -> "SavedModel":
+        """Read them.
+
+        Raises:
+            OSError: if there is no such model.
+            ValueError: if its config cannot be read.
+        """
+        base = name
+        adapter = find_adapter_config_file(name)
+        if adapter is not None and not (Path(name) / "config.json").is_file():
+            base = json.loads(Path(adapter).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        config: Any = AutoConfig.from_pretrained(base)
+        return cls(name, tuple(config.architectures or ()), adapter is not None, config, read_job_file(name))
+
+    def predictor(self, task: str | None = None) -> tuple[str, Any]:
+        """The name and the class of the pipeline that predicts with it.
+
+        Args:
+            task: the command that trains such models; None: what ``job.json`` or the name of its class says.
+
+        Raises:
+            ValueError: if there is no such task, the model is not known to be for one, or has no head for it.
+        """
+        known = predictors()
+        commands = sorted({kind.command for kind in known.values()})
+        wanted = task or (None if self.job is None else str(self.job["command"]))
+        if wanted is not None and wanted not in commands:
+            raise ValueError(f"task must be one of {', '.join(commands)}, got {wanted!r}")
+        of_task = {name: kind for name, kind in known.items() if wanted in (None, kind.command)}
+        fitting = [pair for pair in of_task.items() if self._has_head(pair[1])]
+        if fitting:
+            return fitting[0]
+        if wanted is not None:
+            for pair in of_task.items():
+                # The head of an adapter lies in the adapter, of which no class tells.
+                if self.is_adapter or not pair[1].endings:
+                    return pair
+        endings = sorted({f"...{ending}" for kind in of_task.values() for ending in kind.endings})
+        seen = ", ".join(self.class_names) or "no class that its config names"
+        more = "" if wanted else f"; or say by its task what it is for, one of {', '.join(commands)}"
+        one_of = f"{'one of ' if len(endings) > 1 else ''}{', '.join(endings)}"
+        raise ValueError(f"model must have a trained head, {one_of}, got {seen} in {self.name}{more}")
+
+    def purpose(self, kind: Any) -> str:
+        """A line that says what it is for, with a pipeline of that class."""
+        names = getattr(self.config, "id2label", None) or {}
+        labels = [str(names[number]) for number in sorted(names)]
+        shown = ""
+        # A config whose classes have no names has LABEL_0 and LABEL_1.
+        if labels and not all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
+            more = len(labels) - _MOST_LABELS
+            shown = f" ({', '.join(labels[:_MOST_LABELS])}{f' and {more} more' if more > 0 else ''})"
+        reads = " or ".join(" and ".join(keys) for keys in kind.reads)
+        return f"{self.name} gives {kind.found}{shown} for {reads}"
+
+    def _has_head(self, kind: Any) -> bool:
+        named = any(name.endswith(ending) for name in self.class_names for ending in kind.endings)
+        return named and kind.suits(self.config)
+
+
+def predictors() -> dict[str, Any]:
+    """The pipelines of all tasks that ``hf-ext predict`` runs, by their names, in the order of their modules."""
+    for module in task_modules("pipeline"):
+        import_module(module)
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    kinds = {name: entry["impl"] for name, entry in PIPELINE_REGISTRY.supported_tasks.items()}
+    # Transformers names some of its own by strings, and users may add theirs.
+    return {name: kind for name, kind in kinds.items() if getattr(kind, "command", None) is not None}

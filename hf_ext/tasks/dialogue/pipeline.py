@@ -1,0 +1,77 @@
+"""The pipeline "dialogue-reply": what was said so far in, the answer to it out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from transformers import AutoModelForCausalLM
+
+from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.base.text_pipeline import TextPipeline
+from hf_ext.tasks.dialogue.chat import Chat
+from hf_ext.tasks.dialogue.encoding import speakers_of
+
+
+class DialoguePipeline(TextPipeline):
+    """Answers the last of the turns of a dialogue with NEZHA-GPT or CDial-GPT.
+
+    ``pipeline("dialogue-reply", model=folder)`` takes a text, which is the first turn, or a mapping
+    ``{"turns": [...]}``, or a list of either, and gives a string for each. `hf_ext.Chat` keeps a conversation.
+
+    Args (of the constructor or of a call):
+        **options: of `hf_ext.Chat`: ``top_p``, ``temperature``, ``num_beams``, ``max_new_tokens``, ``max_length``.
+    """
+
+    found = "reply"
+    command: ClassVar[str | None] = "dialogue"
+    endings: ClassVar[tuple[str, ...]] = ("ForCausalLM",)
+    reads: ClassVar[tuple[tuple[str, ...], ...]] = (("turns",), ("text",))
+    predict_options: ClassVar[Mapping[str, str]] = {"seed": ""}
+
+    @classmethod
+    def suits(cls, config: Any) -> bool:
+        """Whether it tells two speakers apart, from left to right."""
+        try:
+            speakers_of(config)
+        except ValueError:
+            return False
+        return True
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:  # type: ignore[override]
+        """The answer to one dialogue, or a list of them for each of several."""
+        if isinstance(inputs, str | Mapping):
+            return super().__call__(inputs, **options)
+        return [self(one, **options) for one in inputs]
+
+    def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        return {}, options, {}
+
+    def preprocess(self, input_: Any) -> dict[str, list[str]]:  # type: ignore[override]
+        """The turns.
+
+        Raises:
+            ValueError: if they are none, or not texts.
+        """
+        turns = input_
+        if isinstance(input_, Mapping):
+            turns = input_.get("turns")
+        turns = [turns] if isinstance(turns, str) else turns
+        if not isinstance(turns, Sequence) or not turns or not all(isinstance(turn, str) for turn in turns):
+            raise ValueError(f"turns must be a list of texts, one or more, got {turns!r}")
+        return {"turns": list(turns)}
+
+    def forward(self, model_inputs: Any, **options: Any) -> str:
+        """The answer; a conversation places what it runs by itself."""
+        return self._forward(model_inputs, **options)
+
+    def _forward(self, model_inputs: Any, **options: Any) -> str:  # type: ignore[override]
+        *before, last = model_inputs["turns"]
+        chat = Chat(self.model, self.tokenizer, **options)
+        chat.turns = before
+        return chat.reply(last)
+
+    def postprocess(self, model_outputs: str) -> str:  # type: ignore[override]
+        """The answer."""
+        return model_outputs
+
+
+register_task("dialogue-reply", DialoguePipeline, AutoModelForCausalLM)
