@@ -19,9 +19,12 @@ from transformers import (
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length
+from hf_ext.metrics.comparison import Comparison, Item
+from hf_ext.metrics.error_report import error_report
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.report_page import write_report
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import check_output_dir, measure_before, save_run, train_with_progress
 
@@ -48,7 +51,8 @@ class Job:
     The fields are the options of the job's command too, and the docstring's first line is that command's help.
 
     `run` calls the other methods in turn. A task overrides `read`, `load_model`, `encode`, `trainer_options`, `find`
-    and `score`, and where it has to `texts`, `new_tokenizer`, `write` and `show`.
+    and `score`, for its error report `compare` and `items_of`, and where it has to `texts`, `new_tokenizer`, `write`
+    and `show`.
     """
 
     train_file: Path = option("What to train on.", group="Files")
@@ -71,7 +75,7 @@ class Job:
 
     command: ClassVar[str]
     """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
-    saved: ClassVar[str] = "the model, scores.json and curves.png"
+    saved: ClassVar[str] = "the model, scores.json, report.html and curves.png"
     """What a run leaves in the output folder."""
     hint: ClassVar[str | None] = None
     """What to do next, with ``{output_dir}`` for the folder."""
@@ -127,8 +131,8 @@ class Job:
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.
 
-        Written beside the model: ``scores.json``, the scores on the validation file, ``curves.png``, and what the task
-        writes.
+        Written beside the model: ``scores.json``, the scores on the validation file, ``report.json`` and
+        ``report.html``, what is wrong in it, ``curves.png``, and what the task writes.
 
         Returns:
             The scores.
@@ -157,6 +161,7 @@ class Job:
         save_run(trainer, scores, self.plotted_metric or self.metric)
         if trainer.is_world_process_zero():
             self.write(found, files.validation, model, Path(str(arguments.output_dir)))
+            self.write_report(found, scores, files.validation, model, Path(str(arguments.output_dir)), files.train)
         return scores
 
     def read(self) -> Files:
@@ -218,6 +223,43 @@ class Job:
 
     def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write more than the model and its scores."""
+
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison] | None:
+        """What `find` found beside what is true, of each example; None: the task has no error report."""
+        return None
+
+    def items_of(self, example: Mapping[str, Any]) -> Sequence[Item]:
+        """What is labelled in an example, if anything is."""
+        return ()
+
+    def write_report(
+        self,
+        found: Any,
+        scores: Mapping[str, Any],
+        examples: Sequence[Mapping[str, Any]],
+        model: PreTrainedModel,
+        folder: Path,
+        train: Sequence[Mapping[str, Any]] | None = None,
+        file: Path | None = None,
+    ) -> None:
+        """Write ``report.json`` and ``report.html``, where the task has an error report.
+
+        Args:
+            found: what `find` found in the examples.
+            scores: what `score` says of it.
+            examples: of the file.
+            model: what found it.
+            folder: where to write.
+            train: the examples of training, by which it is told what was seen there; None: not known.
+            file: what the examples are of; None: the validation file.
+        """
+        comparisons = self.compare(found, examples, model)
+        if comparisons is not None:
+            training = None if train is None else map(self.items_of, train)
+            name = Path(file or self.validation_file).name
+            write_report(folder, error_report(comparisons, scores, training, task=self.command, file=name))
 
     def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
         """The config that a model from scratch is made from."""
