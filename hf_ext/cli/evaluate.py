@@ -15,6 +15,9 @@ def evaluate(
     file: Annotated[Path, typer.Option(help="What to score it on, in a format that its training reads.")],
     task: Annotated[str | None, typer.Option(help=TASK_HELP)] = None,
     output: Annotated[Path | None, typer.Option(help="Also write the scores here, as JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write report.json and report.html, what is wrong, into this folder.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Texts run at a time; else as in training.")] = None,
     use_cpu: Annotated[bool, typer.Option("--use-cpu", help="Run on the CPU, even if there is a GPU.")] = False,
 ) -> None:
@@ -29,6 +32,8 @@ def evaluate(
         raise ValueError(f"{output} must be in a folder that exists")
     if output is not None and output.is_file() and file.is_file() and output.samefile(file):
         raise ValueError(f"output must not be the file to score on, got {output} for both")
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)
     if not file.exists():
         raise ValueError(f"file must be there, got {file}")
     job = job_of_model(model, task)
@@ -37,7 +42,7 @@ def evaluate(
         arguments = job.training_arguments(
             folder, eval_strategy="no", save_strategy="no", load_best_model_at_end=False, use_cpu=use_cpu, **given
         )
-        scores = job.evaluate(file, arguments)
+        scores = job.evaluate(file, arguments, report)
     if arguments.process_index > 0:
         return
     console = Console(highlight=False, markup=False)

@@ -94,12 +94,6 @@ def show_progress(trainer: Trainer, metric: str) -> None:
         trainer.add_callback(ProgressCallback(metric=metric))
 
 
-def measure(trainer: Trainer, rows: Any) -> dict[str, float]:
-    """What Trainer measures on rows, by the names of ``compute_metrics``; the curves of the run do not show it."""
-    metrics = trainer.predict(rows, metric_key_prefix="test").metrics or {}
-    return {name.removeprefix("test_"): value for name, value in metrics.items()}
-
-
 def measure_before(trainer: Trainer, metric: str) -> float:
     """The metric of an evaluation before training."""
     show_progress(trainer, metric)

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder
+from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.training.run_steps import predict_in_order
@@ -20,7 +21,7 @@ class ExtractionJob(EncoderJob):
     """Texts with what is to be found in them, in windows, and a head over any encoder.
 
     A task names its Auto class, encoder and collator, and overrides `read`, `read_evaluation`, `compute_metrics`,
-    `decode` and `exact_scores`.
+    `decode`, `exact_scores` and `items`.
     """
 
     # The pipeline reads windows like those of training.
@@ -87,6 +88,23 @@ class ExtractionJob(EncoderJob):
 
     def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:
         """Scores of what was found beside what is true, for each text."""
+        raise NotImplementedError
+
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison]:
+        """What was found in each text beside what is true."""
+        return [
+            Comparison({"text": example["text"]}, pair_items(self.items_of(example), self.items(example["text"], own)))
+            for example, own in zip(examples, found)
+        ]
+
+    def items_of(self, example: Mapping[str, Any]) -> Sequence[Item]:
+        """What is to be found in a text."""
+        return self.items(example["text"], example[self.encoder_class.annotations])
+
+    def items(self, text: str, annotations: Sequence[Mapping[str, Any]]) -> Sequence[Item]:
+        """What `exact_scores` counts of what is in a text."""
         raise NotImplementedError
 
 

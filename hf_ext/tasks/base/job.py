@@ -19,10 +19,13 @@ from transformers import (
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length
+from hf_ext.metrics.comparison import Comparison, Item
+from hf_ext.metrics.error_report import error_report
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.report_page import write_report
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import (
     check_output_dir,
@@ -55,8 +58,9 @@ class Job:
     The fields are the options of the job's command too, and the docstring's first line is that command's help.
 
     `run` calls the other methods in turn, and `evaluate` some of them. A task names its `auto_class` and overrides
-    `read`, `read_evaluation`, `load_model`, `encode`, `evaluation_options`, `find` and `score`, and where it has to
-    `trainer_options`, `labels_of_model`, `open_trained`, `texts`, `new_tokenizer`, `write` and `show`.
+    `read`, `read_evaluation`, `load_model`, `encode`, `evaluation_options`, `find` and `score`, for its error report
+    `compare` and `items_of`, and where it has to `trainer_options`, `labels_of_model`, `open_trained`, `texts`,
+    `new_tokenizer`, `write` and `show`.
     """
 
     train_file: Path = option("What to train on.", None, group="Files")
@@ -87,7 +91,7 @@ class Job:
     """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
     auto_class: ClassVar[Any]
     """What opens a trained model."""
-    saved: ClassVar[str] = "the model, scores.json and curves.png"
+    saved: ClassVar[str] = "the model, scores.json, report.html and curves.png"
     """What a run leaves in the output folder."""
     hint: ClassVar[str | None] = None
     """What to do next, with ``{output_dir}`` for the folder."""
@@ -145,8 +149,9 @@ class Job:
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.
 
-        Written beside the model: ``scores.json``, the scores on the validation file, ``curves.png``, ``job.json``, by
-        which `job_of_model` knows the job again, and what the task writes.
+        Written beside the model: ``scores.json``, the scores; ``report.json`` and ``report.html``, what is wrong in the
+        test file, or else in the validation file, and what the task writes of it; ``curves.png``; and ``job.json``, by
+        which `job_of_model` knows the job again.
 
         Returns:
             The scores on the validation file, by which the best epoch was chosen; with a ``test_file``, also those on
@@ -173,25 +178,31 @@ class Job:
         trainer = self.trainer_class(model=model, args=arguments, **options)
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
-        found = self.find(trainer, validation, files.validation)
-        scores = self.score(found, files.validation, model)
+        last = files.validation
+        found = self.find(trainer, validation, last)
+        scores = last_scores = self.score(found, last, model)
         if before is not None:
             scores[f"{self.metric}_before"] = before
         if test is not None:
-            scores["test"] = self.score(self.find(trainer, self.encode(test, tokenizer, model), test), test, model)
+            last = test
+            found = self.find(trainer, self.encode(test, tokenizer, model), test)
+            scores["test"] = last_scores = self.score(found, test, model)
         save_run(trainer, scores, self.plotted_metric or self.metric)
         if trainer.is_world_process_zero():
             folder = Path(str(arguments.output_dir))
             write_job_file(self, folder)
-            self.write(found, files.validation, model, folder)
+            self.write(found, last, model, folder)
+            file = self.test_file or self.validation_file
+            self.write_report(found, last_scores, last, model, folder, file, files.train)
         return scores
 
-    def evaluate(self, file: Path, arguments: TrainingArguments) -> dict[str, Any]:
+    def evaluate(self, file: Path, arguments: TrainingArguments, report: Path | None = None) -> dict[str, Any]:
         """Score ``model``, which is trained, on a file.
 
         Args:
             file: like a validation file.
             arguments: say how to run; only what concerns an evaluation counts.
+            report: a folder to write ``report.json`` and ``report.html`` into; None: they are not written.
 
         Returns:
             The scores.
@@ -207,7 +218,11 @@ class Job:
         options = self.evaluation_options(tokenizer, model, arguments)
         trainer = self.trainer_class(model=model, args=arguments, processing_class=tokenizer, **options)
         show_progress(trainer, self.metric)
-        return self.score(self.find(trainer, self.encode(examples, tokenizer, model), examples), examples, model)
+        found = self.find(trainer, self.encode(examples, tokenizer, model), examples)
+        scores = self.score(found, examples, model)
+        if report is not None and trainer.is_world_process_zero():
+            self.write_report(found, scores, examples, model, report, file)
+        return scores
 
     def read(self) -> Files:
         """Read and check the files.
@@ -294,6 +309,42 @@ class Job:
 
     def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write more than the model and its scores."""
+
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison] | None:
+        """What `find` found beside what is true, of each example; None: the task has no error report."""
+        return None
+
+    def items_of(self, example: Mapping[str, Any]) -> Sequence[Item]:
+        """What is labelled in an example, if anything is."""
+        return ()
+
+    def write_report(
+        self,
+        found: Any,
+        scores: Mapping[str, Any],
+        examples: Sequence[Mapping[str, Any]],
+        model: PreTrainedModel,
+        folder: Path,
+        file: Path,
+        train: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Write ``report.json`` and ``report.html``, where the task has an error report.
+
+        Args:
+            found: what `find` found in the examples.
+            scores: what `score` says of it.
+            examples: of the file.
+            model: what found it.
+            folder: where to write.
+            file: what the examples are of.
+            train: the examples of training, by which it is told what was seen there; None: not known.
+        """
+        comparisons = self.compare(found, examples, model)
+        if comparisons is not None:
+            training = None if train is None else map(self.items_of, train)
+            write_report(folder, error_report(comparisons, scores, training, task=self.command, file=file.name))
 
     def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
         """The config that a model from scratch is made from."""

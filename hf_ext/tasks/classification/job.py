@@ -17,10 +17,16 @@ from transformers import (
 )
 
 from hf_ext.losses.table import MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
+from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
-from hf_ext.tasks.classification.metrics import classification_compute_metrics, scores_of_prediction
+from hf_ext.tasks.classification.metrics import (
+    class_probabilities,
+    classification_compute_metrics,
+    predicted_classes,
+    scores_of_prediction,
+)
 
 
 @dataclass
@@ -128,6 +134,29 @@ class ClassificationJob(EncoderJob):
         config: Any = model.config
         return scores_of_prediction(found, config.id2label, _multi_label(examples))
 
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison]:
+        """The classes of each text; worst are those that the model is surest of."""
+        config: Any = model.config
+        multi_label = _multi_label(examples)
+        classes = predicted_classes(found.predictions, config.id2label, multi_label)
+        comparisons = []
+        for example, own, row in zip(examples, classes, class_probabilities(found.predictions, multi_label)):
+            score = {label: float(row[index]) for label, index in config.label2id.items()}
+            items = [Item(label, _place(label, multi_label), score=score[label]) for label in own]
+            outcomes = pair_items(self.items_of(example), items)
+            # Of what is missed the model is as sure as it thinks that the class is not there.
+            sure = [score[one.found.label] for one in outcomes if one.kind != "right" and one.found]
+            sure += [1 - score[one.true.label] for one in outcomes if one.kind == "missed" and one.true]
+            texts = {name: example[name] for name in ("text", "text2") if name in example}
+            comparisons.append(Comparison(texts, outcomes, badness=len(sure) + max(sure, default=0.0)))
+        return comparisons
+
+    def items_of(self, example: Mapping[str, Any]) -> Sequence[Item]:
+        """The classes of a text."""
+        return [Item(label, _place(label, "labels" in example)) for label in labels_of(example)]
+
     def training_loss(
         self,
         examples: Sequence[Mapping[str, Any]],
@@ -205,6 +234,11 @@ def encode_labelled_texts(
         by_id = sorted(label2id, key=lambda name: label2id[name])
         labels = [[int(name in example["labels"]) for name in by_id] for example in examples]
     return Dataset.from_dict({**batch, "labels": labels})
+
+
+def _place(label: str, multi_label: bool) -> str:
+    """A class of several is there or not, and not taken for another."""
+    return label if multi_label else ""
 
 
 def _multi_label(examples: Sequence[Mapping[str, Any]]) -> bool:

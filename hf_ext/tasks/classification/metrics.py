@@ -50,6 +50,15 @@ def predicted_classes(logits: Any, id2label: Mapping[int, str], multi_label: boo
     return [[id2label[int(index)] for index in np.flatnonzero(row > 0)] for row in logits]
 
 
+def class_probabilities(logits: Any, multi_label: bool) -> Any:
+    """What ``logits`` ``[N, C]`` say of each class, in [0, 1]: a softmax, or with ``multi_label`` sigmoids."""
+    logits = np.asarray(logits, dtype=np.float64)
+    if multi_label:
+        return 0.5 * (1 + np.tanh(0.5 * logits))
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
 def scores_of_prediction(prediction: Any, id2label: Mapping[int, str], multi_label: bool) -> dict[str, Any]:
     """`classification_scores` of what ``Trainer.predict`` gives.
 

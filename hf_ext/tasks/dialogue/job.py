@@ -9,12 +9,14 @@ from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
 )
 
+from hf_ext.metrics.comparison import Comparison
 from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics
 from hf_ext.models.gpt_cdial import CDialGPTConfig
 from hf_ext.models.nezha import NezhaConfig
@@ -23,7 +25,7 @@ from hf_ext.tasks.base.job import EncoderJob, Files, is_checkpoint
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues
-from hf_ext.training.run_steps import measure
+from hf_ext.training.run_steps import predict_in_order
 
 _CONFIGS: dict[str, Any] = {"nezha": NezhaConfig, "gpt_cdial": CDialGPTConfig}
 
@@ -161,10 +163,23 @@ class DialogueJob(EncoderJob):
             "preprocess_logits_for_metrics": next_token_sums,
         }
 
-    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """What Trainer measures."""
-        return measure(trainer, rows)
+    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> Any:
+        """Of each dialogue what `next_token_sums` gives: loss, number of tokens that are right, and of all."""
+        return predict_in_order(trainer, rows)
 
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Perplexity and accuracy of the next token."""
-        return {name: found[name] for name in ("perplexity", "accuracy")}
+        return perplexity_metrics(EvalPrediction(predictions=found, label_ids=found))
+
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison]:
+        """The loss of a token of each dialogue, the greatest first."""
+        return [
+            Comparison(
+                {"turns": "\n".join(example["turns"])},
+                measures={"loss": (loss, asked), "accuracy": (right, asked)},
+                badness=loss / asked if asked else 0.0,
+            )
+            for example, (loss, right, asked) in zip(examples, found.tolist())
+        ]

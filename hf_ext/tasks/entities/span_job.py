@@ -1,6 +1,6 @@
 """The main job: train a span extraction model on files, score it on characters, save it with its curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from datasets import Dataset
 
 from hf_ext.data.span_encoding import decode_span_dataset
+from hf_ext.metrics.comparison import Item
 from hf_ext.metrics.exact_spans import span_compute_metrics, span_scores
 from hf_ext.tasks.base.extraction_job import ExtractionJob
 from hf_ext.tasks.base.job import Files
@@ -57,6 +58,14 @@ class EntityJob(ExtractionJob):
         """Scores of exact spans of characters."""
         # All labels of the model: one of a trained head that the training file lacks is wrong wherever it is found.
         return span_scores(found, true, self.labels_of_model(config))
+
+    def items(self, text: str, annotations: Sequence[Mapping[str, Any]]) -> Sequence[Item]:
+        """The entities."""
+        items = []
+        for one in annotations:
+            start, end = place = one["start"], one["end"]
+            items.append(Item(one["label"], place, text[start:end], (("", *place),), score=one.get("score")))
+        return items
 
 
 @dataclass

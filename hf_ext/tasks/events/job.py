@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from datasets import Dataset
 
+from hf_ext.metrics.comparison import Item
 from hf_ext.tasks.base.extraction_job import LinkedSpanJob
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.events.encoding import (
@@ -16,6 +17,7 @@ from hf_ext.tasks.events.encoding import (
 )
 from hf_ext.tasks.events.files import event_labels, read_event_schema, read_events
 from hf_ext.tasks.events.head import AutoModelForEventExtraction
+from hf_ext.tasks.events.labels import TRIGGER
 from hf_ext.tasks.events.metrics import event_compute_metrics, event_scores
 
 
@@ -60,3 +62,19 @@ class EventExtractionJob(LinkedSpanJob):
     def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:
         """Scores of events on the characters of the texts."""
         return event_scores(found, true)
+
+    def items(self, text: str, annotations: Sequence[Mapping[str, Any]]) -> Sequence[Item]:
+        """The arguments of the events, triggers aside: what scores but those of whole events are of."""
+        return [
+            Item(
+                event["type"],
+                (one["start"], one["end"]),
+                text[one["start"] : one["end"]],
+                (("", one["start"], one["end"]),),
+                role=one["role"],
+                score=event.get("score"),
+            )
+            for event in annotations
+            for one in event["arguments"]
+            if one["role"] != TRIGGER
+        ]

@@ -17,13 +17,14 @@ from transformers import (
     TrainingArguments,
 )
 
+from hf_ext.metrics.comparison import Comparison
 from hf_ext.models.roformer.modeling_roformer import RoFormerForParaphrase
 from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForParaphrase
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.paraphrase.files import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
-from hf_ext.tasks.paraphrase.metrics import paraphrase_retrieval_accuracy
-from hf_ext.training.run_steps import measure
+from hf_ext.tasks.paraphrase.metrics import nearest_sentences, paraphrase_retrieval_accuracy
+from hf_ext.training.run_steps import predict_in_order
 
 MODELS: dict[str, Any] = {
     "bert": UniLMBertForParaphrase,
@@ -151,13 +152,39 @@ class ParaphraseJob(EncoderJob):
             "compute_metrics": pair_metrics,
         }
 
-    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """What Trainer measures."""
-        return measure(trainer, rows)
+    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> Any:
+        """What `pair_outputs` keeps of each text with its first synonym."""
+        return predict_in_order(trainer, rows)
 
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Retrieval accuracy over all validation pairs, and mean cross-entropy of their tokens."""
-        return {name: found[name] for name in (METRIC, "lm_loss")}
+        return pair_metrics(EvalPrediction(predictions=found, label_ids=found))
+
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison]:
+        """The nearest sentence to a text beside its first synonym, or to this beside the text where only that fails.
+
+        Worst are those where both fail; then by the loss of a token.
+        """
+        embeddings, sums = found
+        pairs = [(example["text"], example["synonyms"][0]) for example in examples]
+        comparisons = []
+        for number, (pair, nearest) in enumerate(zip(pairs, nearest_sentences(embeddings).tolist())):
+            right = [nearest[0] == 2 * number + 1, nearest[1] == 2 * number]
+            loss, asked = (float(value) for value in sums[number])
+            # The side to show.
+            side = int(right[0] and not right[1])
+            comparisons.append(
+                Comparison(
+                    {"text": pair[side]},
+                    true=pair[1 - side],
+                    found=pairs[nearest[side] // 2][nearest[side] % 2],
+                    measures={METRIC: (sum(right), 2), "lm_loss": (loss, asked)},
+                    badness=1e3 * (2 - sum(right)) + (loss / asked if asked else 0.0),
+                )
+            )
+        return comparisons
 
 
 def pair_outputs(outputs: Any, labels: Tensor) -> Any:

@@ -10,13 +10,20 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.metrics.comparison import Comparison, Item, Outcome
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answer_dataset
 from hf_ext.tasks.reading_comprehension.encoding import DataCollatorForReadingComprehension, ReadingEncoder
 from hf_ext.tasks.reading_comprehension.files import read_questions
 from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, AutoModelForReadingComprehension
-from hf_ext.tasks.reading_comprehension.metrics import reading_compute_metrics, reading_scores, reading_table
+from hf_ext.tasks.reading_comprehension.metrics import (
+    answer_exact_match,
+    answer_f1,
+    reading_compute_metrics,
+    reading_scores,
+    reading_table,
+)
 from hf_ext.training.run_steps import predict_in_order
 
 
@@ -68,7 +75,9 @@ class ReadingComprehensionJob(EncoderJob):
     examples: ClassVar[str] = "questions"
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride", "max_question_length")
     command: ClassVar[str] = "reading-comprehension"
-    saved: ClassVar[str] = "the model, scores.json, predictions.json, nbest_predictions.json and curves.png"
+    saved: ClassVar[str] = (
+        "the model, scores.json, report.html, predictions.json, nbest_predictions.json and curves.png"
+    )
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
 
     def __post_init__(self) -> None:
@@ -143,12 +152,61 @@ class ReadingComprehensionJob(EncoderJob):
         references = [[answer["text"] for answer in example["answers"]] for example in examples]
         return reading_scores([best_answer(own, config.null_threshold) for own in found], references)
 
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison]:
+        """The best answer to each question beside the true one that is most like it."""
+        config: Any = model.config
+        comparisons = []
+        for example, own in zip(examples, found):
+            answer = best_answer(own, config.null_threshold)
+            place = next((one for one in own if one["text"]), None)
+            said = _item(place, place.get("probability")) if answer and place else None
+            texts = [one["text"] for one in example["answers"]]
+            right, f1 = answer_exact_match(answer, texts), answer_f1(answer, texts)
+            comparisons.append(
+                Comparison(
+                    {"question": example["question"], "context": example["context"]},
+                    _outcomes(example["answers"], said, bool(right)),
+                    measures={"exact_match": (right, 1), "f1": (f1, 1)},
+                    badness=2 - right - f1,
+                )
+            )
+        return comparisons
+
+    def items_of(self, example: Mapping[str, Any]) -> Sequence[Item]:
+        """The answers to a question."""
+        return [_item(one) for one in example["answers"]]
+
     def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write ``predictions.json`` and ``nbest_predictions.json``."""
         config: Any = model.config
         answers = [best_answer(own, config.null_threshold) for own in found]
         _write(folder / "predictions.json", examples, answers)
         _write(folder / "nbest_predictions.json", examples, found)
+
+
+def _item(answer: Mapping[str, Any], score: float | None = None) -> Item:
+    text, start = answer["text"], answer["start"]
+    spans = (("", start, start + len(text)),) if start >= 0 else ()
+    return Item("answer", (start, text), text, spans, score=score)
+
+
+def _outcomes(answers: Sequence[Mapping[str, Any]], said: Item | None, right: bool) -> list[Outcome]:
+    """What became of a question's answer: of several true ones, that which is most like what is said."""
+    if not answers:
+        none = Item("no answer")
+        return [Outcome("right", none, none) if said is None else Outcome("invented", None, said)]
+    if said is None:
+        return [Outcome("missed", _item(answers[0]), None)]
+    likeness = [
+        (answer_exact_match(said.surface, [one["text"]]), answer_f1(said.surface, [one["text"]])) for one in answers
+    ]
+    best = max(range(len(answers)), key=lambda index: likeness[index])
+    true = _item(answers[best])
+    if right or any(likeness[best]):
+        return [Outcome("right" if right else "cut", true, said)]
+    return [Outcome("missed", true, None), Outcome("invented", None, said)]
 
 
 def _write(path: Path, examples: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> None:

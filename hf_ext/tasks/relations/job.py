@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from datasets import Dataset
 
+from hf_ext.metrics.comparison import Item
 from hf_ext.tasks.base.extraction_job import LinkedSpanJob
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.relations.encoding import (
@@ -16,7 +17,7 @@ from hf_ext.tasks.relations.encoding import (
 )
 from hf_ext.tasks.relations.files import read_relation_schema, read_relations, relation_labels
 from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
-from hf_ext.tasks.relations.metrics import relation_compute_metrics, relation_scores
+from hf_ext.tasks.relations.metrics import relation_compute_metrics, relation_key, relation_scores
 
 
 @dataclass
@@ -58,3 +59,21 @@ class RelationExtractionJob(LinkedSpanJob):
     def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:
         """Scores of relations on the characters of the texts."""
         return relation_scores(found, true)
+
+    def items(self, text: str, annotations: Sequence[Mapping[str, Any]]) -> Sequence[Item]:
+        """The relations, which are told apart by their strings; one is cut wrong where both its entities overlap."""
+        return [_item(one) for one in annotations]
+
+
+def _item(relation: Mapping[str, Any]) -> Item:
+    predicate, strings = relation_key(relation)
+    subject, object_, slots = relation["subject"], relation["object"], relation.get("slots") or ()
+    named = "".join(f", {slot['name']}: {slot['text']}" for slot in slots)
+    return Item(
+        predicate,
+        strings,
+        f"{subject['text']} → {object_['text']}{named}",
+        (("subject", subject["start"], subject["end"]), ("object", object_["start"], object_["end"])),
+        tuple((slot["name"], slot["start"], slot["end"]) for slot in slots),
+        score=relation.get("score"),
+    )

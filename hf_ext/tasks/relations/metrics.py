@@ -31,7 +31,7 @@ def relation_scores(
         ValueError: if the numbers of texts differ.
     """
     return exact_scores(
-        [map(_triple, row) for row in predictions], [map(_triple, row) for row in references], predicates
+        [map(relation_key, row) for row in predictions], [map(relation_key, row) for row in references], predicates
     )
 
 
@@ -60,6 +60,7 @@ def _relation_metrics(eval_prediction: "EvalPrediction", id2label: Mapping[int, 
     return {name: scores[name] for name in ("precision", "recall", "f1", "macro_f1")}
 
 
-def _triple(relation: Mapping[str, Any]) -> tuple[str, Hashable]:
+def relation_key(relation: Mapping[str, Any]) -> tuple[str, Hashable]:
+    """Predicate and strings of a relation: what is right if it is equal."""
     slots = frozenset((slot["name"], slot["text"]) for slot in relation.get("slots") or ())
     return relation["predicate"], (relation["subject"]["text"], relation["object"]["text"], slots)

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
+from hf_ext.metrics.comparison import Comparison
 from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone
+from hf_ext.tasks.similarity.metrics import relative_ranks, spearman
 from hf_ext.tasks.similarity.trainer import METRIC, SimilarityTrainer
 from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.run_steps import measure
+from hf_ext.training.run_steps import predict_in_order
 
 LOSSES = ("cosent", "simcse")
 
@@ -126,10 +129,27 @@ class SimilarityJob(EncoderJob):
             "chunk_size": self.chunk_size,
         }
 
-    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """The rank correlation."""
-        return measure(trainer, rows)
+    def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> Any:
+        """The cosine of each pair."""
+        return predict_in_order(trainer, rows)
 
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """The rank correlation."""
-        return {METRIC: found[METRIC]}
+        return {METRIC: spearman(found, [example["score"] for example in examples])}
+
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison]:
+        """The cosine of each pair beside its score; worst are those whose ranks are furthest apart."""
+        scores = [example["score"] for example in examples]
+        ranks = relative_ranks(scores), relative_ranks(found)
+        return [
+            Comparison(
+                {"text1": example["text1"], "text2": example["text2"]},
+                true=f"score {example['score']:g}, rank {100 * true:.0f}%",
+                found=f"cosine {cosine:.3f}, rank {100 * seen:.0f}%",
+                measures={"rank_difference": (abs(true - seen), 1)},
+                badness=abs(true - seen),
+            )
+            for example, cosine, true, seen in zip(examples, np.asarray(found).tolist(), *ranks)
+        ]

@@ -24,6 +24,15 @@ def spearman(predictions: Any, references: Any) -> float:
     return float(first @ second / norm) if norm > 0 else float("nan")
 
 
+def relative_ranks(values: Any) -> NDArray[Any]:
+    """Where each of ``[N]`` numbers stands among them, from 0 for the least to 1; equal ones share their mean rank.
+
+    Not numbers where one of them is none.
+    """
+    ranks = _centred_ranks(np.asarray(values))
+    return ranks / max(1, len(ranks) - 1) + 0.5
+
+
 def _centred_ranks(values: NDArray[Any]) -> NDArray[Any]:
     if np.isnan(values).any():
         return np.full(len(values), np.nan)

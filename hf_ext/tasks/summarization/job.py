@@ -23,12 +23,18 @@ from hf_ext.atomic_file import atomic_write
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length
 from hf_ext.data.text_to_text import decode_summaries, encode_summaries
+from hf_ext.metrics.comparison import Comparison
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import config_of_size
 from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
 from hf_ext.tasks.base.job import Files, Job, is_checkpoint
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.summarization.files import read_summaries
-from hf_ext.tasks.summarization.metrics import summary_compute_metrics, summary_scores, summary_table
+from hf_ext.tasks.summarization.metrics import (
+    each_summary_scores,
+    summary_compute_metrics,
+    summary_scores,
+    summary_table,
+)
 from hf_ext.training.job_trainer import JobSeq2SeqTrainer, JobTrainer
 from hf_ext.training.run_steps import predict_in_order
 
@@ -60,7 +66,7 @@ class SummarizationJob(Job):
     trainer_class: ClassVar[type[JobTrainer]] = JobSeq2SeqTrainer
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_source_length", "max_target_length")
     command: ClassVar[str] = "summarization"
-    saved: ClassVar[str] = "the model, scores.json, summaries.jsonl and curves.png"
+    saved: ClassVar[str] = "the model, scores.json, report.html, summaries.jsonl and curves.png"
     arguments_class: ClassVar[type[TrainingArguments]] = Seq2SeqTrainingArguments
     defaults: ClassVar[Mapping[str, Any]] = {
         **Job.defaults,
@@ -158,6 +164,22 @@ class SummarizationJob(Job):
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """:func:`hf_ext.tasks.summarization.summary_scores`."""
         return summary_scores(found, [example["summary"] for example in examples])
+
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison]:
+        """What the model wrote of each text beside its summary; worst have the least Rouge-L."""
+        true = [example["summary"] for example in examples]
+        return [
+            Comparison(
+                {"text": example["text"]},
+                true=example["summary"],
+                found=written,
+                measures={name: (value, 1) for name, value in scores.items()},
+                badness=1 - scores[METRIC],
+            )
+            for example, written, scores in zip(examples, found, each_summary_scores(found, true))
+        ]
 
     def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write ``summaries.jsonl``: for each text what the model wrote, beside its summary."""

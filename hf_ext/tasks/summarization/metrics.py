@@ -28,6 +28,16 @@ def summary_scores(predictions: Sequence[str], references: Sequence[str]) -> dic
     Raises:
         ValueError: if the numbers of summaries differ, or there are none.
     """
+    each = each_summary_scores(predictions, references)
+    return {name: sum(scores[name] for scores in each) / len(each) for name in _TITLES}
+
+
+def each_summary_scores(predictions: Sequence[str], references: Sequence[str]) -> list[dict[str, float]]:
+    """Those of each summary, of which :func:`summary_scores` gives the means.
+
+    Raises:
+        ValueError: if the numbers of summaries differ, or there are none.
+    """
     from rapidfuzz.distance import LCSseq
     from sacrebleu.metrics import BLEU
 
@@ -36,14 +46,16 @@ def summary_scores(predictions: Sequence[str], references: Sequence[str]) -> dic
             f"predictions must be as many as references, one or more, got {len(predictions)} and {len(references)}"
         )
     bleu = BLEU(tokenize="char", smooth_method="floor", smooth_value=0.1, effective_order=True)
-    totals = dict.fromkeys(_TITLES, 0.0)
+    scores = []
     for prediction, reference in zip(map(_characters, predictions), map(_characters, references)):
+        own = {}
         for name, size in (("rouge1", 1), ("rouge2", 2)):
             found, true = _ngrams(prediction, size), _ngrams(reference, size)
-            totals[name] += _f1((found & true).total(), found.total(), true.total())
-        totals["rougeL"] += _f1(LCSseq.similarity(prediction, reference), len(prediction), len(reference))
-        totals["bleu"] += bleu.sentence_score(prediction, [reference]).score / 100
-    return {name: totals[name] / len(references) for name in _TITLES}
+            own[name] = _f1((found & true).total(), found.total(), true.total())
+        own["rougeL"] = _f1(LCSseq.similarity(prediction, reference), len(prediction), len(reference))
+        own["bleu"] = bleu.sentence_score(prediction, [reference]).score / 100
+        scores.append(own)
+    return scores
 
 
 def summary_compute_metrics(decode: Callable[[Any], Sequence[str]]) -> Callable[["EvalPrediction"], dict[str, float]]:
