@@ -21,8 +21,10 @@ from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.tasks.base.job_card import card_facts, card_files
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
+from hf_ext.training.model_card.callback import ModelCardCallback
 from hf_ext.training.run_steps import check_output_dir, measure_before, save_run, train_with_progress
 
 
@@ -68,10 +70,14 @@ class Job:
         group="Start from",
     )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
+    license: str | None = option(
+        "Of the model, as the Hub writes it: apache-2.0.", None, group="Model card", kw_only=True
+    )
+    language: str | None = option("Of the texts, by its code: zh, or zh,en.", None, group="Model card", kw_only=True)
 
     command: ClassVar[str]
     """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
-    saved: ClassVar[str] = "the model, scores.json and curves.png"
+    saved: ClassVar[str] = "the model, README.md, scores.json and curves.png"
     """What a run leaves in the output folder."""
     hint: ClassVar[str | None] = None
     """What to do next, with ``{output_dir}`` for the folder."""
@@ -127,8 +133,8 @@ class Job:
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.
 
-        Written beside the model: ``scores.json``, the scores on the validation file, ``curves.png``, and what the task
-        writes.
+        Written beside the model: ``scores.json``, the scores on the validation file, ``curves.png``, the card
+        ``README.md``, and what the task writes.
 
         Returns:
             The scores.
@@ -137,6 +143,7 @@ class Job:
             ValueError: if a file or an option cannot be used.
         """
         check_output_dir(arguments, self.overwrite)
+        card = card_facts(self)
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
             self.check_examples(name, examples)
@@ -148,13 +155,16 @@ class Job:
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
         trainer = self.trainer_class(model=model, args=arguments, **options)
+        card.files = card_files(self, files)
+        trainer.add_callback(ModelCardCallback(trainer, card, curves=False))
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
         found = self.find(trainer, validation, files.validation)
         scores = self.score(found, files.validation, model)
         if before is not None:
             scores[f"{self.metric}_before"] = before
-        save_run(trainer, scores, self.plotted_metric or self.metric)
+        card.scores = {self.validation_file: scores}
+        save_run(trainer, scores, self.plotted_metric or self.metric, card)
         if trainer.is_world_process_zero():
             self.write(found, files.validation, model, Path(str(arguments.output_dir)))
         return scores

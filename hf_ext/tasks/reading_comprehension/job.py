@@ -66,7 +66,7 @@ class ReadingComprehensionJob(EncoderJob):
 
     examples: ClassVar[str] = "questions"
     command: ClassVar[str] = "reading-comprehension"
-    saved: ClassVar[str] = "the model, scores.json, predictions.json, nbest_predictions.json and curves.png"
+    saved: ClassVar[str] = "the model, README.md, scores.json, predictions.json, nbest_predictions.json and curves.png"
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
 
     def __post_init__(self) -> None:

@@ -58,7 +58,7 @@ class SummarizationJob(Job):
     metric: ClassVar[str] = METRIC
     trainer_class: ClassVar[type[JobTrainer]] = JobSeq2SeqTrainer
     command: ClassVar[str] = "summarization"
-    saved: ClassVar[str] = "the model, scores.json, summaries.jsonl and curves.png"
+    saved: ClassVar[str] = "the model, README.md, scores.json, summaries.jsonl and curves.png"
     arguments_class: ClassVar[type[TrainingArguments]] = Seq2SeqTrainingArguments
     defaults: ClassVar[Mapping[str, Any]] = {
         **Job.defaults,
