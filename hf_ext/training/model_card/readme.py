@@ -1,7 +1,9 @@
 """README.md with a card in it: what a run wrote is written anew, what somebody else wrote is kept."""
 
 import hashlib
+import json
 import re
+import shlex
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -84,13 +86,24 @@ def rename_card(folder: str | PathLike[str], name: str) -> bool:
     if parts is None or match is None:
         return False
     data, before, after = parts
-    # Within code alone, and the whole name: one inside of a longer word or path is something else.
-    whole = re.compile(rf"(?<![\w./-]){re.escape(match['name'])}(?![\w/-]|\.\w)")
-    body = _FENCED.sub(lambda code: whole.sub(lambda _: name, code[0]), match["body"])
+    # Where code loads it: the folder may be called as a variable, a word or a key is.
+    in_python = re.compile(rf"(model=|from_pretrained\((?:model, )?){re.escape(quoted(match['name']))}")
+    in_shell = re.compile(rf"^(hf-ext [\w-]+ ){re.escape(shlex.quote(match['name']))}(?=\s)", re.MULTILINE)
+
+    def renamed(code: re.Match[str]) -> str:
+        text = in_python.sub(lambda found: found[1] + quoted(name), code[0])
+        return in_shell.sub(lambda found: found[1] + shlex.quote(name), text)
+
+    body = _FENCED.sub(renamed, match["body"])
     for result in data.get("model-index", ()):
         result["name"] = name.rpartition("/")[2]
     _write(path, data, before, body, name, after)
     return True
+
+
+def quoted(value: Any) -> str:
+    """A text, or a list of them, as it stands in Python's code."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _parts(text: str) -> tuple[dict[str, Any], str, str] | None:

@@ -1,6 +1,5 @@
 """Renders the model card of a run: what a Trainer knows and what it is told, in the template of the task."""
 
-import json
 import re
 import shlex
 import sys
@@ -12,6 +11,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from transformers import Trainer
 
 from hf_ext.training.model_card.facts import CardFacts
+from hf_ext.training.model_card.readme import quoted
 from hf_ext.training.model_card.results import (
     cell,
     evaluations,
@@ -54,14 +54,22 @@ def render_card(trainer: Trainer, facts: CardFacts, name: str | None = None, cur
     on_hub = start is not None and not Path(start).exists() and _HUB_NAME.fullmatch(start) is not None
     found = evaluations(trainer, facts)
     adapted = model.get_base_model() if hasattr(model, "get_base_model") else model
-    labels = getattr(model.config, "id2label", None) or {}
+    id2label = getattr(model.config, "id2label", None) or {}
+    labels = [str(id2label[number]) for number in sorted(id2label)]
+    module = type(adapted).__module__
+    is_adapter = hasattr(model, "peft_config")
     run = {
         "architecture": type(adapted).__name__,
         "model_type": model.config.model_type,
-        "adapter": hasattr(model, "peft_config"),
+        "module": "transformers" if module.startswith("transformers.") else module,
+        "adapter": is_adapter,
+        "start": start,
         "parameters": sum(one.numel() for one in adapted.parameters()),
         "trained_parameters": sum(one.numel() for one in adapted.parameters() if one.requires_grad),
-        "labels": [str(labels[number]) for number in sorted(labels)],
+        "fields": model.config.to_dict(),
+        "labels": labels,
+        # Every config has two labels until it is told others.
+        "has_labels": labels not in ([], ["LABEL_0", "LABEL_1"]),
         "max_length": _max_length(trainer),
         "base_model": f"[{start}](https://huggingface.co/{start})" if on_hub else start and f"`{Path(start).name}`",
         "config": facts.config and Path(facts.config).name,
@@ -79,9 +87,11 @@ def render_card(trainer: Trainer, facts: CardFacts, name: str | None = None, cur
         "curves": curves,
         "pipeline": next((task for end, task in _PIPELINES.items() if type(adapted).__name__.endswith(end)), None),
     }
-    card = ModelCard(render_template(facts.template or template_beside(type(adapted), "head"), run=run, name=name))
+    # What a template says of use is of whole models.
+    template = None if is_adapter else facts.template or template_beside(type(adapted), "head")
+    card = ModelCard(render_template(template, run=run, name=name))
     data: Any = card.data
-    if run["adapter"]:
+    if is_adapter:
         data.library_name = "peft"
     data.pipeline_tag = data.pipeline_tag or run["pipeline"]
     fields = {
@@ -112,8 +122,15 @@ def render_template(template: str | PathLike[str] | None, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"python": lambda text: json.dumps(text, ensure_ascii=False), "shell": shlex.quote}
+    environment.filters |= {"python": quoted, "shell": shlex.quote}
     environment.filters |= {"text": lambda text: cell(text).strip()}
+
+    def block_of(other: str, block: str, **changed: Any) -> str:
+        """A block of another template, for a card that is of two tasks."""
+        source = environment.get_template(other)
+        return "".join(source.blocks[block](source.new_context({**values, **changed})))
+
+    environment.globals["block_of"] = block_of
     inside = path.is_relative_to(PACKAGE)
     text = environment.get_template(path.relative_to(PACKAGE).as_posix() if inside else path.name).render(**values)
     # Parts that are left out leave their blank lines.
