@@ -22,6 +22,8 @@ from transformers.utils import (
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.training.curves import plot_curves
+from hf_ext.training.model_card.callback import write_card
+from hf_ext.training.model_card.facts import CardFacts
 from hf_ext.training.progress import ProgressCallback
 
 _WEIGHTS = (
@@ -128,8 +130,8 @@ def predict_in_order(trainer: Trainer, rows: Dataset) -> Any:
     return predictions
 
 
-def save_run(trainer: Trainer, scores: Mapping[str, Any], metric: str) -> None:
-    """Save the model, ``scores.json`` and ``curves.png``."""
+def save_run(trainer: Trainer, scores: Mapping[str, Any], metric: str, card: CardFacts | None = None) -> None:
+    """Save the model, ``scores.json`` and ``curves.png``, and README.md from the facts of a card."""
     trainer.save_model()
     trainer.save_state()
     if trainer.is_world_process_zero():
@@ -137,6 +139,7 @@ def save_run(trainer: Trainer, scores: Mapping[str, Any], metric: str) -> None:
         with atomic_write(output / "scores.json") as file:
             json.dump(scores, file, ensure_ascii=False, indent=2)
         plot_curves(trainer.state.log_history, output / "curves.png", metric=metric)
+        write_card(trainer, card or CardFacts())
 
 
 def _last_checkpoint(folder: Path) -> str | None:

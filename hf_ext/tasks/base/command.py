@@ -69,7 +69,7 @@ def run_job(job: Job, arguments: Any) -> None:
     if job.test_file is not None:
         # The first may be too good: they are those by which the epoch was chosen.
         shown += job.show(scores["test"], job.test_file)
-    for part in (*shown, f"saved to {arguments.output_dir}: {job.saved}", *hint):
+    for part in (*shown, f"saved to {arguments.output_dir}: {job.saved()}", *hint):
         console.print(part)
 
 

@@ -1,7 +1,7 @@
 """The job of a task: from files and a model to start from, to a trained, scored and saved model."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,10 +23,12 @@ from hf_ext.metrics.comparison import Comparison, Item
 from hf_ext.metrics.error_report import error_report
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.tasks.base.job_card import card_facts, card_files
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.report_page import write_report
 from hf_ext.training.job_trainer import JobTrainer
+from hf_ext.training.model_card.callback import ModelCardCallback
 from hf_ext.training.run_steps import (
     check_output_dir,
     measure_before,
@@ -42,13 +44,15 @@ class Files:
 
     Attributes:
         train: examples to train on.
-        validation: examples to evaluate on.
+        validation: examples to evaluate on, by which the best epoch is chosen.
         labels: what the model is to tell apart, if it is labels.
+        test: examples to score the trained model on, where there is such a file.
     """
 
     train: Sequence[Mapping[str, Any]]
     validation: Sequence[Mapping[str, Any]]
     labels: Sequence[str] = ()
+    test: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass
@@ -86,13 +90,17 @@ class Job:
         kw_only=True,
     )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
+    license: str | None = option(
+        "Of the model, as the Hub writes it: apache-2.0.", None, group="Model card", kw_only=True
+    )
+    language: str | None = option("Of the texts, by its code: zh, or zh,en.", None, group="Model card", kw_only=True)
 
     command: ClassVar[str]
     """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
     auto_class: ClassVar[Any]
     """What opens a trained model."""
-    saved: ClassVar[str] = "the model, scores.json, report.html and curves.png"
-    """What a run leaves in the output folder."""
+    written: ClassVar[tuple[str, ...]] = ()
+    """The files that the task's `write` leaves in the output folder."""
     hint: ClassVar[str | None] = None
     """What to do next, with ``{output_dir}`` for the folder."""
     arguments_class: ClassVar[type[TrainingArguments]] = TrainingArguments
@@ -134,6 +142,11 @@ class Job:
             given = "neither" if self.model is None else "both"
             raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
 
+    @classmethod
+    def saved(cls) -> str:
+        """What a run leaves in the output folder."""
+        return ", ".join(("the model", "README.md", "scores.json", "report.html", *cls.written)) + " and curves.png"
+
     def training_arguments(self, output_dir: str | PathLike[str], **given: Any) -> Any:
         """The training arguments that suit the job.
 
@@ -150,8 +163,8 @@ class Job:
         """Train, evaluate and save into ``arguments.output_dir``.
 
         Written beside the model: ``scores.json``, the scores; ``report.json`` and ``report.html``, what is wrong in the
-        test file, or else in the validation file, and what the task writes of it; ``curves.png``; and ``job.json``, by
-        which `job_of_model` knows the job again.
+        test file, or else in the validation file, and what the task writes of it; ``curves.png``; ``job.json``, by
+        which `job_of_model` knows the job again; and the card, ``README.md``.
 
         Returns:
             The scores on the validation file, by which the best epoch was chosen; with a ``test_file``, also those on
@@ -161,13 +174,14 @@ class Job:
             ValueError: if a file or an option cannot be used.
         """
         check_output_dir(arguments, self.overwrite)
+        card = card_facts(self)
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
             self.check_examples(name, examples)
-        # Before training, so that a mistake in it is not found after hours.
-        test = None if self.test_file is None else self.read_evaluation(self.test_file, files.labels)
-        if test is not None:
-            self.check_examples("test_file", test)
+        if self.test_file is not None:
+            # Before training, so that a mistake in it is not found after hours.
+            files = replace(files, test=self.read_evaluation(self.test_file, files.labels))
+            self.check_examples("test_file", files.test)
         tokenizer = self.load_tokenizer(text for example in files.train for text in self.texts(example))
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
@@ -176,6 +190,8 @@ class Job:
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
         trainer = self.trainer_class(model=model, args=arguments, **options)
+        card.files = card_files(self, files)
+        trainer.add_callback(ModelCardCallback(trainer, card, curves=False))
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
         last = files.validation
@@ -183,11 +199,13 @@ class Job:
         scores = last_scores = self.score(found, last, model)
         if before is not None:
             scores[f"{self.metric}_before"] = before
-        if test is not None:
-            last = test
-            found = self.find(trainer, self.encode(test, tokenizer, model), test)
-            scores["test"] = last_scores = self.score(found, test, model)
-        save_run(trainer, scores, self.plotted_metric or self.metric)
+        card.scores = {self.validation_file: dict(scores)}
+        if self.test_file is not None and files.test is not None:
+            last = files.test
+            found = self.find(trainer, self.encode(last, tokenizer, model), last)
+            scores["test"] = last_scores = self.score(found, last, model)
+            card.scores[self.test_file] = last_scores
+        save_run(trainer, scores, self.plotted_metric or self.metric, card)
         if trainer.is_world_process_zero():
             folder = Path(str(arguments.output_dir))
             write_job_file(self, folder)

@@ -71,7 +71,7 @@ class JobParser(HfArgumentParser):
         self.hints = {name: hint for one in reversed(classes) for name, hint in get_type_hints(one).items()}
         super().__init__(classes, prog="hf-ext train", add_help=False, allow_abbrev=False, exit_on_error=False)
         output = self.options["output_dir"]
-        output.help, output.group, output.required = f"Folder for {jobs[0].saved}.", "Files", True
+        output.help, output.group, output.required = f"Folder for {jobs[0].saved()}.", "Files", True
         scratch, tuned = jobs[0].defaults_from_scratch, jobs[0].defaults_fine_tuning
         scratch, tuned = ({**jobs[0].defaults, **own} for own in (scratch, tuned))
         for name in {*scratch, *tuned}:

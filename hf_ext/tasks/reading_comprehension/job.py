@@ -75,9 +75,7 @@ class ReadingComprehensionJob(EncoderJob):
     examples: ClassVar[str] = "questions"
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride", "max_question_length")
     command: ClassVar[str] = "reading-comprehension"
-    saved: ClassVar[str] = (
-        "the model, scores.json, report.html, predictions.json, nbest_predictions.json and curves.png"
-    )
+    written: ClassVar[tuple[str, ...]] = ("predictions.json", "nbest_predictions.json")
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
 
     def __post_init__(self) -> None:

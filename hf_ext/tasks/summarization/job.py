@@ -66,7 +66,7 @@ class SummarizationJob(Job):
     trainer_class: ClassVar[type[JobTrainer]] = JobSeq2SeqTrainer
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_source_length", "max_target_length")
     command: ClassVar[str] = "summarization"
-    saved: ClassVar[str] = "the model, scores.json, report.html, summaries.jsonl and curves.png"
+    written: ClassVar[tuple[str, ...]] = ("summaries.jsonl",)
     arguments_class: ClassVar[type[TrainingArguments]] = Seq2SeqTrainingArguments
     defaults: ClassVar[Mapping[str, Any]] = {
         **Job.defaults,

@@ -41,7 +41,7 @@ JOBS = {
     "similarity": [SimilarityJob],
     "summarization": [SummarizationJob],
 }
-START = "train-file validation-file test-file model config tokenizer overwrite output-dir"
+START = "train-file validation-file test-file model config tokenizer overwrite license language output-dir"
 # What documents and model cards write.
 OPTIONS = {
     "classification": "max-length loss loss-options",

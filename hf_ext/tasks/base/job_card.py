@@ -1,0 +1,48 @@
+"""What the card of a model says of the job that made it."""
+
+from dataclasses import fields
+from typing import Any
+
+from hf_ext.training.model_card.facts import CardFacts, CardFile
+from hf_ext.training.model_card.render import template_beside
+
+# Groups of options whose values the card has in other places.
+_TOLD = ("Files", "Start from", "Model card")
+
+
+def card_facts(job: Any) -> CardFacts:
+    """The facts of a job for its card, but for what is not yet read: files and scores.
+
+    Args:
+        job: of a task, whose template lies beside it.
+
+    Raises:
+        ValueError: if licence or language is none that the Hub takes.
+    """
+    options = {one.name: getattr(job, one.name) for one in fields(job) if one.metadata.get("group") not in _TOLD}
+    return CardFacts(
+        template=template_beside(type(job), "job"),
+        examples=job.examples,
+        base_model=job.model,
+        config=job.config,
+        options={name: value for name, value in options.items() if value not in (None, {})},
+        made_by=f"hf-ext train {job.command}",
+        license=job.license,
+        language=job.language,
+        overwrite=job.overwrite,
+    )
+
+
+def card_files(job: Any, files: Any) -> list[CardFile]:
+    """The files of a job, with the numbers of examples that were read from them.
+
+    Args:
+        job: with the paths.
+        files: what they hold; see `hf_ext.tasks.base.job.Files`.
+    """
+    found = []
+    for part in ("train", "validation", "test"):
+        path, examples = getattr(job, f"{part}_file"), getattr(files, part)
+        if path is not None:
+            found.append(CardFile(part, path, None if examples is None else len(examples)))
+    return found

@@ -1,0 +1,1 @@
+"""The model card that a run writes beside its model."""
