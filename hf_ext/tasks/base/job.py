@@ -23,6 +23,7 @@ from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
+from hf_ext.training.push_run import check_push, push_run
 from hf_ext.training.run_steps import check_output_dir, measure_before, save_run, train_with_progress
 
 
@@ -85,6 +86,8 @@ class Job:
         "metric_for_best_model": "f1",
         "logging_steps": 20,
         "report_to": "none",
+        # With all that is written of it, which is not there before the end.
+        "hub_strategy": "end",
         "train_sampling_strategy": "group_by_length",
         "per_device_train_batch_size": 16,
         "per_device_eval_batch_size": 64,
@@ -128,15 +131,18 @@ class Job:
         """Train, evaluate and save into ``arguments.output_dir``.
 
         Written beside the model: ``scores.json``, the scores on the validation file, ``curves.png``, and what the task
-        writes.
+        writes. With ``arguments.push_to_hub`` all of it is uploaded then.
 
         Returns:
             The scores.
 
         Raises:
             ValueError: if a file or an option cannot be used.
+            PermissionError: if it is to be uploaded, and there is no token that may.
+            ConnectionError: if the upload was broken off; what was written is whole, and `hf-ext push` takes it up.
         """
         check_output_dir(arguments, self.overwrite)
+        check_push(arguments)
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
             self.check_examples(name, examples)
@@ -157,6 +163,7 @@ class Job:
         save_run(trainer, scores, self.plotted_metric or self.metric)
         if trainer.is_world_process_zero():
             self.write(found, files.validation, model, Path(str(arguments.output_dir)))
+        push_run(trainer)
         return scores
 
     def read(self) -> Files:
