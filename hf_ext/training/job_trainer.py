@@ -66,6 +66,10 @@ class JobTrainer(Trainer):
             forget_preparation(self.model)
         return super().train(*args, **kwargs)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As Trainer's, but without an upload, which comes when all is written that goes with the model."""
+        super().save_model(output_dir, _internal_call=True)
+
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         """As Trainer's, of all rows."""
         with self._training_batches(dataloader_drop_last=False):

@@ -17,7 +17,17 @@ from hf_ext.tasks.base.job import Job
 from hf_ext.tasks.base.job_parser import TRAINING, JobParser, Option, OptionError
 
 # Training arguments that --help shows beside those that the job gives a default; --help-all shows all.
-_OFTEN_USED = {"seed", "max_steps", "gradient_accumulation_steps", "bf16", "use_cpu", "resume_from_checkpoint"}
+_OFTEN_USED = {
+    "seed",
+    "max_steps",
+    "gradient_accumulation_steps",
+    "bf16",
+    "use_cpu",
+    "resume_from_checkpoint",
+    "push_to_hub",
+    "hub_model_id",
+    "hub_private_repo",
+}
 
 
 def jobs_of_command(name: str) -> list[type[Job]]:

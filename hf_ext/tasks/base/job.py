@@ -29,6 +29,7 @@ from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.report_page import write_report
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.model_card.callback import ModelCardCallback
+from hf_ext.training.push_run import check_push, push_run
 from hf_ext.training.run_steps import (
     check_output_dir,
     measure_before,
@@ -113,6 +114,8 @@ class Job:
         "metric_for_best_model": "f1",
         "logging_steps": 20,
         "report_to": "none",
+        # With all that is written of it, which is not there before the end.
+        "hub_strategy": "end",
         "train_sampling_strategy": "group_by_length",
         "per_device_train_batch_size": 16,
         "per_device_eval_batch_size": 64,
@@ -164,7 +167,8 @@ class Job:
 
         Written beside the model: ``scores.json``, the scores; ``report.json`` and ``report.html``, what is wrong in the
         test file, or else in the validation file, and what the task writes of it; ``curves.png``; ``job.json``, by
-        which `job_of_model` knows the job again; and the card, ``README.md``.
+        which `job_of_model` knows the job again; and the card, ``README.md``. With ``arguments.push_to_hub`` all of it
+        is uploaded then.
 
         Returns:
             The scores on the validation file, by which the best epoch was chosen; with a ``test_file``, also those on
@@ -172,8 +176,11 @@ class Job:
 
         Raises:
             ValueError: if a file or an option cannot be used.
+            PermissionError: if it is to be uploaded, and there is no token that may.
+            ConnectionError: if the upload was broken off; what was written is whole, and `hf-ext push` takes it up.
         """
         check_output_dir(arguments, self.overwrite)
+        check_push(arguments)
         card = card_facts(self)
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
@@ -212,6 +219,7 @@ class Job:
             self.write(found, last, model, folder)
             file = self.test_file or self.validation_file
             self.write_report(found, last_scores, last, model, folder, file, files.train)
+        push_run(trainer)
         return scores
 
     def evaluate(self, file: Path, arguments: TrainingArguments, report: Path | None = None) -> dict[str, Any]:
