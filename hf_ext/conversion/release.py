@@ -1,4 +1,4 @@
-"""Finding and reading the files of an original release folder, before TensorFlow is needed."""
+"""Finding and reading the files of an original release folder: all but the checkpoint."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext.conversion.errors import ConversionError
+from hf_ext.conversion.sorted_table import is_table
 from hf_ext.tokenization.vocabulary import read_vocabulary
 
 CONFIG_NAMES = ("bert_config.json", "gpt_config.json", "config.json")
@@ -26,7 +27,7 @@ _SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
 class Release:
     """A release folder as it was found.
 
-    `checkpoint` is the prefix that TensorFlow takes, `shards` are its data files, `settings` is the parsed config file,
+    `checkpoint` is the prefix of its files, `shards` are those with the data, `settings` is the parsed config file,
     and `vocabulary` maps the tokens to their ids.
     """
 
@@ -80,6 +81,11 @@ def _find_checkpoint(folder: Path) -> Path:
         raise ConversionError(f"{folder} has {orphans[0]} without its index file {wanted}; restore it from the release")
     if kept := sorted(file.name for file in folder.iterdir() if file.suffix in _KERAS_SUFFIXES):
         raise ConversionError(f"{folder} holds no TensorFlow checkpoint, but {kept[0]} of Keras; {KERAS_ADVICE}")
+    if old := sorted(file.name for file in folder.iterdir() if file.is_file() and is_table(file)):
+        raise ConversionError(
+            f"{folder} holds {old[0]}, a checkpoint of TensorFlow's V1 format, which is not read; restore it by "
+            "tf.compat.v1.train.Saver and save it again, which writes the V2 format"
+        )
     raise ConversionError(f"{folder} holds no TensorFlow checkpoint: no file ends in .index")
 
 
