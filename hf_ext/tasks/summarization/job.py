@@ -28,7 +28,7 @@ from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
 from hf_ext.tasks.base.job import Files, Job, is_checkpoint
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.summarization.files import read_summaries
-from hf_ext.tasks.summarization.metrics import summary_compute_metrics, summary_scores, summary_table
+from hf_ext.tasks.summarization.metrics import import_scorers, summary_compute_metrics, summary_scores, summary_table
 from hf_ext.training.job_trainer import JobSeq2SeqTrainer, JobTrainer
 from hf_ext.training.run_steps import predict_in_order
 
@@ -68,6 +68,10 @@ class SummarizationJob(Job):
     }
     defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4, "num_train_epochs": 5}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        import_scorers()
 
     def show(self, scores: Mapping[str, Any]) -> list[Any]:
         """The table of Rouge and BLEU."""
