@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hf_ext.conversion.bundle import Bundle
 from hf_ext.conversion.errors import ConversionError
+from hf_ext.conversion.hdf5 import HDF5File
 from hf_ext.conversion.release import Release
 
 _DTYPES = {name: getattr(torch, name) for name in ("bfloat16", "float16", "float32", "float64")}
@@ -29,18 +30,19 @@ class Checkpoint:
     """The variables of one checkpoint by name.
 
     Attributes:
-        shapes: the shape of each variable, as TensorFlow stores it.
+        shapes: the shape of each variable, as it is stored.
         dtypes: the name of each variable's type, such as "float32".
 
     Raises:
-        ConversionError: the index is unreadable, or the data files are too short for it.
+        ConversionError: the files are unreadable, or the data files are too short for their index.
+        MissingExtraError: the checkpoint is an HDF5 file, and h5py is not installed.
     """
 
     def __init__(self, release: Release) -> None:
         self.prefix: Path = release.checkpoint
-        self._variables = Bundle(self.prefix)
+        self._variables = HDF5File(self.prefix) if self.prefix.is_file() else Bundle(self.prefix)
         self.shapes = {name: entry.shape for name, entry in self._variables.entries.items()}
-        self.dtypes = {name: entry.dtype for name, entry in self._variables.entries.items()}
+        self.dtypes = {name: str(entry.dtype) for name, entry in self._variables.entries.items()}
 
     def dtype(self, variables: Iterable[str]) -> torch.dtype:
         """The type of these variables.

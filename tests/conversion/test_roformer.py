@@ -16,6 +16,7 @@ from hf_ext.conversion.checkpoint import Checkpoint
 from hf_ext.conversion.families import families, rows_of
 from hf_ext.conversion.release import find_release
 from hf_ext.conversion.table import to_variables
+from hf_ext.extras import MissingExtraError
 from hf_ext.tokenization import JiebaWordPieceTokenizer
 
 
@@ -378,3 +379,59 @@ class TestCommand:
         assert (status, out) == (1, "")
         assert error.startswith("error: ")
         assert error.count("\n") == 1
+
+
+class TestHDF5:
+    @pytest.fixture
+    def h5py(self):
+        return pytest.importorskip("h5py")
+
+    @pytest.fixture
+    def folder(self, h5py, release):
+        """The release with its variables in one HDF5 file."""
+        for file in release.glob("bert_model.ckpt.*"):
+            file.unlink()
+        with h5py.File(release / "bert_model.h5", "w") as file:
+            for name, tensor in random_variables().items():
+                file[f"{name}:0"] = tensor.numpy()
+        return release
+
+    def test_a_release_in_one_file(self, folder, made, tmp_path):
+        report = convert_release(folder, tmp_path / "out")
+        assert report.checkpoint == folder / "bert_model.h5"
+        _, state = load_state_dict(folder)
+        _, wanted = load_state_dict(made)
+        assert state.keys() == wanted.keys()
+        assert all(torch.equal(state[name], wanted[name]) for name in wanted)
+
+    def test_a_file_cut_off(self, folder, tmp_path):
+        truncate(folder / "bert_model.h5", 3000)
+        with pytest.raises(ConversionError, match=r"bert_model\.h5 is not readable as HDF5: .*truncated"):
+            convert_release(folder, tmp_path / "out")
+
+    def test_two_files(self, folder, tmp_path):
+        shutil.copy(folder / "bert_model.h5", folder / "other.h5")
+        with pytest.raises(ConversionError, match=r"holds 2 HDF5 files \(bert_model\.h5, other\.h5\)"):
+            convert_release(folder, tmp_path / "out")
+
+    def test_texts(self, h5py, folder, tmp_path):
+        with h5py.File(folder / "bert_model.h5", "a") as file:
+            del file[f"{WORDS}:0"]
+            file[WORDS] = [["text"] * 8] * 11
+        with pytest.raises(ConversionError, match="variables of type float32, object; one of"):
+            convert_release(folder, tmp_path / "out", family="roformer")
+
+    @pytest.mark.parametrize("version", [2, 3])
+    def test_weights_of_keras(self, h5py, folder, tmp_path, version):
+        with h5py.File(folder / "bert_model.h5", "w") as file:
+            file["layers/dense/vars/0" if version == 3 else "Embedding-Token/embeddings:0"] = [1.0]
+            if version == 2:
+                file.attrs["layer_names"] = ["Embedding-Token"]
+        with pytest.raises(ConversionError, match=r"holds the layers of a Keras model, no release; .*as_checkpoint"):
+            convert_release(folder, tmp_path / "out")
+
+    def test_without_h5py(self, folder, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "h5py", None)
+        wanted = r'bert_model\.h5, an HDF5 file, needs h5py, .*: pip install "hf-ext\[convert\]"'
+        with pytest.raises(MissingExtraError, match=wanted):
+            convert_release(folder, tmp_path / "out")
