@@ -1,3 +1,3 @@
 """The version of hf_ext, in a module of its own so that building reads it without importing torch."""
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"

@@ -4,7 +4,7 @@ import json
 
 import torch
 
-from hf_ext.conversion.checkpoint import write_checkpoint
+from hf_ext.conversion.bundle import write_bundle
 from hf_ext.conversion.families import families
 from hf_ext.conversion.table import expand, to_variables
 
@@ -30,7 +30,7 @@ def write_release(folder, variables, settings=SETTINGS, vocabulary=VOCABULARY):
     folder.mkdir(parents=True)
     (folder / "bert_config.json").write_text(json.dumps(settings), encoding="utf-8")
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
-    write_checkpoint(folder / "bert_model.ckpt", variables)
+    write_bundle(folder / "bert_model.ckpt", variables)
     return folder
 
 

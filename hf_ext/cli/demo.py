@@ -47,7 +47,10 @@ def demo(
     )
     scores = job.run(arguments)
     # The card of the model shows its own.
-    shutil.copyfile(model_dir / "curves.png", output_dir / "curves.png")
+    curves = output_dir / "curves.png"
+    curves.unlink(missing_ok=True)
+    if (model_dir / "curves.png").is_file():
+        shutil.copyfile(model_dir / "curves.png", curves)
     Console().print(score_table(scores, title=f"{held_out} held-out sentences"))
 
     console.print("loading the saved model in a new process")
@@ -55,5 +58,5 @@ def demo(
     command = [sys.executable, "-m", "hf_ext.cli", "predict", str(model_dir), "--file", str(validation_file)]
     outputs = ["--output", str(output_dir / "predictions.jsonl"), "--html", str(page)]
     subprocess.run([*command, *outputs], check=True)
-    for made in (page, output_dir / "curves.png", output_dir / "predictions.jsonl", model_dir):
+    for made in filter(Path.exists, (page, curves, output_dir / "predictions.jsonl", model_dir)):
         console.print(f"made {made}", highlight=False)

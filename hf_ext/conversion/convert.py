@@ -42,8 +42,7 @@ def convert_release(
         overwrite: replace a model folder that is there.
 
     Raises:
-        ConversionError: TensorFlow is absent, or the release is incomplete, damaged, contradicts itself or is not
-            understood.
+        ConversionError: the release is incomplete, damaged, contradicts itself or is not understood.
     """
     source, target = Path(directory), Path(output)
     check_output(source, target, overwrite)

@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_ext.conversion.checkpoint import Checkpoint, write_checkpoint
+from hf_ext.conversion.bundle import write_bundle
+from hf_ext.conversion.checkpoint import Checkpoint
 from hf_ext.conversion.errors import ConversionError, some
 from hf_ext.conversion.families import Family, families
 from hf_ext.conversion.folder import check_output, whole_folder
@@ -55,8 +56,8 @@ def export_release(
         overwrite: replace the folder of a model or a release that is there.
 
     Raises:
-        ConversionError: TensorFlow is absent, the model has no original, its config states what no original computes,
-            or it has parameters or tokens that a release cannot hold.
+        ConversionError: the model has no original, its config states what no original computes, or it has parameters or
+            tokens that a release cannot hold.
     """
     source, target = Path(directory), Path(output)
     check_output(source, target, overwrite)
@@ -76,7 +77,7 @@ def export_release(
         settings = json.dumps(_settings(family, config), indent=2, ensure_ascii=False, sort_keys=True)
         (draft / family.config_name).write_text(f"{settings}\n", encoding="utf-8")
         write_vocabulary(vocabulary, draft / VOCABULARY_NAME)
-        write_checkpoint(draft / family.checkpoint_name, variables)
+        write_bundle(draft / family.checkpoint_name, variables)
         _check_written(draft, variables, vocabulary)
         files = {file.name: file.stat().st_size for file in sorted(draft.iterdir())}
     return ExportReport(

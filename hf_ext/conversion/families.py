@@ -18,7 +18,8 @@ import hf_ext.models
 from hf_ext.conversion.checkpoint import Checkpoint, is_training_state
 from hf_ext.conversion.choices import POOLERS, Choice, stated_mode
 from hf_ext.conversion.errors import ConversionError, some
-from hf_ext.conversion.release import CHECKPOINT_NAMES, CONFIG_NAMES, KERAS_ADVICE, Release
+from hf_ext.conversion.hdf5 import KERAS_ADVICE
+from hf_ext.conversion.release import CHECKPOINT_NAMES, CONFIG_NAMES, Release
 from hf_ext.conversion.table import Row, Table, check_table, count_layers, expand
 
 

@@ -1,4 +1,4 @@
-"""Finding and reading the files of an original release folder, before TensorFlow is needed."""
+"""Finding and reading the files of an original release folder: all but the checkpoint."""
 
 import json
 import re
@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext.conversion.errors import ConversionError
+from hf_ext.conversion.hdf5 import KERAS_ADVICE, is_hdf5
+from hf_ext.conversion.sorted_table import is_table
 from hf_ext.tokenization.vocabulary import read_vocabulary
 
 CONFIG_NAMES = ("bert_config.json", "gpt_config.json", "config.json")
 CHECKPOINT_NAMES = ("bert_model.ckpt", "model.ckpt", "gpt.ckpt", "gpt_model.ckpt")
 VOCABULARY_NAME = "vocab.txt"
-
-KERAS_ADVICE = (
-    "load it into the model of bert4keras' build_transformer_model(..., return_keras_model=False), whose "
-    "save_weights_as_checkpoint writes the checkpoint of a release"
-)
 
 _KERAS_SUFFIXES = (".h5", ".hdf5", ".keras", ".weights")
 _SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
@@ -26,8 +23,8 @@ _SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
 class Release:
     """A release folder as it was found.
 
-    `checkpoint` is the prefix that TensorFlow takes, `shards` are its data files, `settings` is the parsed config file,
-    and `vocabulary` maps the tokens to their ids.
+    `checkpoint` is the prefix of its files, or an HDF5 file; `shards` are those with the data, `settings` is the parsed
+    config file, and `vocabulary` maps the tokens to their ids.
     """
 
     folder: Path
@@ -59,7 +56,7 @@ def find_release(directory: str | Path) -> Release:
         config_file=config_file,
         settings=settings,
         checkpoint=checkpoint,
-        shards=_find_shards(checkpoint),
+        shards=() if checkpoint.is_file() else _find_shards(checkpoint),
         vocabulary=_read_vocabulary(folder / VOCABULARY_NAME),
     )
 
@@ -78,8 +75,19 @@ def _find_checkpoint(folder: Path) -> Path:
     if orphans:
         wanted = _SHARD.sub(".index", orphans[0])
         raise ConversionError(f"{folder} has {orphans[0]} without its index file {wanted}; restore it from the release")
-    if kept := sorted(file.name for file in folder.iterdir() if file.suffix in _KERAS_SUFFIXES):
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    if hdf5 := [file for file in files if is_hdf5(file)]:
+        if len(hdf5) == 1:
+            return hdf5[0]
+        found = ", ".join(file.name for file in hdf5)
+        raise ConversionError(f"{folder} holds {len(hdf5)} HDF5 files ({found}); leave the one to convert")
+    if kept := [file.name for file in files if file.suffix in _KERAS_SUFFIXES]:
         raise ConversionError(f"{folder} holds no TensorFlow checkpoint, but {kept[0]} of Keras; {KERAS_ADVICE}")
+    if old := [file.name for file in files if is_table(file)]:
+        raise ConversionError(
+            f"{folder} holds {old[0]}, a checkpoint of TensorFlow's V1 format, which is not read; restore it by "
+            "tf.compat.v1.train.Saver and save it again, which writes the V2 format"
+        )
     raise ConversionError(f"{folder} holds no TensorFlow checkpoint: no file ends in .index")
 
 

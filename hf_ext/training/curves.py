@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.extras import extra
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -37,9 +38,13 @@ def plot_curves(
         path: the file to write.
         metric: name of the metric, as in ``eval_<metric>``.
         title: heading.
+
+    Raises:
+        MissingExtraError: if matplotlib is not installed.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with extra("plots", "a picture of the curves"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     # Figures of their own, not pyplot's: no display, no global state.
     figure = Figure(figsize=(9, 4), layout="constrained")

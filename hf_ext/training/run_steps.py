@@ -1,6 +1,7 @@
 """The steps of a run with Trainer that all jobs take: check the folder, train, predict in order, save with scores."""
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,10 +22,13 @@ from transformers.utils import (
 )
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.extras import MissingExtraError
 from hf_ext.training.curves import plot_curves
 from hf_ext.training.model_card.callback import write_card
 from hf_ext.training.model_card.facts import CardFacts
 from hf_ext.training.progress import ProgressCallback
+
+logger = logging.getLogger(__name__)
 
 _WEIGHTS = (
     SAFE_WEIGHTS_NAME,
@@ -131,14 +135,19 @@ def predict_in_order(trainer: Trainer, rows: Dataset) -> Any:
 
 
 def save_run(trainer: Trainer, scores: Mapping[str, Any], metric: str, card: CardFacts | None = None) -> None:
-    """Save the model, ``scores.json`` and ``curves.png``, and README.md from the facts of a card."""
+    """Save the model, ``scores.json``, README.md from the facts of a card and, with matplotlib, ``curves.png``."""
     trainer.save_model()
     trainer.save_state()
     if trainer.is_world_process_zero():
         output = Path(str(trainer.args.output_dir))
         with atomic_write(output / "scores.json") as file:
             json.dump(scores, file, ensure_ascii=False, indent=2)
-        plot_curves(trainer.state.log_history, output / "curves.png", metric=metric)
+        try:
+            plot_curves(trainer.state.log_history, output / "curves.png", metric=metric)
+        except MissingExtraError as error:
+            # That of a run before would be taken for this one's.
+            (output / "curves.png").unlink(missing_ok=True)
+            logger.warning("curves.png is left out: %s", error)
         write_card(trainer, card or CardFacts())
 
 

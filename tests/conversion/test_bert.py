@@ -14,9 +14,6 @@ from hf_ext.conversion import ConversionError, load_state_dict
 HEAD, POOLER = "cls/seq_relationship/", "bert/pooler/"
 
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
-
-
 @pytest.fixture(scope="module")
 def wobert(golden, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wobert") / "out"

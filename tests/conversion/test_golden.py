@@ -83,17 +83,15 @@ class Converted:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def converted(request, golden, tensorflow, tmp_path_factory) -> Converted:
+def converted(request, golden, tmp_path_factory) -> Converted:
     folder = tmp_path_factory.mktemp(request.param) / "converted"
     report = hf_ext.convert_release(golden / request.param, folder)
     return Converted(CASES[request.param], golden / request.param, folder, report)
 
 
-def variables_of(folder):
-    import tensorflow as tf
-
+def variables_of(folder, tensorflow):
     (index,) = folder.glob("*.index")
-    reader = tf.train.load_checkpoint(str(index.with_suffix("")))
+    reader = tensorflow.train.load_checkpoint(str(index.with_suffix("")))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
@@ -143,9 +141,9 @@ def test_it_gives_the_numbers_of_the_original(converted):
         torch.testing.assert_close(found[places], wanted[places], rtol=0, atol=tolerance)
 
 
-def test_exported_it_is_the_original_bit_by_bit(converted, tmp_path):
+def test_exported_it_is_the_original_bit_by_bit(converted, tensorflow, tmp_path):
     report = hf_ext.export_release(converted.folder, tmp_path / "out")
-    wanted, found = variables_of(converted.golden), variables_of(tmp_path / "out")
+    wanted, found = (variables_of(folder, tensorflow) for folder in (converted.golden, tmp_path / "out"))
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         assert found[name].dtype == value.dtype

@@ -11,15 +11,17 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from hf_ext.cli import main
 from hf_ext.conversion import ConversionError, convert_release, load_state_dict
-from hf_ext.conversion.checkpoint import Checkpoint, write_checkpoint
+from hf_ext.conversion.bundle import write_bundle
+from hf_ext.conversion.checkpoint import Checkpoint
 from hf_ext.conversion.families import families, rows_of
 from hf_ext.conversion.release import find_release
 from hf_ext.conversion.table import to_variables
+from hf_ext.extras import MissingExtraError
 from hf_ext.tokenization import JiebaWordPieceTokenizer
 
 
 @pytest.fixture(scope="session")
-def made(tensorflow, tmp_path_factory):
+def made(tmp_path_factory):
     return write_release(tmp_path_factory.mktemp("made") / "roformer", random_variables())
 
 
@@ -39,7 +41,7 @@ def rewrite(folder, change, **arguments):
     for file in folder.glob("bert_model.ckpt.*"):
         file.unlink()
     change(variables)
-    write_checkpoint(folder / "bert_model.ckpt", variables)
+    write_bundle(folder / "bert_model.ckpt", variables)
 
 
 class TestMadeReleases:
@@ -52,7 +54,7 @@ class TestMadeReleases:
             ("roformer_v2", {"hidden_act": "relu"}),
         ],
     )
-    def test_every_number_arrives(self, tensorflow, tmp_path, name, settings):
+    def test_every_number_arrives(self, tmp_path, name, settings):
         variables = random_variables(name, **settings)
         folder = write_release(tmp_path / "roformer", variables, {**SETTINGS, **settings})
         report = convert_release(folder, tmp_path / "out")
@@ -150,8 +152,8 @@ DATA, INDEX = "bert_model.ckpt.data-00000-of-00001", "bert_model.ckpt.index"
 WORDS = "bert/embeddings/word_embeddings"
 
 REFUSED = {
-    "truncated data": (lambda f: truncate(f / DATA, 3000), "hold 3000 bytes, the index needs .*truncated"),
-    "empty data": (lambda f: truncate(f / DATA, 0), "hold 0 bytes"),
+    "truncated data": (lambda f: truncate(f / DATA, 3000), "holds 3000 bytes, the index needs .*truncated"),
+    "empty data": (lambda f: truncate(f / DATA, 0), "holds 0 bytes"),
     "a flipped bit": (lambda f: flip(f / DATA), "cannot be read; the data is damaged or belongs to another index"),
     "another index": (other_index, "cannot be read; the data is damaged or belongs to another index"),
     "truncated index": (lambda f: truncate(f / INDEX, 200), "not readable as a checkpoint index"),
@@ -165,6 +167,10 @@ REFUSED = {
     "checkpoint of Keras": (
         lambda f: rewrite(f, lambda v: (v.clear(), v.update({"model/w/.ATTRIBUTES/VARIABLE_VALUE": torch.zeros(2)}))),
         "Keras' save_weights; .*save_weights_as_checkpoint",
+    ),
+    "checkpoint of TensorFlow's V1 format": (
+        lambda f: ((f / INDEX).rename(f / "bert_model.ckpt"), (f / DATA).unlink()),
+        r"holds bert_model\.ckpt, a checkpoint of TensorFlow's V1 format, .*save it again",
     ),
     "no index": (lambda f: (f / INDEX).unlink(), "without its index"),
     "no vocabulary": (lambda f: (f / "vocab.txt").unlink(), "has no vocab.txt"),
@@ -289,7 +295,7 @@ class TestRefusals:
             with pytest.raises(ConversionError, match=message):
                 choice(name, **settings)
 
-    def test_a_vocabulary_of_nezha_alone_tells_it(self, tensorflow, tmp_path):
+    def test_a_vocabulary_of_nezha_alone_tells_it(self, tmp_path):
         size = 21128
         vocabulary = [*VOCABULARY, *(f"t{i}" for i in range(size - len(VOCABULARY)))]
         settings = {**SETTINGS, "vocab_size": size}
@@ -313,10 +319,10 @@ class TestRefusals:
             convert_release(made, tmp_path / "out", **options)
         assert list(tmp_path.iterdir()) == []
 
-    def test_no_tensorflow(self, made, monkeypatch):
+    def test_without_tensorflow(self, made, monkeypatch):
         monkeypatch.setitem(sys.modules, "tensorflow", None)
-        with pytest.raises(ConversionError, match=r'pip install "hf-ext\[convert\]"'):
-            load_state_dict(made)
+        config, state = load_state_dict(made)
+        assert (config.model_type, len(state)) == ("roformer", len(random_variables()))
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
     def test_an_interruption_leaves_nothing(self, release, tmp_path, monkeypatch, error):
@@ -373,3 +379,59 @@ class TestCommand:
         assert (status, out) == (1, "")
         assert error.startswith("error: ")
         assert error.count("\n") == 1
+
+
+class TestHDF5:
+    @pytest.fixture
+    def h5py(self):
+        return pytest.importorskip("h5py")
+
+    @pytest.fixture
+    def folder(self, h5py, release):
+        """The release with its variables in one HDF5 file."""
+        for file in release.glob("bert_model.ckpt.*"):
+            file.unlink()
+        with h5py.File(release / "bert_model.h5", "w") as file:
+            for name, tensor in random_variables().items():
+                file[f"{name}:0"] = tensor.numpy()
+        return release
+
+    def test_a_release_in_one_file(self, folder, made, tmp_path):
+        report = convert_release(folder, tmp_path / "out")
+        assert report.checkpoint == folder / "bert_model.h5"
+        _, state = load_state_dict(folder)
+        _, wanted = load_state_dict(made)
+        assert state.keys() == wanted.keys()
+        assert all(torch.equal(state[name], wanted[name]) for name in wanted)
+
+    def test_a_file_cut_off(self, folder, tmp_path):
+        truncate(folder / "bert_model.h5", 3000)
+        with pytest.raises(ConversionError, match=r"bert_model\.h5 is not readable as HDF5: .*truncated"):
+            convert_release(folder, tmp_path / "out")
+
+    def test_two_files(self, folder, tmp_path):
+        shutil.copy(folder / "bert_model.h5", folder / "other.h5")
+        with pytest.raises(ConversionError, match=r"holds 2 HDF5 files \(bert_model\.h5, other\.h5\)"):
+            convert_release(folder, tmp_path / "out")
+
+    def test_texts(self, h5py, folder, tmp_path):
+        with h5py.File(folder / "bert_model.h5", "a") as file:
+            del file[f"{WORDS}:0"]
+            file[WORDS] = [["text"] * 8] * 11
+        with pytest.raises(ConversionError, match="variables of type float32, object; one of"):
+            convert_release(folder, tmp_path / "out", family="roformer")
+
+    @pytest.mark.parametrize("version", [2, 3])
+    def test_weights_of_keras(self, h5py, folder, tmp_path, version):
+        with h5py.File(folder / "bert_model.h5", "w") as file:
+            file["layers/dense/vars/0" if version == 3 else "Embedding-Token/embeddings:0"] = [1.0]
+            if version == 2:
+                file.attrs["layer_names"] = ["Embedding-Token"]
+        with pytest.raises(ConversionError, match=r"holds the layers of a Keras model, no release; .*as_checkpoint"):
+            convert_release(folder, tmp_path / "out")
+
+    def test_without_h5py(self, folder, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "h5py", None)
+        wanted = r'bert_model\.h5, an HDF5 file, needs h5py, .*: pip install "hf-ext\[convert\]"'
+        with pytest.raises(MissingExtraError, match=wanted):
+            convert_release(folder, tmp_path / "out")

@@ -1,12 +1,14 @@
 """What a user installs: the wheel's contents, its requirements, and the files of pinned versions."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tomllib
+import venv
 import zipfile
 from email.parser import HeaderParser
 from importlib.metadata import packages_distributions
@@ -20,11 +22,15 @@ from packaging.version import Version
 from hf_ext.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# TensorFlow is imported only to read and write its checkpoints, where it is installed; Triton comes with PyTorch where
-# there is a GPU for it.
-OPTIONAL = {"tensorflow", "triton"}
+EXTRAS = PROJECT["optional-dependencies"]
+# What users install beside the requirements, each for one use.
+USES = ("plots", "summaries", "convert")
+
+# Triton comes with PyTorch where there is a GPU for it.
+OPTIONAL = {"triton"}
 
 
 def requirements(lines):
@@ -37,9 +43,16 @@ def pins(name):
 
 
 def package_files():
-    """Sources, the stubs that list the public names, and the mark of a typed package."""
-    files = [*(ROOT / "hf_ext").rglob("*.py"), *(ROOT / "hf_ext").rglob("*.pyi"), ROOT / "hf_ext" / "py.typed"]
-    return {file.relative_to(ROOT).as_posix() for file in files}
+    """Sources, the stubs that list the public names, templates, and the mark of a typed package."""
+    files = [file for end in ("py", "pyi", "jinja", "html") for file in (ROOT / "hf_ext").rglob(f"*.{end}")]
+    return {file.relative_to(ROOT).as_posix() for file in (*files, ROOT / "hf_ext" / "py.typed")}
+
+
+def owners_of_extras():
+    """The modules that the extras bring, and which extra brings each."""
+    owner = {name: extra for extra in USES for name in requirements(EXTRAS[extra])}
+    found = {module: {canonicalize_name(one) for one in names} for module, names in packages_distributions().items()}
+    return {module: owner[name] for module, names in found.items() for name in names & owner.keys()}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +60,7 @@ def built(tmp_path_factory):
     """The folder of wheel and source archive, built from a copy, so that nothing left in the working tree gets in."""
     source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
     shutil.copytree(ROOT / "hf_ext", source / "hf_ext", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "hf_ext_cli.py"):
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "hf_ext_cli.py"):
         shutil.copy(ROOT / name, source)
     # Stand-ins for what is in the repository and not for users.
     for name in ("tests/test_packaging.py", "tests/golden/losses/io.npz", "benchmarks/harness.py", "studies/study.py"):
@@ -81,7 +94,7 @@ def test_source_archive_holds_what_a_wheel_is_made_of(built):
     (file,) = built.glob("*.tar.gz")
     with tarfile.open(file) as archive:
         shipped = {name.partition("/")[2] for name in archive.getnames()}
-    assert package_files() | {"hf_ext_cli.py", "pyproject.toml", "README.md", "LICENSE"} <= shipped
+    assert package_files() | {"hf_ext_cli.py", "pyproject.toml", "setup.py", "README.md", "LICENSE"} <= shipped
     assert [name for name in shipped if name.startswith(("tests", "benchmarks", "studies"))] == []
 
 
@@ -92,7 +105,81 @@ def test_wheel_says_what_it_is(wheel):
     assert metadata["License-Expression"] == "Apache-2.0"
     assert b"Apache License" in wheel.read(f"{folder}/licenses/LICENSE")
     assert "hf-ext = hf_ext_cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
-    assert metadata.get_payload().strip()
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert set(metadata.get_all("Provides-Extra")) == EXTRAS.keys()
+    assert {url.partition(", ")[0] for url in metadata.get_all("Project-URL")} == PROJECT["urls"].keys()
+
+
+def test_links_of_the_package_page_lead_somewhere(wheel):
+    """Each is whole, and is one of README.md or a file of the repository as it was when the version was tagged."""
+    page = HeaderParser().parsestr(wheel.read(f"hf_ext-{__version__}.dist-info/METADATA").decode()).get_payload()
+    page, readme = (re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S) for text in (page, README))
+    found, written = (re.findall(r"\]\(([^)\s]+)\)", text) for text in (page, readme))
+    assert len(found) == len(written) > 30
+    for link, origin in zip(found, written):
+        if origin.startswith(("https:", "#")):
+            assert link == origin
+        else:
+            assert link == f"{PROJECT['urls']['Homepage']}/blob/v{__version__}/{origin}"
+
+
+def test_pictures_and_code_of_a_readme(tmp_path):
+    """As the file that builds the package makes its page."""
+    for name in ("setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "hf_ext").mkdir()
+    (tmp_path / "hf_ext" / "version.py").write_text('__version__ = "9.0.0.dev1"')
+    text = "[a](b.md#c) ![d](e.png) [f](#g)\n```\n[h](i.md)\n```\n[j](https://k.l) [![m](n.png)](o)\n"
+    (tmp_path / "README.md").write_text(text)
+    code = "import setuptools, sys; setuptools.setup = lambda **page: print(page['long_description'], end=''); "
+    code += f"import runpy; runpy.run_path({str(tmp_path / 'setup.py')!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    home = PROJECT["urls"]["Homepage"]
+    assert done.stdout == (
+        f"[a]({home}/blob/main/b.md#c) ![d]({home}/raw/main/e.png) [f](#g)\n```\n[h](i.md)\n```\n"
+        f"[j](https://k.l) [![m]({home}/raw/main/n.png)]({home}/blob/main/o)\n"
+    ), done.stderr
+
+
+def test_the_index_takes_what_is_built(built):
+    pytest.importorskip("twine", reason="twine is not installed")
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, sorted(built.iterdir()))]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("PASSED") == 2
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_runs_the_demo(built, golden, tmp_path):
+    """In a fresh environment, which has the requirements of this one and no library of an extra."""
+    (wheel,) = built.glob("*.whl")
+    environment = tmp_path / "environment"
+    builder = venv.EnvBuilder()
+    builder.create(environment)
+    python = builder.ensure_directories(environment).env_exe
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, str(wheel)], check=True, timeout=120)
+    (packages,) = environment.rglob("site-packages")
+    absent = {module for module, extra in owners_of_extras().items() if extra in USES} | {"tensorflow"}
+    lines = [f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)}))"]
+    lines += [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "requirements.pth").write_text("\n".join(lines))
+
+    def run(*arguments):
+        clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        program = Path(python).with_name("hf-ext")
+        done = subprocess.run([program, *arguments], cwd=tmp_path, env=clean, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout, done.stderr
+
+    assert run("--version")[0] == f"{__version__}\n"
+    _, told = run("demo", "--texts", "100", "--epochs", "1")
+    assert told.count('pip install "hf-ext[plots]"') == 1
+    made = {file.name for file in (tmp_path / "demo_output").iterdir()}
+    assert {"entities.html", "predictions.jsonl", "model"} <= made
+    assert "curves.png" not in made
+    run("convert", str(golden / "roformer"), "roformer")
+    assert (tmp_path / "roformer" / "model.safetensors").is_file()
 
 
 def test_every_import_is_a_requirement():
@@ -107,13 +194,35 @@ def test_every_import_is_a_requirement():
     foreign = imported - set(sys.stdlib_module_names) - {"hf_ext", "hf_ext_cli"} - OPTIONAL
     owners = packages_distributions()
     declared = requirements(PROJECT["dependencies"])
-    assert {name for name in foreign if not {canonicalize_name(one) for one in owners[name]} & declared.keys()} == set()
+    lacking = {name for name in foreign if not {canonicalize_name(one) for one in owners[name]} & declared.keys()}
+    assert lacking == {module for module, extra in owners_of_extras().items() if extra in USES} & foreign
+    assert set(requirements(EXTRAS["all"])["hf-ext"].extras) == set(USES)
+
+
+def test_a_library_of_an_extra_is_imported_where_its_lack_is_told():
+    """Within ``with extra(...)`` of the extra that brings it."""
+    owners = owners_of_extras()
+    seen = set()
+    for file in (ROOT / "hf_ext").rglob("*.py"):
+        told = {}
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for block in (node for node in ast.walk(tree) if isinstance(node, ast.With)):
+            call = block.items[0].context_expr
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "extra":
+                told |= dict.fromkeys(ast.walk(block), call.args[0].value)
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names = [str(node.module)] if isinstance(node, ast.ImportFrom) and not node.level else names
+            for name in (name.partition(".")[0] for name in names):
+                if name in owners:
+                    assert told.get(node) == owners[name], f"{file}:{node.lineno}"
+                    seen.add(owners[name])
+    assert seen == set(USES)
 
 
 def test_pins_cover_the_requirements_and_fit_them():
     pinned = pins("constraints.txt")
-    extras = PROJECT["optional-dependencies"]
-    wanted = requirements([*PROJECT["dependencies"], *extras["dev"], *extras["convert"], *extras["bench"]])
+    wanted = requirements([*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)])
     del wanted["hf-ext"]
     for name, requirement in wanted.items():
         (exact,) = pinned[name].specifier
@@ -124,8 +233,9 @@ def test_pins_cover_the_requirements_and_fit_them():
 
 def test_minimum_versions_are_those_that_the_requirements_say():
     lowest = pins("constraints-minimum.txt")
-    assert lowest.keys() >= requirements(PROJECT["dependencies"]).keys()
-    for name, requirement in requirements(PROJECT["dependencies"]).items():
+    wanted = requirements([*PROJECT["dependencies"], *(line for use in USES for line in EXTRAS[use])])
+    assert lowest.keys() >= wanted.keys()
+    for name, requirement in wanted.items():
         (least,) = [one.version for one in requirement.specifier if one.operator == ">="]
         (exact,) = lowest[name].specifier
         assert exact.operator == "=="

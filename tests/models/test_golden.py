@@ -7,7 +7,6 @@ numbers on every back end, and the same gradients.
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +73,7 @@ LoadModel = Callable[..., PreTrainedModel]
 
 
 @pytest.fixture(scope="session")
-def load_model(golden: Path, tensorflow: ModuleType) -> LoadModel:
+def load_model(golden: Path) -> LoadModel:
     """A function that builds the model of a case from the original checkpoint, which is read once."""
     read: dict[str, Any] = {}
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from rapidfuzz.distance import LCSseq
 from torch import Tensor
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from hf_ext.data.text_to_text import encode_summaries
+from hf_ext.extras import extra
 
 # A full stop inside a number or a name ends nothing; closing quotes belong to what they close.
 _END = re.compile(r"(?:[。！？!?；;…]|\.(?![0-9A-Za-z]))+[”’」』）)\"']*|\n")
@@ -39,11 +39,14 @@ def select_pseudo_summary(sentences: Sequence[str], ratio: float = 0.25) -> list
 
     Raises:
         ValueError: if there are fewer than two sentences, or ``ratio`` is out of its range.
+        MissingExtraError: if rapidfuzz is not installed.
     """
     if len(sentences) < 2:
         raise ValueError(f"sentences must be two or more, one of them for the summary, got {len(sentences)}")
     if not 0 < ratio < 1:
         raise ValueError(f"ratio must be between 0 and 1, got {ratio}")
+    with extra("summaries", "pseudo-summaries"):
+        from rapidfuzz.distance import LCSseq
     wanted = ratio * sum(map(len, sentences))
     summary: list[int] = []
     rest = list(range(len(sentences)))

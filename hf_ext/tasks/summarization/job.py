@@ -31,6 +31,7 @@ from hf_ext.tasks.base.option import option
 from hf_ext.tasks.summarization.files import read_summaries
 from hf_ext.tasks.summarization.metrics import (
     each_summary_scores,
+    import_scorers,
     summary_compute_metrics,
     summary_scores,
     summary_table,
@@ -76,6 +77,10 @@ class SummarizationJob(Job):
     }
     defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4, "num_train_epochs": 5}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        import_scorers()
 
     def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """The table of Rouge and BLEU."""

@@ -4,11 +4,25 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hf_ext.extras import extra
+
 if TYPE_CHECKING:
     from rich.table import Table
     from transformers import EvalPrediction
 
 _TITLES = {"rouge1": "Rouge-1", "rouge2": "Rouge-2", "rougeL": "Rouge-L", "bleu": "BLEU"}
+
+
+def import_scorers() -> tuple[Any, Any]:
+    """The longest common subsequence and BLEU; what writes summaries for hours asks for them before.
+
+    Raises:
+        MissingExtraError: if rapidfuzz or sacrebleu is not installed.
+    """
+    with extra("summaries", "scores of summaries"):
+        from rapidfuzz.distance import LCSseq
+        from sacrebleu.metrics import BLEU
+    return LCSseq, BLEU
 
 
 def summary_scores(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
@@ -27,6 +41,7 @@ def summary_scores(predictions: Sequence[str], references: Sequence[str]) -> dic
 
     Raises:
         ValueError: if the numbers of summaries differ, or there are none.
+        MissingExtraError: if rapidfuzz or sacrebleu is not installed.
     """
     each = each_summary_scores(predictions, references)
     return {name: sum(scores[name] for scores in each) / len(each) for name in _TITLES}
@@ -37,22 +52,21 @@ def each_summary_scores(predictions: Sequence[str], references: Sequence[str]) -
 
     Raises:
         ValueError: if the numbers of summaries differ, or there are none.
+        MissingExtraError: if rapidfuzz or sacrebleu is not installed.
     """
-    from rapidfuzz.distance import LCSseq
-    from sacrebleu.metrics import BLEU
-
+    overlap, bleu_class = import_scorers()
     if len(predictions) != len(references) or not references:
         raise ValueError(
             f"predictions must be as many as references, one or more, got {len(predictions)} and {len(references)}"
         )
-    bleu = BLEU(tokenize="char", smooth_method="floor", smooth_value=0.1, effective_order=True)
+    bleu = bleu_class(tokenize="char", smooth_method="floor", smooth_value=0.1, effective_order=True)
     scores = []
     for prediction, reference in zip(map(_characters, predictions), map(_characters, references)):
         own = {}
         for name, size in (("rouge1", 1), ("rouge2", 2)):
             found, true = _ngrams(prediction, size), _ngrams(reference, size)
             own[name] = _f1((found & true).total(), found.total(), true.total())
-        own["rougeL"] = _f1(LCSseq.similarity(prediction, reference), len(prediction), len(reference))
+        own["rougeL"] = _f1(overlap.similarity(prediction, reference), len(prediction), len(reference))
         own["bleu"] = bleu.sentence_score(prediction, [reference]).score / 100
         scores.append(own)
     return scores

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ LoadModel = Callable[..., GAUAlphaForMaskedLM]
 
 
 @pytest.fixture(scope="module")
-def load_model(golden: Path, tensorflow: ModuleType) -> LoadModel:
+def load_model(golden: Path) -> LoadModel:
     """A function that builds the model from the original checkpoint, which is read once."""
     config, state = load_state_dict(golden / "gau_alpha")
 
@@ -165,7 +164,7 @@ def test_the_bound_of_the_release_changes_short_rows_alone(load_model: LoadModel
     assert differs == [False, True, True]
 
 
-def test_conversion(golden: Path, tensorflow: ModuleType, io: dict[str, Tensor], tmp_path: Path) -> None:
+def test_conversion(golden: Path, io: dict[str, Tensor], tmp_path: Path) -> None:
     report = convert_release(golden / "gau_alpha", tmp_path / "out", tokenizer="character")
     meta = json.loads((golden / "gau_alpha" / "meta.json").read_text(encoding="utf-8"))
     assert sorted(report.variables) == sorted(meta["checkpoint_variables"])

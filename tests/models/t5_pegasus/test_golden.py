@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ LoadModel = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
-def load_model(golden: Path, tensorflow: ModuleType) -> LoadModel:
+def load_model(golden: Path) -> LoadModel:
     config, state = load_state_dict(golden / "t5_pegasus")
 
     def load(dtype: torch.dtype = torch.float64, back_end: str = "sdpa") -> Any:
@@ -197,7 +196,7 @@ def test_original_beam_search(load_model: LoadModel, records: list[dict[str, Any
     assert [sorted(step) for step in steps] == [sorted(step) for step in record["beams_before_each_step"]]
 
 
-def test_conversion_of_a_release(golden: Path, tensorflow: ModuleType, io: dict[str, Tensor], tmp_path: Path) -> None:
+def test_conversion_of_a_release(golden: Path, io: dict[str, Tensor], tmp_path: Path) -> None:
     """Recognised by its variables, written, and loaded by the Auto classes; the tokenizer gives no token types."""
     report = convert_release(golden / "t5_pegasus", tmp_path / "out")
     assert (report.title, report.architecture) == ("T5-PEGASUS", "T5PegasusForConditionalGeneration")
@@ -217,9 +216,7 @@ def test_conversion_of_a_release(golden: Path, tensorflow: ModuleType, io: dict[
 
 
 @pytest.mark.parametrize("options", [{"attention_mode": "causal"}, {"pooler": "tanh"}])
-def test_conversion_refuses_what_the_family_has_not(
-    golden: Path, tensorflow: ModuleType, options: dict[str, str]
-) -> None:
+def test_conversion_refuses_what_the_family_has_not(golden: Path, options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(options))}="):
         load_state_dict(golden / "t5_pegasus", **options)
 
@@ -235,7 +232,7 @@ def test_word_vocabulary_of_the_release_is_read_by_words(shared: Path, tmp_path:
     assert (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id) == (0, 101, 102)
 
 
-def test_export_gives_the_release_back(golden: Path, tensorflow: ModuleType, tmp_path: Path) -> None:
+def test_export_gives_the_release_back(golden: Path, tmp_path: Path) -> None:
     convert_release(golden / "t5_pegasus", tmp_path / "ours")
     export_release(tmp_path / "ours", tmp_path / "theirs")
     assert {"config.json", "model.ckpt.index", "vocab.txt"} <= {file.name for file in (tmp_path / "theirs").iterdir()}

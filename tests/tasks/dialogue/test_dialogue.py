@@ -301,7 +301,7 @@ def test_a_reply_is_the_greedy_answer_to_all_that_was_said(tokenizer, family):
 
 
 @pytest.mark.parametrize(("case", "family"), [("gpt_nezha_dialog", "nezha"), ("gpt_cdial", "gpt_cdial")])
-def test_replies_of_the_originals(golden, tensorflow, case, family):
+def test_replies_of_the_originals(golden, case, family):
     """The greedy records that hold no token which a reply never has."""
     config, state = load_state_dict(golden / case, family, attention_mode="causal")
     model = MODELS[family][1].from_pretrained(None, config=config, state_dict=dict(state), dtype=torch.float64)

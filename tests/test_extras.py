@@ -1,0 +1,76 @@
+"""What is said where a library of an extra is not installed."""
+
+import importlib
+import logging
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from hf_ext.cli.errors import error_line
+from hf_ext.extras import MissingExtraError, extra
+from hf_ext.tasks.pretraining.pseudo_summary import select_pseudo_summary
+from hf_ext.tasks.summarization import SummarizationJob, summary_scores
+from hf_ext.training.curves import plot_curves
+from hf_ext.training.run_steps import save_run
+
+
+def hide(monkeypatch, library):
+    """As if a library were not installed."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+
+
+def sentence(purpose, library, name):
+    return f'{purpose} needs {library}, which is not installed: pip install "hf-ext[{name}]"'
+
+
+def summarize(folder):
+    for name in ("train", "valid"):
+        (folder / name).write_text('{"text": "a", "summary": "b"}\n', encoding="utf-8")
+    SummarizationJob(folder / "train", folder / "valid", config="tiny")
+
+
+@pytest.mark.parametrize(
+    ("library", "use", "told"),
+    [
+        ("matplotlib", lambda f: plot_curves([], f / "curves.png"), ("a picture of the curves", "matplotlib", "plots")),
+        ("rapidfuzz", lambda f: summary_scores(["a"], ["a"]), ("scores of summaries", "rapidfuzz", "summaries")),
+        ("sacrebleu", lambda f: summary_scores(["a"], ["a"]), ("scores of summaries", "sacrebleu", "summaries")),
+        ("rapidfuzz", lambda f: select_pseudo_summary(["一", "二"]), ("pseudo-summaries", "rapidfuzz", "summaries")),
+        # Before it trains for hours.
+        ("sacrebleu", summarize, ("scores of summaries", "sacrebleu", "summaries")),
+    ],
+)
+def test_what_is_missing_is_named_with_what_installs_it(monkeypatch, tmp_path, library, use, told):
+    hide(monkeypatch, library)
+    with pytest.raises(MissingExtraError) as caught:
+        use(tmp_path)
+    assert str(caught.value) == sentence(*told)
+    assert error_line(caught.value) == str(caught.value)
+    assert "curves.png" not in {file.name for file in tmp_path.iterdir()}
+
+
+def test_other_errors_pass():
+    with pytest.raises(KeyError), extra("plots", "this"):
+        raise KeyError
+    with extra("plots", "this"):
+        assert importlib.import_module("json")
+
+
+def test_a_run_goes_without_its_picture_and_says_so(monkeypatch, tmp_path, caplog):
+    hide(monkeypatch, "matplotlib")
+    (tmp_path / "curves.png").write_bytes(b"of the run before")
+    trainer = SimpleNamespace(
+        save_model=lambda: None,
+        save_state=lambda: None,
+        is_world_process_zero=lambda: True,
+        args=SimpleNamespace(output_dir=tmp_path),
+        state=SimpleNamespace(log_history=[]),
+    )
+    with caplog.at_level(logging.WARNING):
+        save_run(trainer, {"f1": 1.0}, "f1")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("curves.png is left out: a picture of the curves needs matplotlib")
+    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
