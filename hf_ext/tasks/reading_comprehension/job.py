@@ -66,6 +66,7 @@ class ReadingComprehensionJob(EncoderJob):
 
     examples: ClassVar[str] = "questions"
     command: ClassVar[str] = "reading-comprehension"
+    label_key: ClassVar[str | None] = "answers"
     saved: ClassVar[str] = "the model, scores.json, predictions.json, nbest_predictions.json and curves.png"
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
 
@@ -82,7 +83,7 @@ class ReadingComprehensionJob(EncoderJob):
         """Questions on texts, of which at least one is answered."""
         train, validation = read_questions(self.train_file), read_questions(self.validation_file)
         self.check_examples("train_file", train)
-        if not any(answer["start"] >= 0 for example in train for answer in example["answers"]):
+        if not any(answer["start"] >= 0 for example in train for answer in example.get("answers", ())):
             raise ValueError(f"train_file must have an answer that is in its text, got none in {self.train_file}")
         return Files(train, validation)
 
