@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from hf_ext.data.columns import is_header, split_columns, tab_records
+from hf_ext.data.columns import column_records, split_columns
+from hf_ext.data.header import is_header
 from hf_ext.data.text_lines import FileLine
 
 CHARACTERS = ["\t", "甲", "乙", ",", '"', "'", " ", "\u2028", "\u0085", "\x0b", "😀"]
@@ -33,19 +34,19 @@ def test_quotes_of_the_text_stay():
 
 def test_names_are_those_of_a_header_or_of_the_number_of_columns():
     names = (("text", "label"), ("text1", "text2", "label"))
-    assert [row for _, row in tab_records(lines_of("甲\tx"), *names)] == [{"text": "甲", "label": "x"}]
-    pairs = [row for _, row in tab_records(lines_of("甲\t乙\tx\n" * 2), *names)]
+    assert [row for _, row in column_records(lines_of("甲\tx"), *names)] == [{"text": "甲", "label": "x"}]
+    pairs = [row for _, row in column_records(lines_of("甲\t乙\tx\n" * 2), *names)]
     assert pairs == [{"text1": "甲", "text2": "乙", "label": "x"}] * 2
-    assert [(str(where), row) for where, row in tab_records(lines_of("Label \tx\n\n甲\t乙"), *names)] == [
+    assert [(str(where), row) for where, row in column_records(lines_of("Label \tx\n\n甲\t乙"), *names)] == [
         ("f:3", {"label": "甲", "x": "乙"})
     ]
-    assert list(tab_records([], *names)) == []
+    assert list(column_records([], *names)) == []
     with pytest.raises(ValueError, match=r"f:2: a line must have 2 .text, label. columns .* not 1, got '甲'"):
-        list(tab_records(lines_of("甲\tx\n甲"), *names))
+        list(column_records(lines_of("甲\tx\n甲"), *names))
     with pytest.raises(ValueError, match=r"f:2: a line must have 2 .text, label. columns separated by tabs, not 3"):
-        list(tab_records(lines_of("甲\tx\n甲\t乙\ty"), *names))
+        list(column_records(lines_of("甲\tx\n甲\t乙\ty"), *names))
     with pytest.raises(ValueError, match=r"f:1: a line must have 2 .text, label. or 3 .* columns .* not 1, got '甲'"):
-        list(tab_records(lines_of("甲"), *names))
+        list(column_records(lines_of("甲"), *names))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_row_of_names_is_a_header(row, header):
 
 def test_tabs_in_quotes():
     names = (("text", "label"), ("text1", "text2", "label"))
-    assert [row for _, row in tab_records(lines_of('"甲\t乙"\tx'), *names)] == [{"text": "甲\t乙", "label": "x"}]
+    assert [row for _, row in column_records(lines_of('"甲\t乙"\tx'), *names)] == [{"text": "甲\t乙", "label": "x"}]
     # Of a file of pairs, these are quotes of the texts.
-    pairs = [tuple(row.values()) for _, row in tab_records(lines_of('甲\t乙\tx\n"甲\t乙"\ty'), *names)]
+    pairs = [tuple(row.values()) for _, row in column_records(lines_of('甲\t乙\tx\n"甲\t乙"\ty'), *names)]
     assert pairs == [("甲", "乙", "x"), ('"甲', '乙"', "y")]

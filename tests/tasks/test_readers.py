@@ -24,6 +24,25 @@ SPAN = {"start": 0, "end": 1}
 READERS = {
     "entities": (read_entities, {"text": TEXT, "entities": [{**SPAN, "label": "x"}]}),
     "cluener": (read_entities, {"text": TEXT, "label": {"x": {"甲": [[0, 0]]}}}),
+    "doccano": (read_entities, {"id": 1, "text": TEXT, "label": [[0, 1, "x"]]}),
+    "doccano with relations": (
+        read_relations,
+        {
+            "text": TEXT,
+            "entities": [{"id": n, "label": "x", "start_offset": n, "end_offset": n + 1} for n in (0, 2)],
+            "relations": [{"id": 0, "from_id": 0, "to_id": 2, "type": "p"}],
+        },
+    ),
+    "doccano's classes": (read_labelled_texts, {"id": 1, "text": TEXT, "label": ["x"]}),
+    "label-studio": (
+        read_entities,
+        {
+            "data": {"text": TEXT},
+            "annotations": [{"result": [{"type": "labels", "value": {**SPAN, "text": "甲", "labels": ["x"]}}]}],
+        },
+    ),
+    "cmeee": (read_entities, {"text": TEXT, "entities": [{"start_idx": 0, "end_idx": 0, "type": "x", "entity": "甲"}]}),
+    "token lists": (read_entities, {"tokens": ["甲", "乙"], "ner_tags": ["B-x", "O"]}),
     "classes": (read_labelled_texts, {"text": TEXT, "label": "x"}),
     "pairs of a class": (read_labelled_texts, {"sentence1": TEXT, "sentence2": "乙", "label": 3}),
     "any number of classes": (read_labelled_texts, {"text": TEXT, "labels": ["x", "y"]}),

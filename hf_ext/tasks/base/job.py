@@ -130,6 +130,8 @@ class Job:
 
     examples: ClassVar[str] = "texts"
     """What a file holds, in errors."""
+    label_key: ClassVar[str | None] = None
+    """The key that examples lack which are to be predicted, as those of published test files."""
     metric: ClassVar[str] = "f1"
     """The metric of an evaluation that progress shows."""
     plotted_metric: ClassVar[str | None] = None
@@ -411,9 +413,11 @@ class Job:
         return trained
 
     def check_examples(self, name: str, examples: Any) -> None:
-        """Raise ValueError if the file of that name has nothing in it."""
+        """Raise ValueError if the file of that name has nothing in it, or nothing to learn or to score by."""
         if not examples:
             raise ValueError(f"{name} must have {self.examples}, got none in {getattr(self, name)}")
+        if self.label_key is not None and any(self.label_key not in example for example in examples):
+            raise ValueError(f"{name} must have {self.label_key}, got a file to be predicted, {getattr(self, name)}")
 
     def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
         """What a command prints of the scores on a file: texts, and tables of rich."""

@@ -1,26 +1,25 @@
 """Texts, or pairs of texts, with a class or several; the format is detected from the content."""
 
+import json
 import logging
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hf_ext.data.columns import comma_records, tab_records
-from hf_ext.data.text_lines import FileLine, fail, json_records, looks_like_json, read_lines, text_value
+from hf_ext.data.columns import column_records
+from hf_ext.data.formats.registry import Example, read_as
+from hf_ext.data.formats.source import Source
+from hf_ext.data.text_keys import text_keys_of
+from hf_ext.data.text_lines import FileLine, fail, json_records, text_value
+from hf_ext.tasks.base.task_files import TaskFiles
 
 logger = logging.getLogger(__name__)
 
-_COMMA_HEADER = re.compile(r'\s*("?)label\1\s*,\s*("?)content\2\s*', re.IGNORECASE)
-# How the texts of a row are called in published files; two names are a pair.
-_TEXT_KEYS = (
-    ("text1", "text2"),
-    ("sentence1", "sentence2"),
-    ("text", "text2"),
-    ("text_a", "text_b"),
-    ("sentence",),
-    ("content",),
-)
+# Of published files whose labels are joined before a comma, and whose texts have commas without quotes.
+_OPEN_HEADER = ("label", "content")
+_JOINED_BY = "|"
 # What NLI data have for a pair on which its annotators do not agree.
 _NO_LABEL = "-"
 # A row of them as one string, or what the first comma leaves of it; and their numbers.
@@ -30,15 +29,19 @@ _NO_VECTORS = "labels must be the names of a text's classes, not a row of 0 and 
 
 
 def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Read texts, or pairs of texts, with their classes from JSON lines, a JSON array, TSV or CSV.
+    """Read texts, or pairs of texts, with their classes from any of the formats that people have.
 
     1. JSON lines ``{"text": str, "label": str}``, or ``"labels": [str]`` where a text has any number of them; with
        ``"text2"`` for pairs. Texts may be called ``text1`` and ``text2``, ``sentence1`` and ``sentence2``, ``text_a``
-       and ``text_b``, ``sentence`` or ``content`` as well, and a label may be an integer. Other keys are ignored.
+       and ``text_b``, ``sentence`` or ``content`` as well. A label may be a number or a boolean, whose JSON is its
+       name: ``1``, ``0.5``, ``true``. Other keys are ignored.
     2. JSON arrays ``[{"sentence": str, "labels": [str]}, ...]``: one for the file, or one document a line (CAIL 2019).
-    3. Columns separated by tabs: text and label, or two texts and label; or those named by a header such as
-       ``label<TAB>text_a``, of which others are ignored.
-    4. With the header ``label,content``: labels joined by ``|``, a comma, and the text, which may have commas.
+    3. Columns separated by tabs or by ``||``: text and label, or two texts and label, with or without an id before
+       them.
+    4. Columns separated by tabs or commas, named by a header such as ``label<TAB>text_a``, of which others are ignored.
+       Those called ``labels`` are joined by ``|``.
+    5. With the header ``label,content``: labels joined by ``|``, a comma, and the text, which may have commas.
+    6. doccano and label-studio (``choices``), with one label a text if each has one, else with any number.
 
     Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; blank lines are left out. Quotes that
     CSV writers put around a column are taken away. Pairs labelled ``-`` are left out, and their number is
@@ -97,29 +100,39 @@ def label_names(examples: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _records(path: str | os.PathLike[str]) -> Iterator[tuple[FileLine, Mapping[str, Any]]]:
     """Rows as mappings, each after its place."""
-    lines = read_lines(path)
-    if looks_like_json(lines):
-        for where, value in json_records(lines):
+    source = Source(path)
+    shared = read_as("classes", source)
+    if shared is not None:
+        yield from _of_tool(shared)
+    elif source.is_json:
+        for where, value in json_records(source.filled):
             for record in value if isinstance(value, list) else [value]:
                 if not isinstance(record, dict):
                     fail(where, "a row must be a JSON object", record)
                 yield where, record
-    elif lines and _COMMA_HEADER.fullmatch(lines[0][1]):
-        # A text in quotes may have line breaks.
-        every = read_lines(path, exact=True)
-        rows = comma_records(every[lines[0][0].number :], ("label", "content"))
-        for where, row in rows:
-            yield where, {**row, "labels": [label for label in row["label"].split("|") if label]}
     else:
-        yield from tab_records(lines, ("text", "label"), ("text1", "text2", "label"))
+        names = (("text", "label"), ("text1", "text2", "label"))
+        for where, row in column_records(source.lines, *names, open_header=_OPEN_HEADER):
+            joined = row.get("labels", row["label"] if tuple(row) == _OPEN_HEADER else None)
+            yield where, row if joined is None else {**row, "labels": [one for one in joined.split(_JOINED_BY) if one]}
+
+
+def _of_tool(examples: Iterable[Example]) -> Iterator[tuple[FileLine, Mapping[str, Any]]]:
+    """Rows with one label, if each has one: the tools have lists in either case."""
+    rows = list(examples)
+    single = all(len(example.get("labels", ())) == 1 for _, example in rows)
+    for where, example in rows:
+        if single:
+            (label,) = example.pop("labels")
+            example["label"] = label
+        yield where, example
 
 
 def _example(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
-    names = next((keys for keys in _TEXT_KEYS if keys[0] in record), None)
+    names = text_keys_of(record)
     if names is None:
         fail(where, "a row must have a text, such as 'text' or 'sentence1' and 'sentence2'", sorted(record))
-    present = [name for name in names if record.get(name) is not None] or [names[0]]
-    texts = [text_value(record[name], name, where) for name in present]
+    texts = [text_value(record[name], name, where) for name in names]
     example: dict[str, Any] = dict(zip(("text", "text2"), texts))
     if "labels" in record:
         labels = record["labels"]
@@ -137,7 +150,16 @@ def _example(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
 
 
 def _label(value: Any, where: FileLine) -> str:
-    label = text_value(str(value) if type(value) is int else value, "label", where)
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    label = text_value(json.dumps(value) if is_number else value, "label", where)
     if _VECTOR.fullmatch(label):
         fail(where, _NO_VECTORS, label)
     return label
+
+
+def _shared(example: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: example[name] for name in ("text", "text2") if name in example}
+    return {**texts, "labels": list(labels_of(example))}
+
+
+FILES = TaskFiles("classification", read_labelled_texts, "classes", _shared)

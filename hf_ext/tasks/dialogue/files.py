@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from hf_ext.data.columns import is_header, split_columns
+from hf_ext.data.columns import split_columns
+from hf_ext.data.header import is_header
 from hf_ext.data.text_lines import (
     FileLine,
     JsonDocument,
@@ -16,6 +17,7 @@ from hf_ext.data.text_lines import (
     text_value,
 )
 from hf_ext.data.token_text import join_tokens
+from hf_ext.tasks.base.task_files import TaskFiles
 
 # The keys under which files of several splits have them.
 SPLITS = {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}
@@ -106,3 +108,6 @@ def _turns(record: Any, where: FileLine) -> list[str]:
         fail(where, "a dialogue must be a list of at least two turns", record)
     turns = [text_value(turn, "a turn", where) for turn in record]
     return [join_tokens(turn.split())[0] for turn in turns] if segmented else turns
+
+
+FILES = TaskFiles("dialogue", read_dialogues)

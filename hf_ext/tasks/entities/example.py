@@ -35,6 +35,8 @@ class EntityExample(dict[str, Any]):
 def checked_example(text: Any, entities: Any, where: FileLine) -> EntityExample:
     """The example of one line, its entities ``{"start", "end", "label"}`` sorted by (start, end, label).
 
+    An entity that knows its own place (`FileLine`) has it as ``where``.
+
     Raises:
         TextFileError: if a type is wrong, a string is not valid Unicode, a label is blank, or a span is empty, outside
             the text or listed twice.
@@ -49,23 +51,27 @@ def checked_example(text: Any, entities: Any, where: FileLine) -> EntityExample:
         if not isinstance(entity, Mapping):
             fail(where, "an entity must be an object with start, end and label", entity)
         start, end, label = entity.get("start"), entity.get("end"), entity.get("label")
+        own = entity.get("where")
+        # JSON has no such value.
+        own = own if isinstance(own, FileLine) else where
         # A boolean is an int to isinstance, and is no offset.
         if type(start) is not int or type(end) is not int:
-            fail(where, "start and end must be integers", (start, end))
+            fail(own, "start and end must be integers", (start, end))
         if not isinstance(label, str) or not label.strip():
-            fail(where, "label must be a string that is not blank", label)
+            fail(own, "label must be a string that is not blank", label)
         if start >= end:
-            fail(where, f"start must be less than the exclusive end of {label!r}", (start, end))
+            fail(own, f"start must be less than the exclusive end of {label!r}", (start, end))
         if start < 0 or end > len(text):
-            fail(where, f"the span of {label!r} must lie within the text of {len(text)} characters", (start, end))
-        valid_unicode(label, where)
-        spans.append((start, end, label))
+            fail(own, f"the span of {label!r} must lie within the text of {len(text)} characters", (start, end))
+        valid_unicode(label, own)
+        spans.append((start, end, label, own))
     spans.sort()
     for span, following in pairwise(spans):
-        if span == following:
-            fail(where, "an entity must be listed once", span)
-    entities = [{"start": start, "end": end, "label": label} for start, end, label in spans]
-    return EntityExample(text, entities, where.path, [where.number] * len(entities))
+        if span[:3] == following[:3]:
+            fail(following[3], "an entity must be listed once", span[:3])
+    entities = [{"start": start, "end": end, "label": label} for start, end, label, _ in spans]
+    path = next((own.path for *_, own in spans), where.path)
+    return EntityExample(text, entities, path, [own.number for *_, own in spans])
 
 
 def check_labels(train: Iterable[Mapping[str, Any]], validation: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -75,7 +81,7 @@ def check_labels(train: Iterable[Mapping[str, Any]], validation: Iterable[Mappin
         EntityDataError: naming the first label that training lacks, with its file and line where the example comes from
             :func:`hf_ext.tasks.entities.read_entities`, else with the example's number.
     """
-    known = sorted({entity["label"] for example in train for entity in example["entities"]})
+    known = sorted({entity["label"] for example in train for entity in example.get("entities", ())})
     check_known_labels(validation, known)
     return known
 
@@ -83,7 +89,7 @@ def check_labels(train: Iterable[Mapping[str, Any]], validation: Iterable[Mappin
 def check_known_labels(validation: Iterable[Mapping[str, Any]], known: Sequence[str]) -> None:
     """Raise EntityDataError, as `check_labels` does, if examples have labels beside those known from training."""
     for number, example in enumerate(validation):
-        for index, entity in enumerate(example["entities"]):
+        for index, entity in enumerate(example.get("entities", ())):
             if entity["label"] not in known:
                 message = f"validation label {entity['label']!r} is not among the training labels {sorted(known)}"
                 if isinstance(example, EntityExample):

@@ -1,39 +1,43 @@
 """Reads and writes files of texts with labelled character spans; the format is detected from the content."""
 
 import json
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from hf_ext.atomic_file import atomic_write
-from hf_ext.data.text_lines import FileLine, TextFileError, fail, json_objects, looks_like_json, read_lines
-from hf_ext.tasks.entities.conll import read_conll
+from hf_ext.data.formats.conll import read_conll
+from hf_ext.data.formats.registry import Example, all_or_none, read_as
+from hf_ext.data.formats.source import Source
+from hf_ext.data.text_lines import FileLine, TextFileError, fail
+from hf_ext.tasks.base.task_files import TaskFiles
 from hf_ext.tasks.entities.example import EntityDataError, EntityExample, checked_example
 
-logger = logging.getLogger(__name__)
+_WANTED = "the line must be a JSON object with a key 'entities' or 'label'"
 
 
 def read_entities(path: str | os.PathLike[str]) -> list[EntityExample]:
-    """Read texts with entities from JSON lines, CLUENER's JSON lines or CoNLL.
+    """Read texts with entities from any of the formats that people have.
 
     1. JSON lines ``{"text": str, "entities": [{"start": int, "end": int, "label": str}]}``, ``end`` exclusive.
     2. CLUENER's JSON lines ``{"text": str, "label": {type: {surface: [[first, last]]}}}``, ``last`` inclusive.
-    3. CoNLL: a token and its tag a line, separated by a tab or spaces, a blank line between sentences; see
-       :mod:`hf_ext.tasks.entities.conll` for the tagging schemes. Invalid tag sequences are read as ``conlleval`` reads
-       them, and their number is logged once a file.
+    3. CoNLL: a token and its tag a line, a blank line between sentences; see :mod:`hf_ext.data.formats.conll`. Invalid
+       tag sequences are read as ``conlleval`` reads them, and their number is logged once a file.
+    4. Those of the other modules of :mod:`hf_ext.data.formats`: doccano, label-studio, brat, CMeEE, IMCS, lists of
+       tokens and tags, tagged words.
 
     Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; instead of JSON lines, one JSON array
     is read too. Keys other than these are ignored. An empty file has no examples.
 
     Returns:
-        Dicts ``{"text", "entities"}`` with offsets in code points, ``end`` exclusive, sorted by (start, end, label).
+        Dicts ``{"text", "entities"}`` with offsets in code points, ``end`` exclusive, sorted by (start, end, label);
+        ``{"text"}`` alone where no line of a file is labelled, as in files to be predicted.
 
     Raises:
         EntityDataError: naming the file and the line, if a line cannot be read, a value has the wrong type, a label is
-            blank, a span is empty, outside its text or listed twice, CLUENER's surface is not the text of its span, or
-            a CoNLL file mixes tagging schemes.
+            blank, a span is empty, outside its text, of several parts or listed twice, a surface is not the text of its
+            span, a file mixes tagging schemes, or some lines are labelled and others are not.
     """
     with _entity_errors():
         return _read(os.fspath(path))
@@ -58,7 +62,7 @@ def write_entities(path: str | os.PathLike[str], examples: Iterable[Mapping[str,
 
 def entity_labels(examples: Iterable[Mapping[str, Any]]) -> list[str]:
     """The sorted labels of the entities in examples: what a model has to tell apart."""
-    return sorted({entity["label"] for example in examples for entity in example["entities"]})
+    return sorted({entity["label"] for example in examples for entity in example.get("entities", ())})
 
 
 @contextmanager
@@ -72,26 +76,31 @@ def _entity_errors() -> Iterator[None]:
 
 
 def _read(path: str) -> list[EntityExample]:
-    lines = read_lines(path, exact=True)
-    filled = [(where, line) for where, line in lines if line.strip()]
-    if looks_like_json(filled):
-        return [_example(record, where) for where, record in json_objects(filled)]
-    sentences, invalid = read_conll(lines, path)
-    if invalid:
-        where, what = invalid[0]
-        message = "%s: %d invalid tag sequences, the first in line %d (%s); read as conlleval reads them"
-        logger.warning(message, path, len(invalid), where.number, what)
-    return sentences
+    source = Source(path)
+    shared = read_as("entities", source)
+    if shared is None:
+        shared = map(_own, source.objects) if source.is_json else read_conll(source)
+    read = all_or_none(shared, "entities", _WANTED)
+    return [_checked(where, example) for where, example in read]
 
 
-def _example(record: Mapping[str, Any], where: FileLine) -> EntityExample:
+def _checked(where: FileLine, example: dict[str, Any]) -> EntityExample:
+    checked = checked_example(example.get("text"), example.get("entities", []), where)
+    if "entities" not in example:
+        del checked["entities"]
+    return checked
+
+
+def _own(line: tuple[FileLine, dict[str, Any]]) -> Example:
+    where, record = line
+    text = record.get("text")
     if "entities" in record:
-        entities = record["entities"]
-    elif "label" in record:
-        entities = list(_cluener_entities(record.get("text"), record["label"], where))
-    else:
-        fail(where, "the line must be a JSON object with a key 'entities' or 'label'", sorted(record))
-    return checked_example(record.get("text"), entities, where)
+        return where, {"text": text, "entities": record["entities"]}
+    if "label" in record:
+        return where, {"text": text, "entities": list(_cluener_entities(text, record["label"], where))}
+    if not isinstance(text, str):
+        fail(where, _WANTED, sorted(record))
+    return where, {"text": text}
 
 
 def _cluener_entities(text: Any, labels: Any, where: FileLine) -> Iterator[dict[str, Any]]:
@@ -111,3 +120,6 @@ def _cluener_entities(text: Any, labels: Any, where: FileLine) -> Iterator[dict[
                 if isinstance(text, str) and 0 <= start < end <= len(text) and text[start:end] != surface:
                     fail(where, f"the text of {label!r} at [{start}, {end - 1}] must be {surface!r}", text[start:end])
                 yield {"start": start, "end": end, "label": label}
+
+
+FILES = TaskFiles("ner", read_entities, "entities")

@@ -26,7 +26,13 @@ class EntityJob(ExtractionJob):
     among those of training. Scores are those of :func:`hf_ext.metrics.span_scores`, exact spans of characters.
     """
 
-    train_file: Path = option("Texts with entities: JSON lines, CLUENER's JSON or CoNLL.", None, group="Files")
+    train_file: Path = option(
+        "Texts with entities: JSON lines, CLUENER, CoNLL, doccano, label-studio, a folder of brat ...",
+        None,
+        group="Files",
+    )
+
+    label_key: ClassVar[str | None] = "entities"
 
     def read(self) -> Files:
         """Texts with entities."""

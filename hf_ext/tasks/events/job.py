@@ -28,12 +28,15 @@ class EventExtractionJob(LinkedSpanJob):
     Files in a format of :func:`~hf_ext.tasks.events.read_events`, scored by `event_scores`.
     """
 
-    train_file: Path = option("Texts with events: JSON lines or DuEE 1.0.", None, group="Files")
+    train_file: Path = option(
+        "Texts with events: JSON lines, DuEE 1.0, DuEE-fin, doccano, label-studio or brat.", None, group="Files"
+    )
     schema_file: Path | None = option(
         "DuEE's schema; else the types and roles of the training file.", None, group="Files"
     )
 
     command: ClassVar[str] = "events"
+    label_key: ClassVar[str | None] = "events"
 
     auto_class: ClassVar[Any] = AutoModelForEventExtraction
     encoder_class = EventEncoder

@@ -11,12 +11,18 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from hf_ext.data.text_lines import FileLine, fail, json_objects, read_lines, text_value
+from hf_ext.data.formats.registry import read_as
+from hf_ext.data.formats.source import Source
+from hf_ext.data.text_lines import FileLine, fail, json_objects, text_value
 from hf_ext.losses.sequence_to_sequence import target_labels
+from hf_ext.tasks.base.task_files import TaskFiles
 
 
 def read_paraphrases(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Read JSON lines, or a JSON array, of ``{"text": str, "synonyms": [str]}``, SimBERT's own format.
+
+    Exports of doccano (sequence to sequence) and label-studio (``textarea``) are read as well, each text written for a
+    text being a synonym of it.
 
     Files are UTF-8, with or without a byte order mark, with LF or CRLF line ends; blank lines are left out,
     and other keys ignored.
@@ -28,7 +34,12 @@ def read_paraphrases(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         ValueError: naming the file and the line, if a line cannot be read, a sentence is not a string or blank, or
             there is no synonym.
     """
-    return [_read(record, where) for where, record in json_objects(read_lines(path))]
+    source = Source(path)
+    shared = read_as("targets", source)
+    if shared is not None:
+        named = ((where, {"text": one["text"], "synonyms": one.get("targets")}) for where, one in shared)
+        return [_read(record, where) for where, record in named]
+    return [_read(record, where) for where, record in json_objects(source.filled)]
 
 
 class ParaphraseDataset(Dataset[tuple[str, str]]):
@@ -112,3 +123,10 @@ def _read(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
         "text": text_value(record.get("text"), "text", where),
         "synonyms": [text_value(one, "a synonym", where) for one in synonyms],
     }
+
+
+def _shared(example: Mapping[str, Any]) -> dict[str, Any]:
+    return {"text": example["text"], "targets": example["synonyms"]}
+
+
+FILES = TaskFiles("paraphrase", read_paraphrases, "targets", _shared)

@@ -5,8 +5,10 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hf_ext.data.formats.registry import all_or_none
 from hf_ext.data.places import locate
 from hf_ext.data.text_lines import FileLine, JsonDocument, fail, is_json_lines, json_objects, read_lines
+from hf_ext.tasks.base.task_files import TaskFiles
 
 logger = logging.getLogger(__name__)
 
@@ -27,23 +29,27 @@ def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
        be called ``answer_start``, ``answers`` may be ``{"text": [...], "answer_start": [...]}``, and without ``id`` the
        number of the entry, from 0, is it.
 
-    A question without answers is one that the text does not answer. An answer that does not stand at its place, or has
+    A question with no answer among its ``answers`` is one that the text does not answer; a file of questions without
+    ``answers`` is one to be predicted. An answer that does not stand at its place, or has
     none, is searched: the occurrence nearest to its place, or without one the first, rather not inside a word or
     number, in any case of letters. One that is not in the text can be scored against, but not learnt. Both are counted
     in a warning. Files are UTF-8; keys other than these are ignored.
 
     Returns:
         Dicts ``{"id", "question", "context", "answers"}``, answers ``{"text", "start"}`` without spaces at their ends
-        and with their place in the context in code points, -1 if they are not there.
+        and with their place in the context in code points, -1 if they are not there; without ``answers`` where no
+        question of a file has them.
 
     Raises:
         ValueError: naming the file and the entry, if it is not in such a format, a value has the wrong type, a context
-            or an answer is blank, or two questions have the same id.
+            or an answer is blank, two questions have the same id, or some questions have answers (an empty list will
+            do) and others do not.
     """
     examples: list[dict[str, Any]] = []
     places: dict[str, _Place] = {}
     counts = {"all": 0, "moved": 0, "lost": 0}
-    for where, entry in _entries(os.fspath(path), read_lines(path)):
+    entries = _entries(os.fspath(path), read_lines(path))
+    for where, entry in all_or_none(entries, "answers", "there must be an object with 'answers'"):
         # CMRC2018 has a question that is blank.
         if not isinstance(entry["question"], str):
             fail(where, "question must be a string", entry["question"])
@@ -55,9 +61,10 @@ def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         if identifier in places:
             fail(where, f"id must be unlike that of {places[identifier]}", identifier)
         places[identifier] = where
-        answers = [_placed(entry["context"], text, start, counts) for text, start in _answers(entry, where)]
-        example = {"question": entry["question"], "context": entry["context"], "answers": answers}
-        examples.append({"id": identifier, **example})
+        example: dict[str, Any] = {"id": identifier, "question": entry["question"], "context": entry["context"]}
+        if "answers" in entry:
+            example["answers"] = [_placed(entry["context"], *one, counts) for one in _answers(entry, where)]
+        examples.append(example)
     if counts["moved"] or counts["lost"]:
         message = "%s: of %d answers %d stand elsewhere than given, and %d are not in their text and only score"
         logger.warning(message, path, counts["all"], counts["moved"], counts["lost"])
@@ -122,20 +129,21 @@ def _passages(record: Mapping[str, Any], where: _Place) -> Iterator[_Entry]:
     for number, passage in enumerate(_list(record, "passages", where)):
         place = f"{where}.passages[{number}]"
         entry = _only(passage, place, context="passage", answers="answer")
-        if not isinstance(entry["answers"], str):
+        if not isinstance(entry.get("answers", ""), str):
             fail(place, "answer must be a string", entry["answers"])
-        answers = [entry["answers"]] if entry["answers"].strip() else []
+        if "answers" in entry:
+            entry["answers"] = [entry["answers"]] if entry["answers"].strip() else []
         identifier = f"{record.get('id', where)}-{number}"
-        yield place, {**entry, "id": identifier, "question": record["question"], "answers": answers}
+        yield place, {**entry, "id": identifier, "question": record["question"]}
 
 
 def _only(record: Any, where: _Place, *names: str, **renamed: str) -> dict[str, Any]:
-    """The values of some keys, under the names wanted here; ``id`` may be missing, the others must be there."""
+    """The values of some keys, under the names wanted here; all but ``id`` and ``answers`` must be there."""
     keys = dict(zip(names, names)) | renamed
     if not isinstance(record, dict):
         fail(where, f"there must be an object with {', '.join(keys.values())}", record)
     for name, key in keys.items():
-        if key not in record and name != "id":
+        if key not in record and name not in ("id", "answers"):
             fail(where, f"there must be an object with {key!r}", sorted(record))
     return {name: record[key] for name, key in keys.items() if key in record}
 
@@ -185,3 +193,6 @@ def _nearest(context: str, text: str, start: int) -> int:
     before, behind = context.rfind(text, 0, start + len(text)), context.find(text, start)
     places = [place for place in (before, behind) if place >= 0]
     return min(places, key=lambda place: abs(place - start), default=-1)
+
+
+FILES = TaskFiles("reading-comprehension", read_questions)

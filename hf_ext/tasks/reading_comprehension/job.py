@@ -76,6 +76,7 @@ class ReadingComprehensionJob(EncoderJob):
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride", "max_question_length")
     command: ClassVar[str] = "reading-comprehension"
     written: ClassVar[tuple[str, ...]] = ("predictions.json", "nbest_predictions.json")
+    label_key: ClassVar[str | None] = "answers"
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
 
     def __post_init__(self) -> None:
@@ -91,7 +92,7 @@ class ReadingComprehensionJob(EncoderJob):
         """Questions on texts, of which at least one is answered."""
         train, validation = read_questions(self.train_file), self.read_evaluation(self.validation_file, ())
         self.check_examples("train_file", train)
-        if not any(answer["start"] >= 0 for example in train for answer in example["answers"]):
+        if not any(answer["start"] >= 0 for example in train for answer in example.get("answers", ())):
             raise ValueError(f"train_file must have an answer that is in its text, got none in {self.train_file}")
         return Files(train, validation)
 

@@ -4,10 +4,11 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hf_ext.data.linked_spans import SLOT_MARK
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder, TokenBorders, decode_spans
 from hf_ext.data.windows import Window, decode_windows, keep_uncut, trim
-from hf_ext.tasks.relations.files import SLOT_MARK, link_name
+from hf_ext.tasks.relations.files import link_name
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -5,23 +5,28 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from hf_ext.data.formats.registry import Example, all_or_none, read_as
+from hf_ext.data.formats.source import Source
+from hf_ext.data.linked_spans import SLOT_MARK
 from hf_ext.data.places import checked_span, locate
 from hf_ext.data.text_lines import FileLine, fail, json_objects, read_lines
+from hf_ext.tasks.base.task_files import TaskFiles
 
 logger = logging.getLogger(__name__)
 
-SLOT_MARK = "|"
-"""Separates a predicate from the slot of its complex object in the name of a link: ``"获奖|inWork"``."""
+_WANTED = "the object must have a list 'relations' or 'spo_list'"
 _VALUE = "@value"
 
 
 def read_relations(path: str | os.PathLike[str], predicates: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Read texts with relations from JSON lines, or a JSON array, of our own, of DuIE 1.0 or of DuIE 2.0.
+    """Read texts with relations from JSON lines, or an array, of our own, of DuIE 1.0 or 2.0, or of a shared format.
 
     1. ``{"text", "relations": [{"predicate", "subject": {"start", "end"}, "object": {"start", "end"}, "slots":
        [{"name", "start", "end"}]}]}``, ``end`` exclusive; ``slots`` may be left out.
     2. DuIE 1.0: ``{"text", "spo_list": [{"subject", "predicate", "object"}]}``.
     3. DuIE 2.0: the same with ``"object": {"@value": str, slot: str}``; the entries beside ``@value`` become slots.
+       CMeIE has this form too.
+    4. doccano, label-studio and brat, see :mod:`hf_ext.data.formats`.
 
     DuIE names strings without their places: each is taken where it first occurs, rather not inside a word or number,
     in any case of letters. Relations whose strings do not occur are left out, as by the originals, and counted in a
@@ -33,29 +38,29 @@ def read_relations(path: str | os.PathLike[str], predicates: Collection[str] | N
 
     Returns:
         Dicts ``{"text", "relations"}`` of relations ``{"predicate", "subject", "object", "slots"}``, the last three
-        with ``start``, ``end`` (exclusive, code points) and ``text``, slots also with ``name``.
+        with ``start``, ``end`` (exclusive, code points) and ``text``, slots also with ``name``; ``{"text"}`` alone
+        where no line of a file has relations, as in DuIE's test file.
 
     Raises:
         ValueError: naming the file and the line, if a line cannot be read, a value has the wrong type, a predicate is
-            not among ``predicates``, or a span is empty or outside its text.
+            not among ``predicates``, a span is empty or outside its text, or some lines have relations (an empty list
+            will do) and others do not.
     """
     examples, lost, total = [], 0, 0
-    for where, record in json_objects(read_lines(path)):
-        if not isinstance(record.get("text"), str):
-            fail(where, "the line must be an object with a string 'text'", record)
-        kind = next((key for key in ("relations", "spo_list") if key in record), None)
-        if kind is None or not isinstance(record[kind], list):
-            fail(where, "the object must have a list 'relations' or 'spo_list'", sorted(record))
-        text, listed = record["text"], record[kind]
-        read = _own_relation if kind == "relations" else _duie_relation
-        relations = [read(text, one, where) for one in listed]
-        known = [one for one in relations if one is not None]
+    source = Source(path)
+    shared = read_as("relations", source)
+    for where, record in all_or_none(_own(source) if shared is None else shared, "relations", _WANTED):
+        if "relations" not in record:
+            examples.append(record)
+            continue
+        read = [_checked_relation(record["text"], one, where) for one in record["relations"]]
+        known = [one for one in read if one is not None]
         for name in relation_names(known):
             if predicates is not None and name not in predicates:
                 fail(where, f"the predicate must be one of {sorted(predicates)}", name)
-        lost += len(relations) - len(known)
-        total += len(relations)
-        examples.append({"text": text, "relations": known})
+        lost += len(read) - len(known)
+        total += len(read)
+        examples.append({"text": record["text"], "relations": known})
     if lost:
         logger.warning("%s: %d of %d relations name a string that is not in their text; left out", path, lost, total)
     return examples
@@ -95,7 +100,28 @@ def relation_names(relations: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def relation_labels(examples: Iterable[Mapping[str, Any]]) -> list[str]:
     """The sorted names of the links in examples: what a model has to tell apart."""
-    return sorted({name for example in examples for name in relation_names(example["relations"])})
+    return sorted({name for example in examples for name in relation_names(example.get("relations", ()))})
+
+
+def _own(source: Source) -> Iterator[Example]:
+    """The examples of our own lines, and of DuIE's, whose relations are None where a string is not in the text."""
+    for where, record in json_objects(source.filled):
+        text = record.get("text")
+        if not isinstance(text, str):
+            fail(where, "the line must be an object with a string 'text'", record)
+        kind = next((key for key in ("relations", "spo_list") if key in record), None)
+        if kind is None:
+            yield where, {"text": text}
+            continue
+        listed = record[kind]
+        if not isinstance(listed, list) or None in listed:
+            fail(where, f"{_WANTED} of objects", listed)
+        read = _duie_relation if kind == "spo_list" else _as_it_is
+        yield where, {"text": text, "relations": [read(text, one, where) for one in listed]}
+
+
+def _as_it_is(text: str, record: Any, where: FileLine) -> Any:
+    return record
 
 
 def _predicate(record: Mapping[str, Any], where: FileLine) -> str:
@@ -105,9 +131,14 @@ def _predicate(record: Mapping[str, Any], where: FileLine) -> str:
     return predicate
 
 
-def _own_relation(text: str, record: Any, where: FileLine) -> dict[str, Any]:
+def _checked_relation(text: str, record: Any, where: FileLine) -> dict[str, Any] | None:
+    if record is None:
+        return None
     if not isinstance(record, dict):
         fail(where, "a relation must be an object with predicate, subject and object", record)
+    own = record.get("where")
+    # JSON has no such value.
+    where = own if isinstance(own, FileLine) else where
     slots = record.get("slots") or []
     if not isinstance(slots, list) or not all(map(_is_named, slots)):
         fail(where, "slots must be a list of objects with a string name, start and end", slots)
@@ -137,3 +168,6 @@ def _duie_relation(text: str, record: Any, where: FileLine) -> dict[str, Any] | 
         return None
     slots = [{"name": name, **(places[name] or {})} for name in values if name != _VALUE]
     return {"predicate": predicate, "subject": places[""], "object": places[_VALUE], "slots": slots}
+
+
+FILES = TaskFiles("relations", read_relations, "relations")

@@ -27,10 +27,13 @@ class RelationExtractionJob(LinkedSpanJob):
     Files in a format of :func:`~hf_ext.tasks.relations.read_relations`, scored by `relation_scores`.
     """
 
-    train_file: Path = option("Texts with relations: JSON lines, DuIE 1.0 or DuIE 2.0.", None, group="Files")
+    train_file: Path = option(
+        "Texts with relations: JSON lines, DuIE 1.0 or 2.0, doccano, label-studio or brat.", None, group="Files"
+    )
     schema_file: Path | None = option("DuIE's schema; else the predicates of the training file.", None, group="Files")
 
     command: ClassVar[str] = "relations"
+    label_key: ClassVar[str | None] = "relations"
 
     auto_class: ClassVar[Any] = AutoModelForRelationExtraction
     encoder_class = RelationEncoder

@@ -168,6 +168,88 @@ def test_words_of_alphabetic_scripts_are_parted_by_a_space(tmp_path):
     assert [example["text"][e["start"] : e["end"]] for e in example["entities"]] == ["EU", "German", "CSOL"]
 
 
+def tokens_of(example):
+    return [example["text"][e["start"] : e["end"]] for e in example["entities"]]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ('He said , " I am a B . " ( twice ) - don\'t', 'He said, "I am a B." (twice) - don\'t'),
+        ("It 's 5 % of $ 3 ; she did n't `` go ''", "It's 5% of $3; she didn't ``go''"),
+        ("Nguyễn sống ở Hà Nội .", "Nguyễn sống ở Hà Nội."),
+        ("김철수는 이 집 에 산다 .", "김철수는 이 집 에 산다."),
+        ("김 철 수 가 서 울 에", "김철수가서울에"),
+        ("กรุงเทพ สวย มาก", "กรุงเทพสวยมาก"),
+        ("東京 に 住む", "東京に住む"),
+        ("我 在 IBM Watson 工 作 A B 1 2", "我在IBM Watson工作AB12"),
+    ],
+)
+def test_tokens_are_joined_as_their_language_is_written(tmp_path, tokens, text):
+    words = tokens.split(" ")
+    (example,) = read_entities(write(tmp_path, "\n".join(f"{word} S-x" for word in words)))
+    assert example["text"] == text
+    assert tokens_of(example) == words
+
+
+def test_characters_of_korean_with_their_spaces(tmp_path):
+    content = "".join(f"{character}\t{'B-x' if character == '서' else 'O'}\n" for character in "나는 서울에")
+    (example,) = read_entities(write(tmp_path, content))
+    assert example["text"] == "나는 서울에"
+
+
+def test_a_chinese_sentence_among_english_ones_has_no_spaces(tmp_path):
+    content = "\n\n".join("\n".join(f"{word} O" for word in row.split()) for row in ("All is well", "我 在 A B", "I m"))
+    assert [x["text"] for x in read_entities(write(tmp_path, content))] == ["All is well", "我在AB", "I m"]
+
+
+@pytest.mark.parametrize("extra", ["", "NN ", "NN B-NP ", "_ _ "])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_columns_between_token_and_tag_comments_and_documents(tmp_path, extra, numbered):
+    sentences = [[("#", "O"), ("Kim", "B-PER"), ("Lee", "I-PER")], [("Bo", "B-PER"), ("and", "O")]]
+    lines = ["#begin document (x); part 000", "-DOCSTART- -X- O O", ""]
+    for sentence in sentences:
+        lines += ["# text = a comment", "# id 3"]
+        numbers = [f"{n} " if numbered else "" for n in range(1, len(sentence) + 1)]
+        lines += [f"{number}{token} {extra}{tag}" for number, (token, tag) in zip(numbers, sentence)]
+        lines += ["# inside", ""]
+    lines.append("#end document")
+    # Two columns of a number and a tag are no numbered rows.
+    for separator in (" ", "\t"):
+        examples = read_entities(write(tmp_path, "\n".join(lines).replace(" ", separator)))
+        assert [tokens_of(x) for x in examples] == [["Kim Lee"], ["Bo"]]
+        assert examples[1]["text"] == "Bo and"
+
+
+def test_numbers_as_tokens_are_no_column_of_numbers(tmp_path):
+    assert [x["text"] for x in read_entities(write(tmp_path, "1 O\n2 O\n"))] == ["12"]
+    assert [x["text"] for x in read_entities(write(tmp_path, "1 CD O\n2 CD O\n\n7 CD O\n"))] == ["12", "7"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "label"),
+    [
+        ("B-A I-A L-A O U-A", "A"),
+        ("B-A I-A E-A O S-A", "A"),
+        ("B_A I_A L_A O U_A", "A"),
+        ("B I I O B", "entity"),
+        ("B I L O U", "entity"),
+        ("I I I O I", "entity"),
+        ("B M E O S", "entity"),
+    ],
+)
+def test_biluo_and_tags_without_a_label(tmp_path, tags, label):
+    rows = "\n".join(f"{token} {tag}" for token, tag in zip("甲乙丙丁戊", tags.split()))
+    assert spans(read_entities(write(tmp_path, rows))) == [[(0, 3, label), (4, 5, label)]]
+
+
+def test_labels_on_some_tags_alone_are_refused(tmp_path):
+    with pytest.raises(
+        EntityDataError, match=r"file:2: .*one scheme, that of '-' in line 1, got 'a tag without label'"
+    ):
+        read_entities(write(tmp_path, "甲 B-A\n乙 I\n"))
+
+
 @pytest.mark.parametrize("prefixes", ["BI", "BMES", "BIES"])
 def test_any_tag_sequence_is_read_as_seqeval_reads_it(tmp_path, caplog, prefixes):
     source = random.Random(0)
@@ -275,7 +357,6 @@ def test_bad_json_lines(tmp_path, bad, message):
         (["北 B-LOC", "京 I-LOC", "", "人 M-PER"], 4, "one scheme, that of 'I' in line 2, got 'M'"),
         (["北 B-LOC", "京 M-LOC", "市 E-LOC", "人 I-PER"], 4, "one scheme, that of 'M' in line 2, got 'I'"),
         (["北 B-LOC", "京 I-LOC", "", "人 B_PER"], 4, "one scheme, that of '-' in line 1, got '_'"),
-        (["{", '"text": "a"}'], 1, "must be a JSON object"),
     ],
 )
 def test_bad_conll(tmp_path, rows, line, message):

@@ -37,7 +37,27 @@ def test_formats_say_the_same(tmp_path):
     ]
     assert read_events(write(tmp_path / "own.jsonl", example)) == [example]
     assert event_labels([example]) == ["组织-裁员|人数", f"组织-裁员|{TRIGGER}"]
-    assert read_events(write(tmp_path / "test.json", {"text": TEXT})) == [{"text": TEXT, "events": []}]
+    assert read_events(write(tmp_path / "test.json", {"text": TEXT})) == [{"text": TEXT}]
+    mixed = read_events(write(tmp_path / "train.json", {"text": TEXT}, {"text": TEXT, "event_list": [EVENT]}))
+    assert mixed == [{"text": TEXT, "events": []}, example]
+
+
+def test_events_without_places_or_triggers(tmp_path, caplog):
+    fin = {"event_type": "组织-裁员", "trigger": "裁员", "arguments": [{"role": "人数", "argument": "900余人"}]}
+    bare = {key: value for key, value in fin.items() if key != "trigger"}
+    lost = {"role": "环节", "argument": "筹备"}
+    events = [
+        fin,
+        bare,
+        {**bare, "trigger": ""},
+        {**fin, "trigger": "开除", "arguments": [*fin["arguments"], lost]},
+        {**bare, "arguments": [lost]},
+    ]
+    (example,) = read_events(write(tmp_path / "fin.json", {"text": TEXT, "title": "题", "event_list": events}))
+    arguments = [[(one["role"], one["text"]) for one in event["arguments"]] for event in example["events"]]
+    assert arguments == [[(TRIGGER, "裁员"), ("人数", "900余人")], *[[("人数", "900余人")]] * 3]
+    assert "3 of 8 triggers and arguments are strings that are not in their text" in caplog.text
+    assert read_events(write(tmp_path / "own.jsonl", example)) == [example]
 
 
 @pytest.mark.parametrize(

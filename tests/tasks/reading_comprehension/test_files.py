@@ -75,6 +75,14 @@ def test_lines_without_ids_have_numbers_and_empty_files_nothing(tmp_path):
     assert read_questions(write(tmp_path / "b", "\n")) == []
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_files_without_answers_are_to_be_predicted(name, tmp_path):
+    content = FORMATS[name] if isinstance(FORMATS[name], str) else json.dumps(FORMATS[name])
+    # No question of any format has "answers" any more.
+    path = write(tmp_path / "file", content.replace('"answers"', '"other"').replace(', "is_impossible": false', ""))
+    assert read_questions(path) == [{key: value for key, value in OWN.items() if key != "answers"}]
+
+
 def test_no_answer_of_squad_2(tmp_path):
     plausible = {**QUESTION, "is_impossible": True, "plausible_answers": QUESTION["answers"]}
     assert read_questions(write(tmp_path / "file", squad(plausible)))[0]["answers"] == []
@@ -112,7 +120,7 @@ def test_answers_that_do_not_stand_where_they_should(text, start, place, counts,
         ('"text"', "file: the file must be JSON of an object or a list"),
         ('{"data": 3}', "file: there must be an object with a list 'data'"),
         (squad({"question": "a", "answers": []}), r"data\[0\].paragraphs\[0\].qas\[0\]: a question must have id"),
-        (squad({"id": "1", "question": "a"}), r"qas\[0\]: there must be an object with 'answers'"),
+        (squad(QUESTION, {"id": "1", "question": "a"}), r"qas\[1\]: there must be an object with 'answers'"),
         (squad({**QUESTION, "question": 3}), r"qas\[0\]: question must be a string, got '3'"),
         (squad(QUESTION, context=" "), r"qas\[0\]: context must be a string that is not blank"),
         (squad(QUESTION, QUESTION), r"qas\[1\]: id must be unlike that of .*qas\[0\], got 'q'"),
@@ -123,7 +131,7 @@ def test_answers_that_do_not_stand_where_they_should(text, start, place, counts,
             squad({**QUESTION, "answers": [{"text": "甲", "answer_start": "0"}]}),
             "place of an answer must be an integer",
         ),
-        ([{"question": "a", "passages": [{"passage": "b"}]}], r"\[0\].passages\[0\]: there must be an object with 'an"),
+        ([{"question": "a", "passages": [{"answer": "b"}]}], r"\[0\].passages\[0\]: there must be an object with 'pas"),
         ([{"question": "a", "passages": [{"passage": "b", "answer": 1}]}], "answer must be a string, got '1'"),
         (
             {**OWN, "answers": {"text": ["1990年", "甲"], "answer_start": [2]}},

@@ -91,6 +91,14 @@ def test_errors_name_file_and_line(tmp_path, record, message):
     assert str(error.value).startswith(f"{path}:2: ")
 
 
+def test_lines_without_relations_are_to_be_predicted_all_or_none(tmp_path):
+    assert read_relations(write(tmp_path / "test.json", {"text": TEXT}, {"text": ""})) == [{"text": TEXT}, {"text": ""}]
+    with pytest.raises(ValueError, match=r"a\.json:1: the object must have a list 'relations' or 'spo_list'"):
+        read_relations(write(tmp_path / "a.json", {"text": TEXT}, {"text": TEXT, "spo_list": []}))
+    with pytest.raises(ValueError, match=r"b\.json:1: .* of objects, got .*None"):
+        read_relations(write(tmp_path / "b.json", {"text": TEXT, "relations": [None]}))
+
+
 def test_strings_that_do_not_occur_are_counted(tmp_path, caplog):
     path = write(tmp_path / "lost.json", {"text": TEXT, "spo_list": [SPO, {**SPO, "subject": "无"}]})
     assert len(read_relations(path)[0]["relations"]) == 1

@@ -62,11 +62,38 @@ def test_headers_name_columns(tmp_path):
     assert read_texts_alone(file) == ["a", "b", "c", 'd "e"']
     file.write_text("text\tlabel\na\tx\n")
     assert read_texts_alone(file) == ["a"]
-    with pytest.raises(ValueError, match=r"pairs\.tsv:2: text1 must be a string that is not blank"):
+    with pytest.raises(ValueError, match=r"pairs\.tsv:2: text2 must be a string that is not blank"):
         read_text_pairs(file)
     file.write_text("query\ttitle\na\tb\n")
     with pytest.raises(ValueError, match=r"pairs\.tsv:2: text must be a string that is not blank"):
         read_texts_alone(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "0||甲||乙||1.0\n1||丙||丁||0\n",
+        "甲||乙||true\n丙||丁||False\n",
+        "t-8\t甲\t乙\t1\nt-9\t丙\t丁\t0\n",
+        "id,sentence1,sentence2,label\r\n0,甲,乙,1.0\r\n1,丙,丁,0\r\n",
+        '{"text_a": "甲", "text_b": "乙", "label": true}\n{"text_a": "丙", "text_b": "丁", "label": false}\n',
+        "\ufefftext\ttext2\tscore\n甲\t乙\t1\n丙\t丁\tfalse\n",
+    ],
+)
+def test_ids_bars_commas_and_booleans(content, tmp_path):
+    file = tmp_path / "pairs"
+    file.write_bytes(content.encode())
+    pairs = [("甲", "乙", 1.0), ("丙", "丁", 0.0)]
+    assert [(one["text1"], one["text2"], one["score"]) for one in read_text_pairs(file)] == pairs
+    assert read_texts_alone(file) == ["甲", "乙", "丙", "丁"]
+
+
+def test_texts_with_bars_are_texts(tmp_path):
+    file = tmp_path / "texts"
+    file.write_text("甲||乙\n丙\n")
+    assert read_texts_alone(file) == ["甲||乙", "丙"]
+    file.write_text("id,sentence\n1,甲\n2,乙\n")
+    assert read_texts_alone(file) == ["甲", "乙"]
 
 
 @pytest.mark.parametrize(
@@ -83,12 +110,12 @@ def test_headers_name_columns(tmp_path):
         (
             read_text_pairs,
             '{"text1": "a", "text2": "b", "score": 1}',
-            '{"text1": "a", "text2": "b", "score": true}',
-            "score must be a finite number, got 'True'",
+            '{"text1": "a", "text2": "b", "score": null}',
+            "score must be a finite number, got 'None'",
         ),
         (read_texts_alone, "a", "a\tb\tc\td", "not 4"),
         (read_texts_alone, '{"text": "a"}', '{"text": 1}', "text must be a string that is not blank, got '1'"),
-        (read_texts_alone, '{"text": "a"}', '{"sentence": "a"}', "text must be a string .* got 'None'"),
+        (read_texts_alone, '{"text": "a"}', '{"document": "a"}', "text must be a string .* got 'None'"),
     ],
 )
 def test_errors_name_file_and_line(read, first, second, message, tmp_path):
