@@ -84,7 +84,7 @@ def encode_pair_windows_readable(
 
 
 def _template(tokenizer: PreTrainedTokenizerBase) -> Template | None:
-    """What stands around the two texts of a row; None if a row is not what its texts are by themselves, side by side."""
+    """What stands around the two texts of a row; None if a row is not made of what its texts are by themselves."""
     backend = tokenizer.backend_tokenizer
     processor = backend.post_processor
     # Byte-level ones take the space before a word from its place, but not at the beginning of a window.

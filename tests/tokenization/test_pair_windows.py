@@ -18,7 +18,8 @@ def characters(**options):
 
 
 def words():
-    vocabulary = dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "长河", "哪年", *CONTEXT.replace(" ", "")])
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = dict.fromkeys([*special, "长河", "哪年", *CONTEXT.replace(" ", "")])
     return JiebaWordPieceTokenizer({entry: index for index, entry in enumerate(vocabulary)})
 
 
