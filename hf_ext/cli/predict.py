@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_ext.cli.devices import Device
+from hf_ext.cli.dtypes import Dtype, dtype_of
 from hf_ext.cli.evaluate import TASK_HELP
 from hf_ext.data.text_lines import (
     fail,
@@ -103,6 +104,7 @@ def predict(
         int | None, typer.Option(help="Of paraphrases and replies, which are drawn: for the same ones again.")
     ] = None,
     device: Device = None,
+    dtype: Dtype = "auto",
 ) -> None:
     """Find what the model was trained for, one JSON line a text.
 
@@ -162,7 +164,7 @@ def predict(
         set_seed(seed)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline(name, model=model, device=device)
+    extract = make_pipeline(name, model=model, device=device, dtype=dtype_of(dtype, device))
     if saved.is_adapter and not _has_adapter(extract.model):
         raise ValueError(f"model must have its adapter, which needs PEFT, got {model}")
     inputs = (one["text"] if one.keys() == {"text"} else one for one in documents)

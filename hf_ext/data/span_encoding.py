@@ -1,7 +1,10 @@
 """From texts with character spans to model inputs with token spans, and back."""
 
 import logging
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import takewhile
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_ext.data.windows import (
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
+
+_START, _END = itemgetter(0), itemgetter(1)
 
 
 class SpanEncoder:
@@ -195,24 +200,32 @@ class TokenBorders:
 
     def __init__(self, text: str, offsets: Sequence[Sequence[int]]):
         self.text = text
-        self._firsts: dict[int, int] = {}
-        self._lasts: dict[int, int] = {}
-        for token, (start, end) in enumerate(offsets):
-            start, end = trim(text, start, end)
-            if start < end:
-                # Tokens smaller than a character share its offsets: a span takes them all.
-                self._firsts.setdefault(start, token)
-                self._lasts[end] = token
+        self._offsets = offsets
+        # Special tokens behind the text have no place, and are not in the order of the others.
+        self._count = len(offsets)
+        while self._count and not offsets[self._count - 1][1]:
+            self._count -= 1
 
     def tokens(self, span: Mapping[str, Any]) -> tuple[int, int] | None:
         """First and last token of a span of characters; None where its borders are none of tokens in this row.
+
+        Tokens smaller than a character share its offsets: a span takes them all.
 
         Args:
             span: has ``start`` and ``end`` (exclusive); white space at its ends does not count.
         """
         start, end = trim(self.text, span["start"], span["end"])
-        first, last = self._firsts.get(start), self._lasts.get(end)
+        # Places are found by halves: rows are long, and most have few spans.
+        after = bisect_right(self._offsets, start, hi=self._count, key=_END)
+        before = bisect_left(self._offsets, end, hi=self._count, key=_START)
+        begins = takewhile(lambda token: self._offsets[token][0] <= start, range(after, self._count))
+        ends = takewhile(lambda token: self._offsets[token][1] >= end, range(before - 1, -1, -1))
+        first = next((token for token in begins if self._trimmed(token)[0] == start), None)
+        last = next((token for token in ends if self._trimmed(token)[1] == end), None)
         return None if first is None or last is None or first > last else (first, last)
+
+    def _trimmed(self, token: int) -> tuple[int, int]:
+        return trim(self.text, *self._offsets[token])
 
 
 def rows_of(owners: Sequence[int], count: int) -> list[list[int]]:

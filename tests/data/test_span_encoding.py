@@ -15,6 +15,8 @@ from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 from hf_ext import DataCollatorForSpanExtraction, SpanEncoder, build_char_tokenizer, generate_samples
 from hf_ext.data import decode_span_dataset, decode_spans
+from hf_ext.data.span_encoding import TokenBorders
+from hf_ext.data.windows import trim
 
 LABELS = ["organization", "person", "place", "position", "time", "work"]
 LABEL2ID = {label: index for index, label in enumerate(LABELS)}
@@ -43,6 +45,41 @@ def byte_level():
 
 def entity(start, end, label="place"):
     return {"start": start, "end": end, "label": label}
+
+
+def borders_by_all_tokens(text, offsets, span):
+    """What `TokenBorders` finds, by a look at each token."""
+    firsts, lasts = {}, {}
+    for token, (start, end) in enumerate(offsets):
+        start, end = trim(text, start, end)
+        if start < end:
+            firsts.setdefault(start, token)
+            lasts[end] = token
+    start, end = trim(text, span["start"], span["end"])
+    first, last = firsts.get(start), lasts.get(end)
+    return None if first is None or last is None or first > last else (first, last)
+
+
+def test_borders_of_all_spans(tokenizer, byte_level):
+    text = " 他在 CSOL里　2008年！\n"
+    special = [(0, 0)] * 2
+    rows = [
+        [*special, *tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"], *special],
+        byte_level(text, return_offsets_mapping=True)["offset_mapping"],
+        # White space with a word before or behind it, a token of nothing, and one with parts of two characters.
+        [*special, (0, 2), (2, 3), (3, 8), (8, 8), (8, 11), (10, 12), (12, 12), (12, 16), (16, 17), *special],
+        special,
+        [],
+    ]
+    found = 0
+    for offsets in rows:
+        for start in range(len(text)):
+            for end in range(start + 1, len(text) + 1):
+                span = entity(start, end)
+                tokens = TokenBorders(text, offsets).tokens(span)
+                assert tokens == borders_by_all_tokens(text, offsets, span)
+                found += tokens is not None
+    assert found > 100
 
 
 def predictions_of(labels, k=16):

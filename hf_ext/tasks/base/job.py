@@ -161,8 +161,12 @@ class Job:
         """
         start = self.defaults_from_scratch if self.model is None else self.defaults_fine_tuning
         # Without an accelerator there is nothing to pin memory for, and each loader would warn of it.
-        pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}
-        return self.arguments_class(**{**pinned, **self.defaults, **start, **given, "output_dir": str(output_dir)})
+        there = torch.accelerator.is_available()
+        own: dict[str, Any] = {"dataloader_pin_memory": there}
+        if given.get("bf16") and not there:
+            # Transformers asks for both, though there is nothing else to train on.
+            own["use_cpu"] = True
+        return self.arguments_class(**{**own, **self.defaults, **start, **given, "output_dir": str(output_dir)})
 
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import inf, log
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers.pipelines.base import ChunkPipeline
 
 from hf_ext.data.input_limit import check_input_length, input_limit
@@ -14,6 +16,9 @@ from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.data.windows import Window, check_gives_offsets, window_of
 from hf_ext.tasks.base.pipeline_registration import module_imported
 from hf_ext.tasks.base.text_pipeline import TextPipeline
+
+# As many batches of texts are sorted by length together: what is read ahead of a generator.
+_SORTED_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -67,34 +72,101 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
         windows = {name: value for name, value in windows.items() if value is not None}
         return windows, {} if threshold is None else {"threshold": threshold}, {}
 
+    def get_iterator(
+        self,
+        inputs: Any,
+        num_workers: int,
+        batch_size: int,
+        preprocess_params: dict[str, Any],
+        forward_params: dict[str, Any],
+        postprocess_params: dict[str, Any],
+    ) -> Iterator[Any]:
+        """What is in each of several texts, in their order.
+
+        Texts are tokenized together, and windows of like length run together, of which few tokens are padding. Of a
+        generator as many texts are taken at a time as fill some batches; one by one, if a batch has one.
+
+        Args:
+            inputs: the texts.
+            num_workers: has no effect, as with other pipelines of windows.
+            batch_size: windows run at a time.
+            preprocess_params: options of `encode`.
+            forward_params: options of ``_forward``.
+            postprocess_params: options of ``postprocess``.
+        """
+        iterator = iter(inputs)
+        while texts := list(islice(iterator, batch_size * _SORTED_BATCHES if batch_size > 1 else 1)):
+            documents = self.windows(texts, **preprocess_params)
+            rows = [row for windows in documents for row in windows]
+            order = sorted(range(len(rows)), key=lambda number: rows[number]["input_ids"].shape[1], reverse=True)
+            outputs: dict[int, dict[str, Any]] = {}
+            for first in range(0, len(order), batch_size):
+                chosen = order[first : first + batch_size]
+                made = self.forward(self._batch([rows[number] for number in chosen]), **forward_params)
+                for place, number in enumerate(chosen):
+                    outputs[number] = {
+                        name: value[place : place + 1] if isinstance(value, Tensor) else value[place]
+                        for name, value in made.items()
+                    }
+            numbers = iter(range(len(rows)))
+            for windows in documents:
+                own = [outputs.pop(number) for number in islice(numbers, len(windows))]
+                yield self.postprocess(own, **postprocess_params)
+
+    def _batch(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Rows ``[1, L]`` padded on the right to ``[B, L]``, and a list of each thing that is no tensor."""
+        tokenizer = self.tokenizer
+        if len(rows) > 1 and tokenizer.pad_token_id is None:
+            raise ValueError(f"tokenizer must have a padding token, got {type(tokenizer).__name__} without one")
+        padding = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id}
+        batch: dict[str, Any] = {}
+        for name, value in rows[0].items():
+            column = [row[name] for row in rows]
+            if isinstance(value, Tensor):
+                flat = [part.squeeze(0) for part in column]
+                column = pad_sequence(flat, batch_first=True, padding_value=padding.get(name, 0))
+            batch[name] = column
+        return batch
+
     def preprocess(self, input_: Any, **options: Any) -> Iterator[dict[str, Any]]:  # type: ignore[override]
         """The windows of a text, each ``[1, L]``."""
-        text, rows = self.encode(input_, **options)
+        yield from self.windows([input_], **options)[0]
+
+    def windows(self, inputs: Sequence[Any], **options: Any) -> list[list[dict[str, Any]]]:
+        """The windows of each of several texts, each ``[1, L]``."""
+        texts, rows = self.encode(inputs, **options)
         names = [name for name in (*self.tokenizer.model_input_names, "context_mask") if name in rows]
-        for number, offsets in enumerate(rows["offset_mapping"]):
+        documents: list[list[dict[str, Any]]] = [[] for _ in texts]
+        for number, (owner, offsets) in enumerate(zip(rows["example_id"], rows["offset_mapping"])):
             row = {name: rows[name][number] for name in names}
             if not offsets:
                 # A tokenizer without special tokens makes nothing of an empty text, of which a model can make nothing.
                 offsets, row = [(0, 0)], {name: [int(name == "attention_mask")] for name in names}
-            yield {
-                **{name: torch.tensor([values]) for name, values in row.items()},
-                "window": TextWindow(text, [tuple(pair) for pair in offsets]),
-                "is_last": number == len(rows["offset_mapping"]) - 1,
-            }
+            documents[owner].append(
+                {
+                    **{name: torch.tensor([values]) for name, values in row.items()},
+                    "window": TextWindow(texts[owner], [tuple(pair) for pair in offsets]),
+                    "is_last": False,
+                }
+            )
+        for windows in documents:
+            windows[-1]["is_last"] = True
+        return documents
 
     def encode(
-        self, input_: Any, max_length: int | None = None, stride: int | None = None
-    ) -> tuple[str, Mapping[str, Any]]:
-        """A text, and columns of the rows of its windows: model inputs and ``offset_mapping``.
+        self, inputs: Sequence[Any], max_length: int | None = None, stride: int | None = None
+    ) -> tuple[list[str], Mapping[str, Any]]:
+        """The texts, and columns of the rows of their windows: model inputs, ``offset_mapping`` and ``example_id``.
 
         Raises:
-            TypeError: if the input is no text.
+            TypeError: if an input is no text.
             ValueError: if the model has no positions for ``max_length``, or ``stride`` does not fit into it.
         """
-        if not isinstance(input_, str):
-            raise TypeError(f"inputs must be texts, got {type(input_).__name__}")
+        for one in inputs:
+            if not isinstance(one, str):
+                raise TypeError(f"inputs must be texts, got {type(one).__name__}")
         encoder = SpanEncoder(self.tokenizer, {}, self.window_length(max_length), stride)
-        return input_, encoder({"text": [input_]})
+        return list(inputs), encoder({"text": inputs}, range(len(inputs)))
 
     def window_length(self, asked: int | None, name: str = "max_length") -> int:
         """Tokens of a window: those asked for, or what model and tokenizer take.

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.span_encoding import TokenBorders, rows_of
 from hf_ext.data.windows import check_gives_offsets, check_stride, encode_windows
+from hf_ext.tokenization.pair_windows import encode_pair_windows
 from hf_ext.transformers_private import pad_inputs
 
 if TYPE_CHECKING:
@@ -86,18 +87,11 @@ class ReadingEncoder:
         """
         contexts = list(batch["context"])
         questions, cut = self._cut(list(batch["question"]))
-        encoded = self._tokenize(questions, contexts)
-        columns = dict(encoded)
-        owners = columns.pop("overflow_to_sample_mapping")
-        masks = [[int(text == 1) for text in encoded.sequence_ids(row)] for row in range(len(owners))]
-        offsets = [
-            [tuple(pair) if inside else (0, 0) for pair, inside in zip(pairs, mask)]
-            for pairs, mask in zip(columns["offset_mapping"], masks)
-        ]
+        columns = self._tokenize(questions, contexts)
+        owners, masks, offsets = columns.pop("owner"), columns["context_mask"], columns["offset_mapping"]
         for mask, owner in zip(masks, owners):
             if mask[:1] == [1]:
                 raise ValueError(f"question must have a token for no answer to stand at, got {questions[owner]!r}")
-        columns |= {"context_mask": masks, "offset_mapping": offsets}
         rows = rows_of(owners, len(contexts))
         columns["cut_questions"] = [0] * len(owners)
         for own, shortened in zip(rows, cut):
@@ -151,16 +145,8 @@ class ReadingEncoder:
         ]
         return [question[:end] for question, end in zip(questions, ends)], [end is not None for end in ends]
 
-    def _tokenize(self, questions: list[str], contexts: list[str]) -> Any:
-        return self.tokenizer(
-            questions,
-            contexts,
-            truncation="only_second",
-            max_length=self.max_length,
-            stride=self.stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-        )
+    def _tokenize(self, questions: list[str], contexts: list[str]) -> dict[str, list[Any]]:
+        return encode_pair_windows(self.tokenizer, questions, contexts, self.max_length, self.stride)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The pipeline "reading-comprehension": a question and a text in, answers with their places in the text out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from hf_ext.tasks.base.pipeline_registration import register_task
@@ -84,25 +84,27 @@ class ReadingComprehensionPipeline(WindowPipeline):
 
     def encode(
         self,
-        input_: Any,
+        inputs: Sequence[Any],
         max_seq_len: int | None = None,
         doc_stride: int | None = None,
         max_question_len: int | None = None,
-    ) -> tuple[str, Mapping[str, Any]]:
-        """A question's text, and columns of the rows of its windows.
+    ) -> tuple[list[str], Mapping[str, Any]]:
+        """The questions' texts, and columns of the rows of their windows.
 
         Raises:
-            TypeError: if the input is no mapping.
-            ValueError: if the question or the text is no string or blank, or a length does not fit.
+            TypeError: if an input is no mapping.
+            ValueError: if a question or a text is no string or blank, or a length does not fit.
         """
-        if not isinstance(input_, Mapping):
-            raise TypeError(f"inputs must be mappings with question and context, got {type(input_).__name__}")
-        for name in ("question", "context"):
-            if not isinstance(input_.get(name), str) or not input_[name].strip():
-                raise ValueError(f"{name} must be a string that is not blank, got {input_.get(name)!r}")
+        for one in inputs:
+            if not isinstance(one, Mapping):
+                raise TypeError(f"inputs must be mappings with question and context, got {type(one).__name__}")
+            for name in ("question", "context"):
+                if not isinstance(one.get(name), str) or not one[name].strip():
+                    raise ValueError(f"{name} must be a string that is not blank, got {one.get(name)!r}")
         length = self.window_length(max_seq_len, "max_seq_len")
         encoder = ReadingEncoder(self.tokenizer, length, doc_stride, max_question_len)
-        return input_["context"], encoder({"question": [input_["question"]], "context": [input_["context"]]})
+        batch = {name: [one[name] for one in inputs] for name in ("question", "context")}
+        return batch["context"], encoder(batch, range(len(inputs)))
 
     def _forward(  # type: ignore[override]
         self, input_tensors: dict[str, Any], max_answer_len: int | None = None
