@@ -12,19 +12,22 @@ from types import SimpleNamespace
 
 import pytest
 import typer
+from huggingface_hub import ModelCard
 from models_tiny import all_cases
 
 from hf_ext.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE_API = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "make_api.py")))
+MAKE_CARDS = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "make_cards.py")))
+CARDS = sorted((ROOT / "model_cards").glob("*.md"))
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "ARCHITECTURE.md",
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-DOCUMENTS += sorted((ROOT / "model_cards").glob("*.md"))
+DOCUMENTS += CARDS
 PUBLIC = [(package, name) for package in MAKE_API.public_packages() for name in MAKE_API.public_names(package)]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -74,6 +77,20 @@ def test_use_of_a_name_is_not_its_mention():
 def test_index_is_made_of_the_stubs_and_the_docstrings():
     """`make docs` writes it."""
     assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == MAKE_API.page()
+
+
+@pytest.mark.parametrize(("file", "text"), MAKE_CARDS.cards().items(), ids=lambda one: getattr(one, "name", ""))
+def test_cards_of_tasks_are_made_of_their_templates(file, text):
+    """`python docs/make_cards.py` writes them."""
+    assert file.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("file", CARDS, ids=lambda file: file.name)
+def test_cards_have_metadata_that_the_hub_reads(file):
+    data = ModelCard.load(file).data
+    assert (data.language, bool(data.license), data.library_name in ("hf-ext", "transformers")) == ("zh", True, True)
+    assert "hf_ext" in data.tags
+    assert data.pipeline_tag
 
 
 def test_index_has_every_package_with_a_stub():

@@ -2,17 +2,34 @@
 
 import copy
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import typer
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard import metadata_load
 from jobs_in_two_processes import run
 from jobs_tiny import JOBS
 from launch import run_two_processes
 from safetensors.torch import load_file
 
+from hf_ext.cli import app
+
+# Those of the Hub, at https://huggingface.co/tasks.
+PIPELINE_TAGS = {
+    "token-classification",
+    "question-answering",
+    "text-classification",
+    "sentence-similarity",
+    "text-generation",
+    "summarization",
+}
+OF_HEADS_OF_OURS = {"spans", "crf", "softmax", "relations", "events", "answers", "paraphrases"}
 WORKER = Path(__file__).parents[1] / "jobs_in_two_processes.py"
 
 
@@ -107,6 +124,56 @@ def test_accumulated_steps_are_one(of_one: tuple[str, Path]) -> None:
         return
     run(name, folder, "accumulated", accumulated=4)
     assert_same_run(folder / "of one", folder / "accumulated")
+
+
+def test_a_run_leaves_a_card_that_the_hub_reads(of_one: tuple[str, Path]) -> None:
+    """With files, scores and their table by type, and every setting in its place."""
+    name, folder = of_one
+    case, file = JOBS[name], folder / "of one" / "README.md"
+    card = ModelCard.load(file)
+    data: Any = card.data
+    assert metadata_load(file) == data.to_dict()
+    assert data.model_name == "of one"
+    assert data.pipeline_tag in PIPELINE_TAGS
+    assert (data.library_name == "hf-ext") == (name in OF_HEADS_OF_OURS)
+    assert "hf_ext" in data.tags
+    found = json.loads((folder / "of one" / "scores.json").read_text(encoding="utf-8"))
+    results = {one.metric_name: one for one in data.eval_results}
+    for metric, value in found.items():
+        spoken = metric.replace("_", " ").replace("f1", "F1")
+        if isinstance(value, dict):
+            assert f"| {next(iter(value))} |" in card.text.partition("<details>")[2]
+        else:
+            assert f"\n| {spoken} | " in card.text
+            if spoken in results:
+                assert results[spoken].metric_value == pytest.approx(value, abs=1e-6)
+    assert results.keys() >= {case.job.metric.replace("_", " ").replace("f1", "F1")}
+    assert {one.dataset_name for one in results.values()} == {"validation.jsonl"}
+    for part, count in (("training", 8), ("validation", 5)):
+        row = rf"^\| (\S+) \| {part} \| {count} \| [\d.,]+ (bytes|KB) \|$"
+        assert re.search(row, card.text, re.MULTILINE)
+    for option, value in case.options.items():
+        assert f"| {option.replace('_', ' ')} | {value} |" in card.text
+    assert "no score has chosen it" in card.text
+    assert f"`hf-ext train {case.job.command}`" in card.text
+
+
+def test_the_code_of_a_card_uses_the_model(of_one: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    name, folder = of_one
+    monkeypatch.chdir(folder)
+    text = (folder / "of one" / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    # What a real model has room for.
+    exec(code.replace('Chat.from_pretrained("of one")', 'Chat.from_pretrained("of one", max_new_tokens=8)'), {})
+    commands = re.findall(r"^hf-ext (.*)$", text, re.MULTILINE)
+    assert bool(commands) == (name != "summaries")
+    for words in map(shlex.split, commands):
+        assert words[1] == "of one"
+        command: Any = typer.main.get_command(app)
+        command = command.commands[words[0]]
+        command = command.load() if hasattr(command, "load") else command
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -12,7 +12,14 @@ import yaml
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard import metadata_load
 from peft import LoraConfig, get_peft_model
-from transformers import BertConfig, BertForSequenceClassification, BertModel, Trainer, TrainingArguments
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 import hf_ext
 from hf_ext.training import CardFacts, CardFile, ModelCardCallback, rename_card
@@ -151,11 +158,15 @@ def test_test_files_stand_first_and_are_said_to_be_so(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x" * 1500, encoding="utf-8")
     files = [CardFile("train", "org/set", 9), CardFile("validation", tmp_path / "dev.json", 5)]
     facts = CardFacts(files=files, scores={tmp_path / "dev.json": {"f1": 0.5}, tmp_path / "test.json": {"f1": 0.25}})
-    state = SimpleNamespace(best_model_checkpoint="checkpoint-8", best_global_step=8, log_history=[])
-    state.log_history += [{"step": step, "eval_f1": 0.1} for step in (4, 8, 12)]
+    state = SimpleNamespace(best_model_checkpoint="checkpoint-8", best_global_step=8, global_step=12, max_steps=20)
+    state.log_history = [{"step": step, "eval_f1": 0.1} for step in (4, 8, 12)]
     arguments = SimpleNamespace(load_best_model_at_end=True, metric_for_best_model="eval_f1")
     run: Any = SimpleNamespace(state=state, args=arguments, model=None)
     found = evaluations(run, facts)
+    # As of an upload in between.
+    going_on = origin_of_scores(run, found[1], "texts")
+    assert going_on == "`dev.json` (5 texts) is the validation data. Training goes on: this is step 12 of 20."
+    state.log_history.append({"step": 12, "train_runtime": 1.0})
     assert results_table(found).splitlines() == [
         "|  | test.json (test) | dev.json (validation) |",
         "|---|---:|---:|",
@@ -165,6 +176,27 @@ def test_test_files_stand_first_and_are_said_to_be_so(tmp_path: Path) -> None:
     assert first == "`test.json` is a test file: it had no part in training or in choosing a checkpoint."
     assert second.startswith("`dev.json` (5 texts) is the validation data, **by which the checkpoint was chosen**")
     assert "step 8, the best of 3 by F1." in second
+
+
+def test_a_checkpoint_in_between_has_its_own_scores(tmp_path: Path) -> None:
+    """Not those of the best one so far, which is not what is uploaded."""
+    run = trainer(tmp_path / "going", save_strategy="steps", save_steps=2, load_best_model_at_end=True)
+    run.add_callback(ModelCardCallback(run, curves=False))
+    cards = []
+
+    class Upload(TrainerCallback):
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            # As Trainer does when it pushes a checkpoint.
+            run.callback_handler.on_push_begin(args, state, control)
+            cards.append(text_of(run))
+
+    run.add_callback(Upload())
+    run.train()
+    losses = [entry["eval_loss"] for entry in run.state.log_history if "eval_loss" in entry]
+    for step, loss, card in zip((2, 4), losses, cards, strict=True):
+        assert f"Training goes on: this is step {step} of 4." in card
+        assert f"| loss | {loss:.4f} |" in card
+    assert "Training goes on" not in text_of(run)
 
 
 def test_a_run_without_an_evaluation_says_so(tmp_path: Path) -> None:

@@ -70,14 +70,14 @@ def measured_by(trainer: Trainer) -> dict[str, Any]:
     """The evaluation of the saved model in a Trainer's log, with the scores of labels in a table of their own.
 
     That is the last one after training; without it, that of the best step where the best model is kept, or else the
-    last one.
+    last one, as it is while training goes on.
     """
     log = trainer.state.log_history
     evaluated = [entry for entry in log if any(name.startswith("eval_") for name in entry)]
     if not evaluated:
         return {}
-    ends = [index for index, entry in enumerate(log) if "train_runtime" in entry]
-    after = [entry for entry in log[ends[-1] :] if entry in evaluated] if ends else []
+    end = max((index for index, entry in enumerate(log) if "train_runtime" in entry), default=len(log))
+    after = [entry for entry in log[end:] if entry in evaluated]
     best = trainer.state.best_global_step if kept_best(trainer) else None
     of_best = [entry for entry in evaluated if entry["step"] == best]
     entry = (after or of_best or evaluated)[-1]
@@ -95,8 +95,16 @@ def measured_by(trainer: Trainer) -> dict[str, Any]:
 
 
 def kept_best(trainer: Trainer) -> bool:
-    """Whether the model of the best evaluation was kept, and not that of the last step."""
-    return bool(trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint)
+    """Whether the model of the best evaluation is kept, as it is at the end of training, and not that of the last step."""
+    best = trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint
+    return bool(best) and not goes_on(trainer)
+
+
+def goes_on(trainer: Trainer) -> bool:
+    """Whether training has begun and is not at its end, as when a checkpoint is uploaded."""
+    state = trainer.state
+    ends = [entry["step"] for entry in state.log_history if "train_runtime" in entry]
+    return state.global_step > 0 and state.global_step not in ends
 
 
 def origin_of_scores(trainer: Trainer, evaluation: Evaluation, examples: str) -> str:
@@ -106,6 +114,11 @@ def origin_of_scores(trainer: Trainer, evaluation: Evaluation, examples: str) ->
     if file.part != "validation":
         return f"`{file.name}`{count} is a test file: it had no part in training or in choosing a checkpoint."
     start = f"`{file.name}`{count} is " if file.path != "evaluation data" else "These are scores on "
+    if goes_on(trainer):
+        state = trainer.state
+        return (
+            f"{start}the validation data. Training goes on: this is step {state.global_step:,} of {state.max_steps:,}."
+        )
     if not kept_best(trainer):
         return f"{start}the validation data. The model is the one at the end of training; no score has chosen it."
     steps = {entry["step"] for entry in trainer.state.log_history if any(name.startswith("eval_") for name in entry)}
