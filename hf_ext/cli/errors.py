@@ -8,6 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from hf_ext.extras import MissingExtraError
+from hf_ext.tasks.base.head_guard import OtherHeadError
 
 # What torch.load and torch.save raise has no class of its own.
 _TORCH_FILES = re.compile(
@@ -18,7 +19,7 @@ _TORCH_FILES = re.compile(
 
 def error_line(error: Exception) -> str | None:
     """The line that says what is wrong with an input; None for a mistake of ours."""
-    if isinstance(error, ValueError | OSError | StrictDataclassError | MissingExtraError):
+    if isinstance(error, ValueError | OSError | StrictDataclassError | MissingExtraError | OtherHeadError):
         message = str(error)
     elif isinstance(error, SafetensorError | PickleError | EOFError | BadZipFile):
         message = f"a file of weights or of a training's state cannot be read or written: {error}"

@@ -1,0 +1,110 @@
+"""Has every Auto class refuse a folder whose head is one of ours, and another than its own.
+
+It would put a new head of random weights over the folder's encoder, and answer with it.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import AutoModel, PreTrainedConfig
+
+from hf_ext.tasks.base.discovery import task_modules
+from hf_ext.transformers_private import BaseAutoModelClass
+
+# Who says how many labels there are, or which, wants a new head.
+_ASKS_FOR_A_NEW_HEAD = ("num_labels", "id2label", "label2id")
+
+
+class OtherHeadError(LookupError):
+    """A folder holds a head of ours that an Auto class has no place for.
+
+    No ValueError: ``pipeline`` takes one for a reason to try the next class, and buries what it says in tracebacks.
+    """
+
+
+def guard_auto_classes() -> None:
+    """Guard ``from_pretrained`` of each Auto class; the library gives each a copy of its own."""
+    for auto_class in _auto_classes(BaseAutoModelClass):
+        own = vars(auto_class).get("from_pretrained")
+        if own is not None and not hasattr(own.__func__, "guarded"):
+            auto_class.from_pretrained = classmethod(_guarded(own.__func__))
+
+
+def trained_head(architecture: str) -> Any:
+    """The Auto class of ours that opens a model by the name of its class; None: it has no head of ours."""
+    if hasattr(transformers, architecture):
+        return None
+    for module in map(import_module, task_modules("head")):
+        for value in vars(module).values():
+            is_ours = hasattr(value, "head") and hasattr(value, "_model_mapping")
+            if is_ours and architecture.endswith(value.head.suffix):
+                return value
+    return None
+
+
+def _auto_classes(base: Any) -> Iterator[Any]:
+    yield base
+    for one in base.__subclasses__():
+        yield from _auto_classes(one)
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def from_pretrained(cls: Any, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(kwargs.get(name) is not None for name in _ASKS_FOR_A_NEW_HEAD):
+            return function(cls, pretrained_model_name_or_path, *args, **kwargs)
+        saved = _architectures(pretrained_model_name_or_path, kwargs)
+        if saved is not None:
+            _refuse(cls, pretrained_model_name_or_path, saved)
+        made = function(cls, pretrained_model_name_or_path, *args, **kwargs)
+        if saved is None:
+            # Of a name on the Hub, whose config is not asked for twice.
+            config = (made[0] if isinstance(made, tuple) else made).config
+            _refuse(cls, pretrained_model_name_or_path, config.architectures or ())
+        return made
+
+    from_pretrained.guarded = True  # type: ignore[attr-defined]
+    return from_pretrained
+
+
+def _architectures(name: Any, options: dict[str, Any]) -> Iterable[str] | None:
+    """The names of the classes that a config says, where there is one at hand."""
+    config = options.get("config")
+    if isinstance(config, PreTrainedConfig):
+        return config.architectures or ()
+    file = Path(str(name), options.get("subfolder") or "", "config.json")
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get("architectures") or ()
+    except ValueError:
+        # The library says what is wrong with it.
+        return ()
+
+
+def _refuse(auto_class: Any, name: Any, architectures: Iterable[str]) -> None:
+    """Raise OtherHeadError if the class would give a model of one of these names another head than it has."""
+    if issubclass(auto_class, AutoModel):
+        return
+    for architecture in architectures:
+        right = trained_head(architecture)
+        # By the suffix, as code that comes with a checkpoint has classes of its own.
+        if right is not None and getattr(getattr(auto_class, "head", None), "suffix", None) != right.head.suffix:
+            raise OtherHeadError(
+                f"{name} holds a {architecture}, and {auto_class.__name__} would put a new, untrained head in the "
+                f'place of its own; load it by hf_ext.{right.__name__} or pipeline("{_task_of(right)}"). Its encoder '
+                "is loaded by AutoModel, and a new head over that is made where num_labels or id2label are given"
+            )
+
+
+def _task_of(auto_class: Any) -> str:
+    """The name of the pipeline whose models an Auto class opens."""
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    tasks = PIPELINE_REGISTRY.supported_tasks.items()
+    return next(task for task, entry in tasks if auto_class in entry["pt"])
