@@ -24,6 +24,7 @@ from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
+from hf_ext.training.patience import early_stopping
 from hf_ext.training.run_steps import (
     check_output_dir,
     measure_before,
@@ -80,6 +81,9 @@ class Job:
         None,
         group="Files",
         kw_only=True,
+    )
+    patience: int | None = option(
+        "Stop after so many evaluations in a row without a better one.", None, group="Stopping", kw_only=True
     )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
 
@@ -156,6 +160,7 @@ class Job:
             ValueError: if a file or an option cannot be used.
         """
         check_output_dir(arguments, self.overwrite)
+        stopping = None if self.patience is None else early_stopping(arguments, self.patience)
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
             self.check_examples(name, examples)
@@ -171,10 +176,13 @@ class Job:
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
         trainer = self.trainer_class(model=model, args=arguments, **options)
+        if stopping is not None:
+            trainer.add_callback(stopping)
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
+        settled = self.settle(trainer, validation, files.validation)
         found = self.find(trainer, validation, files.validation)
-        scores = self.score(found, files.validation, model)
+        scores = {**self.score(found, files.validation, model), **settled}
         if before is not None:
             scores[f"{self.metric}_before"] = before
         if test is not None:
@@ -283,6 +291,10 @@ class Job:
     ) -> dict[str, Any]:
         """What Trainer is given to evaluate: collator and metrics."""
         raise NotImplementedError
+
+    def settle(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Choose on the validation file what is left to choose of the trained model; entries for its scores."""
+        return {}
 
     def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> Any:
         """What the trained model says of examples, encoded as rows: of each, or scores at once."""

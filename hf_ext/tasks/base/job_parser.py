@@ -238,9 +238,9 @@ def _entry(word: str) -> tuple[str, Any]:
     if not equals:
         raise ArgumentTypeError(f"must be NAME=VALUE, got {word!r}")
     try:
-        return name.replace("-", "_"), json.loads(value)
+        return name, json.loads(value)
     except ValueError:
-        return name.replace("-", "_"), value
+        return name, value
 
 
 class _Entries(Action):

@@ -12,6 +12,7 @@ from hf_ext.metrics.exact_spans import span_compute_metrics, span_scores
 from hf_ext.tasks.base.extraction_job import ExtractionJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.score_threshold import threshold_option
 from hf_ext.tasks.entities.example import EntityExample, check_known_labels, check_labels
 from hf_ext.tasks.entities.files import read_entities
 from hf_ext.tasks.entities.span_head import SPAN_HEADS, AutoModelForSpanExtraction
@@ -73,6 +74,7 @@ class SpanExtractionJob(EntityJob):
     span_head_size: int | None = option(
         "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
     )
+    threshold: str | None = threshold_option()
 
     command: ClassVar[str] = "ner"
     auto_class: ClassVar[Any] = AutoModelForSpanExtraction

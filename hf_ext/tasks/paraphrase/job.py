@@ -108,7 +108,7 @@ class ParaphraseJob(EncoderJob):
 
     def open_trained(self) -> Any:
         """The model that the job names, as it was trained."""
-        return self._class_for(AutoConfig.from_pretrained(self.model)).from_pretrained(self.model, **_FIELDS)
+        return self._class_for(AutoConfig.from_pretrained(str(self.model))).from_pretrained(self.model, **_FIELDS)
 
     @staticmethod
     def _class_for(config: Any) -> Any:

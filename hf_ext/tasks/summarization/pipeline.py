@@ -39,7 +39,7 @@ class SummaryPipeline(TextPipeline):
     def _sanitize_parameters(self, **generation: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {}, generation, {}
 
-    def preprocess(self, input_: str) -> Any:  # type: ignore[override]
+    def preprocess(self, input_: str) -> Any:
         """Model inputs ``[1, L]`` of a text."""
         if not isinstance(input_, str):
             raise TypeError(f"inputs must be texts, got {type(input_).__name__}")
