@@ -1,5 +1,6 @@
 """The job of a task: from files and a model to start from, to a trained, scored and saved model."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
@@ -18,9 +19,11 @@ from transformers import (
 )
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.dataset_file import dataset_file, is_table
 from hf_ext.data.input_limit import check_input_length
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.tasks.base.data_source import with_files
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
@@ -82,6 +85,40 @@ class Job:
         group="Files",
         kw_only=True,
     )
+    dataset: str | None = option(
+        "Instead of files: a data set of the Hub (org/name), a folder of one, or a file of Parquet or Arrow.",
+        None,
+        group="Data set",
+        kw_only=True,
+    )
+    dataset_config: str | None = option(
+        "Which of several data sets of that name.", None, group="Data set", kw_only=True
+    )
+    train_split: str | None = option(
+        "What of the data set to train on, such as train[:90%]; else train.", None, group="Data set", kw_only=True
+    )
+    validation_split: str | None = option(
+        "What of it to evaluate on; else validation, valid or dev.", None, group="Data set", kw_only=True
+    )
+    test_split: str | None = option(
+        "What of it to score the trained model on, as by a test file; else nothing.",
+        None,
+        group="Data set",
+        kw_only=True,
+    )
+    columns: Mapping[str, str] = option(
+        "A column by the name that files have for it, as text=review; may be given several times.",
+        group="Data set",
+        aliases=["--column"],
+        default_factory=dict,
+        kw_only=True,
+    )
+    streaming: bool = option(
+        "Read no more of the data set than the splits ask for, as train[:1000].",
+        False,
+        group="Data set",
+        kw_only=True,
+    )
     patience: int | None = option(
         "Stop after so many evaluations in a row without a better one.", None, group="Stopping", kw_only=True
     )
@@ -126,6 +163,8 @@ class Job:
     evaluates_first: ClassVar[bool] = False
     """Whether the model is evaluated before training too, for ``<metric>_before`` among the scores."""
     trainer_class: ClassVar[type[JobTrainer]] = JobTrainer
+    as_given: ClassVar[Any] = None
+    """Of a job whose data sets became files: the job that was given; None: itself."""
     of_evaluation: ClassVar[tuple[str, ...]] = ()
     """The options that an evaluation of the trained model needs again."""
 
@@ -161,6 +200,10 @@ class Job:
         """
         check_output_dir(arguments, self.overwrite)
         stopping = None if self.patience is None else early_stopping(arguments, self.patience)
+        job = with_files(self)
+        if job is not self:
+            made: dict[str, Any] = job.run(arguments)
+            return made
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
             self.check_examples(name, examples)
@@ -207,6 +250,8 @@ class Job:
         Raises:
             ValueError: if the file cannot be read, has nothing in it, or has labels that the model lacks.
         """
+        if is_table(file):
+            file = dataset_file(file, columns=self.columns, lines=self.lines_of_row)
         tokenizer = AutoTokenizer.from_pretrained(self.model)
         model = self.open_trained()
         examples = self.read_evaluation(file, self.labels_of_model(model.config))
@@ -244,6 +289,10 @@ class Job:
     def open_trained(self) -> Any:
         """The model that the job names, as it was trained."""
         return self.auto_class.from_pretrained(self.model)
+
+    def lines_of_row(self, row: Mapping[str, Any]) -> Iterable[str]:
+        """The lines of a file, as `read` reads it, for a row of a data set: one of JSON."""
+        return (json.dumps(row, ensure_ascii=False, default=str),)
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The texts of an example, of whose characters a new tokenizer is made."""
@@ -350,9 +399,9 @@ class Job:
         if not examples:
             raise ValueError(f"{name} must have {self.examples}, got none in {getattr(self, name)}")
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
-        """What a command prints of the scores on a file: texts, and tables of rich."""
-        return [score_table(scores, title=str(file))]
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
+        """What a command prints of the scores on a file, by its name: texts, and tables of rich."""
+        return [score_table(scores, title=source)]
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The main job: train a span extraction model on files, score it on characters, save it with its curves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,6 +41,22 @@ class EntityJob(ExtractionJob):
         examples = read_entities(path)
         check_known_labels(examples, labels)
         return examples
+
+    def lines_of_row(self, row: Mapping[str, Any]) -> Iterable[str]:
+        """Lines of JSON, or those of CoNLL where the data set has tokens and their tags.
+
+        Raises:
+            ValueError: if there are not as many tags as tokens, or a tag is a number without a name.
+        """
+        tags = next((row[name] for name in ("tags", "ner_tags") if row.get(name) is not None), None)
+        if row.get("tokens") is None or tags is None:
+            return super().lines_of_row(row)
+        tokens = row["tokens"]
+        if len(tags) != len(tokens) or not all(isinstance(tag, str) for tag in tags):
+            raise ValueError(f"a row must have as many tags, by their names, as tokens, {len(tokens)}, got {tags}")
+        # CoNLL has a token a line and none that is blank.
+        pairs = (("".join(token.split()), tag) for token, tag in zip(tokens, tags))
+        return [*(f"{token}\t{tag}" for token, tag in pairs if token), ""]
 
     def compute_metrics(self, id2label: Any) -> Any:
         """Scores of spans of tokens."""

@@ -71,9 +71,9 @@ class SummarizationJob(Job):
     defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-4, "num_train_epochs": 5}
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The table of Rouge and BLEU."""
-        return [summary_table(scores, title=str(file))]
+        return [summary_table(scores, title=source)]
 
     @property
     def text_length(self) -> int:

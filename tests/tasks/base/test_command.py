@@ -41,7 +41,10 @@ JOBS = {
     "similarity": [SimilarityJob],
     "summarization": [SummarizationJob],
 }
-START = "train-file validation-file test-file model config tokenizer overwrite patience output-dir"
+START = (
+    "train-file validation-file test-file model config tokenizer overwrite patience output-dir "
+    "dataset dataset-config train-split validation-split test-split columns streaming"
+)
 # What documents and model cards write.
 OPTIONS = {
     "classification": "max-length loss loss-options threshold balance-classes class-weights",
