@@ -62,7 +62,7 @@ def dataset_file(
     shown = track(
         _named(rows, f"{source} ({split})"),
         f"reading {source} ({split})",
-        total=None if streaming else len(rows),  # type: ignore[arg-type]
+        total=None if streaming else len(rows),
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -18,7 +18,8 @@ def with_files(job: Any) -> Any:
         ValueError: if neither a file nor a data set is given, both are, an option has no effect, or a data set cannot
             be read.
     """
-    tables = {part for part in _PARTS if _file(job, part) is not None and is_table(_file(job, part))}
+    files = {part: file for part in _PARTS if (file := _file(job, part)) is not None}
+    tables = {part for part, file in files.items() if is_table(file)}
     _check_options(job, tables)
     if job.dataset is None and not tables:
         return job
@@ -29,8 +30,8 @@ def with_files(job: Any) -> Any:
     options: dict[str, Any] = {"columns": job.columns, "streaming": job.streaming, "lines": job.lines_of_row}
     for part in _PARTS:
         if part in tables:
-            path = dataset_file(_file(job, part), **options)
-        elif _file(job, part) is None and job.dataset is not None:
+            path = dataset_file(files[part], **options)
+        elif part not in files and job.dataset is not None:
             split = _split(job, part)
             if split is None:
                 continue

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from math import inf, isfinite, nextafter
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,9 @@ from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.score_threshold import BEST, given_threshold, threshold_option
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
 from hf_ext.tasks.classification.metrics import classification_compute_metrics, scores_of_prediction
+
+# What a threshold that is chosen lies below the probabilities that it lets through.
+_MARGIN = 1e-6
 
 
 @dataclass
@@ -150,11 +153,11 @@ class ClassificationJob(EncoderJob):
             return {}
         model: Any = trainer.model
         if self.threshold == BEST:
-            prediction = trainer.predict(rows)  # type: ignore[arg-type]
+            prediction = trainer.predict(rows)
             (score, *_), _ = calibrate_thresholds(prediction.predictions, prediction.label_ids, per_class=False)
             probability = float(torch.tensor(score, dtype=torch.float64).sigmoid())
-            # Where nothing right is found, whatever the threshold, any will do.
-            model.config.score_threshold = min(probability, nextafter(1, 0)) if isfinite(score) else 0.5
+            # A pipeline compares probabilities in float32. Where nothing right is found, any threshold will do.
+            model.config.score_threshold = max(0.0, probability - _MARGIN) if isfinite(score) else 0.5
         return {"threshold": model.config.score_threshold}
 
     def find(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> Any:

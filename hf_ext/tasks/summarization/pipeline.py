@@ -39,7 +39,7 @@ class SummaryPipeline(TextPipeline):
     def _sanitize_parameters(self, **generation: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {}, generation, {}
 
-    def preprocess(self, input_: str) -> Any:
+    def preprocess(self, input_: str) -> Any:  # type: ignore[override]
         """Model inputs ``[1, L]`` of a text."""
         if not isinstance(input_, str):
             raise TypeError(f"inputs must be texts, got {type(input_).__name__}")
@@ -48,7 +48,7 @@ class SummaryPipeline(TextPipeline):
             input_, truncation=True, max_length=length, return_tensors="pt", return_token_type_ids=False
         )
 
-    def _forward(self, input_tensors: Any, **generation: Any) -> Any:  # type: ignore[override]
+    def _forward(self, input_tensors: Any, **generation: Any) -> Any:
         return {"ids": self.model.generate(**input_tensors, **generation)}
 
     def postprocess(self, model_outputs: Any) -> str:  # type: ignore[override]

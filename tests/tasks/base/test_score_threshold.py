@@ -27,7 +27,7 @@ def trained(request, tmp_path_factory):
     case.write(folder)
     job = case.make(folder)
     job.threshold = "best"
-    arguments = case.arguments(folder / "model", max_steps=case.steps, learning_rate=5e-3)
+    arguments = case.arguments(folder / "model", max_steps=case.steps // 2, learning_rate=5e-3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hf_ext.training.run_steps.plot_curves", lambda *_, **__: None)
         patch.setattr(score_threshold, "CANDIDATES", TRIED)
