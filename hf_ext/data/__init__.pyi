@@ -1,3 +1,4 @@
+from .dataset_file import dataset_file as dataset_file
 from .span_encoding import (
     decode_span_dataset as decode_span_dataset,
     decode_spans as decode_spans,

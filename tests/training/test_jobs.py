@@ -19,6 +19,7 @@ from launch import run_two_processes
 from safetensors.torch import load_file
 
 from hf_ext.cli import app
+from hf_ext.tasks.base.evaluation import job_of_model
 
 # Those of the Hub, at https://huggingface.co/tasks.
 PIPELINE_TAGS = {
@@ -182,17 +183,32 @@ def test_scores_are_those_of_each_text_alone(name: str, quiet: Path) -> None:
     case, folder = JOBS[name], quiet / name
     settings = {"per_device_train_batch_size": 8, "max_steps": case.steps, "learning_rate": 5e-3}
     job = case.make(folder)
+    lines = (folder / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    job.test_file = folder / "test.jsonl"
+    job.test_file.write_text("\n".join(lines[1:4]), encoding="utf-8")
     before = copy.deepcopy(vars(job))
     job.run(case.arguments(folder / "learnt", eval_accumulation_steps=1, **settings))
     # A second run is as the first.
     assert vars(job) == before
-    file = folder / "validation.jsonl"
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    wanted = flat(dict(case.scores(folder / "learnt", file, rows)))
+    rows = [json.loads(line) for line in lines]
+    wanted = flat(dict(case.scores(folder / "learnt", folder / "validation.jsonl", rows)))
     found = scores(folder / "learnt")
     # Not that nothing is found either way.
     assert any(value for key, value in wanted.items() if not key.endswith(("support", "total")))
     assert_same_scores({key: found[key] for key in wanted}, wanted)
+    # Nor is the test file the validation file.
+    of_test = flat(dict(case.scores(folder / "learnt", job.test_file, rows[1:4])))
+    of_test.pop("/written", None)
+    assert_same_scores({key: found[f"/test{key}"] for key in of_test}, of_test)
+    assert name == "summaries" or of_test != {key: wanted[key] for key in of_test}
+
+    # An evaluation of the saved model gives the same.
+    again = job_of_model(str(folder / "learnt"))
+    assert {name: getattr(again, name) for name in job.of_evaluation} == {
+        name: getattr(job, name) for name in job.of_evaluation
+    }
+    measured = again.evaluate(job.test_file, case.arguments(folder / "measured"))
+    assert_same_scores(flat(measured), {key[len("/test") :]: found[key] for key in found if key.startswith("/test")})
 
 
 @pytest.fixture(scope="module", params=JOBS)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand
 
+from hf_ext.tasks.base.data_source import source_of
 from hf_ext.tasks.base.discovery import task_modules
 from hf_ext.tasks.base.job import Job
 from hf_ext.tasks.base.job_parser import TRAINING, JobParser, Option, OptionError
@@ -75,10 +76,10 @@ def run_job(job: Job, arguments: Any) -> None:
         return
     console = Console(highlight=False, markup=False)
     hint = [] if job.hint is None else [job.hint.format(output_dir=arguments.output_dir)]
-    shown = job.show(scores, job.validation_file)
-    if job.test_file is not None:
+    shown = job.show(scores, source_of(job, "validation"))
+    if "test" in scores:
         # The first may be too good: they are those by which the epoch was chosen.
-        shown += job.show(scores["test"], job.test_file)
+        shown += job.show(scores["test"], source_of(job, "test"))
     for part in (*shown, f"saved to {arguments.output_dir}: {job.saved()}", *hint):
         console.print(part)
 

@@ -46,7 +46,8 @@ def _options(job_class: type[Job], saved: SavedModel, command: str) -> dict[str,
         elif one.name in ("max_length", "max_source_length"):
             tokenizer = AutoTokenizer.from_pretrained(saved.name)
             is_limited = 0 < tokenizer.model_max_length < LARGE_INTEGER
-            value = input_limit(tokenizer, saved.config, None if is_limited else one.default)
+            most: Any = None if is_limited else one.default
+            value = input_limit(tokenizer, saved.config, most)
         elif one.name == "stride":
             # What suits the window.
             options[one.name] = None

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
+from hf_ext.ops.logit import logit
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.score_threshold import BEST, best_threshold, given_threshold, threshold_option
 from hf_ext.training.run_steps import predict_in_order
 
 
@@ -29,6 +32,8 @@ class ExtractionJob(EncoderJob):
     stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
 
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride")
+    keeps_what_scores_more: ClassVar[bool] = True
+    """Whether what is found with a higher threshold is what is found with a lower one and scores more."""
     encoder_class: ClassVar[type[SpanEncoder]] = SpanEncoder
     collator_class: ClassVar[Any] = DataCollatorForSpanExtraction
 
@@ -41,7 +46,11 @@ class ExtractionJob(EncoderJob):
         labels = self.head_labels(self.outputs(files.labels), self.auto_class.head.suffix)
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
-        return self.open_model(self.auto_class, tokenizer, fields, **self.head_options(tokenizer))
+        head = self.head_options(tokenizer)
+        threshold = given_threshold(getattr(self, "threshold", None))
+        if threshold is not None:
+            head["score_threshold"] = threshold
+        return self.open_model(self.auto_class, tokenizer, fields, **head)
 
     def outputs(self, labels: Sequence[str]) -> Sequence[str]:
         """What a new head tells apart, for the labels of the files: these."""
@@ -68,6 +77,30 @@ class ExtractionJob(EncoderJob):
     def compute_metrics(self, id2label: Any) -> Any:
         """What Trainer computes of an evaluation, on tokens."""
         raise NotImplementedError
+
+    def settle(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The threshold, where one is given or asked for."""
+        model: Any = trainer.model
+        threshold = getattr(self, "threshold", None)
+        if threshold is None:
+            return {}
+        if threshold == BEST:
+            texts = [example["text"] for example in examples]
+            annotations = [example[self.encoder_class.annotations] for example in examples]
+            predictions: Any = None
+
+            def f1_at(threshold: float) -> float:
+                nonlocal predictions
+                if predictions is None or not self.keeps_what_scores_more:
+                    model.config.score_threshold = threshold
+                    predictions = predict_in_order(trainer, rows)
+                kept = np.array(predictions)
+                kept[kept[..., -1] <= logit(threshold), :-1] = -1
+                found = self.decode(kept, rows, texts, model.config)
+                return float(self.exact_scores(found, annotations, model.config)["f1"])
+
+            model.config.score_threshold = best_threshold(f1_at)
+        return {"threshold": model.config.score_threshold}
 
     def find(
         self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]
@@ -121,6 +154,7 @@ class LinkedSpanJob(ExtractionJob):
     span_head_size: int | None = option(
         "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
     )
+    threshold: str | None = threshold_option()
 
     defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 10}

@@ -21,6 +21,7 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING, MODEL_MAPPING_
 from hf_ext.carried_code import ModelWithCode
 from hf_ext.modules.adapters import CACHE_ARGUMENTS, refuse_adapted_head
 from hf_ext.ops.graphs import in_graph
+from hf_ext.ops.logit import logit
 from hf_ext.ops.masks import document_ids
 from hf_ext.transformers_private import BaseAutoModelClass, registered_models
 
@@ -252,6 +253,19 @@ def check_at_least_one(config: PreTrainedConfig, *names: str) -> None:
     for name in names:
         if getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
+
+
+def check_threshold(config: PreTrainedConfig) -> None:
+    """Raise ValueError where the config's ``score_threshold`` is no probability below 1."""
+    threshold: Any = config.score_threshold
+    if not 0 <= threshold < 1:
+        raise ValueError(f"score_threshold must be in [0, 1), got {threshold}")
+
+
+def score_above(config: PreTrainedConfig, above: float | None) -> float:
+    """The score that predictions are to be above: the one given, else that of the config's ``score_threshold``."""
+    threshold: Any = config.score_threshold
+    return logit(threshold) if above is None else above
 
 
 def _backbone(config_class: type[PreTrainedConfig]) -> type[PreTrainedModel]:

@@ -1,5 +1,6 @@
 """The job of a task: from files and a model to start from, to a trained, scored and saved model."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
@@ -18,17 +19,20 @@ from transformers import (
 )
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.dataset_file import dataset_file, is_table
 from hf_ext.data.input_limit import check_input_length
 from hf_ext.metrics.comparison import Comparison, Item
 from hf_ext.metrics.error_report import error_report
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
+from hf_ext.tasks.base.data_source import source_of, with_files
 from hf_ext.tasks.base.job_card import card_facts, card_files
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.report_page import write_report
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.model_card.callback import ModelCardCallback
+from hf_ext.training.patience import early_stopping
 from hf_ext.training.push_run import check_push, push_run
 from hf_ext.training.run_steps import (
     check_output_dir,
@@ -90,6 +94,43 @@ class Job:
         group="Files",
         kw_only=True,
     )
+    dataset: str | None = option(
+        "Instead of files: a data set of the Hub (org/name), a folder of one, or a file of Parquet or Arrow.",
+        None,
+        group="Data set",
+        kw_only=True,
+    )
+    dataset_config: str | None = option(
+        "Which of several data sets of that name.", None, group="Data set", kw_only=True
+    )
+    train_split: str | None = option(
+        "What of the data set to train on, such as train[:90%]; else train.", None, group="Data set", kw_only=True
+    )
+    validation_split: str | None = option(
+        "What of it to evaluate on; else validation, valid or dev.", None, group="Data set", kw_only=True
+    )
+    test_split: str | None = option(
+        "What of it to score the trained model on, as by a test file; else nothing.",
+        None,
+        group="Data set",
+        kw_only=True,
+    )
+    columns: Mapping[str, str] = option(
+        "A column by the name that files have for it, as text=review; may be given several times.",
+        group="Data set",
+        aliases=["--column"],
+        default_factory=dict,
+        kw_only=True,
+    )
+    streaming: bool = option(
+        "Read no more of the data set than the splits ask for, as train[:1000].",
+        False,
+        group="Data set",
+        kw_only=True,
+    )
+    patience: int | None = option(
+        "Stop after so many evaluations in a row without a better one.", None, group="Stopping", kw_only=True
+    )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
     license: str | None = option(
         "Of the model, as the Hub writes it: apache-2.0.", None, group="Model card", kw_only=True
@@ -139,6 +180,8 @@ class Job:
     evaluates_first: ClassVar[bool] = False
     """Whether the model is evaluated before training too, for ``<metric>_before`` among the scores."""
     trainer_class: ClassVar[type[JobTrainer]] = JobTrainer
+    as_given: ClassVar[Any] = None
+    """Of a job whose data sets became files: the job that was given; None: itself."""
     of_evaluation: ClassVar[tuple[str, ...]] = ()
     """The options that an evaluation of the trained model needs again."""
 
@@ -186,6 +229,11 @@ class Job:
             ConnectionError: if the upload was broken off; what was written is whole, and `hf-ext push` takes it up.
         """
         check_output_dir(arguments, self.overwrite)
+        job = with_files(self)
+        if job is not self:
+            made: dict[str, Any] = job.run(arguments)
+            return made
+        stopping = None if self.patience is None else early_stopping(arguments, self.patience)
         check_push(arguments)
         card = card_facts(self)
         files = self.read()
@@ -205,26 +253,28 @@ class Job:
         trainer = self.trainer_class(model=model, args=arguments, **options)
         card.files = card_files(self, files)
         trainer.add_callback(ModelCardCallback(trainer, card, curves=False))
+        if stopping is not None:
+            trainer.add_callback(stopping)
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
+        settled = self.settle(trainer, validation, files.validation)
         last = files.validation
         found = self.find(trainer, validation, last)
-        scores = last_scores = self.score(found, last, model)
+        scores = last_scores = {**self.score(found, last, model), **settled}
         if before is not None:
             scores[f"{self.metric}_before"] = before
-        card.scores = {self.validation_file: dict(scores)}
-        if self.test_file is not None and files.test is not None:
-            last = files.test
+        source = source_of(self, "validation")
+        card.scores = {source: dict(scores)}
+        if files.test is not None:
+            last, source = files.test, source_of(self, "test")
             found = self.find(trainer, self.encode(last, tokenizer, model), last)
-            scores["test"] = last_scores = self.score(found, last, model)
-            card.scores[self.test_file] = last_scores
+            scores["test"] = card.scores[source] = last_scores = self.score(found, last, model)
         save_run(trainer, scores, self.plotted_metric or self.metric, card)
         if trainer.is_world_process_zero():
             folder = Path(str(arguments.output_dir))
             write_job_file(self, folder)
             self.write(found, last, model, folder)
-            file = self.test_file or self.validation_file
-            self.write_report(found, last_scores, last, model, folder, file, files.train)
+            self.write_report(found, last_scores, last, model, folder, source, files.train)
         push_run(trainer)
         return scores
 
@@ -242,6 +292,8 @@ class Job:
         Raises:
             ValueError: if the file cannot be read, has nothing in it, or has labels that the model lacks.
         """
+        if is_table(file):
+            file = dataset_file(file, columns=self.columns, lines=self.lines_of_row)
         tokenizer = AutoTokenizer.from_pretrained(self.model)
         model = self.open_trained()
         examples = self.read_evaluation(file, self.labels_of_model(model.config))
@@ -253,7 +305,7 @@ class Job:
         found = self.find(trainer, self.encode(examples, tokenizer, model), examples)
         scores = self.score(found, examples, model)
         if report is not None and trainer.is_world_process_zero():
-            self.write_report(found, scores, examples, model, report, file)
+            self.write_report(found, scores, examples, model, report, str(file))
         return scores
 
     def read(self) -> Files:
@@ -283,6 +335,10 @@ class Job:
     def open_trained(self) -> Any:
         """The model that the job names, as it was trained."""
         return self.auto_class.from_pretrained(self.model)
+
+    def lines_of_row(self, row: Mapping[str, Any]) -> Iterable[str]:
+        """The lines of a file, as `read` reads it, for a row of a data set: one of JSON."""
+        return (json.dumps(row, ensure_ascii=False, default=str),)
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The texts of an example, of whose characters a new tokenizer is made."""
@@ -331,6 +387,10 @@ class Job:
         """What Trainer is given to evaluate: collator and metrics."""
         raise NotImplementedError
 
+    def settle(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Choose on the validation file what is left to choose of the trained model; entries for its scores."""
+        return {}
+
     def find(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> Any:
         """What the trained model says of examples, encoded as rows: of each, or scores at once."""
         raise NotImplementedError
@@ -359,7 +419,7 @@ class Job:
         examples: Sequence[Mapping[str, Any]],
         model: PreTrainedModel,
         folder: Path,
-        file: Path,
+        source: str,
         train: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         """Write ``report.json`` and ``report.html``, where the task has an error report.
@@ -370,13 +430,15 @@ class Job:
             examples: of the file.
             model: what found it.
             folder: where to write.
-            file: what the examples are of.
+            source: the file or data set that the examples are of.
             train: the examples of training, by which it is told what was seen there; None: not known.
         """
         comparisons = self.compare(found, examples, model)
         if comparisons is not None:
             training = None if train is None else map(self.items_of, train)
-            write_report(folder, error_report(comparisons, scores, training, task=self.command, file=file.name))
+            # Without folders, which tell of the machine and not of the model.
+            name = Path(source).name if Path(source).is_file() else source
+            write_report(folder, error_report(comparisons, scores, training, task=self.command, file=name))
 
     def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
         """The config that a model from scratch is made from."""
@@ -423,9 +485,9 @@ class Job:
         if self.label_key is not None and any(self.label_key not in example for example in examples):
             raise ValueError(f"{name} must have {self.label_key}, got a file to be predicted, {getattr(self, name)}")
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
-        """What a command prints of the scores on a file: texts, and tables of rich."""
-        return [score_table(scores, title=str(file))]
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
+        """What a command prints of the scores on a file, by its name: texts, and tables of rich."""
+        return [score_table(scores, title=source)]
 
 
 @dataclass

@@ -1,13 +1,15 @@
 """What the card of a model says of the job that made it."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+from hf_ext.tasks.base.data_source import source_of
 from hf_ext.training.model_card.facts import CardFacts, CardFile
 from hf_ext.training.model_card.render import template_beside
 
 # Groups of options whose values the card has in other places.
-_TOLD = ("Files", "Start from", "Model card")
+_TOLD = ("Files", "Data set", "Start from", "Model card")
 
 
 def card_facts(job: Any) -> CardFacts:
@@ -19,6 +21,7 @@ def card_facts(job: Any) -> CardFacts:
     Raises:
         ValueError: if licence or language is none that the Hub takes.
     """
+    dataset = (job.as_given or job).dataset
     options = {one.name: getattr(job, one.name) for one in fields(job) if one.metadata.get("group") not in _TOLD}
     return CardFacts(
         template=template_beside(type(job), "job"),
@@ -29,6 +32,7 @@ def card_facts(job: Any) -> CardFacts:
         made_by=f"hf-ext train {job.command}",
         license=job.license,
         language=job.language,
+        datasets=[dataset] if dataset and not Path(dataset).exists() else (),
         overwrite=job.overwrite,
     )
 
@@ -40,9 +44,7 @@ def card_files(job: Any, files: Any) -> list[CardFile]:
         job: with the paths.
         files: what they hold; see `hf_ext.tasks.base.job.Files`.
     """
-    found = []
-    for part in ("train", "validation", "test"):
-        path, examples = getattr(job, f"{part}_file"), getattr(files, part)
-        if path is not None:
-            found.append(CardFile(part, path, None if examples is None else len(examples)))
-    return found
+    held = {part: getattr(files, part) for part in ("train", "validation", "test")}
+    return [
+        CardFile(part, source_of(job, part), len(examples)) for part, examples in held.items() if examples is not None
+    ]

@@ -122,7 +122,9 @@ class JobParser(HfArgumentParser):
             raise OptionError(f"at most one file of options can be given, got {' and '.join(rest)}")
         if rest:
             given = self.read_file(Path(rest[0])) | given
-        needed = {one.name for one in self.options.values() if one.required} | {"train_file", "validation_file"}
+        needed = {one.name for one in self.options.values() if one.required}
+        if given.get("dataset") is None:
+            needed |= {"train_file", "validation_file"}
         missing = [one.flag for one in self.options.values() if one.name in needed and given.get(one.name) is None]
         if missing:
             raise OptionError(f"{' and '.join(missing)} must be given")
@@ -238,9 +240,9 @@ def _entry(word: str) -> tuple[str, Any]:
     if not equals:
         raise ArgumentTypeError(f"must be NAME=VALUE, got {word!r}")
     try:
-        return name.replace("-", "_"), json.loads(value)
+        return name, json.loads(value)
     except ValueError:
-        return name.replace("-", "_"), value
+        return name, value
 
 
 class _Entries(Action):

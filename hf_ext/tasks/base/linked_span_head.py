@@ -14,7 +14,7 @@ from transformers.utils.generic import can_return_tuple
 from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.linked_pointers import LinkedPointers, Parts, Triple, link_scores
 from hf_ext.ops.graphs import is_exported
-from hf_ext.tasks.base.head import EncoderHead, check_at_least_one
+from hf_ext.tasks.base.head import EncoderHead, check_at_least_one, check_threshold, score_above
 
 Links = Callable[[Tensor, Tensor], Tensor]
 """Scores ``[P, R, S]`` of one text at the positions ``[R]`` and ``[S]``."""
@@ -45,7 +45,7 @@ class LinkedSpanOutput(ModelOutput):
 class LinkedSpanHead(EncoderHead):
     """Mixin of a head over `LinkedPointers`: say what labels mean to each pointer, and decode one text's scores."""
 
-    fields: ClassVar[dict[str, Any]] = {"span_head_size": 64, "span_top_k": 256}
+    fields: ClassVar[dict[str, Any]] = {"span_head_size": 64, "span_top_k": 256, "score_threshold": 0.5}
     label_name: ClassVar[str]
     """What ``id2label`` names."""
     ordered: ClassVar[bool]
@@ -62,6 +62,7 @@ class LinkedSpanHead(EncoderHead):
             ValueError: if a field of the config is invalid.
         """
         check_at_least_one(config, "span_top_k")
+        check_threshold(config)
         if not config.num_labels:
             raise ValueError(f"id2label must name at least one {self.label_name}, got none")
         spans, links = self.label_counts(config.num_labels)
@@ -104,7 +105,7 @@ class LinkedSpanHead(EncoderHead):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         output_logits: bool | None = None,
-        above: float = 0.0,
+        above: float | None = None,
         **kwargs: Any,
     ) -> LinkedSpanOutput:
         """Score spans and links; in evaluation also decode them.
@@ -118,7 +119,7 @@ class LinkedSpanHead(EncoderHead):
             inputs_embeds: ``[B, L, H]``, instead of ``input_ids``.
             labels: integers ``[B, M, W]`` as the head has them, token positions, padded with -100.
             output_logits: return the scores; None: in training without labels, and where the model is exported.
-            above: predict what scores more than this.
+            above: predict what scores more than this; None: than the score of ``config.score_threshold``.
             **kwargs: passed on to the encoder.
 
         Raises:
@@ -134,10 +135,11 @@ class LinkedSpanHead(EncoderHead):
         parts = self.classifier.project(hidden)
         if output_logits is None:
             output_logits = is_exported() or (self.training and labels is None)
+        least = score_above(self.config, above)
         return LinkedSpanOutput(
             loss=None if own is None else self.classifier.loss(parts, own, attention_mask),
             logits=tuple(self.classifier.scores(parts, hidden, attention_mask)) if output_logits else None,
-            predictions=None if self.training or is_exported() else self._predictions(parts, attention_mask, above),
+            predictions=None if self.training or is_exported() else self._predictions(parts, attention_mask, least),
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )

@@ -7,17 +7,17 @@ from torch import Tensor
 
 from hf_ext.data.windows import Window
 from hf_ext.tasks.base.pipeline_registration import module_imported
-from hf_ext.tasks.base.window_pipeline import WindowPipeline, logit, with_probabilities
+from hf_ext.tasks.base.window_pipeline import WindowPipeline, least_score, with_probabilities
 
 
 class LinkedSpanPipeline(WindowPipeline):
     """Texts of any length to relations or events; a subclass decodes what the model predicts."""
 
     def _forward(  # type: ignore[override]
-        self, input_tensors: dict[str, Any], threshold: float = 0.5
+        self, input_tensors: dict[str, Any], threshold: float | None = None
     ) -> dict[str, Any]:
         inputs, rest = self.split(input_tensors)
-        outputs = self.model(**inputs, above=logit(threshold), return_dict=True)
+        outputs = self.model(**inputs, above=least_score(threshold), return_dict=True)
         return {"found": with_probabilities(outputs.predictions), **rest}
 
     def postprocess(self, model_outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import inf, log
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +13,7 @@ from transformers.pipelines.base import ChunkPipeline
 from hf_ext.data.input_limit import check_input_length, input_limit
 from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.data.windows import Window, check_gives_offsets, window_of
+from hf_ext.ops.logit import logit
 from hf_ext.tasks.base.pipeline_registration import module_imported
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 
@@ -185,9 +185,9 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
         return inputs, {name: inputs.pop(name) for name in ("window", "is_last")}
 
 
-def logit(probability: float) -> float:
-    """The score of which the logistic function is this probability, in [0, 1)."""
-    return -inf if probability == 0 else log(probability / (1 - probability))
+def least_score(threshold: float | None) -> float | None:
+    """The model's own score of a probability; None: that of the model's threshold."""
+    return None if threshold is None else logit(threshold)
 
 
 def with_probabilities(table: Tensor) -> Tensor:

@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
@@ -16,10 +19,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_ext.losses.table import MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
+from hf_ext.losses.cross_entropy import class_balanced_weights
+from hf_ext.losses.table import LOSSES, MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
+from hf_ext.metrics.threshold_calibration import calibrate_thresholds
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.score_threshold import BEST, given_threshold, threshold_option
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
 from hf_ext.tasks.classification.metrics import (
     class_probabilities,
@@ -27,6 +33,9 @@ from hf_ext.tasks.classification.metrics import (
     predicted_classes,
     scores_of_prediction,
 )
+
+# What a threshold that is chosen lies below the probabilities that it lets through.
+_MARGIN = 1e-6
 
 
 @dataclass
@@ -56,13 +65,25 @@ class ClassificationJob(EncoderJob):
         default_factory=dict,
     )
 
+    threshold: str | None = threshold_option()
+    balance_classes: bool = option(
+        "Weigh each text by how seldom its class is in the training file.", False, group="Loss", kw_only=True
+    )
+    class_weights: Mapping[str, Any] = option(
+        "Weight of a class's texts in the loss, as sports=2.0; may be given several times. Others have 1.",
+        group="Loss",
+        aliases=["--class-weight"],
+        default_factory=dict,
+        kw_only=True,
+    )
+
     command: ClassVar[str] = "classification"
     auto_class: ClassVar[Any] = AutoModelForSequenceClassification
     defaults: ClassVar[Mapping[str, Any]] = {**EncoderJob.defaults, "per_device_train_batch_size": 32}
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The table of classes, with the share of right answers."""
-        return [*super().show(scores, file), f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"]
+        return [*super().show(scores, source), f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"]
 
     def read(self) -> Files:
         """Labelled texts, all of one kind."""
@@ -79,6 +100,10 @@ class ClassificationJob(EncoderJob):
         if train[0].keys() != validation[0].keys():
             seen = f"{', '.join(train[0])} and {', '.join(validation[0])}"
             raise ValueError(f"train_file and validation_file must have rows of one kind, got {seen}")
+        if self.threshold is not None and not multi_label:
+            raise ValueError(
+                f"threshold goes with texts with any number of classes, got {self.threshold} with one class each"
+            )
         names = list(self.head_labels(names, "ForSequenceClassification"))
         # An unsuitable loss is refused before anything is loaded.
         self.training_loss(train, names)
@@ -112,9 +137,12 @@ class ClassificationJob(EncoderJob):
     ) -> dict[str, Any]:
         """Collator and metrics."""
         config: Any = model.config
+        choices = MULTI_LABEL_LOSSES if _takes_many(config) else SINGLE_LABEL_LOSSES
         return {
             "data_collator": DataCollatorWithPadding(tokenizer),
-            "compute_metrics": classification_compute_metrics(config.id2label, _takes_many(config)),
+            # The model's own does not take 0 and 1 as integers.
+            "compute_loss_func": for_trainer(choices[0]),
+            "compute_metrics": classification_compute_metrics(config.id2label, _takes_many(config), _threshold(config)),
         }
 
     def trainer_options(
@@ -125,6 +153,19 @@ class ClassificationJob(EncoderJob):
         options = self.evaluation_options(tokenizer, model, arguments)
         return {**options, "compute_loss_func": loss, "smooths_labels": True}
 
+    def settle(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The threshold, where one is given or asked for."""
+        if self.threshold is None:
+            return {}
+        model: Any = trainer.model
+        if self.threshold == BEST:
+            prediction = trainer.predict(rows)
+            (score, *_), _ = calibrate_thresholds(prediction.predictions, prediction.label_ids, per_class=False)
+            probability = float(torch.tensor(score, dtype=torch.float64).sigmoid())
+            # A pipeline compares probabilities in float32. Where nothing right is found, any threshold will do.
+            model.config.score_threshold = max(0.0, probability - _MARGIN) if isfinite(score) else 0.5
+        return {"threshold": model.config.score_threshold}
+
     def find(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> Any:
         """Logits and classes of the examples."""
         return trainer.predict(rows)
@@ -132,7 +173,7 @@ class ClassificationJob(EncoderJob):
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """:func:`hf_ext.tasks.classification.classification_scores` of the examples."""
         config: Any = model.config
-        return scores_of_prediction(found, config.id2label, _multi_label(examples))
+        return scores_of_prediction(found, config.id2label, _takes_many(config), _threshold(config))
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
@@ -180,7 +221,16 @@ class ClassificationJob(EncoderJob):
         if name not in choices:
             kind = "any number of classes" if multi_label else "one class"
             raise ValueError(f"loss must be one of {', '.join(choices)} for texts with {kind}, got {name!r}")
-        options = dict(self.loss_options)
+        options = {option.replace("-", "_"): value for option, value in self.loss_options.items()}
+        weights = self.weights_of_classes(examples, names)
+        if weights is not None:
+            takers = [one for one in choices if "weight" in signature(LOSSES[one]).parameters]
+            if name not in takers:
+                wanted = f"one of {', '.join(takers)}" if takers else "left out for texts with any number of classes"
+                raise ValueError(f"class weights must go with a loss that takes them, {wanted}, got {name!r}")
+            if "weight" in options:
+                raise ValueError("class weights must be given once, got some among the options of the loss as well")
+            options["weight"] = weights
         if name == "logit_adjusted":
             counts = Counter(label for example in examples for label in labels_of(example))
             options.setdefault("prior", [counts[label] for label in names])
@@ -191,6 +241,32 @@ class ClassificationJob(EncoderJob):
                 given = f"{label_smoothing} and {options['label_smoothing']}"
                 raise ValueError(f"label_smoothing_factor must be the loss's label_smoothing, got {given}")
         return for_trainer(name, **options)
+
+    def weights_of_classes(self, examples: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[float] | None:
+        """The weight of each class, by its id; None where none are asked for.
+
+        Args:
+            examples: of the training file.
+            names: of the classes, in the order of their ids.
+
+        Raises:
+            ValueError: if one is of no class, or below 0, or weights are given and counted too.
+        """
+        if not self.class_weights:
+            counts = Counter(label for example in examples for label in labels_of(example))
+            return (
+                class_balanced_weights([counts[name] for name in names], beta=1).tolist()
+                if self.balance_classes
+                else None
+            )
+        if self.balance_classes:
+            raise ValueError("give either balance_classes or class_weights, got both")
+        for name, weight in self.class_weights.items():
+            if name not in names:
+                raise ValueError(f"class_weights must be of {', '.join(names)}, got one of {name!r}")
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < inf:
+                raise ValueError(f"class_weights must be numbers of at least 0, got {weight!r} for {name!r}")
+        return [float(self.class_weights.get(name, 1.0)) for name in names]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
         """The model that the job names, with a head for the classes of the files.
@@ -203,7 +279,11 @@ class ClassificationJob(EncoderJob):
             "label2id": {name: index for index, name in enumerate(files.labels)},
             "problem_type": f"{'multi' if _multi_label(files.train) else 'single'}_label_classification",
         }
-        return self.open_model(self.auto_class, tokenizer, fields)
+        model: PreTrainedModel = self.open_model(self.auto_class, tokenizer, fields)
+        threshold = given_threshold(self.threshold)
+        if threshold is not None:
+            model.config.score_threshold = threshold
+        return model
 
 
 def encode_labelled_texts(
@@ -249,3 +329,8 @@ def _multi_label(examples: Sequence[Mapping[str, Any]]) -> bool:
 def _takes_many(config: Any) -> bool:
     """Whether a model gives a text any number of classes."""
     return bool(config.problem_type == "multi_label_classification")
+
+
+def _threshold(config: Any) -> float:
+    """The least probability of a class that is found, where a text has any number of them."""
+    return float(getattr(config, "score_threshold", 0.5))

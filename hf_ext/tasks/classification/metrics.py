@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_ext.metrics.exact_spans import span_scores
+from hf_ext.ops.logit import logit
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction
@@ -40,14 +41,23 @@ def classification_scores(
     return {"accuracy": exact, **span_scores(found_spans, true_spans, labels)}
 
 
-def predicted_classes(logits: Any, id2label: Mapping[int, str], multi_label: bool) -> list[list[str]]:
-    """The classes that ``logits`` ``[N, C]`` say: the greatest, or with ``multi_label`` all above 0."""
+def predicted_classes(
+    logits: Any, id2label: Mapping[int, str], multi_label: bool, threshold: float = 0.5
+) -> list[list[str]]:
+    """The classes that ``logits`` ``[N, C]`` say: the greatest, or with ``multi_label`` all that have the probability.
+
+    Args:
+        logits: ``[N, C]``.
+        id2label: name of each class.
+        multi_label: whether a text has any number of classes.
+        threshold: in [0, 1); the logistic function of a predicted class's logit is above this.
+    """
     logits = np.asarray(logits)
     if logits.ndim != 2 or logits.shape[1] != len(id2label):
         raise ValueError(f"logits must have shape [N, {len(id2label)}], got {list(logits.shape)}")
     if not multi_label:
         return [[id2label[int(index)]] for index in logits.argmax(-1)]
-    return [[id2label[int(index)] for index in np.flatnonzero(row > 0)] for row in logits]
+    return [[id2label[int(index)] for index in np.flatnonzero(row > logit(threshold))] for row in logits]
 
 
 def class_probabilities(logits: Any, multi_label: bool) -> Any:
@@ -59,23 +69,28 @@ def class_probabilities(logits: Any, multi_label: bool) -> Any:
     return exponentials / exponentials.sum(-1, keepdims=True)
 
 
-def scores_of_prediction(prediction: Any, id2label: Mapping[int, str], multi_label: bool) -> dict[str, Any]:
+def scores_of_prediction(
+    prediction: Any, id2label: Mapping[int, str], multi_label: bool, threshold: float = 0.5
+) -> dict[str, Any]:
     """`classification_scores` of what ``Trainer.predict`` gives.
 
     Args:
         prediction: ``predictions``, logits ``[N, C]``, and ``label_ids``, class ids ``[N]`` or ``[N, C]`` of 0 and 1.
         id2label: name of each class.
         multi_label: whether a text has any number of classes.
+        threshold: as in `predicted_classes`.
     """
     true = np.asarray(prediction.label_ids)
     # One class for each text as a row with one positive.
     rows = true if multi_label else np.where(np.arange(len(id2label)) == true[:, None], 1, -1)
     references = predicted_classes(rows, id2label, multi_label)
-    found = predicted_classes(prediction.predictions, id2label, multi_label)
+    found = predicted_classes(prediction.predictions, id2label, multi_label, threshold)
     return classification_scores(found, references, list(id2label.values()))
 
 
-def classification_compute_metrics(id2label: Mapping[int, str], multi_label: bool) -> partial[dict[str, float]]:
+def classification_compute_metrics(
+    id2label: Mapping[int, str], multi_label: bool, threshold: float = 0.5
+) -> partial[dict[str, float]]:
     """What ``Trainer(compute_metrics=...)`` takes for a classifier.
 
     It gives ``accuracy``, ``precision``, ``recall``, ``f1`` and ``macro_f1`` of :func:`scores_of_prediction`.
@@ -83,12 +98,13 @@ def classification_compute_metrics(id2label: Mapping[int, str], multi_label: boo
     Args:
         id2label: name of each class.
         multi_label: whether a text has any number of classes.
+        threshold: as in `predicted_classes`.
     """
-    return partial(_classification_metrics, id2label=dict(id2label), multi_label=multi_label)
+    return partial(_classification_metrics, id2label=dict(id2label), multi_label=multi_label, threshold=threshold)
 
 
 def _classification_metrics(
-    eval_prediction: "EvalPrediction", id2label: Mapping[int, str], multi_label: bool
+    eval_prediction: "EvalPrediction", id2label: Mapping[int, str], multi_label: bool, threshold: float
 ) -> dict[str, float]:
-    scores = scores_of_prediction(eval_prediction, id2label, multi_label)
+    scores = scores_of_prediction(eval_prediction, id2label, multi_label, threshold)
     return {name: scores[name] for name in ("accuracy", "precision", "recall", "f1", "macro_f1")}

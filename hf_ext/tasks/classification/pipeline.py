@@ -15,7 +15,8 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
 
     ``pipeline("classification", model=folder)`` takes a text, a pair of texts ``{"text", "text2"}``, a list of either,
     a dataset or a generator, and gives for each a list of ``{"label", "score"}``, the most probable first: of a model
-    of one class a text that class alone, of a model of any number of classes all whose ``score`` is above 0.5. A text
+    of one class a text that class alone, of a model of any number of classes all whose ``score`` is above
+    ``config.score_threshold``, which training may choose, or 0.5. A text
     longer than the tokenizer's ``model_max_length``, which the job saves, is cut off, as in training.
 
     Args (of the constructor or of a call):
@@ -57,7 +58,8 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
         config: Any = self.model.config
         if threshold is None and config.problem_type != "multi_label_classification":
             return classes[:1]
-        return [one for one in classes if one["score"] > (0.5 if threshold is None else threshold)]
+        least = getattr(config, "score_threshold", 0.5) if threshold is None else threshold
+        return [one for one in classes if one["score"] > least]
 
 
 register_task("classification", ClassificationPipeline, AutoModelForSequenceClassification)

@@ -84,11 +84,11 @@ class DialogueJob(EncoderJob):
                 + (f"model={self.model!r}" if self.config is None else f"config={self.config!r}")
             )
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """A line of perplexities and accuracy."""
         before = f" (before training {scores['perplexity_before']:.2f})" if "perplexity_before" in scores else ""
         return [
-            f"{file}: perplexity {scores['perplexity']:.2f}{before}, "
+            f"{source}: perplexity {scores['perplexity']:.2f}{before}, "
             f"accuracy of the next token {scores['accuracy']:.4f}"
         ]
 

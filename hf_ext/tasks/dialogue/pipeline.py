@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from transformers import AutoModelForCausalLM
 
+from hf_ext.data.input_limit import input_limit
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.dialogue.chat import Chat
@@ -18,7 +19,8 @@ class DialoguePipeline(TextPipeline):
     ``{"turns": [...]}``, or a list of either, and gives a string for each. `hf_ext.Chat` keeps a conversation.
 
     Args (of the constructor or of a call):
-        **options: of `hf_ext.Chat`: ``top_p``, ``temperature``, ``num_beams``, ``max_new_tokens``, ``max_length``.
+        **options: of `hf_ext.Chat`: ``top_p``, ``temperature``, ``num_beams``, ``max_length``, and ``max_new_tokens``,
+            which is at most half of the length by default.
     """
 
     found = "reply"
@@ -65,6 +67,9 @@ class DialoguePipeline(TextPipeline):
 
     def _forward(self, model_inputs: Any, **options: Any) -> str:  # type: ignore[override]
         *before, last = model_inputs["turns"]
+        # A model of short texts is to have room for what was said.
+        length = options.get("max_length") or input_limit(self.tokenizer, self.model.config, most=None)
+        options.setdefault("max_new_tokens", min(64, length // 2))
         chat = Chat(self.model, self.tokenizer, **options)
         chat.turns = before
         return chat.reply(last)

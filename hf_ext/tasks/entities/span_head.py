@@ -10,7 +10,14 @@ from transformers.utils.generic import can_return_tuple
 
 from hf_ext.modules.adapters import takes_prefix
 from hf_ext.modules.global_pointer import EfficientGlobalPointer, GlobalPointer, SpanScorer
-from hf_ext.tasks.base.head import EncoderHead, auto_class, check_at_least_one, head_class_by_name
+from hf_ext.tasks.base.head import (
+    EncoderHead,
+    auto_class,
+    check_at_least_one,
+    check_threshold,
+    head_class_by_name,
+    score_above,
+)
 
 SPAN_HEADS: dict[str, type[EfficientGlobalPointer] | type[GlobalPointer]] = {
     "efficient_global_pointer": EfficientGlobalPointer,
@@ -44,8 +51,9 @@ class SpanExtraction(EncoderHead):
     """Head that scores every span of tokens for every type.
 
     Config fields: ``span_head`` ("efficient_global_pointer" or "global_pointer"), ``span_head_size`` (64),
-    ``span_rope`` (True), ``span_top_k`` (256; spans returned a row). Types are the config's ``id2label``. [CLS] and
-    [SEP] are tokens like others, as in the original; spans on them have no characters and are dropped when they are
+    ``span_rope`` (True), ``span_top_k`` (256; spans returned a row), ``score_threshold`` (0.5; spans are predicted
+    where the logistic function of their score is above this). Types are the config's ``id2label``. [CLS] and [SEP] are
+    tokens like others, as in the original; spans on them have no characters and are dropped when they are
     decoded.
     """
 
@@ -55,6 +63,7 @@ class SpanExtraction(EncoderHead):
         "span_head_size": 64,
         "span_rope": True,
         "span_top_k": 256,
+        "score_threshold": 0.5,
     }
     classifier: SpanScorer
     # The loss is a mean over rows, so Trainer is to divide it by the number of accumulation steps.
@@ -69,6 +78,7 @@ class SpanExtraction(EncoderHead):
         if config.span_head not in SPAN_HEADS:
             raise ValueError(f"span_head must be one of {', '.join(SPAN_HEADS)}, got {config.span_head!r}")
         check_at_least_one(config, "span_top_k")
+        check_threshold(config)
         pointer = SPAN_HEADS[config.span_head]
         hidden_size = config.get_text_config().hidden_size
         return pointer(hidden_size, config.num_labels or 0, config.span_head_size, rope=config.span_rope)
@@ -83,7 +93,7 @@ class SpanExtraction(EncoderHead):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         output_logits: bool | None = None,
-        above: float = 0.0,
+        above: float | None = None,
         **kwargs: Any,
     ) -> SpanExtractionOutput:
         """Score spans.
@@ -99,7 +109,7 @@ class SpanExtraction(EncoderHead):
             inputs_embeds: ``[B, L, H]``, instead of ``input_ids``.
             labels: integers ``[B, M, 3]`` of (label, start, end), token positions, both inclusive, padded with -100.
             output_logits: return the scores; None: in training without labels.
-            above: predict spans that score more than this.
+            above: predict spans that score more than this; None: than the score of ``config.score_threshold``.
             **kwargs: passed on to the encoder.
 
         Raises:
@@ -119,7 +129,9 @@ class SpanExtraction(EncoderHead):
         if labels is not None:
             loss = pointer.losses(*parts, labels, attention_mask, pointer.ordered).mean()
         if not self.training:
-            spans = pointer.top_spans(*parts, self.config.span_top_k, attention_mask, pointer.ordered, above)
+            spans = pointer.top_spans(
+                *parts, self.config.span_top_k, attention_mask, pointer.ordered, score_above(self.config, above)
+            )
         if output_logits:
             logits = pointer.score(*parts, pointer.allowed(hidden, attention_mask))
         return SpanExtractionOutput(

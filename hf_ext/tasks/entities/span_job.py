@@ -1,6 +1,6 @@
 """The main job: train a span extraction model on files, score it on characters, save it with its curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from hf_ext.metrics.exact_spans import span_compute_metrics, span_scores
 from hf_ext.tasks.base.extraction_job import ExtractionJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.score_threshold import threshold_option
 from hf_ext.tasks.entities.example import EntityExample, check_known_labels, check_labels
 from hf_ext.tasks.entities.files import read_entities
 from hf_ext.tasks.entities.span_head import SPAN_HEADS, AutoModelForSpanExtraction
@@ -47,6 +48,22 @@ class EntityJob(ExtractionJob):
         examples = read_entities(path)
         check_known_labels(examples, labels)
         return examples
+
+    def lines_of_row(self, row: Mapping[str, Any]) -> Iterable[str]:
+        """Lines of JSON, or those of CoNLL where the data set has tokens and their tags.
+
+        Raises:
+            ValueError: if there are not as many tags as tokens, or a tag is a number without a name.
+        """
+        tags = next((row[name] for name in ("tags", "ner_tags") if row.get(name) is not None), None)
+        if row.get("tokens") is None or tags is None:
+            return super().lines_of_row(row)
+        tokens = row["tokens"]
+        if len(tags) != len(tokens) or not all(isinstance(tag, str) for tag in tags):
+            raise ValueError(f"a row must have as many tags, by their names, as tokens, {len(tokens)}, got {tags}")
+        # CoNLL has a token a line and none that is blank.
+        pairs = (("".join(token.split()), tag) for token, tag in zip(tokens, tags))
+        return [*(f"{token}\t{tag}" for token, tag in pairs if token), ""]
 
     def compute_metrics(self, id2label: Any) -> Any:
         """Scores of spans of tokens."""
@@ -88,6 +105,7 @@ class SpanExtractionJob(EntityJob):
     span_head_size: int | None = option(
         "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
     )
+    threshold: str | None = threshold_option()
 
     command: ClassVar[str] = "ner"
     auto_class: ClassVar[Any] = AutoModelForSpanExtraction

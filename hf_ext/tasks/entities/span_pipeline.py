@@ -5,7 +5,7 @@ from typing import Any
 from hf_ext.data.span_encoding import decode_spans
 from hf_ext.data.windows import merge_spans
 from hf_ext.tasks.base.pipeline_registration import register_task
-from hf_ext.tasks.base.window_pipeline import WindowPipeline, logit, with_probabilities
+from hf_ext.tasks.base.window_pipeline import WindowPipeline, least_score, with_probabilities
 from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
 
 
@@ -20,7 +20,8 @@ class SpanExtractionPipeline(WindowPipeline):
     A text longer than the window is read in overlapping windows. A window gives at most ``config.span_top_k`` spans.
 
     Args (of the constructor or of a call):
-        threshold: keep spans whose ``score`` is above this, in [0, 1); default 0.5.
+        threshold: keep spans whose ``score`` is above this, in [0, 1); default the config's
+            ``score_threshold``, which training may choose, or 0.5.
         max_length: tokens of a window, special ones included; default 512, or less if the model or tokenizer takes
             less.
         stride: tokens that two windows share, at least the length of the longest span; default 64, or a quarter of a
@@ -33,10 +34,10 @@ class SpanExtractionPipeline(WindowPipeline):
     endings = ("ForSpanExtraction",)
 
     def _forward(  # type: ignore[override]
-        self, input_tensors: dict[str, Any], threshold: float = 0.5
+        self, input_tensors: dict[str, Any], threshold: float | None = None
     ) -> dict[str, Any]:
         inputs, rest = self.split(input_tensors)
-        outputs = self.model(**inputs, above=logit(threshold), return_dict=True)
+        outputs = self.model(**inputs, above=least_score(threshold), return_dict=True)
         return {"spans": with_probabilities(outputs.spans), **rest}
 
     def postprocess(self, model_outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -20,7 +20,8 @@ class EventExtraction(LinkedSpanHead):
 
     Any two arguments of an event are linked, so the events of a type are the maximal cliques of its arguments; events
     may share arguments. Labels in the config's ``id2label`` are ``"type|role"``, the trigger a role like others.
-    Config fields: ``span_head_size`` (64), ``span_top_k`` (256; arguments looked at and rows returned a text).
+    Config fields: ``span_head_size`` (64), ``span_top_k`` (256; arguments looked at and rows returned a text),
+    ``score_threshold`` (0.5; what is predicted has scores whose logistic function is above this).
 
     Labels are ``[B, M, 4]`` of (event, label, first token, last token), where events of a row are numbered in any way;
     predictions ``[B, K, 5]`` of the same and the event's score, the least of its arguments' and links'.

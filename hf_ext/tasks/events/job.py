@@ -39,6 +39,8 @@ class EventExtractionJob(LinkedSpanJob):
     label_key: ClassVar[str | None] = "events"
 
     auto_class: ClassVar[Any] = AutoModelForEventExtraction
+    # Events are put together of what links there are.
+    keeps_what_scores_more: ClassVar[bool] = False
     encoder_class = EventEncoder
     collator_class = DataCollatorForEventExtraction
 

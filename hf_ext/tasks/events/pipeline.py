@@ -22,7 +22,8 @@ class EventExtractionPipeline(LinkedSpanPipeline):
     and events that agree in what two windows share are put together.
 
     Args (of the constructor or of a call):
-        threshold: keep events whose ``score`` is above this, in [0, 1); default 0.5.
+        threshold: keep events whose ``score`` is above this, in [0, 1); default the config's
+            ``score_threshold``, which training may choose, or 0.5.
         max_length: tokens of a window, special ones included; default 512, or less if the model or tokenizer takes
             less.
         stride: tokens that two windows share; default 64, or a quarter of a smaller window.

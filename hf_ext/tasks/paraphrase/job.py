@@ -78,10 +78,10 @@ class ParaphraseJob(EncoderJob):
         if self.similarity_scale is not None and self.similarity_scale <= 0:
             raise ValueError(f"similarity_scale must be above 0, got {self.similarity_scale}")
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """A line of both objectives."""
         return [
-            f"{file}: retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}"
+            f"{source}: retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}"
         ]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> Any:
@@ -109,7 +109,7 @@ class ParaphraseJob(EncoderJob):
 
     def open_trained(self) -> Any:
         """The model that the job names, as it was trained."""
-        return self._class_for(AutoConfig.from_pretrained(self.model)).from_pretrained(self.model, **_FIELDS)
+        return self._class_for(AutoConfig.from_pretrained(str(self.model))).from_pretrained(self.model, **_FIELDS)
 
     @staticmethod
     def _class_for(config: Any) -> Any:

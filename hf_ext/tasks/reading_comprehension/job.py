@@ -84,9 +84,9 @@ class ReadingComprehensionJob(EncoderJob):
         if self.head == "start_end" and self.head_size is not None:
             raise ValueError(f"head_size goes with head='global_pointer', got {self.head_size} with head='start_end'")
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The table of questions with and without an answer."""
-        return [reading_table(scores, title=str(file))]
+        return [reading_table(scores, title=source)]
 
     def read(self) -> Files:
         """Questions on texts, of which at least one is answered."""

@@ -18,7 +18,8 @@ class RelationExtraction(LinkedSpanHead):
 
     A triple is predicted where four scores are above 0: its subject as a subject, its object as an object, and for its
     predicate the pair of first and the pair of last tokens. Predicates are the config's ``id2label``. Config fields:
-    ``span_head_size`` (64), ``span_top_k`` (256; entities looked at and triples returned a row).
+    ``span_head_size`` (64), ``span_top_k`` (256; entities looked at and triples returned a row),
+    ``score_threshold`` (0.5; what is predicted has scores whose logistic function is above this).
 
     Labels are ``[B, M, 5]`` of (predicate, subject's first token, its last, object's first, its last), predictions
     ``[B, K, 6]`` of the same and the score, the least of the four, best first.

@@ -22,7 +22,8 @@ class RelationExtractionPipeline(LinkedSpanPipeline):
     one window holds both entities.
 
     Args (of the constructor or of a call):
-        threshold: keep relations whose ``score`` is above this, in [0, 1); default 0.5.
+        threshold: keep relations whose ``score`` is above this, in [0, 1); default the config's
+            ``score_threshold``, which training may choose, or 0.5.
         max_length: tokens of a window, special ones included; default 512, or less if the model or tokenizer takes
             less.
         stride: tokens that two windows share; default 64, or a quarter of a smaller window.

@@ -73,10 +73,10 @@ class SimilarityJob(EncoderJob):
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """A line of the correlation."""
         before = f", before training {scores['spearman_before']:.4f}" if "spearman_before" in scores else ""
-        return [f"{file}: Spearman {scores['spearman']:.4f}{before}"]
+        return [f"{source}: Spearman {scores['spearman']:.4f}{before}"]
 
     def read(self) -> Files:
         """Pairs of texts with scores; for SimCSE, of training, texts alone."""

@@ -82,9 +82,9 @@ class SummarizationJob(Job):
         super().__post_init__()
         import_scorers()
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The table of Rouge and BLEU."""
-        return [summary_table(scores, title=str(file))]
+        return [summary_table(scores, title=source)]
 
     @property
     def text_length(self) -> int:

@@ -48,7 +48,7 @@ class SummaryPipeline(TextPipeline):
             input_, truncation=True, max_length=length, return_tensors="pt", return_token_type_ids=False
         )
 
-    def _forward(self, input_tensors: Any, **generation: Any) -> Any:  # type: ignore[override]
+    def _forward(self, input_tensors: Any, **generation: Any) -> Any:
         return {"ids": self.model.generate(**input_tensors, **generation)}
 
     def postprocess(self, model_outputs: Any) -> str:  # type: ignore[override]

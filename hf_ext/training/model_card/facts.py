@@ -18,7 +18,7 @@ class CardFile:
 
     Attributes:
         part: what it was for: ``"train"``, ``"validation"`` or ``"test"``.
-        path: of the file, or the name of a data set on the Hub.
+        path: of the file, or what a data set is called.
         count: how many texts, questions, pairs ... are in it.
     """
 

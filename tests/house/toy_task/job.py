@@ -81,6 +81,6 @@ class VerdictJob(EncoderJob):
         right = [one == example["good"] for one, example in zip(found, examples)]
         return {"accuracy": sum(right) / len(right)}
 
-    def show(self, scores: Mapping[str, Any], file: Path) -> list[Any]:
+    def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The share of right verdicts."""
         return [f"accuracy {scores['accuracy']:.2f}"]

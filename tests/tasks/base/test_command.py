@@ -41,18 +41,21 @@ JOBS = {
     "similarity": [SimilarityJob],
     "summarization": [SummarizationJob],
 }
-START = "train-file validation-file test-file model config tokenizer overwrite license language output-dir"
+START = (
+    "train-file validation-file test-file model config tokenizer overwrite license language patience output-dir "
+    "dataset dataset-config train-split validation-split test-split columns streaming"
+)
 # What documents and model cards write.
 OPTIONS = {
-    "classification": "max-length loss loss-options",
+    "classification": "max-length loss loss-options threshold balance-classes class-weights",
     "dialogue": "family max-length train-on",
-    "events": "schema-file max-length stride span-head-size",
-    "ner": "max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
+    "events": "schema-file max-length stride span-head-size threshold",
+    "ner": "threshold max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
     "paraphrase": "max-length similarity-scale",
     "reading-comprehension": (
         "max-length stride max-question-length head head-size max-answer-tokens n-best null-threshold"
     ),
-    "relations": "schema-file max-length stride span-head-size",
+    "relations": "schema-file max-length stride span-head-size threshold",
     "similarity": "max-length loss pooling scale chunk-size dropout",
     "summarization": "max-source-length max-target-length",
 }

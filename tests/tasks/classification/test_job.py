@@ -235,3 +235,52 @@ def test_jobs_that_cannot_be_done_are_refused(train, validation, settings, messa
 def test_a_start_is_needed(settings, got, files):
     with pytest.raises(ValueError, match=f"got {got}"):
         ClassificationJob(files["single"], files["single"], **settings)
+
+
+def job_of(files, kind="single", **options):
+    return ClassificationJob(files[kind], files[kind], config="tiny", **options)
+
+
+def test_weights_of_classes(files):
+    rows = [{"text": "a", "label": name} for name in "xxxxyyz"]
+    assert job_of(files).weights_of_classes(rows, "xyz") is None
+    # In the ratio of the inverse counts, 1 on average.
+    inverse = np.array([1 / 4, 1 / 2, 1])
+    balanced = job_of(files, balance_classes=True).weights_of_classes(rows, "xyz")
+    assert balanced == pytest.approx(3 * inverse / inverse.sum())
+    assert job_of(files, class_weights={"y": 3, "z": 0.5}).weights_of_classes(rows, "xyz") == [1.0, 3.0, 0.5]
+
+
+@pytest.mark.parametrize("loss", [None, "focal"])
+def test_weights_weigh_the_loss(loss, files):
+    names, logits, labels = sorted(WORDS), torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 1, 0])
+    plain, weighted = (
+        job_of(files, loss=loss, class_weights=weights).training_loss(SINGLE, names)
+        for weights in ({}, {"metal": 5.0, "water": 0})
+    )
+
+    def each(function):
+        rows = [{"logits": logits[row : row + 1]} for row in range(6)]
+        return [float(function(row, labels[at : at + 1])) for at, row in enumerate(rows)]
+
+    factors = {"metal": 5.0, "water": 0.0}
+    wanted = [factors.get(names[label], 1.0) * value for label, value in zip(labels.tolist(), each(plain))]
+    assert each(weighted) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        ("single", {"balance_classes": True, "class_weights": {"metal": 1}}, "either balance_classes or class_weights"),
+        ("single", {"class_weights": {"stone": 1}}, "class_weights must be of fruit, metal, water, got one of 'stone'"),
+        ("single", {"class_weights": {"metal": -1}}, "class_weights must be numbers of at least 0, got -1 for 'metal'"),
+        ("single", {"class_weights": {"metal": "much"}}, "must be numbers of at least 0, got 'much' for 'metal'"),
+        ("single", {"balance_classes": True, "loss": "dice"}, "one of cross_entropy, focal, got 'dice'"),
+        ("single", {"balance_classes": True, "loss_options": {"weight": [1, 1, 1]}}, "must be given once"),
+        ("multi", {"balance_classes": True}, "left out for texts with any number of classes, got 'multilabel_softmax'"),
+    ],
+)
+def test_weights_without_effect_are_refused(kind, given, message, files):
+    rows = SINGLE if kind == "single" else MULTI
+    with pytest.raises(ValueError, match=message):
+        job_of(files, kind, **given).training_loss(rows, sorted(WORDS))
