@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from datasets import Dataset
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder
+from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
@@ -29,6 +31,7 @@ class ExtractionJob(EncoderJob):
     stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
 
     auto_class: ClassVar[Any]
+    reads_windows: ClassVar[bool] = True
     encoder_class: ClassVar[type[SpanEncoder]] = SpanEncoder
     collator_class: ClassVar[Any] = DataCollatorForSpanExtraction
 
@@ -42,6 +45,15 @@ class ExtractionJob(EncoderJob):
         label2id = {label: index for index, label in enumerate(labels)}
         fields: dict[str, Any] = {"id2label": dict(enumerate(labels)), "label2id": label2id}
         return self.open_model(self.auto_class, tokenizer, fields, **self.head_options(tokenizer))
+
+    def count_lost(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]
+    ) -> Sequence[int]:
+        """Annotations that do not come back from their tokens."""
+        names = self.outputs(labels)
+        label2id = {name: number for number, name in enumerate(names)}
+        encoder = self.encoder(tokenizer, SimpleNamespace(id2label=dict(enumerate(names)), label2id=label2id))
+        return count_in_rows(encoder, examples, ("text", encoder.annotations), "lost_entities")
 
     def outputs(self, labels: Sequence[str]) -> Sequence[str]:
         """What a new head tells apart, for the labels of the files: these."""
