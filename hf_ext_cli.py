@@ -69,6 +69,10 @@ def _training_command(name: str) -> TyperCommand:
     return import_module("hf_ext.tasks.base.command").job_command(name)
 
 
+def _checking_command(name: str) -> TyperCommand:
+    return import_module("hf_ext.tasks.base.check_command").check_command(name)
+
+
 def _add_commands(app: typer.Typer, folder: Path) -> None:
     """Add the commands that are no task's: each file of the folder that has a function of its own name."""
     for file in sorted(folder.glob("*.py")):
@@ -77,7 +81,7 @@ def _add_commands(app: typer.Typer, folder: Path) -> None:
                 _add(app, file.stem.replace("_", "-"), ast.get_docstring(function) or "", _command)
 
 
-def _add_training_commands(app: typer.Typer, folder: Path) -> None:
+def _add_job_commands(app: typer.Typer, folder: Path, load: Callable[[str], TyperCommand]) -> None:
     """Add the commands of the tasks' jobs: the first job that says that a command is its own has its help."""
     helps: dict[str, str] = {}
     for file in (*folder.glob("*/job.py"), *folder.glob("*/*_job.py")):
@@ -86,7 +90,7 @@ def _add_training_commands(app: typer.Typer, folder: Path) -> None:
             if name is not None:
                 helps.setdefault(name, (ast.get_docstring(job) or "").partition("\n")[0])
     for name, text in sorted(helps.items()):
-        _add(app, name, text, _training_command)
+        _add(app, name, text, load)
 
 
 def _print_version(value: bool) -> None:
@@ -110,8 +114,11 @@ def _make_app() -> typer.Typer:
     app.callback()(_options)
     train = typer.Typer(help="Train a model on files.", no_args_is_help=True)
     _add_commands(app, _package() / "cli")
-    _add_training_commands(train, _package() / "tasks")
+    check = typer.Typer(help="Check files before training on them.", no_args_is_help=True)
+    _add_job_commands(train, _package() / "tasks", _training_command)
+    _add_job_commands(check, _package() / "tasks", _checking_command)
     app.add_typer(train, name="train")
+    app.add_typer(check, name="check")
     return app
 
 

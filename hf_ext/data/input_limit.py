@@ -1,5 +1,6 @@
 """How many tokens a model and its tokenizer take."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -82,3 +83,17 @@ def input_limit(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, mo
     # A tokenizer that was told no length has an enormous one.
     known = [limit for limit in limits if limit is not None and 0 < limit < LARGE_INTEGER]
     return min(known, default=getattr(config.get_text_config(), "max_position_embeddings", DEFAULT_LENGTH))
+
+
+def count_tokens(tokenizer: PreTrainedTokenizerBase, inputs: Sequence[Sequence[str]]) -> list[int]:
+    """Tokens of each text, or of each pair of texts, with the special ones, whatever the tokenizer's limit.
+
+    Args:
+        tokenizer: any.
+        inputs: of one text each, or of two.
+    """
+    if not inputs:
+        return []
+    first, *second = (list(texts) for texts in zip(*inputs, strict=True))
+    encoded: Any = tokenizer(first, *second, truncation=False, verbose=False, return_attention_mask=False)
+    return [len(ids) for ids in encoded["input_ids"]]

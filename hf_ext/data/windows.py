@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 
+# Examples encoded at a time.
+_BATCH = 256
+
 Window = tuple[int, int]
 """First and last (exclusive) character of a window's tokens, white space at its ends aside."""
 
@@ -138,6 +141,26 @@ def encode_windows(
         num_proc=num_proc,
     )
     return encoded, sum(encoded[lost]) if lost in encoded.column_names else 0
+
+
+def count_in_rows(
+    encoder: Any, examples: Sequence[Mapping[str, Any]], columns: Sequence[str], counted: str
+) -> list[int]:
+    """What an encoder of windows counts of each example, in the column ``counted`` of its rows.
+
+    Args:
+        encoder: encodes a batch.
+        examples: with these ``columns``.
+        columns: what the encoder takes.
+        counted: a column that it gives.
+    """
+    counts = [0] * len(examples)
+    for start in range(0, len(examples), _BATCH):
+        own = range(start, min(start + _BATCH, len(examples)))
+        rows = encoder({name: [examples[index][name] for index in own] for name in columns}, list(own))
+        for index, count in zip(rows["example_id"], rows[counted]):
+            counts[index] += count
+    return counts
 
 
 def decode_windows(

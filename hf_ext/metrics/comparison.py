@@ -90,10 +90,11 @@ class Comparison:
 def pair_items(true: Iterable[Item], found: Iterable[Item]) -> list[Outcome]:
     """Say of each item of a text what became of it, in the order of the text.
 
-    Each item is in one outcome: the right ones first; then pairs at one place with different names, which are labelled
-    wrong; then pairs that overlap, those of one name first and the most alike before others, which are cut wrong; what
-    is left is missed or invented. So right, labelled wrong, cut wrong, both and missed add up to the true items, and
-    with invented for missed to those found. The same item twice counts once.
+    Each item is in one outcome. First come those that are right; then pairs at one place with different names, which
+    are labelled wrong, rather those of one label in other roles; then pairs that overlap, those of one name first and
+    the most alike before others, which are cut wrong; what is left is missed or invented. So right, labelled wrong, cut
+    wrong, both and missed add up to the true items, and with invented for missed to those found. The same item twice
+    counts once.
     """
     waiting, offered = _distinct(true), _distinct(found)
     outcomes = []
@@ -108,7 +109,10 @@ def pair_items(true: Iterable[Item], found: Iterable[Item]) -> list[Outcome]:
         places.setdefault(key[1], []).append(key)
     for key in list(waiting):
         if same := places.get(key[1]):
-            pair("label", key, same.pop(0))
+            # Of several those that differ in the role alone.
+            other = next((one for one in same if offered[one].label == waiting[key].label), same[0])
+            same.remove(other)
+            pair("label", key, other)
     likeness = [
         (one[0] != other[0], -shared, number, one, other)
         for number, (one, item) in enumerate(waiting.items())

@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,36 @@ def test_scores_are_those_of_each_text_alone(name: str, quiet: Path) -> None:
     }
     measured = again.evaluate(job.test_file, case.arguments(folder / "measured"))
     assert_same_scores(flat(measured), {key[len("/test") :]: found[key] for key in found if key.startswith("/test")})
+    assert_report_agrees(folder / "learnt", len(rows[1:4]))
+
+
+def assert_report_agrees(folder: Path, examples: int) -> None:
+    """The error report counts what the scores are of: to the last digit, and in every part of it."""
+    saved = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["test"]
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    total, measures = report["total"], report["total"].get("measures", {})
+    assert report["scores"] == saved
+    assert (report["number"], len(report["examples"])) == (examples, examples)
+    assert sum(group["texts"] for group in report["lengths"].values()) == examples
+    assert 'id="report"' in (folder / "report.html").read_text(encoding="utf-8")
+    if "per_type" in saved:
+        for name in ("precision", "recall", "f1"):
+            assert total[name] == saved[name]
+        assert total["true"] == saved["support"]
+        for label, scores in saved["per_type"].items():
+            group = {"true": 0, "precision": 0, "recall": 0, "f1": 0} | report["labels"].get(label, {})
+            assert {name: group[name] for name in scores if name != "support"} | {"support": group["true"]} == scores
+    shared = {name for name in measures if name in saved}
+    assert {name: measures[name] for name in shared} == pytest.approx({name: saved[name] for name in shared}, rel=1e-12)
+    if "perplexity" in saved:
+        assert exp(measures["loss"]) == pytest.approx(saved["perplexity"], rel=1e-12)
+    # Each score but a correlation is a sum over the examples.
+    assert "per_type" in saved or shared or set(saved) == {"spearman"}
+    kinds = [item["kind"] for example in report["examples"] for item in example.get("items", ())]
+    for kind in set(kinds):
+        assert total[kind] == kinds.count(kind)
+        for groups in (report["labels"], report["lengths"]):
+            assert sum(group.get(kind, 0) for group in groups.values()) == total[kind]
 
 
 @pytest.fixture(scope="module", params=JOBS)

@@ -1,6 +1,6 @@
 """Makes the command of a task from its jobs: their fields are its options, then those of their training arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from importlib import import_module
 from inspect import Parameter, Signature
@@ -44,28 +44,44 @@ def jobs_of_command(name: str) -> list[type[Job]]:
 def job_command(name: str) -> TyperCommand:
     """The command ``hf-ext train <name>``."""
     parser = JobParser(jobs_of_command(name))
+    job = parser.jobs[0]
+    made = task_command(
+        name,
+        parser,
+        lambda words: run_job(*parser.job_and_arguments(words)),
+        (job.__doc__ or "").partition("\n")[0],
+        f"Every option of Transformers' {job.arguments_class.__name__} is taken too; --help-all shows them.",
+    )
+    often = _OFTEN_USED | {*job.defaults, *job.defaults_from_scratch, *job.defaults_fine_tuning}
+    made.seldom = {option.name for option in parser.options.values() if option.group == TRAINING} - often
+    return made
+
+
+def task_command(
+    name: str, parser: JobParser, run: Callable[[list[str]], None], help: str, epilog: str
+) -> "_JobCommand":
+    """A command with the options of a parser.
+
+    Args:
+        name: of the command.
+        parser: of its words.
+        run: what it does with them; an `OptionError` is an error of usage.
+        help: what it is for.
+        epilog: what its help ends with.
+    """
 
     def command(context: typer.Context, **_: Any) -> None:
         try:
-            job, arguments = parser.job_and_arguments(context.args)
+            run(context.args)
         except OptionError as error:
             context.fail(str(error))
-        run_job(job, arguments)
 
     # What Typer shows and completes; it leaves the words themselves to the parser.
     command.__signature__ = _signature(parser)  # type: ignore[attr-defined]
-    job = parser.jobs[0]
     app = typer.Typer(add_completion=False)
-    app.command(
-        name,
-        cls=_JobCommand,
-        help=escape((job.__doc__ or "").partition("\n")[0]),
-        epilog=f"Every option of Transformers' {job.arguments_class.__name__} is taken too; --help-all shows them.",
-    )(command)
+    app.command(name, cls=_JobCommand, help=escape(help), epilog=epilog)(command)
     made = typer.main.get_command(app)
     assert isinstance(made, _JobCommand)
-    often = _OFTEN_USED | {*job.defaults, *job.defaults_from_scratch, *job.defaults_fine_tuning}
-    made.seldom = {option.name for option in parser.options.values() if option.group == TRAINING} - often
     return made
 
 
@@ -87,7 +103,7 @@ def run_job(job: Job, arguments: Any) -> None:
 class _JobCommand(TyperCommand):
     """Typer's help and completion over words that `JobParser` reads."""
 
-    seldom: set[str]
+    seldom: frozenset[str] | set[str] = frozenset()
     """Parameters that only ``--help-all`` shows."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

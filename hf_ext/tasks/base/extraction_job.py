@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder
+from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.ops.logit import logit
 from hf_ext.tasks.base.job import EncoderJob, Files
@@ -32,6 +34,7 @@ class ExtractionJob(EncoderJob):
     stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
 
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride")
+    reads_windows: ClassVar[bool] = True
     keeps_what_scores_more: ClassVar[bool] = True
     """Whether what is found with a higher threshold is what is found with a lower one and scores more."""
     encoder_class: ClassVar[type[SpanEncoder]] = SpanEncoder
@@ -51,6 +54,15 @@ class ExtractionJob(EncoderJob):
         if threshold is not None:
             head["score_threshold"] = threshold
         return self.open_model(self.auto_class, tokenizer, fields, **head)
+
+    def count_lost(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]
+    ) -> Sequence[int]:
+        """Annotations that do not come back from their tokens."""
+        names = self.outputs(labels)
+        label2id = {name: number for number, name in enumerate(names)}
+        encoder = self.encoder(tokenizer, SimpleNamespace(id2label=dict(enumerate(names)), label2id=label2id))
+        return count_in_rows(encoder, examples, ("text", encoder.annotations), "lost_entities")
 
     def outputs(self, labels: Sequence[str]) -> Sequence[str]:
         """What a new head tells apart, for the labels of the files: these."""

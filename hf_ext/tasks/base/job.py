@@ -1,7 +1,7 @@
 """The job of a task: from files and a model to start from, to a trained, scored and saved model."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
@@ -20,7 +20,7 @@ from transformers import (
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.dataset_file import dataset_file, is_table
-from hf_ext.data.input_limit import check_input_length
+from hf_ext.data.input_limit import check_input_length, count_tokens
 from hf_ext.metrics.comparison import Comparison, Item
 from hf_ext.metrics.error_report import error_report
 from hf_ext.metrics.score_table import score_table
@@ -184,6 +184,8 @@ class Job:
     """Of a job whose data sets became files: the job that was given; None: itself."""
     of_evaluation: ClassVar[tuple[str, ...]] = ()
     """The options that an evaluation of the trained model needs again."""
+    reads_windows: ClassVar[bool] = False
+    """Whether a text with more tokens than a model takes is read in windows, and not cut off."""
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.config is None):
@@ -412,6 +414,26 @@ class Job:
         """What is labelled in an example, if anything is."""
         return ()
 
+    def inputs_of(self, example: Mapping[str, Any]) -> Sequence[str]:
+        """What a model reads of an example; examples with the same are the same."""
+        return tuple(self.texts(example))
+
+    def answer_of(self, example: Mapping[str, Any]) -> Hashable:
+        """What a model is to say of an example; examples with the same inputs and others contradict each other."""
+        return frozenset((item.name, item.place) for item in self.items_of(example))
+
+    def token_counts(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, tuple[list[int], int]]:
+        """By the option that limits it: the number of tokens of each example, and the limit."""
+        return {}
+
+    def count_lost(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]
+    ) -> Sequence[int]:
+        """How much that is labelled in each example cannot be learnt, as it meets no tokens; none if it always can."""
+        return ()
+
     def write_report(
         self,
         found: Any,
@@ -506,6 +528,13 @@ class EncoderJob(Job):
     def text_length(self) -> int | None:
         """Most tokens of a text, which the tokenizer is saved with; None: it keeps its own."""
         return self.max_length if self.saves_max_length else None
+
+    def token_counts(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, tuple[list[int], int]]:
+        """Tokens of what is read at once: a text, or a pair."""
+        inputs = [tuple(self.inputs_of(example)) for example in examples]
+        return {"max_length": (count_tokens(tokenizer, inputs), self.max_length)}
 
     def open_model(
         self, auto_class: Any, tokenizer: PreTrainedTokenizerBase, fields: Mapping[str, Any], **head: Any

@@ -2,7 +2,7 @@
 
 import json
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentTypeError
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
 from enum import Enum
@@ -61,15 +61,22 @@ class JobParser(HfArgumentParser):
 
     Args:
         jobs: those of one command. With several, ``head`` says which is meant.
+        options_class: its fields are options too; None: the training arguments.
+
+    Attributes:
+        ignored: fields that a file may have for another command.
     """
 
-    def __init__(self, jobs: Sequence[type[Job]]) -> None:
+    def __init__(self, jobs: Sequence[type[Job]], options_class: type | None = None) -> None:
         self.jobs = jobs
+        self.ignored: Collection[str] = ()
         self.options: dict[str, Option] = {}
         self._actions_by_spelling: dict[str, Action] = {}
-        classes: list[Any] = [*jobs, jobs[0].arguments_class]
+        classes: list[Any] = [*jobs, options_class or jobs[0].arguments_class]
         self.hints = {name: hint for one in reversed(classes) for name, hint in get_type_hints(one).items()}
         super().__init__(classes, prog="hf-ext train", add_help=False, allow_abbrev=False, exit_on_error=False)
+        if options_class is not None:
+            return
         output = self.options["output_dir"]
         output.help, output.group, output.required = f"Folder for {jobs[0].saved()}.", "Files", True
         scratch, tuned = jobs[0].defaults_from_scratch, jobs[0].defaults_fine_tuning
@@ -117,11 +124,7 @@ class JobParser(HfArgumentParser):
             OptionError: if an option is unknown, missing, has no effect or has a value that it does not take.
             ValueError: if the job refuses its values.
         """
-        given, rest = self.read_words(words)
-        if len(rest) > 1:
-            raise OptionError(f"at most one file of options can be given, got {' and '.join(rest)}")
-        if rest:
-            given = self.read_file(Path(rest[0])) | given
+        given = self.given(words)
         needed = {one.name for one in self.options.values() if one.required}
         if given.get("dataset") is None:
             needed |= {"train_file", "validation_file"}
@@ -132,6 +135,17 @@ class JobParser(HfArgumentParser):
         own = {one.name for one in fields(job_class)}
         job = job_class(**{name: value for name, value in given.items() if name in own})
         return job, job.training_arguments(**{name: value for name, value in given.items() if name not in own})
+
+    def given(self, words: list[str]) -> dict[str, Any]:
+        """Values by field of the options in the words of a command, and in the file that they may name.
+
+        Raises:
+            OptionError: if an option is unknown or its value cannot be read.
+        """
+        given, rest = self.read_words(words)
+        if len(rest) > 1:
+            raise OptionError(f"at most one file of options can be given, got {' and '.join(rest)}")
+        return self.read_file(Path(rest[0])) | given if rest else given
 
     def job_class(self, given: Mapping[str, Any]) -> type[Job]:
         """The job that ``head`` says, the first without it.
@@ -180,6 +194,8 @@ class JobParser(HfArgumentParser):
             raise OptionError(str(error)) from error
         for key, value in read.items():
             action = self._actions_by_spelling.get(key.replace("-", "_"))
+            if action is None and key.replace("-", "_") in self.ignored:
+                continue
             if action is None:
                 known = [option.flag.lstrip("-") for option in self.options.values()]
                 raise OptionError(f"{path}: {_unknown(key, known)}")

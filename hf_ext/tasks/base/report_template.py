@@ -161,7 +161,7 @@ function marked(text, places, whole, near = places) {
 
 function excerpts(places, length) {
   const shown = places.filter(one => one.kind !== "right" || state.kind === "right" || !state.kind);
-  const parts = (shown.length ? shown : [{start: 0, end: 0}])
+  const parts = (shown.length ? shown : [{start: 0, end: LONG / 2}])
     .map(one => [Math.max(0, one.start - AROUND), Math.min(length, one.end + AROUND)])
     .sort((a, b) => a[0] - b[0]);
   const joined = [parts[0]];
@@ -201,13 +201,15 @@ function chip(item, name) {
 }
 
 function showItems(example, point) {
-  const heading = make("div", {className: "sides name"}, make("div", {}, "true"), make("div", {}, "predicted"));
+  const heading = make("div", {className: "sides"}, side("true"), side("predicted"));
   const rows = (example.items ?? []).map(item => {
     const row = make("div", {className: "sides"}, ...["true", "found"].map(name => make("div", {}, chip(item, name))));
     if (sidesOf(item).some(one => one.spans)) {
       row.classList.add("item");
-      row.onclick = () => point(sidesOf(item).flatMap(one => (one.spans ?? []).map(span =>
-        ({...span, kind: "place", label: span.part, title: span.part}))));
+      const places = sidesOf(item).flatMap(one => one.spans ?? [])
+        .map(span => ({...span, kind: "place", label: span.part, title: span.part}));
+      // Both sides may have a part at one place.
+      row.onclick = () => point([...new Map(places.map(one => [JSON.stringify(one), one])).values()]);
     }
     return row;
   });
@@ -249,7 +251,10 @@ function show(example) {
     body.replaceChildren();
     for (const [name, text] of parts) body.append(side(name, make("div", {className: "text", dir: "auto"}, text)));
     if (layout === "marks") body.append(showMarks(example, whole));
-    else body.append(side(last[0], marked(last[1], places, whole || layout === "items")));
+    else {
+      const text = marked(last[1], places, whole || layout === "items");
+      body.append(parts.length ? side(last[0], text) : text);
+    }
     if (layout === "items") body.append(showItems(example, pointed => draw(whole, pointed)));
     if (example.true != null || example.found != null) {
       const [wanted, said] = [example.true ?? "", example.found ?? ""];

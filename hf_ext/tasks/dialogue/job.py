@@ -16,6 +16,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from hf_ext.data.input_limit import count_tokens
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics
 from hf_ext.models.gpt_cdial import CDialGPTConfig
@@ -170,6 +171,15 @@ class DialogueJob(EncoderJob):
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Perplexity and accuracy of the next token."""
         return perplexity_metrics(EvalPrediction(predictions=found, label_ids=found))
+
+    def token_counts(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, tuple[list[int], int]]:
+        """Tokens of a dialogue, of which each turn has one more than its text, and the whole one more."""
+        special = tokenizer.num_special_tokens_to_add()
+        turns = iter(count_tokens(tokenizer, [(turn,) for example in examples for turn in example["turns"]]))
+        counts = [1 + sum(next(turns) - special + 1 for _ in example["turns"]) for example in examples]
+        return {"max_length": (counts, self.max_length)}
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -17,6 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from hf_ext.data.input_limit import count_tokens
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.models.roformer.modeling_roformer import RoFormerForParaphrase
 from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForParaphrase
@@ -159,6 +160,17 @@ class ParaphraseJob(EncoderJob):
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Retrieval accuracy over all validation pairs, and mean cross-entropy of their tokens."""
         return pair_metrics(EvalPrediction(predictions=found, label_ids=found))
+
+    def inputs_of(self, example: Mapping[str, Any]) -> Sequence[str]:
+        """The sentence."""
+        return (example["text"],)
+
+    def token_counts(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, tuple[list[int], int]]:
+        """Tokens of a sentence with its first synonym."""
+        pairs = [(example["text"], example["synonyms"][0]) for example in examples]
+        return {"max_length": (count_tokens(tokenizer, pairs), self.max_length)}
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

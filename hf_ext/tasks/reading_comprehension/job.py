@@ -10,6 +10,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, Outcome
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
@@ -74,6 +75,7 @@ class ReadingComprehensionJob(EncoderJob):
     auto_class: ClassVar[Any] = AutoModelForReadingComprehension
     examples: ClassVar[str] = "questions"
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride", "max_question_length")
+    reads_windows: ClassVar[bool] = True
     command: ClassVar[str] = "reading-comprehension"
     written: ClassVar[tuple[str, ...]] = ("predictions.json", "nbest_predictions.json")
     label_key: ClassVar[str | None] = "answers"
@@ -150,6 +152,13 @@ class ReadingComprehensionJob(EncoderJob):
         config: Any = model.config
         references = [[answer["text"] for answer in example["answers"]] for example in examples]
         return reading_scores([best_answer(own, config.null_threshold) for own in found], references)
+
+    def count_lost(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]
+    ) -> Sequence[int]:
+        """Questions whose answers are in no window whole."""
+        encoder = ReadingEncoder(tokenizer, self.max_length, self.stride, self.max_question_length)
+        return count_in_rows(encoder, examples, ("question", "context", "answers"), "lost_answers")
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -1,6 +1,6 @@
 """Sentence embeddings: train any encoder with CoSENT on scored pairs or with SimCSE on texts alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
+from hf_ext.data.input_limit import count_tokens
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.base.job import EncoderJob, Files
@@ -136,6 +137,17 @@ class SimilarityJob(EncoderJob):
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """The rank correlation."""
         return {METRIC: spearman(found, [example["score"] for example in examples])}
+
+    def answer_of(self, example: Mapping[str, Any]) -> Hashable:
+        """The score."""
+        return example.get("score")
+
+    def token_counts(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, tuple[list[int], int]]:
+        """Tokens of the longer text of a pair: they are read one by one."""
+        sides = [count_tokens(tokenizer, [(example[name],) for example in examples]) for name in ("text1", "text2")]
+        return {"max_length": ([max(pair) for pair in zip(*sides)], self.max_length)}
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -1,7 +1,7 @@
 """Summarization: train an encoder-decoder on files, score what it writes, save it with its curves."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from transformers import (
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data.char_vocabulary import build_char_tokenizer
-from hf_ext.data.input_limit import check_input_length
+from hf_ext.data.input_limit import check_input_length, count_tokens
 from hf_ext.data.text_to_text import decode_summaries, encode_summaries
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import config_of_size
@@ -169,6 +169,25 @@ class SummarizationJob(Job):
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """:func:`hf_ext.tasks.summarization.summary_scores`."""
         return summary_scores(found, [example["summary"] for example in examples])
+
+    def inputs_of(self, example: Mapping[str, Any]) -> Sequence[str]:
+        """The text."""
+        return (example["text"],)
+
+    def answer_of(self, example: Mapping[str, Any]) -> Hashable:
+        """The summary."""
+        return example["summary"]
+
+    def token_counts(
+        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
+    ) -> dict[str, tuple[list[int], int]]:
+        """Tokens of texts and of summaries."""
+        limits = {"text": ("max_source_length", self.max_source_length)}
+        limits["summary"] = ("max_target_length", self.max_target_length)
+        return {
+            option: (count_tokens(tokenizer, [(example[name],) for example in examples]), limit)
+            for name, (option, limit) in limits.items()
+        }
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

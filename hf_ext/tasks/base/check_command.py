@@ -1,0 +1,72 @@
+"""Makes ``hf-ext check <task>`` from the jobs of a task: the files and options are those of ``hf-ext train <task>``."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperCommand
+
+from hf_ext.tasks.base.check import check_job_files
+from hf_ext.tasks.base.command import jobs_of_command, task_command
+from hf_ext.tasks.base.job_parser import JobParser, OptionError
+from hf_ext.tasks.base.option import option
+
+STATUS = {None: 0, "note": 0, "warning": 3, "error": 4}
+"""The exit status by the gravest of what was found."""
+
+_WITHOUT_EFFECT = ("overwrite",)
+
+
+@dataclass
+class CheckOptions:
+    """What a check is given beside the options of a job."""
+
+    test_file: Path | None = option("The same, which neither trains nor chooses.", None, group="Files")
+    json: bool = option("Print JSON instead of tables.", False, group="Output")
+
+
+def check_command(name: str) -> TyperCommand:
+    """The command ``hf-ext check <name>``."""
+    jobs = jobs_of_command(name)
+    parser = JobParser(jobs, CheckOptions)
+    # A file of options may be that of a training.
+    parser.ignored = {one.name for one in fields(jobs[0].arguments_class)}
+    parser.options["validation_file"].required = False
+    for one in _WITHOUT_EFFECT:
+        del parser.options[one]
+
+    def run(words: list[str]) -> None:
+        given = parser.given(words)
+        if given.get("train_file") is None:
+            raise OptionError("--train-file must be given")
+        check(parser, given)
+
+    help = f"Check files for hf-ext train {name}: repetitions, leaks, contradictions, what is cut or lost."
+    epilog = "The exit status is 0 if there is nothing but notes, 3 with warnings, 4 with errors."
+    return task_command(name, parser, run, help, epilog)
+
+
+def check(parser: JobParser, given: Mapping[str, Any]) -> None:
+    """Check the files that are given, print what is found, and end with the status that says how grave it is."""
+    job_class = parser.job_class(given)
+    own = {one.name for one in fields(job_class)}
+    options = {name: value for name, value in given.items() if name in own and name not in _WITHOUT_EFFECT}
+    options.setdefault("validation_file", given["train_file"])
+    if given.get("model") is None:
+        # A job has a model or a config; neither is made here.
+        options.setdefault("config", "tiny")
+    files = {
+        name: Path(given[f"{name}_file"]) for name in ("validation", "test") if given.get(f"{name}_file") is not None
+    }
+    found = check_job_files(job_class(**options), files)
+    if given.get("json"):
+        typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
+    else:
+        console = Console(highlight=False, markup=False)
+        for part in found.tables():
+            console.print(part)
+    raise typer.Exit(STATUS[found.severity])
