@@ -66,6 +66,11 @@ def test_its_command_trains(trained):
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert (config["architectures"], config["verdict_bias"]) == (["RoFormerForVerdict"], False)
     assert json.loads((folder / "scores.json").read_text(encoding="utf-8")) == {"accuracy": 1.0}
+    # Without a template of its own.
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "library_name: hf-ext\n" in card
+    assert "from hf_ext.tasks.toy.head import RoFormerForVerdict\n" in card
+    assert "| accuracy | 1.0000 |" in card
 
 
 def test_its_job_runs_in_python(installation):

@@ -253,6 +253,31 @@ def test_a_model_without_a_pipeline_loads_as_its_card_says(tmp_path: Path, monke
     assert "from transformers import BertModel\n" in code_of(text_of(run))
 
 
+class Own(torch.nn.Module):
+    """A model that is none of Transformers'."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores = torch.nn.Linear(5, 3)
+
+    def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        logits = self.scores(input_ids.float())
+        return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+
+def test_a_module_of_ones_own_gets_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trainer(tmp_path / "own", Own())
+    run.add_callback(ModelCardCallback(run))
+    run.train()
+    run.save_model()
+    monkeypatch.chdir(tmp_path / "own")
+    exec(code_of(text_of(run)), {})
+    text = text_of(run)
+    assert "A `Own`." in text
+    assert "18 parameters" in text
+    assert "| accuracy | " in text
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [

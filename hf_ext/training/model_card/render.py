@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from transformers import Trainer
 from hf_ext.training.model_card.facts import CardFacts
 from hf_ext.training.model_card.readme import quoted
 from hf_ext.training.model_card.results import (
+    Evaluation,
     cell,
     evaluations,
     file_table,
@@ -50,31 +52,67 @@ def render_card(trainer: Trainer, facts: CardFacts, name: str | None = None, cur
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     name = name or model_name(trainer)
-    start = _base_model(model, facts)
-    on_hub = start is not None and not Path(start).exists() and _HUB_NAME.fullmatch(start) is not None
     found = evaluations(trainer, facts)
-    adapted = model.get_base_model() if hasattr(model, "get_base_model") else model
-    id2label = getattr(model.config, "id2label", None) or {}
-    labels = [str(id2label[number]) for number in sorted(id2label)]
-    module = type(adapted).__module__
+    run = {**_of_model(model, facts), **_of_training(trainer, facts, found), "curves": curves}
+    # What a template says of use is of whole models.
+    template = None if run["adapter"] else facts.template or template_beside(type(model), "head")
+    card = ModelCard(render_template(template, run=run, name=name))
+    data: Any = card.data
+    task = data.pipeline_tag or run["pipeline"]
+    fields = {
+        "language": facts.languages or None,
+        "license": facts.license,
+        "library_name": "peft" if run["adapter"] else data.library_name,
+        "pipeline_tag": task,
+        "base_model": run["on_hub"],
+        "datasets": list(facts.datasets) or None,
+        "tags": [*(data.tags or ()), *facts.tags],
+        "metrics": hub_metrics(found) or None,
+    }
+    # A result without its task is refused by the Hub.
+    if found and task:
+        fields |= {"model_name": name.rpartition("/")[2], "eval_results": model_index(found, task)}
+    return f"---\n{ModelCardData(**fields).to_yaml()}\n---\n{card.text}"
+
+
+def _of_model(model: Any, facts: CardFacts) -> dict[str, Any]:
+    """What a template is told of the model."""
     is_adapter = hasattr(model, "peft_config")
-    run = {
-        "architecture": type(adapted).__name__,
-        "model_type": model.config.model_type,
+    whole = model.get_base_model() if is_adapter else model
+    config: Any = getattr(model, "config", None)
+    id2label = getattr(config, "id2label", None) or {}
+    labels = [str(id2label[number]) for number in sorted(id2label)]
+    module = type(whole).__module__
+    start = _base_model(model, facts)
+    on_hub = start if start and not Path(start).exists() and _HUB_NAME.fullmatch(start) else None
+    start = on_hub or (start and Path(start).name)
+    return {
+        "architecture": type(whole).__name__,
         "module": "transformers" if module.startswith("transformers.") else module,
+        "pipeline": next((task for end, task in _PIPELINES.items() if type(whole).__name__.endswith(end)), None),
         "adapter": is_adapter,
+        "loads": hasattr(whole, "from_pretrained"),
         "start": start,
-        "parameters": sum(one.numel() for one in adapted.parameters()),
-        "trained_parameters": sum(one.numel() for one in adapted.parameters() if one.requires_grad),
-        "fields": model.config.to_dict(),
+        "on_hub": on_hub,
+        "base_model": f"[{on_hub}](https://huggingface.co/{on_hub})" if on_hub else start and f"`{start}`",
+        "config": facts.config and (Path(facts.config).name if Path(facts.config).exists() else facts.config),
+        "fields": {} if config is None else config.to_dict(),
         "labels": labels,
         # Every config has two labels until it is told others.
         "has_labels": labels not in ([], ["LABEL_0", "LABEL_1"]),
-        "max_length": _max_length(trainer),
-        "base_model": f"[{start}](https://huggingface.co/{start})" if on_hub else start and f"`{Path(start).name}`",
-        "config": facts.config and Path(facts.config).name,
+        "parameters": sum(one.numel() for one in whole.parameters()),
+        "trained_parameters": sum(one.numel() for one in whole.parameters() if one.requires_grad),
+    }
+
+
+def _of_training(trainer: Trainer, facts: CardFacts, found: Sequence[Evaluation]) -> dict[str, Any]:
+    """What a template is told of the training: its data and settings, and the scores that it has found."""
+    return {
         "data": _data(facts),
         "made_by": facts.made_by,
+        "max_length": _max_length(trainer),
+        "files": file_table(facts.files, facts.examples) if facts.files else None,
+        "settings": table(["setting", "value"], settings(trainer, facts).items(), words=2),
         "results": results_table(found) if found else None,
         "origins": [origin_of_scores(trainer, one, facts.examples) for one in found],
         "parts": [
@@ -82,32 +120,7 @@ def render_card(trainer: Trainer, facts: CardFacts, name: str | None = None, cur
             for one in found
             for title, rows in one.parts.items()
         ],
-        "files": file_table(facts.files, facts.examples) if facts.files else None,
-        "settings": table(["setting", "value"], settings(trainer, facts).items(), words=2),
-        "curves": curves,
-        "pipeline": next((task for end, task in _PIPELINES.items() if type(adapted).__name__.endswith(end)), None),
     }
-    # What a template says of use is of whole models.
-    template = None if is_adapter else facts.template or template_beside(type(adapted), "head")
-    card = ModelCard(render_template(template, run=run, name=name))
-    data: Any = card.data
-    if is_adapter:
-        data.library_name = "peft"
-    data.pipeline_tag = data.pipeline_tag or run["pipeline"]
-    fields = {
-        "language": facts.languages or None,
-        "license": facts.license,
-        "library_name": data.library_name,
-        "pipeline_tag": data.pipeline_tag,
-        "base_model": start if on_hub else None,
-        "datasets": list(facts.datasets) or None,
-        "tags": [*(data.tags or ()), *facts.tags],
-        "metrics": hub_metrics(found) or None,
-    }
-    # A result without its task is refused by the Hub.
-    if found and data.pipeline_tag:
-        fields |= {"model_name": name.rpartition("/")[2], "eval_results": model_index(found, data.pipeline_tag)}
-    return f"---\n{ModelCardData(**fields).to_yaml()}\n---\n{card.text}"
 
 
 def render_template(template: str | PathLike[str] | None, **values: Any) -> str:
@@ -167,7 +180,7 @@ def _base_model(model: Any, facts: CardFacts) -> str | None:
     adapters = getattr(model, "peft_config", None)
     if adapters:
         return next(iter(adapters.values())).base_model_name_or_path
-    return model.config._name_or_path or None
+    return getattr(getattr(model, "config", None), "_name_or_path", None) or None
 
 
 def _max_length(trainer: Trainer) -> int | None:

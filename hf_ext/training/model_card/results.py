@@ -95,7 +95,7 @@ def measured_by(trainer: Trainer) -> dict[str, Any]:
 
 
 def kept_best(trainer: Trainer) -> bool:
-    """Whether the model of the best evaluation is kept, as it is at the end of training, and not that of the last step."""
+    """Whether training has ended with the model of the best evaluation, and not with that of the last step."""
     best = trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint
     return bool(best) and not goes_on(trainer)
 
@@ -115,10 +115,8 @@ def origin_of_scores(trainer: Trainer, evaluation: Evaluation, examples: str) ->
         return f"`{file.name}`{count} is a test file: it had no part in training or in choosing a checkpoint."
     start = f"`{file.name}`{count} is " if file.path != "evaluation data" else "These are scores on "
     if goes_on(trainer):
-        state = trainer.state
-        return (
-            f"{start}the validation data. Training goes on: this is step {state.global_step:,} of {state.max_steps:,}."
-        )
+        step = f"{trainer.state.global_step:,} of {trainer.state.max_steps:,}"
+        return f"{start}the validation data. Training goes on: this is step {step}."
     if not kept_best(trainer):
         return f"{start}the validation data. The model is the one at the end of training; no score has chosen it."
     steps = {entry["step"] for entry in trainer.state.log_history if any(name.startswith("eval_") for name in entry)}
