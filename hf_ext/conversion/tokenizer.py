@@ -41,9 +41,9 @@ def make_tokenizer(
 
         tokenizer = JiebaWordPieceTokenizer(vocab=ids, **options)
     else:
-        from hf_ext.tokenization.character import CharacterTokenizer
+        from hf_ext.tokenization.character import CharacterWordPieceTokenizer
 
-        tokenizer = CharacterTokenizer(vocab=ids, **options)
+        tokenizer = CharacterWordPieceTokenizer(vocab=ids, **options)
     if tokenizer.get_vocab() != ids:
         raise ConversionError(f"{type(tokenizer).__name__} does not give the ids of {release.folder / VOCABULARY_NAME}")
     return tokenizer

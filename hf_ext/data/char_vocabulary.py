@@ -10,7 +10,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from hf_ext.tokenization.normalizer import bert_normalizer
 
 if TYPE_CHECKING:
-    from hf_ext.tokenization.character import CharacterTokenizer
+    from hf_ext.tokenization.character import CharacterWordPieceTokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -45,13 +45,13 @@ def build_char_vocabulary(texts: Iterable[str], min_count: int = 1, do_lower_cas
 
 def build_char_tokenizer(
     texts: Iterable[str], min_count: int = 1, do_lower_case: bool = True, **options: Any
-) -> "CharacterTokenizer":
+) -> "CharacterWordPieceTokenizer":
     """A BERT tokenizer of single characters, made from texts; ``options`` are its own.
 
     Its vocabulary is that of :func:`build_char_vocabulary`.
     """
-    from hf_ext.tokenization.character import CharacterTokenizer
+    from hf_ext.tokenization.character import CharacterWordPieceTokenizer
 
     vocabulary = build_char_vocabulary(texts, min_count, do_lower_case)
     vocab = {entry: index for index, entry in enumerate(vocabulary)}
-    return CharacterTokenizer(vocab=vocab, do_lower_case=do_lower_case, **options)
+    return CharacterWordPieceTokenizer(vocab=vocab, do_lower_case=do_lower_case, **options)

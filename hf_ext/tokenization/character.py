@@ -12,7 +12,7 @@ from hf_ext.tokenization.vocabulary import read_vocabulary
 from hf_ext.tokenization.word_pieces import MAX_CHARACTERS_PER_WORD
 
 
-class CharacterTokenizer(TokenizerWithCode, BertTokenizer):
+class CharacterWordPieceTokenizer(TokenizerWithCode, BertTokenizer):
     """`transformers.BertTokenizer` with three rules of bert4keras, in which the stock class differs.
 
     Words of 101 to 200 letters are cut into pieces, a capital sigma that ends a word becomes a final one, and white

@@ -6,7 +6,7 @@ from typing import Any
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedConfig
 from transformers.utils import cached_file
 
-from hf_ext.tokenization.character import CharacterTokenizer
+from hf_ext.tokenization.character import CharacterWordPieceTokenizer
 from hf_ext.tokenization.jieba_wordpiece import JiebaWordPieceTokenizer
 from hf_ext.tokenization.vocabulary import has_words, read_vocabulary
 from hf_ext.transformers_private import REGISTERED_TOKENIZER_CLASSES
@@ -34,9 +34,10 @@ def find_file(folder: str | Path, filename: str, **arguments: Any) -> str | None
 
 
 class TokenizerByVocabulary:
-    """Chooses a tokenizer by the vocabulary: `JiebaWordPieceTokenizer` for words, `CharacterTokenizer` for characters.
+    """Chooses a tokenizer by the vocabulary.
 
-    Stands where a folder has a model type of ours and names no tokenizer. Never instantiated.
+    `JiebaWordPieceTokenizer` for words, `CharacterWordPieceTokenizer` for characters. Stands where a folder has a model
+    type of ours and names no tokenizer. Never instantiated.
     """
 
     @classmethod
@@ -49,7 +50,7 @@ class TokenizerByVocabulary:
         for filename in ("vocab.txt", "tokenizer.json"):
             path = find_file(pretrained_model_name_or_path, filename, **kwargs)
             if path is not None:
-                chosen = JiebaWordPieceTokenizer if has_words(read_vocabulary(path)) else CharacterTokenizer
+                chosen = JiebaWordPieceTokenizer if has_words(read_vocabulary(path)) else CharacterWordPieceTokenizer
                 return chosen.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
         raise OSError(f"{pretrained_model_name_or_path} has no vocabulary; wanted a vocab.txt (or a tokenizer.json)")
 
@@ -70,7 +71,7 @@ class BertFolderTokenizer:
         except (OSError, ValueError):
             # A tokenizer may stand alone.
             settings = {}
-        chosen = CharacterTokenizer if settings.get("model_type") in _MODEL_TYPES else BertTokenizer
+        chosen = CharacterWordPieceTokenizer if settings.get("model_type") in _MODEL_TYPES else BertTokenizer
         return chosen.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
 
 
@@ -80,7 +81,7 @@ def register_named_tokenizers() -> None:
     WoBERT's folders say ``bert`` and ``BertTokenizer`` and keep that; load them with
     `JiebaWordPieceTokenizer.from_pretrained`.
     """
-    for tokenizer_class in (JiebaWordPieceTokenizer, CharacterTokenizer):
+    for tokenizer_class in (JiebaWordPieceTokenizer, CharacterWordPieceTokenizer):
         REGISTERED_TOKENIZER_CLASSES[tokenizer_class.__name__] = tokenizer_class
     for name in ("BertTokenizer", "BertTokenizerFast"):
         REGISTERED_TOKENIZER_CLASSES[name] = BertFolderTokenizer

@@ -22,7 +22,7 @@ from hf_ext import JiebaWordPieceTokenizer
 from hf_ext.hub import add_code, saved_with
 from hf_ext.hub.full_code import full_code
 from hf_ext.registration import FAMILIES as REGISTERED
-from hf_ext.tokenization import CharacterTokenizer
+from hf_ext.tokenization import CharacterWordPieceTokenizer
 from hf_ext.version import __version__
 
 # With PyTorch and Transformers these are there.
@@ -79,7 +79,7 @@ OTHERS = [
 def save_tokenizer(folder: Path, words: bool) -> Any:
     folder.mkdir(exist_ok=True)
     (folder / "vocab.txt").write_text("".join(f"{entry}\n" for entry in ENTRIES), encoding="utf-8")
-    tokenizer = (JiebaWordPieceTokenizer if words else CharacterTokenizer).from_pretrained(folder)
+    tokenizer = (JiebaWordPieceTokenizer if words else CharacterWordPieceTokenizer).from_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return tokenizer
 
@@ -319,7 +319,7 @@ print(type(model).__module__, type(model).__name__, type(tokenizer).__module__)
             AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path)
         add_code(tmp_path)
         found = read(tmp_path, "tokenizer_config.json").get("auto_map")
-        assert found == (None if saved else {"AutoTokenizer": ["hf_ext_thin.CharacterTokenizer", None]})
+        assert found == (None if saved else {"AutoTokenizer": ["hf_ext_thin.CharacterWordPieceTokenizer", None]})
 
     def test_an_unknown_kind_is_refused(self, tmp_path):
         with pytest.raises(ValueError, match="kind must be one of thin, full, got 'fat'"):
@@ -340,7 +340,7 @@ print(type(model).__module__, type(model).__name__, type(tokenizer).__module__)
 class TestSavedWith:
     def test_gives_classes_by_name(self):
         give = saved_with(__version__)
-        names = ("RoFormerConfig", "CharacterTokenizer", "ElectraForEventExtraction", "RoFormerForParaphrase")
+        names = ("RoFormerConfig", "CharacterWordPieceTokenizer", "ElectraForEventExtraction", "RoFormerForParaphrase")
         assert [give(name).__name__ for name in names] == list(names)
 
     def test_says_what_it_lacks(self):
@@ -358,7 +358,7 @@ class TestSavedWith:
 def everything() -> dict[str, str]:
     families = {one for models in REGISTERED.values() for one in models.values()} | REGISTERED.keys()
     heads = {auto_class(head)._model_mapping[config] for head in HEADS for config in (BertConfig, hf_ext.NezhaConfig)}
-    return full_code([*families, *heads, JiebaWordPieceTokenizer, CharacterTokenizer])
+    return full_code([*families, *heads, JiebaWordPieceTokenizer, CharacterWordPieceTokenizer])
 
 
 class TestFullCode:

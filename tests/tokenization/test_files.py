@@ -9,12 +9,13 @@ from pathlib import Path
 
 import fresh_process
 import pytest
+import transformers
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedConfig
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from word_vocabulary import CHARACTERS, ENTRIES, SENTENCES, SPECIAL
 
 import hf_ext
-from hf_ext.tokenization import CharacterTokenizer, JiebaWordPieceTokenizer, register_tokenizers
+from hf_ext.tokenization import CharacterWordPieceTokenizer, JiebaWordPieceTokenizer, register_tokenizers
 from hf_ext.tokenization.vocabulary import read_vocabulary, write_vocabulary
 
 WORD_VOCABULARY = {entry: index for index, entry in enumerate(ENTRIES)}
@@ -146,7 +147,7 @@ def test_the_vocabulary_decides_for_a_roformer_folder(tmp_path, tokenizer, name,
         (tmp_path / file).write_text(maker(vocab=str(tmp_path / "vocab.txt")).backend_tokenizer.to_str())
         (tmp_path / "vocab.txt").unlink()
     loaded = AutoTokenizer.from_pretrained(tmp_path)
-    expected = JiebaWordPieceTokenizer if words and name != "BertTokenizer" else CharacterTokenizer
+    expected = JiebaWordPieceTokenizer if words and name != "BertTokenizer" else CharacterWordPieceTokenizer
     assert type(loaded) is expected
     batch = loaded("今天A", "公园")
     assert batch["token_type_ids"][-1] == 1
@@ -174,7 +175,7 @@ def test_character_models_read_texts_as_the_originals(tmp_path, model_type, sour
         configs["tokenizer_config"] = {"tokenizer_class": "BertTokenizer"}
     path = folder(tmp_path, lines, **configs)
     if source in ("saved", "json alone"):
-        CharacterTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+        CharacterWordPieceTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
         (tmp_path / "vocab.txt").unlink()
     elif model_type == "bert":
         pytest.skip("Transformers' own family")
@@ -183,7 +184,7 @@ def test_character_models_read_texts_as_the_originals(tmp_path, model_type, sour
         loaded = TokenizersBackend.from_pretrained(path)
     else:
         loaded = AutoTokenizer.from_pretrained(path)
-        assert type(loaded) is CharacterTokenizer
+        assert type(loaded) is CharacterWordPieceTokenizer
         assert loaded.get_vocab() == {entry: index for index, entry in enumerate(entries)}
     for text, wanted in (
         ("哈" + "a" * 150, ["哈", "a", *["##a"] * 149]),
@@ -195,6 +196,13 @@ def test_character_models_read_texts_as_the_originals(tmp_path, model_type, sour
         assert loaded.tokenize(text) == wanted, text
     token_types = model_type != "t5_pegasus" or source != "vocab.txt"
     assert ("token_type_ids" in loaded("哈")) == token_types
+
+
+def test_no_name_of_ours_is_one_of_transformers():
+    """By a class of that name `AutoTokenizer` would read our folders where this package is not."""
+    from hf_ext import tokenization
+
+    assert not any(hasattr(transformers, name) for name in tokenization.__all__ if name.endswith("Tokenizer"))
 
 
 def test_white_space_behind_an_entry_is_not_part_of_it(tmp_path):

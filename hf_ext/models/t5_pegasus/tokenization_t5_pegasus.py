@@ -26,7 +26,7 @@ _FILES_OF_T5 = ("spiece.model", "tokenizer.json")
 
 
 class T5PegasusTokenizer:
-    """Chooses by the vocabulary: `JiebaWordPieceTokenizer` for words, `CharacterTokenizer` for characters.
+    """Chooses by the vocabulary: `JiebaWordPieceTokenizer` for words, `CharacterWordPieceTokenizer` for characters.
 
     Stands where a folder has the model type ``t5_pegasus`` and names no tokenizer. Gives ``input_ids`` and
     ``attention_mask``. Like `AutoTokenizer` it is never instantiated.

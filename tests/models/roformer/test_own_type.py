@@ -101,9 +101,9 @@ def test_peft_knows_the_own_type():
 def test_a_folder_of_the_own_type_gets_the_tokenizer_of_the_originals(tmp_path):
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n天\n气\n", encoding="utf-8")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "roformer_v2", "vocab_size": 7, **V2}))
-    assert type(AutoTokenizer.from_pretrained(tmp_path)).__name__ == "CharacterTokenizer"
+    assert type(AutoTokenizer.from_pretrained(tmp_path)).__name__ == "CharacterWordPieceTokenizer"
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
-    assert type(AutoTokenizer.from_pretrained(tmp_path)).__name__ == "CharacterTokenizer"
+    assert type(AutoTokenizer.from_pretrained(tmp_path)).__name__ == "CharacterWordPieceTokenizer"
 
 
 def test_the_stock_class_does_not_know_the_own_type():
