@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import fresh_process
@@ -272,6 +273,23 @@ print(type(model).__module__, type(model).__name__, type(tokenizer).__module__)
         assert read(third)["auto_map"]["AutoModel"] == f"hf_ext_{kind}.RoFormerForSequenceLabeling"
         assert ("hf_ext_tasks_entities_tag_head.py" in code_of(third)) == (kind == "full")
         assert "hf_ext_tasks_entities_span_head.py" not in code_of(third)
+
+    @pytest.mark.parametrize("family", ["bert", "nezha"])
+    def test_a_save_that_uploads_takes_the_code_along(self, family, tmp_path, monkeypatch):
+        made = SimpleNamespace(create_repo=lambda *_, **__: SimpleNamespace(repo_id="org/x"))
+        monkeypatch.setattr("transformers.modeling_utils.hf_api", lambda: made)
+        uploaded = []
+        monkeypatch.setattr(
+            transformers.PreTrainedModel,
+            "_upload_modified_files",
+            lambda self, folder, *_, **__: uploaded.append(code_of(Path(folder))),
+        )
+        config = FAMILIES[family].config(**FAMILIES[family].fields)
+        hf_ext.AutoModelForSpanExtraction.from_config(config).save_pretrained(tmp_path / "first")
+        written = add_code(tmp_path / "first", "full")
+        model = hf_ext.AutoModelForSpanExtraction.from_pretrained(tmp_path / "first")
+        model.save_pretrained(tmp_path / "second", push_to_hub=True)
+        assert uploaded == [{path.name for path in written}]
 
     def test_one_kind_takes_the_place_of_the_other(self, tmp_path):
         hf_ext.RoFormerModel(FAMILIES["roformer"].config(**FAMILIES["roformer"].fields)).save_pretrained(tmp_path)

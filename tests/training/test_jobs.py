@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from jobs_in_two_processes import run
 from jobs_tiny import JOBS
 from launch import run_two_processes
@@ -155,3 +156,18 @@ def test_a_run_resumed_inside_an_epoch_is_the_whole_run(whole: tuple[str, Path])
     name, folder = whole
     train(name, folder, "resumed", resume_from_checkpoint=str(folder / "whole" / "checkpoint-6"))
     assert_same_run(folder / "whole", folder / "resumed", first=7)
+
+
+def test_the_model_and_its_checkpoints_say_what_loads_them(whole: tuple[str, Path]) -> None:
+    """By thin code where they are of this package, and by none where Transformers has their classes."""
+    name, folder = whole
+    folders = [folder / "whole", *(folder / "whole").glob("checkpoint-*")]
+    assert len(folders) > 1
+    for saved in folders:
+        settings = json.loads((saved / "config.json").read_text(encoding="utf-8"))
+        (architecture,) = settings["architectures"]
+        ours = JOBS[name].family != "bert" or not hasattr(transformers, architecture)
+        assert (saved / "hf_ext_thin.py").is_file() == ours
+        named = settings.get("auto_map", {}).values()
+        assert all(reference.startswith("hf_ext_thin.") for reference in named)
+        assert bool(named) == ours
