@@ -51,37 +51,58 @@ def write_again(auto_map: Any, folder: str | os.PathLike[str]) -> None:
 class CarriesCode:
     """Mixin of what can be saved with code."""
 
+    @property
+    def auto_map_of_code(self) -> Any:
+        """The ``auto_map`` that it is saved with; None: it is saved without."""
+        raise NotImplementedError
+
     @classmethod
     def register_for_auto_class(cls, auto_class: Any = None) -> None:
         """Nothing. The library would have each later save copy the file of this class, without those that it needs."""
+
+    def _upload_modified_files(self, working_dir: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
+        # Of a save that uploads, before it is over.
+        write_again(self.auto_map_of_code, working_dir)
+        base: Any = super()
+        return base._upload_modified_files(working_dir, *args, **kwargs)
 
 
 class ConfigWithCode(CarriesCode):
     """Mixin of a config."""
 
+    @property
+    def auto_map_of_code(self) -> Any:
+        """The ``auto_map`` that it is saved with; None: it is saved without."""
+        return getattr(self, "auto_map", None)
+
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
         """As of `transformers.PreTrainedConfig`, with the code that the config carries."""
         base: Any = super()
         base.save_pretrained(save_directory, *args, **kwargs)
-        write_again(getattr(self, "auto_map", None), save_directory)
+        write_again(self.auto_map_of_code, save_directory)
 
 
 class ModelWithCode(CarriesCode):
     """Mixin of a model."""
 
+    @property
+    def auto_map_of_code(self) -> Any:
+        """The ``auto_map`` that it is saved with; None: it is saved without."""
+        model: Any = self
+        return getattr(model.config, "auto_map", None)
+
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
         """As of `transformers.PreTrainedModel`, with the code that the model carries."""
-        model: Any = self
-        auto_map: Any = getattr(model.config, "auto_map", None)
-        if (entry := entry_of(auto_map)) is not None:
+        if (entry := entry_of(self.auto_map_of_code)) is not None:
             # The config may come from a folder with another head.
-            given = type(model) if getattr(model, "backbone_class", None) else getattr(model, "base_model_class", None)
+            given = type(self) if getattr(self, "backbone_class", None) else getattr(self, "base_model_class", None)
             if given is not None:
-                auto_map["AutoModel"] = f"{entry}.{given.__name__.removeprefix('FSDP')}"
+                self.auto_map_of_code["AutoModel"] = f"{entry}.{given.__name__.removeprefix('FSDP')}"
         base: Any = super()
         base.save_pretrained(save_directory, *args, **kwargs)
+        # An adapter is saved without the config.
         if Path(save_directory, "config.json").is_file():
-            write_again(auto_map, save_directory)
+            write_again(self.auto_map_of_code, save_directory)
 
 
 class TokenizerWithCode(CarriesCode):
@@ -90,9 +111,14 @@ class TokenizerWithCode(CarriesCode):
     needs_code = True
     """Whether another tokenizer, or none, reads its files where this package is not at hand."""
 
+    @property
+    def auto_map_of_code(self) -> Any:
+        """The ``auto_map`` that it is saved with; None: it is saved without."""
+        tokenizer: Any = self
+        return tokenizer.init_kwargs.get("auto_map")
+
     def _save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
         base: Any = super()
         saved = base._save_pretrained(save_directory, *args, **kwargs)
-        tokenizer: Any = self
-        write_again(tokenizer.init_kwargs.get("auto_map"), save_directory)
+        write_again(self.auto_map_of_code, save_directory)
         return saved

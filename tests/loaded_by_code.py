@@ -1,6 +1,6 @@
 """Loads checkpoints by their code where this package cannot be imported, and says what they give.
 
-Run as ``python loaded_by_code.py CASES.json``, of dictionaries with
+Run as ``python loaded_by_code.py CASES.json [--with-triton]``, of dictionaries with
 
 - ``name``: a folder, or a repository in the Hub's cache;
 - ``auto``: the Auto class;
@@ -14,7 +14,9 @@ Prints a JSON list of what each gives, and last what was imported of this packag
 import importlib
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -44,7 +46,13 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def kernels() -> dict[str, str]:
-    """What importing the copies of modules for Triton gives, beside all others that are imported."""
+    """What importing the copies of modules for Triton gives, which nothing has asked for so far."""
+    if "--with-triton" in sys.argv and find_spec("triton") is None:
+        # In its place: what kernels are written with, as far as their modules ask for it.
+        sys.modules["triton"] = ModuleType("triton")
+        sys.modules["triton.language"] = language = ModuleType("triton.language")
+        vars(sys.modules["triton"]).update(jit=lambda kernel: kernel, language=language)
+        language.constexpr = int  # type: ignore[attr-defined]
     found = {}
     packages = {module.rpartition(".")[0] for module in sys.modules if module.endswith(".hf_ext_full")}
     for package in packages:
@@ -59,6 +67,8 @@ def kernels() -> dict[str, str]:
 
 if __name__ == "__main__":
     sys.modules["hf_ext"] = None  # type: ignore[assignment]
+    if "--with-triton" not in sys.argv:
+        sys.modules["triton"] = None  # type: ignore[assignment]
     results = []
     for case in json.loads(Path(sys.argv[1]).read_text()):
         try:

@@ -66,7 +66,7 @@ PROTECTED: dict[type, list[str]] = {
     MT5Attention: ["_relative_position_bucket"],
     MT5ForConditionalGeneration: ["_shift_right"],
     Pipeline: ["_forward", "_forward_params", "_postprocess_params", "_preprocess_params", "_sanitize_parameters"],
-    PreTrainedModel: ["_init_weights", "_initialize_weights", "_is_stateful"],
+    PreTrainedModel: ["_init_weights", "_initialize_weights", "_is_stateful", "_upload_modified_files"],
     TokenizersBackend: [
         "_encode_plus",
         "_eventual_warn_about_too_long_sequence",

@@ -323,5 +323,5 @@ class JiebaWordPieceTokenizer(TokenizerWithCode, TokenizersBackend):
         # not known.
         Path(save_directory, f"{prefix}tokenizer.json").unlink(missing_ok=True)
         vocabulary = self.save_vocabulary(str(save_directory), filename_prefix)
-        write_again(config.get("auto_map"), save_directory)
+        write_again(self.auto_map_of_code, save_directory)
         return file_names + vocabulary

@@ -36,7 +36,8 @@ def find_file(folder: str | Path, filename: str, **arguments: Any) -> str | None
 class TokenizerByVocabulary:
     """Chooses a tokenizer by the vocabulary.
 
-    `JiebaWordPieceTokenizer` for words, `CharacterWordPieceTokenizer` for characters. Stands where a folder has a model type of ours and names no tokenizer. Never instantiated.
+    `JiebaWordPieceTokenizer` for words, `CharacterWordPieceTokenizer` for characters. Stands where a folder has a model
+    type of ours and names no tokenizer. Never instantiated.
     """
 
     @classmethod

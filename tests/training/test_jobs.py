@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 import typer
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard import metadata_load
@@ -269,3 +270,18 @@ def test_a_run_resumed_inside_an_epoch_is_the_whole_run(whole: tuple[str, Path])
     name, folder = whole
     train(name, folder, "resumed", resume_from_checkpoint=str(folder / "whole" / "checkpoint-6"))
     assert_same_run(folder / "whole", folder / "resumed", first=7)
+
+
+def test_the_model_and_its_checkpoints_say_what_loads_them(whole: tuple[str, Path]) -> None:
+    """By thin code where they are of this package, and by none where Transformers has their classes."""
+    name, folder = whole
+    folders = [folder / "whole", *(folder / "whole").glob("checkpoint-*")]
+    assert len(folders) > 1
+    for saved in folders:
+        settings = json.loads((saved / "config.json").read_text(encoding="utf-8"))
+        (architecture,) = settings["architectures"]
+        ours = JOBS[name].family != "bert" or not hasattr(transformers, architecture)
+        assert (saved / "hf_ext_thin.py").is_file() == ours
+        named = settings.get("auto_map", {}).values()
+        assert all(reference.startswith("hf_ext_thin.") for reference in named)
+        assert bool(named) == ours
