@@ -53,5 +53,11 @@ def demo(
     command = [sys.executable, "-m", "hf_ext.cli", "predict", str(model_dir), "--file", str(validation_file)]
     outputs = ["--output", str(output_dir / "predictions.jsonl"), "--html", str(page)]
     subprocess.run([*command, *outputs], check=True)
-    for made in (page, output_dir / "curves.png", output_dir / "predictions.jsonl", model_dir):
+    for made in (
+        page,
+        model_dir / "report.html",
+        output_dir / "curves.png",
+        output_dir / "predictions.jsonl",
+        model_dir,
+    ):
         console.print(f"made {made}", highlight=False)
