@@ -58,5 +58,7 @@ def demo(
     command = [sys.executable, "-m", "hf_ext.cli", "predict", str(model_dir), "--file", str(validation_file)]
     outputs = ["--output", str(output_dir / "predictions.jsonl"), "--html", str(page)]
     subprocess.run([*command, *outputs], check=True)
-    for made in filter(Path.exists, (page, curves, output_dir / "predictions.jsonl", model_dir)):
+    for made in filter(
+        Path.exists, (page, model_dir / "report.html", curves, output_dir / "predictions.jsonl", model_dir)
+    ):
         console.print(f"made {made}", highlight=False)

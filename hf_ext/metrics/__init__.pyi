@@ -1,3 +1,10 @@
+from .comparison import (
+    Comparison as Comparison,
+    Item as Item,
+    Outcome as Outcome,
+    pair_items as pair_items,
+)
+from .error_report import error_report as error_report
 from .exact_spans import (
     span_compute_metrics as span_compute_metrics,
     span_scores as span_scores,

@@ -1,12 +1,16 @@
 """The course of a training run as a picture and as a line of text."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from hf_ext.atomic_file import atomic_write
-from hf_ext.extras import extra
+from hf_ext.extras import MissingExtraError, extra
+
+logger = logging.getLogger(__name__)
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -26,6 +30,16 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
     low, high = min(values), max(values)
     scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
     return "".join(_BARS[round((value - low) * scale)] for value in values)
+
+
+def save_curves(log_history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], metric: str = "f1") -> None:
+    """`plot_curves` beside a trained model: where matplotlib is not installed the picture is left out, with a warning."""
+    try:
+        plot_curves(log_history, path, metric)
+    except MissingExtraError as error:
+        # That of a run before would be taken for this one's.
+        Path(path).unlink(missing_ok=True)
+        logger.warning("curves.png is left out: %s", error)
 
 
 def plot_curves(

@@ -1,7 +1,6 @@
 """The steps of a run with Trainer that all jobs take: check the folder, train, predict in order, save with scores."""
 
 import json
-import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,13 +21,10 @@ from transformers.utils import (
 )
 
 from hf_ext.atomic_file import atomic_write
-from hf_ext.extras import MissingExtraError
-from hf_ext.training.curves import plot_curves
+from hf_ext.training.curves import save_curves
 from hf_ext.training.model_card.callback import write_card
 from hf_ext.training.model_card.facts import CardFacts
 from hf_ext.training.progress import ProgressCallback
-
-logger = logging.getLogger(__name__)
 
 _WEIGHTS = (
     SAFE_WEIGHTS_NAME,
@@ -142,12 +138,7 @@ def save_run(trainer: Trainer, scores: Mapping[str, Any], metric: str, card: Car
         output = Path(str(trainer.args.output_dir))
         with atomic_write(output / "scores.json") as file:
             json.dump(scores, file, ensure_ascii=False, indent=2)
-        try:
-            plot_curves(trainer.state.log_history, output / "curves.png", metric=metric)
-        except MissingExtraError as error:
-            # That of a run before would be taken for this one's.
-            (output / "curves.png").unlink(missing_ok=True)
-            logger.warning("curves.png is left out: %s", error)
+        save_curves(trainer.state.log_history, output / "curves.png", metric)
         write_card(trainer, card or CardFacts())
 
 

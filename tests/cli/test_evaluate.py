@@ -34,7 +34,7 @@ def trained(request, tmp_path_factory):
     case = JOBS[request.param]
     case.write(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hf_ext.training.run_steps.plot_curves", lambda *_, **__: None)
+        patch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
         scores = case.make(folder).run(case.arguments(folder / "model", max_steps=2, learning_rate=5e-3))
     return request.param, folder, scores
 

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from hf_ext.metrics import span_scores
-from hf_ext.metrics.comparison import KINDS, Item, overlap, pair_items
+from hf_ext.metrics.comparison import KINDS, Item, Outcome, overlap, pair_items
 
 
 def item(start, end, label, **more):
@@ -54,6 +54,15 @@ def relation(predicate, subject, object_, slots=()):
 )
 def test_kinds(true, found, expected):
     assert sorted(one.kind for one in pair_items(true, found)) == sorted(expected)
+
+
+def test_outcomes_stand_in_the_order_of_the_text():
+    first, second, third = item(0, 2, "a"), item(4, 6, "b"), item(8, 9, "a")
+    assert pair_items([third, first], [second, item(0, 3, "a")]) == [
+        Outcome("cut", first, item(0, 3, "a")),
+        Outcome("invented", None, second),
+        Outcome("missed", third, None),
+    ]
 
 
 def test_the_role_that_differs_alone_is_the_one_taken():

@@ -40,7 +40,7 @@ WORKER = Path(__file__).parents[1] / "jobs_in_two_processes.py"
 def no_curves() -> Iterator[None]:
     """Drawing takes longer than training."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hf_ext.training.run_steps.plot_curves", lambda *_, **__: None)
+        patch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
         yield
 
 

@@ -14,7 +14,7 @@ BEST = {**EVALUATED, "load_best_model_at_end": True, "metric_for_best_model": "f
 
 @pytest.fixture
 def case(tmp_path, monkeypatch):
-    monkeypatch.setattr("hf_ext.training.run_steps.plot_curves", lambda *_, **__: None)
+    monkeypatch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
     JOBS["classes"].write(tmp_path / "job")
     return JOBS["classes"]
 

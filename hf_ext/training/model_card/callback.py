@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_ext.training.curves import plot_curves
+from hf_ext.training.curves import save_curves
 from hf_ext.training.model_card.facts import CardFacts
 from hf_ext.training.model_card.readme import write_readme
 from hf_ext.training.model_card.render import model_name, render_card
@@ -50,7 +50,7 @@ class ModelCardCallback(TrainerCallback):
             Path(str(args.output_dir)).mkdir(parents=True, exist_ok=True)
             if self.curves:
                 metric = str(args.metric_for_best_model or "loss").removeprefix("eval_")
-                plot_curves(state.log_history, Path(str(args.output_dir)) / "curves.png", metric=metric)
+                save_curves(state.log_history, Path(str(args.output_dir)) / "curves.png", metric)
             write_card(self.trainer, self.facts)
 
     def on_push_begin(

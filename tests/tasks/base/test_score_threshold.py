@@ -29,7 +29,7 @@ def trained(request, tmp_path_factory):
     job.threshold = "best"
     arguments = case.arguments(folder / "model", max_steps=case.steps // 2, learning_rate=5e-3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hf_ext.training.run_steps.plot_curves", lambda *_, **__: None)
+        patch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
         patch.setattr(score_threshold, "CANDIDATES", TRIED)
         scores = job.run(arguments)
     return request.param, folder, scores
@@ -66,7 +66,7 @@ def test_the_pipeline_goes_by_it(trained):
 
 
 def test_a_number_is_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr("hf_ext.training.run_steps.plot_curves", lambda *_, **__: None)
+    monkeypatch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
     case = JOBS["many classes"]
     case.write(tmp_path / "job")
     job = case.make(tmp_path / "job")
