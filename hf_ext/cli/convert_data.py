@@ -15,7 +15,8 @@ from hf_ext.tasks.base.task_files import TaskFiles, task_files
 
 _LINES = "jsonl"
 if TYPE_CHECKING:
-    Task = Form = str
+    Task = str
+    Form = str
 else:
     Task = Literal[tuple(task_files())]
     Form = Literal[_LINES, *(name for name, form in formats().items() if form.writes)]
