@@ -17,7 +17,7 @@ from typing import Any
 
 from hf_ext.data.formats.registry import Example, Format
 from hf_ext.data.formats.source import Source
-from hf_ext.data.linked_spans import Link, events_of, relations_of, spans_of_events, spans_of_relations
+from hf_ext.data.linked_spans import Link, events_of, named_spans, relations_of, spans_of_events, spans_of_relations
 from hf_ext.data.text_keys import text_keys_of
 from hf_ext.data.text_lines import FileLine, fail
 
@@ -151,12 +151,13 @@ def _entities(source: Source) -> Iterator[Example]:
         yield where, {"text": text, "entities": [span for _, span in _spans(text, results, where)]}
 
 
-def _linked(source: Source) -> Iterator[tuple[FileLine, str, dict[Any, dict[str, Any]], list[Link]]]:
+def _linked(source: Source) -> Iterator[tuple[FileLine, str, Mapping[Any, Mapping[str, Any]], list[Link]]]:
     for where, data, results in _results(source):
         text = _text(data, where)
-        spans = dict(_spans(text, results, where))
-        if None in spans:
-            fail(where, "relations are in the full export (JSON), whose spans have an 'id'", "the small one")
+        read = list(_spans(text, results, where))
+        if any(not isinstance(name, str) for name, _ in read):
+            fail(where, "relations are in the full export (JSON), whose spans have a string 'id'", "the small one")
+        spans = named_spans(read, where)
         links = []
         for one in results:
             if one.get("type") == "relation":
