@@ -399,6 +399,24 @@ def test_label_studio_counts_in_utf16_or_code_points(tmp_path):
     assert found == [("1", 1, 3), ("2", 1, 3), ("6", 4, 7), ("5", 5, 7), ("7", 5, 7)]
 
 
+def test_each_task_takes_its_results_of_label_studio(tmp_path):
+    choice = {"type": "choices", "from_name": "mood", "value": {"choices": ["好"]}}
+    written = {"type": "textarea", "from_name": "other", "value": {"text": ["教书"]}}
+    path = write(tmp_path, json.dumps([studio(*STUDIO_SPANS, choice, written), studio()]))
+    files = task_files()
+    assert [len(one["entities"]) for one in files["ner"].read(path)] == [3, 0]
+    assert [one["labels"] for one in files["classification"].read(path)] == [["好"], []]
+    path = write(tmp_path, json.dumps([studio(), studio(choice, written)], indent=1))
+    with pytest.raises(ValueError, match=r"data:\d+: there must be results of the type labels, got 'choices'"):
+        files["ner"].read(path)
+    path = write(tmp_path, json.dumps([studio(choice), studio({**choice, "from_name": "topic"})]))
+    with pytest.raises(ValueError, match=r"those of one question, got 'mood and topic'"):
+        files["classification"].read(path)
+    small = {"text": TEXT, "source": "web", "mood": "好", "annotation_id": 4}
+    with pytest.raises(ValueError, match=r"data:1: the choices .*, got 'source and mood'"):
+        files["classification"].read(write(tmp_path, json.dumps(small)))
+
+
 def test_label_studio_takes_what_holds(tmp_path, caplog):
     one, other = {"result": STUDIO_SPANS[:1]}, {"result": []}
     tasks = [
