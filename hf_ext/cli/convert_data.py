@@ -15,7 +15,8 @@ from hf_ext.tasks.base.task_files import TaskFiles, task_files
 
 _LINES = "jsonl"
 if TYPE_CHECKING:
-    Task = Form = str
+    Task = str
+    Form = str
 else:
     Task = Literal[tuple(task_files())]
     Form = Literal[_LINES, *(name for name, form in formats().items() if form.writes)]
@@ -26,11 +27,16 @@ def convert_data(
     input: Annotated[Path, typer.Argument(help="File or folder, in any format that the task reads.")],
     output: Annotated[Path, typer.Argument(help="File to write.")],
     to: Annotated[Form, typer.Option(help="What to write.")] = _LINES,
+    split: Annotated[
+        str | None, typer.Option(help="Of a file of dialogues: train, validation or test; else train.")
+    ] = None,
 ) -> None:
     """Write a task's file in any of its formats as JSON lines, or as doccano or label-studio import them."""
     files = task_files()[task]
     refuse_own_input(input, output)
-    examples = files.read(input)
+    if split is not None and not files.splits:
+        raise ValueError(f"split goes with files that hold several, as those of dialogue, got {split!r} with {task}")
+    examples = files.read(input) if split is None else files.read(input, split)
     form = None if to == _LINES else formats()[to]
     records = iter(examples) if form is None else tool_records(examples, files, form)
     chunks = array_chunks(records) if form is not None and form.whole else line_chunks(records)

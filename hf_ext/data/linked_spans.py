@@ -4,7 +4,7 @@ A relation is a link from subject to object with its predicate; a slot of a comp
 with ``predicate|slot``. An event is a span labelled with its type, its trigger, with a link to each argument.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hf_ext.data.text_lines import FileLine, fail
@@ -21,6 +21,20 @@ class Link(NamedTuple):
     source: Any
     target: Any
     where: FileLine
+
+
+def named_spans(spans: Iterable[tuple[Any, Mapping[str, Any]]], where: FileLine) -> dict[Any, Mapping[str, Any]]:
+    """Spans by their names, which links have.
+
+    Raises:
+        TextFileError: naming the place, if two have the same name, as those of a place with two labels.
+    """
+    named: dict[Any, Mapping[str, Any]] = {}
+    for name, span in spans:
+        if name in named:
+            fail(where, "a span that links lead to must have a name of its own, and one label", name)
+        named[name] = span
+    return named
 
 
 def relations_of(spans: Mapping[Any, Mapping[str, Any]], links: Sequence[Link]) -> list[dict[str, Any]]:
@@ -67,6 +81,9 @@ def events_of(spans: Mapping[Any, Mapping[str, Any]], links: Sequence[Link]) -> 
     Raises:
         TextFileError: naming the place of a link to what is not there, or from an argument.
     """
+    for link in links:
+        _at(spans, link.source, link.where)
+        _at(spans, link.target, link.where)
     arguments = {link.target for link in links}
     for link in links:
         if link.source in arguments:

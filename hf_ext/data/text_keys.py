@@ -10,6 +10,7 @@ TEXT_KEYS = (
     ("text_a", "text_b"),
     ("sentence",),
     ("content",),
+    ("review",),
 )
 """Names of a text, and of the second of a pair."""
 

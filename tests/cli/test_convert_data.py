@@ -123,6 +123,20 @@ def test_what_a_tool_cannot_have_is_refused(task, example, message, tmp_path):
     assert sorted(tmp_path.iterdir()) == [path]
 
 
+def test_a_split_of_dialogues(tmp_path):
+    path = tmp_path / "in"
+    path.write_text(json.dumps({"train": [["a", "b"]], "valid": [["c", "d"], ["e", "f"]]}))
+    for options, wanted in (((), [["a", "b"]]), (("--split", "validation"), [["c", "d"], ["e", "f"]])):
+        assert run("dialogue", path, tmp_path / "out", *options).exit_code == 0
+        assert [one["turns"] for one in task_files()["dialogue"].read(tmp_path / "out")] == wanted
+    assert "split must be one of train, validation, test" in str(
+        run("dialogue", path, tmp_path / "x", "--split", "dev").exception
+    )
+    assert "split goes with files that hold several" in str(
+        run("ner", path, tmp_path / "x", "--split", "test").exception
+    )
+
+
 def test_the_input_is_never_the_output(tmp_path):
     folder = tmp_path / "corpus"
     folder.mkdir()

@@ -16,7 +16,7 @@ from typing import Any
 
 from hf_ext.data.formats.registry import Example, Format
 from hf_ext.data.formats.source import Source
-from hf_ext.data.linked_spans import Link, events_of, relations_of, spans_of_events, spans_of_relations
+from hf_ext.data.linked_spans import Link, events_of, named_spans, relations_of, spans_of_events, spans_of_relations
 from hf_ext.data.text_lines import FileLine, fail
 
 
@@ -83,7 +83,7 @@ def _entities(source: Source) -> Iterator[Example]:
         yield where, example if listed is None else {**example, "entities": [_span(one, where) for one in listed]}
 
 
-def _linked(source: Source) -> Iterator[tuple[FileLine, str, dict[Any, dict[str, Any]], list[Link]]]:
+def _linked(source: Source) -> Iterator[tuple[FileLine, str, Mapping[Any, Mapping[str, Any]], list[Link]]]:
     for where, record in source.objects:
         spans, links = (_labels(record, where, name) for name in ("entities", "relations"))
         if spans is None or links is None:
@@ -93,7 +93,7 @@ def _linked(source: Source) -> Iterator[tuple[FileLine, str, dict[Any, dict[str,
         if not all(isinstance(one, dict) for one in links):
             fail(where, "relations must be objects with from_id, to_id and type", links)
         ends = [Link(one.get("type"), one.get("from_id"), one.get("to_id"), where) for one in links]
-        yield where, _text(record, where), {one["id"]: _span(one, where) for one in spans}, ends
+        yield where, _text(record, where), named_spans(((one["id"], _span(one, where)) for one in spans), where), ends
 
 
 def _relations(source: Source) -> Iterator[Example]:

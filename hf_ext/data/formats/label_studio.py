@@ -8,7 +8,7 @@
 Places are counted in UTF-16, as JavaScript does: a character beyond 16 bits, as many emoji, counts two. They are read
 so where the span's own string stands there, else in code points, ``end`` exclusive. Tasks that nobody has annotated are
 left out, and so are annotations that were cancelled; a task with several annotations is refused, unless one is the
-ground truth.
+ground truth. Results of other types are left alone; those that are not on text are refused.
 """
 
 import logging
@@ -17,13 +17,15 @@ from typing import Any
 
 from hf_ext.data.formats.registry import Example, Format
 from hf_ext.data.formats.source import Source
-from hf_ext.data.linked_spans import Link, events_of, relations_of, spans_of_events, spans_of_relations
+from hf_ext.data.linked_spans import Link, events_of, named_spans, relations_of, spans_of_events, spans_of_relations
 from hf_ext.data.text_keys import text_keys_of
 from hf_ext.data.text_lines import FileLine, fail
 
 logger = logging.getLogger(__name__)
 
 _LISTS = ("annotations", "completions")
+# Of results on a text, each of which a task may read while it leaves the others alone.
+_KINDS = {"labels", "relation", "choices", "textarea", "string", "taxonomy", "rating", "number", "datetime"}
 # Of the small export, beside the data and the labels.
 _OTHER = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"}
 _Results = tuple[FileLine, Mapping[str, Any], list[Mapping[str, Any]]]
@@ -50,7 +52,26 @@ def _is_spans(value: Any) -> bool:
     return all(isinstance(one, dict) and {"start", "end", "labels"} <= one.keys() for one in value)
 
 
-def _results(source: Source) -> Iterator[_Results]:
+def _results(source: Source, kind: str) -> Iterator[_Results]:
+    """The data of each task that is annotated, and the results of a kind; there must be some, if there are any."""
+    other: tuple[FileLine, Any] | None = None
+    found = False
+    for where, data, results in _annotations(source):
+        for one in results:
+            if one.get("type") not in _KINDS:
+                fail(where, f"results must be of the type {kind}, or others on text", one.get("type"))
+            other = other or (where, one["type"])
+        # A string of the small export is what was chosen, or what was written.
+        own = [one for one in results if one["type"] in (kind, "string" if kind != "labels" else kind)]
+        if not all(isinstance(one.get("value"), dict) for one in own):
+            fail(where, "a result must have an object 'value'", own)
+        found = found or bool(own)
+        yield where, data, own if kind != "labels" else [*own, *(one for one in results if one["type"] == "relation")]
+    if other and not found:
+        fail(other[0], f"there must be results of the type {kind}", other[1])
+
+
+def _annotations(source: Source) -> Iterator[_Results]:
     """The data of each task that is annotated, and the results of its annotation."""
     left_out = 0
     for where, record in source.objects:
@@ -81,9 +102,9 @@ def _small_results(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         if _is_spans(value):
             results += ({"type": "labels", "value": span} for span in value)
         elif isinstance(value, dict) and isinstance(value.get("choices"), list):
-            results.append({"type": "choices", "value": value})
+            results.append({"type": "choices", "from_name": name, "value": value})
         elif isinstance(value, str) and name not in _OTHER and name not in _texts(record):
-            results.append({"type": "string", "value": {"choices": [value], "text": [value]}})
+            results.append({"type": "string", "from_name": name, "value": {"choices": [value], "text": [value]}})
     return results
 
 
@@ -103,22 +124,11 @@ def _text(data: Mapping[str, Any], where: FileLine) -> str:
     return next(iter(texts.values()))
 
 
-def _values(
-    results: Sequence[Mapping[str, Any]], kinds: tuple[str, ...], where: FileLine
-) -> Iterator[Mapping[str, Any]]:
-    """Results of some types; others are refused, but relations, which have no value."""
-    for one in results:
-        if one.get("type") not in (*kinds, "relation", "string"):
-            fail(where, f"results must be of the type {' or '.join(kinds)}", one.get("type"))
-        if one.get("type") in kinds or (one.get("type") == "string" and kinds != ("labels",)):
-            if not isinstance(one.get("value"), dict):
-                fail(where, "a result must have an object 'value'", one)
-            yield one
-
-
 def _spans(text: str, results: Sequence[Mapping[str, Any]], where: FileLine) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Name and span of each label of each result."""
-    for one in _values(results, ("labels",), where):
+    for one in results:
+        if one["type"] == "relation":
+            continue
         value = one["value"]
         labels = value.get("labels")
         if not isinstance(labels, list) or not labels:
@@ -146,20 +156,21 @@ def _place(text: str, value: Mapping[str, Any], where: FileLine) -> dict[str, in
 
 
 def _entities(source: Source) -> Iterator[Example]:
-    for where, data, results in _results(source):
+    for where, data, results in _results(source, "labels"):
         text = _text(data, where)
         yield where, {"text": text, "entities": [span for _, span in _spans(text, results, where)]}
 
 
-def _linked(source: Source) -> Iterator[tuple[FileLine, str, dict[Any, dict[str, Any]], list[Link]]]:
-    for where, data, results in _results(source):
+def _linked(source: Source) -> Iterator[tuple[FileLine, str, Mapping[Any, Mapping[str, Any]], list[Link]]]:
+    for where, data, results in _results(source, "labels"):
         text = _text(data, where)
-        spans = dict(_spans(text, results, where))
-        if None in spans:
-            fail(where, "relations are in the full export (JSON), whose spans have an 'id'", "the small one")
+        read = list(_spans(text, results, where))
+        if any(not isinstance(name, str) for name, _ in read):
+            fail(where, "relations are in the full export (JSON), whose spans have a string 'id'", "the small one")
+        spans = named_spans(read, where)
         links = []
         for one in results:
-            if one.get("type") == "relation":
+            if one["type"] == "relation":
                 ends = (one.get("from_id"), one.get("to_id"))
                 labels = one.get("labels")
                 if not isinstance(labels, list) or len(labels) != 1:
@@ -181,11 +192,17 @@ def _events(source: Source) -> Iterator[Example]:
 
 
 def _classes(source: Source) -> Iterator[Example]:
-    for where, data, results in _results(source):
+    question: str | None = None
+    for where, data, results in _results(source, "choices"):
         texts = _texts(data)
         if not texts:
             fail(where, "a task must have texts called 'text', or 'text1' and 'text2', or one string", sorted(data))
-        listed = [one["value"].get("choices") for one in _values(results, ("choices",), where)]
+        for one in results:
+            question = question or one.get("from_name")
+            if one.get("from_name") != question:
+                seen = f"{question} and {one.get('from_name')}"
+                fail(where, "the choices of a file must be those of one question", seen)
+        listed = [one["value"].get("choices") for one in results]
         if not all(isinstance(one, list) for one in listed):
             fail(where, "choices must be lists", listed)
         named = {"text": next(iter(texts.values()))} if len(texts) == 1 else texts
@@ -193,8 +210,8 @@ def _classes(source: Source) -> Iterator[Example]:
 
 
 def _targets(source: Source) -> Iterator[Example]:
-    for where, data, results in _results(source):
-        listed = [one["value"].get("text") for one in _values(results, ("textarea",), where)]
+    for where, data, results in _results(source, "textarea"):
+        listed = [one["value"].get("text") for one in results]
         targets = [one for each in listed for one in (each if isinstance(each, list) else [each])]
         yield where, {"text": _text(data, where), "targets": targets}
 

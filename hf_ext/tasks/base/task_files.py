@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from hf_ext.tasks.base.discovery import task_modules
@@ -18,12 +17,14 @@ class TaskFiles:
         read: the examples of a file in any of its formats, which are its JSON lines too.
         content: what they are to the formats that tasks share, see :mod:`hf_ext.data.formats.registry`; None: nothing.
         shared: an example in the form of that registry.
+        splits: those of which one is asked for, where a file may hold several; ``read`` takes its name too.
     """
 
     command: str
-    read: Callable[[Path], Sequence[Mapping[str, Any]]]
+    read: Callable[..., Sequence[Mapping[str, Any]]]
     content: str | None = None
     shared: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    splits: Sequence[str] = ()
 
 
 def task_files() -> dict[str, TaskFiles]:

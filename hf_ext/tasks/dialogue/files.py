@@ -110,4 +110,4 @@ def _turns(record: Any, where: FileLine) -> list[str]:
     return [join_tokens(turn.split())[0] for turn in turns] if segmented else turns
 
 
-FILES = TaskFiles("dialogue", read_dialogues)
+FILES = TaskFiles("dialogue", read_dialogues, splits=tuple(SPLITS))

@@ -325,6 +325,8 @@ BAD = [
     ("relations", LINKED, changed(LINKED, relations=[doccano_link(0, 0, 1, None)]), "a link must have a label"),
     ("relations", LINKED, changed(LINKED, relations=LINKS[1:]), "one relation '任教', not of 0"),
     ("relations", LINKED, changed(LINKED, relations=[*LINKS, doccano_link(3, 2, 1, "任教")]), "not of 2"),
+    ("relations", LINKED, changed(LINKED, entities=[SPANS[0], *SPANS]), "a name of its own, and one label, got '0'"),
+    ("events", TOLD, changed(LINKED, relations=[doccano_link(0, {}, [], "x")]), "spans that are there"),
     ("relations", LINKED, changed(LINKED, relations=[3]), "relations must be objects"),
     ("relations", LINKED, changed(LINKED, entities=[{"label": "x"}]), "entities must be objects with an 'id'"),
     ("relations", LINKED, DOCCANO, "lists 'entities' and 'relations'"),
@@ -342,6 +344,7 @@ BAD = [
         "one annotation, .* got '2 annotations'",
     ),
     ("ner", STUDIO, studio(*STUDIO_SPANS, data={"a": "x", "b": "y"}), "a string 'text', or one string"),
+    ("relations", STUDIO, studio(*STUDIO_SPANS, STUDIO_SPANS[0]), "a name of its own, and one label, got '0'"),
     ("relations", STUDIO, studio(*STUDIO_SPANS, studio_link("0", "9", "x")), "spans that are there"),
     ("relations", STUDIO, studio(*STUDIO_SPANS, {**STUDIO_LINKS[0], "labels": []}), "a relation must have one label"),
     ("relations", STUDIO, studio(*STUDIO_SPANS, studio_link("0", "1", "x", "bi")), "direction of a relation"),
@@ -394,6 +397,24 @@ def test_label_studio_counts_in_utf16_or_code_points(tmp_path):
     path = write(tmp_path, json.dumps([studio(*results, data={"text": text})]))
     found = [(one["label"], one["start"], one["end"]) for one in task_files()["ner"].read(path)[0]["entities"]]
     assert found == [("1", 1, 3), ("2", 1, 3), ("6", 4, 7), ("5", 5, 7), ("7", 5, 7)]
+
+
+def test_each_task_takes_its_results_of_label_studio(tmp_path):
+    choice = {"type": "choices", "from_name": "mood", "value": {"choices": ["好"]}}
+    written = {"type": "textarea", "from_name": "other", "value": {"text": ["教书"]}}
+    path = write(tmp_path, json.dumps([studio(*STUDIO_SPANS, choice, written), studio()]))
+    files = task_files()
+    assert [len(one["entities"]) for one in files["ner"].read(path)] == [3, 0]
+    assert [one["labels"] for one in files["classification"].read(path)] == [["好"], []]
+    path = write(tmp_path, json.dumps([studio(), studio(choice, written)], indent=1))
+    with pytest.raises(ValueError, match=r"data:\d+: there must be results of the type labels, got 'choices'"):
+        files["ner"].read(path)
+    path = write(tmp_path, json.dumps([studio(choice), studio({**choice, "from_name": "topic"})]))
+    with pytest.raises(ValueError, match=r"those of one question, got 'mood and topic'"):
+        files["classification"].read(path)
+    small = {"text": TEXT, "source": "web", "mood": "好", "annotation_id": 4}
+    with pytest.raises(ValueError, match=r"data:1: the choices .*, got 'source and mood'"):
+        files["classification"].read(write(tmp_path, json.dumps(small)))
 
 
 def test_label_studio_takes_what_holds(tmp_path, caplog):

@@ -122,7 +122,7 @@ def test_headers(content, wanted, tmp_path):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("review\tsentiment", "a row must have a text"),
+        ("review\tsentiment", "a row must have 'label'"),
         ("tweet\tsentiment", "a row must have a text"),
         ("question1\tquestion2\tis_duplicate", "a row must have a text"),
         ("review_body\tlabel", "a row must have a text"),
@@ -220,6 +220,7 @@ def test_headers_of_csv_and_tsv(quoting, delimiter, end, tmp_path):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
+        ('label,review\nx,"你好, 再见"\n', [{"text": "你好, 再见", "label": "x"}]),
         ("text,label\n你好,x\n", [{"text": "你好", "label": "x"}]),
         ("id,text_a,text_b,label\n1,甲,乙,x\n", [{"text": "甲", "text2": "乙", "label": "x"}]),
         ('"sentence1","sentence2","label"\n"甲, 乙",乙,x\n', [{"text": "甲, 乙", "text2": "乙", "label": "x"}]),
