@@ -45,6 +45,16 @@ def rewrite(folder, change, **arguments):
 
 
 class TestMadeReleases:
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+    def test_other_floats(self, tmp_path, dtype):
+        variables = {name: tensor.to(dtype) for name, tensor in random_variables().items()}
+        report = convert_release(write_release(tmp_path / "roformer", variables), tmp_path / "out")
+        assert report.dtype == str(dtype).removeprefix("torch.")
+        state = AutoModelForMaskedLM.from_pretrained(tmp_path / "out", dtype="auto").state_dict()
+        found = state["roformer.encoder.layer.2.output.dense.weight"].T
+        assert found.dtype == dtype
+        assert torch.equal(found, variables["bert/encoder/layer_2/output/dense/kernel"])
+
     @pytest.mark.parametrize(
         ("name", "settings"),
         [
