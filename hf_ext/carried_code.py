@@ -43,9 +43,9 @@ def write_again(auto_map: Any, folder: str | os.PathLike[str]) -> None:
         import_module("hf_ext.hub.code").write_code(folder)
         return
     for file in Path(__file__).parent.glob(FILES):
-        target = Path(folder, file.name)
-        if not (target.exists() and target.samefile(file)):
-            shutil.copyfile(file, target)
+        draft = Path(folder, f".{file.name}.draft")
+        shutil.copyfile(file, draft)
+        draft.replace(Path(folder, file.name))
 
 
 class CarriesCode:

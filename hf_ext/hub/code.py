@@ -72,7 +72,8 @@ def write_code(folder: str | os.PathLike[str]) -> list[Path]:
 
 def _config_with_code(folder: Path, entry: str) -> dict[str, Any] | None:
     """The settings of a model with the classes that load it; None where it is Transformers' own."""
-    config = AutoConfig.from_pretrained(folder)
+    # Code of others is not run to find out what it is.
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     architecture = next(iter(config.architectures or ()), "")
     try:
         model_class = class_named(architecture)
@@ -92,7 +93,7 @@ def _tokenizer_with_code(folder: Path, entry: str) -> dict[str, Any] | None:
     """The settings of a tokenizer with the class that loads it; None where it loads without, or there is none."""
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         return None
-    tokenizer_class = type(AutoTokenizer.from_pretrained(folder))
+    tokenizer_class = type(AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
     settings = _read(folder / _TOKENIZER)
     if getattr(tokenizer_class, "needs_code", None) is False:
         # All that such a tokenizer does is in the files that it saves, and not in those of others.

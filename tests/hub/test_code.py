@@ -21,7 +21,7 @@ from word_vocabulary import ENTRIES, SENTENCES
 import hf_ext
 from hf_ext import JiebaWordPieceTokenizer
 from hf_ext.hub import add_code, saved_with
-from hf_ext.hub.full_code import full_code
+from hf_ext.hub.full_code import flat_name, full_code
 from hf_ext.registration import FAMILIES as REGISTERED
 from hf_ext.tokenization import CharacterWordPieceTokenizer
 from hf_ext.version import __version__
@@ -242,6 +242,37 @@ print(type(model).__module__, type(model).__name__, type(tokenizer).__module__)
         ]
         assert code_of(tmp_path / "again") == {"hf_ext_thin.py"}
 
+    def test_copies_beside_it_give_the_same(self, tmp_path):
+        """The copy comes first over an encoder of Transformers; what is registered by name keeps to itself."""
+        folder = tmp_path / "x"
+        config = BertConfig(**(FAMILIES["bert"].fields | {"vocab_size": len(ENTRIES), "num_labels": 3}))
+        hf_ext.AutoModelForSequenceLabeling.from_config(config, sequence_head="crf").save_pretrained(folder)
+        save_tokenizer(folder, words=True)
+        add_code(folder, "full")
+        code = """
+import sys
+import torch
+import transformers.dynamic_module_utils
+transformers.dynamic_module_utils.HF_MODULES_CACHE = sys.argv[2]
+import hf_ext
+from transformers import AutoModel, AutoTokenizer
+trusted = {"trust_remote_code": True}
+own = hf_ext.AutoModelForSequenceLabeling.from_pretrained(sys.argv[1], **trusted).eval()
+copy = AutoModel.from_pretrained(sys.argv[1], **trusted).eval()
+rows = [one.from_pretrained(sys.argv[1], **options)(["今天天气非常不错", "模型"], padding=True, return_tensors="pt")
+        for one, options in ((hf_ext.JiebaWordPieceTokenizer, {}), (AutoTokenizer, trusted))]
+assert torch.equal(rows[0]["input_ids"], rows[1]["input_ids"])
+with torch.no_grad():
+    outputs = [model(**rows[0], output_logits=True) for model in (own, copy, own)]
+for other in outputs[1:]:
+    assert outputs[0].keys() == other.keys()
+    assert all(torch.equal(outputs[0][name], other[name]) for name in outputs[0])
+print(type(own).__module__, type(copy).__module__.partition(".")[0])
+"""
+        done = fresh_process.run(code, str(folder), str(tmp_path / "modules"))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == ["hf_ext.tasks.entities.tag_head", "transformers_modules"]
+
     @pytest.mark.parametrize("kind", ["thin", "full"])
     def test_its_classes_come_first(self, kind, tmp_path):
         model = hf_ext.RoFormerForMaskedLM(FAMILIES["roformer"].config(**FAMILIES["roformer"].fields))
@@ -412,6 +443,13 @@ class TestFullCode:
         (tmp_path / "hf_ext_full.py").write_text(everything["hf_ext_full.py"], encoding="utf-8")
         found = {f"{name}.py" for name in get_relative_imports(tmp_path / "hf_ext_full.py")}
         assert found == everything.keys() - {"hf_ext_full.py"}
+
+    def test_no_two_modules_have_files_of_one_name(self):
+        package = Path(hf_ext.__file__).parent
+        modules = [
+            ".".join(("hf_ext", *path.relative_to(package).with_suffix("").parts)) for path in package.rglob("*.py")
+        ]
+        assert len({flat_name(module.removesuffix(".__init__")) for module in modules}) == len(modules)
 
     def test_an_encoder_of_another_package_is_refused(self):
         class Mine(BertConfig):
