@@ -11,6 +11,9 @@ from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.tasks.base.evaluation import job_of_model
 from hf_ext.tasks.base.job_file import read_job_file
+from hf_ext.tasks.dialogue import DialoguePipeline
+from hf_ext.tasks.similarity import SimilarityPipeline
+from hf_ext.tasks.summarization import SummaryPipeline
 
 # For each kind of model, what a line of its file becomes as a document, and the pipeline that finds the same.
 DOCUMENTS = {
@@ -25,6 +28,8 @@ DOCUMENTS = {
     "dialogue": ("reply", ("turns",), "dialogue-reply"),
     "summaries": ("summary", ("text",), "summary-generation"),
 }
+OWN_PIPELINES = {"cosent": SimilarityPipeline, "dialogue": DialoguePipeline, "summaries": SummaryPipeline}
+GREEDY = {"dialogue": {"num_beams": 1}, "summaries": {"num_beams": 2}}
 DRAWN = ("paraphrases", "dialogue")
 
 
@@ -90,11 +95,20 @@ def test_predict_finds_what_the_pipeline_finds(trained):
     printed = [json.loads(line) for line in result.stdout.splitlines()]
     set_seed(3)
     pipe = pipeline(task, model=str(folder / "model"), device="cpu")
+    assert isinstance(pipe, OWN_PIPELINES.get(name, type(pipe)))
     own = [pipe(one["text"] if keys == ("text",) else one) for one in documents]
     assert [{key: one[key] for key in keys} for one in printed] == documents
     for one, wanted in zip(printed, own, strict=True):
         seen = one[found]
         assert flat(seen) == pytest.approx(flat([wanted] if isinstance(wanted, dict) else wanted), rel=1e-4)
+    if name in OWN_PIPELINES:
+        batch = [one["text"] if keys == ("text",) else one for one in documents]
+        set_seed(3)
+        assert flat(pipe(batch, batch_size=2)) == pytest.approx(flat(own), rel=1e-4)
+        assert name == "cosent" or pipe(batch, **GREEDY[name]) == [pipe(one, **GREEDY[name]) for one in batch]
+        assert pipe([]) == []
+        with pytest.raises((TypeError, ValueError), match=r"inputs must be|turns must be a list of texts"):
+            pipe([[3]])
     # A seed has no effect where nothing is drawn.
     if name not in DRAWN:
         result = run("predict", folder / "model", "--seed", 3, input=lines)

@@ -89,8 +89,8 @@ class DialogueJob(EncoderJob):
         """A line of perplexities and accuracy."""
         before = f" (before training {scores['perplexity_before']:.2f})" if "perplexity_before" in scores else ""
         return [
-            f"{source}: perplexity {scores['perplexity']:.2f}{before}, "
-            f"accuracy of the next token {scores['accuracy']:.4f}"
+            source,
+            f"perplexity {scores['perplexity']:.2f}{before}, accuracy of the next token {scores['accuracy']:.4f}",
         ]
 
     def read(self) -> Files:

@@ -42,6 +42,10 @@ class DialoguePipeline(TextPipeline):
         """The answer to one dialogue, or a list of them for each of several."""
         if isinstance(inputs, str | Mapping):
             return super().__call__(inputs, **options)
+        inputs = list(inputs)
+        # Before any is answered.
+        for one in inputs:
+            self.preprocess(one)
         return [self(one, **options) for one in inputs]
 
     def _sanitize_parameters(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -51,13 +55,14 @@ class DialoguePipeline(TextPipeline):
         """The turns.
 
         Raises:
-            ValueError: if they are none, or not texts.
+            TypeError: if the input is neither a text nor a mapping.
+            ValueError: if there are no turns, or they are not texts.
         """
-        turns = input_
-        if isinstance(input_, Mapping):
-            turns = input_.get("turns")
-        turns = [turns] if isinstance(turns, str) else turns
-        if not isinstance(turns, Sequence) or not turns or not all(isinstance(turn, str) for turn in turns):
+        if not isinstance(input_, str | Mapping):
+            raise TypeError(f"inputs must be texts, or mappings with turns, got {type(input_).__name__}")
+        turns = [input_] if isinstance(input_, str) else input_.get("turns")
+        is_list = isinstance(turns, Sequence) and not isinstance(turns, str)
+        if not is_list or not turns or not all(isinstance(turn, str) for turn in turns):
             raise ValueError(f"turns must be a list of texts, one or more, got {turns!r}")
         return {"turns": list(turns)}
 

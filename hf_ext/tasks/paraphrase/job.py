@@ -82,7 +82,8 @@ class ParaphraseJob(EncoderJob):
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """A line of both objectives."""
         return [
-            f"{source}: retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}"
+            source,
+            f"retrieval accuracy {scores['retrieval_accuracy']:.3f}, loss of a token {scores['lm_loss']:.3f}",
         ]
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> Any:

@@ -77,7 +77,7 @@ class SimilarityJob(EncoderJob):
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """A line of the correlation."""
         before = f", before training {scores['spearman_before']:.4f}" if "spearman_before" in scores else ""
-        return [f"{source}: Spearman {scores['spearman']:.4f}{before}"]
+        return [source, f"Spearman {scores['spearman']:.4f}{before}"]
 
     def read(self) -> Files:
         """Pairs of texts with scores; for SimCSE, of training, texts alone."""
