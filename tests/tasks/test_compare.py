@@ -1,5 +1,6 @@
 """What each task's job compares for its error report: beside the scores of random predictions, and case by case."""
 
+import json
 import random
 from types import SimpleNamespace
 
@@ -82,6 +83,29 @@ def test_counts_are_those_of_the_scores(job, draw, key, scores, seed):
         assert group["true"] == own["support"]
     assert report["labels"].keys() == expected["per_type"].keys()
     assert report["total"]["right"] > 0
+
+
+def test_an_argument_shows_the_trigger_of_its_event():
+    (item,) = make(EventExtractionJob).items(
+        TEXT,
+        [{"type": "e", "arguments": [{"role": TRIGGER, "start": 2, "end": 3}, {"role": "人", "start": 0, "end": 2}]}],
+    )
+    assert (item.name, item.surface, item.spans, item.more_spans) == ("e|人", "甲乙", (("", 0, 2),), ((TRIGGER, 2, 3),))
+
+
+def test_a_report_is_of_the_file_that_it_is_told(tmp_path):
+    example = {"text": TEXT, "entities": [{"start": 0, "end": 2, "label": "a"}]}
+    job, files = make(SpanExtractionJob), ("report.html", "report.json")
+    job.write_report([[]], {"f1": 0.0}, [example], None, tmp_path, file=tmp_path / "test.jsonl")
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["about"] == {"task": "ner", "file": "test.jsonl"}
+    # What training has seen is not known.
+    assert report["surfaces"] == {}
+    job.write_report([[]], {"f1": 0.0}, [example], None, tmp_path, train=[example])
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["about"] == {"task": "ner", "file": "validation.jsonl"}
+    assert report["surfaces"].keys() == {"seen in training"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == list(files)
 
 
 def answer(text, start, score=1.0):

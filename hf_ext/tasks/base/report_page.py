@@ -1,7 +1,7 @@
 """Writes an error report: as JSON, and as a page to look at."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ def report_page(report: Mapping[str, Any]) -> str:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     about = report["about"]
     examples = _that_fit(report["examples"])
+    # Items that match exactly are not what the F1 of answers is of.
+    ratios = [key for key in _RATIOS if key != "f1" or "measures" not in report["total"]]
     tables = [
         ("By label", "label", report["labels"], True),
         ("By length of the text", "characters", report["lengths"], False),
@@ -54,8 +56,8 @@ def report_page(report: Mapping[str, Any]) -> str:
         report=report,
         scores={name: _shown(value) for name, value in report["scores"].items() if isinstance(value, int | float)},
         tables=[table for table in tables if table[2]],
-        columns=_columns,
-        cells=_cells,
+        columns=lambda groups: _columns(groups, ratios).values(),
+        cells=lambda group, groups: _cells(group, _columns(groups, ratios)),
         left_out=len(report["examples"]) - len(examples),
         data={"examples": examples, "layout": report["layout"], "kinds": KINDS},
     )
@@ -74,23 +76,19 @@ def _that_fit(examples: list[Any]) -> list[Any]:
     return examples[:MOST_EXAMPLES]
 
 
-def _keys(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The columns of a table, by their keys: kinds that occur in none are left out."""
+def _columns(groups: Mapping[str, Mapping[str, Any]], ratios: Sequence[str]) -> dict[str, str]:
+    """The columns of a table, by their keys: counts that occur in none are left out."""
     measures = {name: name for group in groups.values() for name in group.get("measures", ())}
     counts = {"texts": "texts", "true": "true", "found": "found"}
     # What is looked for most first, as a phone shows the first columns.
-    columns = counts | (measures or _RATIOS) | KINDS
+    columns = counts | (measures or {key: _RATIOS[key] for key in ratios}) | KINDS
     without = {key for key in (*counts, *KINDS) if not any(group.get(key) for group in groups.values())}
     return {key: name for key, name in columns.items() if key not in without}
 
 
-def _columns(groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return list(_keys(groups).values())
-
-
-def _cells(group: Mapping[str, Any], groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _cells(group: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
     values = {**group, **group.get("measures", {})}
-    return [_shown(values.get(key, 0)) for key in _keys(groups)]
+    return [_shown(values.get(key, 0)) for key in columns]
 
 
 def _shown(value: Any) -> str:

@@ -21,7 +21,7 @@ summary { cursor: pointer; font-weight: 600; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: start; white-space: normal; min-width: 6rem; max-width: 16rem; }
+th:first-child, td:first-child { text-align: start; white-space: normal; min-width: 8rem; max-width: 16rem; }
 button, select, input { font: inherit; max-width: 100%; padding: .2rem .6rem; border: 1px solid var(--line);
                         border-radius: 8px; background: var(--soft); color: inherit; }
 button { cursor: pointer; text-align: start; overflow-wrap: anywhere; }

@@ -70,16 +70,21 @@ class EventExtractionJob(LinkedSpanJob):
 
     def items(self, text: str, annotations: Sequence[Mapping[str, Any]]) -> Sequence[Item]:
         """The arguments of the events, triggers aside: what scores but those of whole events are of."""
-        return [
-            Item(
-                event["type"],
-                (one["start"], one["end"]),
-                text[one["start"] : one["end"]],
-                (("", one["start"], one["end"]),),
-                role=one["role"],
-                score=event.get("score"),
-            )
-            for event in annotations
-            for one in event["arguments"]
-            if one["role"] != TRIGGER
-        ]
+        items = []
+        for event in annotations:
+            spans = [(one["role"], one["start"], one["end"]) for one in event["arguments"]]
+            triggers = tuple(span for span in spans if span[0] == TRIGGER)
+            items += [
+                Item(
+                    event["type"],
+                    (start, end),
+                    text[start:end],
+                    (("", start, end),),
+                    more_spans=triggers,
+                    role=role,
+                    score=event.get("score"),
+                )
+                for role, start, end in spans
+                if role != TRIGGER
+            ]
+        return items
