@@ -82,7 +82,7 @@ class Bundle:
 
     def __init__(self, prefix: Path) -> None:
         self._prefix = prefix
-        index = prefix.with_name(f"{prefix.name}.index")
+        index = _index(prefix)
         try:
             table = read_table(index.read_bytes())
             shards = _read_header(table.pop(b"", b""))
@@ -177,7 +177,16 @@ def write_bundle(prefix: Path, variables: Mapping[str, Tensor]) -> None:
                 + fixed32_field(6, masked_crc32c(data))
             )
             offset += len(data)
-    prefix.with_name(f"{prefix.name}.index").write_bytes(write_table(sorted(entries.items())))
+    _index(prefix).write_bytes(write_table(sorted(entries.items())))
+
+
+def is_bundle(prefix: Path) -> bool:
+    """Whether there is a bundle under a prefix, by its index."""
+    return _index(prefix).is_file()
+
+
+def _index(prefix: Path) -> Path:
+    return prefix.with_name(f"{prefix.name}.index")
 
 
 def _shard(prefix: Path, index: int, count: int) -> Path:
@@ -190,7 +199,9 @@ def _map(file: Path) -> bytes | mmap.mmap:
         with file.open("rb") as opened:
             return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY) if file.stat().st_size else b""
     except FileNotFoundError as error:
-        raise ConversionError(f"{file} is not there, but the index says that it is") from error
+        raise ConversionError(
+            f"{file} is not there, and the index says that it is; restore it from the release"
+        ) from error
 
 
 def _read_header(header: bytes) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hf_ext.conversion.bundle import Bundle
+from hf_ext.conversion.bundle import Bundle, is_bundle
 from hf_ext.conversion.errors import ConversionError
 from hf_ext.conversion.hdf5 import HDF5File
 from hf_ext.conversion.release import Release
@@ -40,7 +40,7 @@ class Checkpoint:
 
     def __init__(self, release: Release) -> None:
         self.prefix: Path = release.checkpoint
-        self._variables = HDF5File(self.prefix) if self.prefix.is_file() else Bundle(self.prefix)
+        self._variables = Bundle(self.prefix) if is_bundle(self.prefix) else HDF5File(self.prefix)
         self.shapes = {name: entry.shape for name, entry in self._variables.entries.items()}
         self.dtypes = {name: str(entry.dtype) for name, entry in self._variables.entries.items()}
 

@@ -16,22 +16,21 @@ CHECKPOINT_NAMES = ("bert_model.ckpt", "model.ckpt", "gpt.ckpt", "gpt_model.ckpt
 VOCABULARY_NAME = "vocab.txt"
 
 _KERAS_SUFFIXES = (".h5", ".hdf5", ".keras", ".weights")
-_SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
+_SHARD = re.compile(r"\.data-\d{5}-of-\d{5}$")
 
 
 @dataclass(frozen=True)
 class Release:
     """A release folder as it was found.
 
-    `checkpoint` is the prefix of its files, or an HDF5 file; `shards` are those with the data, `settings` is the parsed
-    config file, and `vocabulary` maps the tokens to their ids.
+    `checkpoint` is an HDF5 file, or else the prefix of the checkpoint's files, `settings` is the parsed config file,
+    and `vocabulary` maps the tokens to their ids.
     """
 
     folder: Path
     config_file: Path
     settings: dict[str, Any]
     checkpoint: Path
-    shards: tuple[Path, ...]
     vocabulary: dict[str, int]
 
     @property
@@ -56,7 +55,6 @@ def find_release(directory: str | Path) -> Release:
         config_file=config_file,
         settings=settings,
         checkpoint=checkpoint,
-        shards=() if checkpoint.is_file() else _find_shards(checkpoint),
         vocabulary=_read_vocabulary(folder / VOCABULARY_NAME),
     )
 
@@ -89,25 +87,6 @@ def _find_checkpoint(folder: Path) -> Path:
             "tf.compat.v1.train.Saver and save it again, which writes the V2 format"
         )
     raise ConversionError(f"{folder} holds no TensorFlow checkpoint: no file ends in .index")
-
-
-def _find_shards(checkpoint: Path) -> tuple[Path, ...]:
-    shards = {}
-    for file in checkpoint.parent.iterdir():
-        if file.name.startswith(f"{checkpoint.name}.data-") and (match := _SHARD.search(file.name)):
-            shards[int(match[1]), int(match[2])] = file
-    totals = {total for _, total in shards}
-    if not shards:
-        raise ConversionError(f"{checkpoint}.index has no data file beside it; {checkpoint.name}.data-* is expected")
-    if len(totals) > 1:
-        raise ConversionError(
-            f"{checkpoint}: data files of different counts ({sorted(totals)}) are mixed in the folder"
-        )
-    total = totals.pop()
-    missing = [f"{checkpoint.name}.data-{i:05d}-of-{total:05d}" for i in range(total) if (i, total) not in shards]
-    if missing:
-        raise ConversionError(f"{checkpoint.parent} lacks {', '.join(missing)}")
-    return tuple(shards[key] for key in sorted(shards))
 
 
 def _find_settings(folder: Path) -> tuple[Path, dict[str, Any]]:

@@ -179,7 +179,7 @@ class TestBesideTensorFlow:
         assert len(list(tmp_path.glob("x.data-0000?-of-00003"))) == 3
         assert_reads(Bundle(tmp_path / "x"), parts[0] | parts[1] | parts[2])
         (tmp_path / "x.data-00001-of-00003").unlink()
-        with pytest.raises(ConversionError, match=r"x\.data-00001-of-00003 is not there, but the index says"):
+        with pytest.raises(ConversionError, match=r"x\.data-00001-of-00003 is not there, and the index says"):
             Bundle(tmp_path / "x")
 
     @pytest.mark.parametrize(

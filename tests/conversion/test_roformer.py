@@ -169,7 +169,7 @@ REFUSED = {
     "truncated index": (lambda f: truncate(f / INDEX, 200), "not readable as a checkpoint index"),
     "empty index": (lambda f: truncate(f / INDEX, 0), "not readable as a checkpoint index"),
     "index of noise": (lambda f: (f / INDEX).write_bytes(bytes(range(256)) * 8), "not readable as a checkpoint index"),
-    "no data": (lambda f: (f / DATA).unlink(), "no data file beside it"),
+    "no data": (lambda f: (f / DATA).unlink(), f"{DATA} is not there, and the index says"),
     "weights of Keras": (
         lambda f: ((f / INDEX).rename(f / "bert.weights.h5"), (f / DATA).unlink()),
         r"but bert\.weights\.h5 of Keras; .*save_weights_as_checkpoint",

@@ -115,7 +115,7 @@ def test_links_of_the_package_page_lead_somewhere(wheel):
     page = HeaderParser().parsestr(wheel.read(f"hf_ext-{__version__}.dist-info/METADATA").decode()).get_payload()
     page, readme = (re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S) for text in (page, README))
     found, written = (re.findall(r"\]\(([^)\s]+)\)", text) for text in (page, readme))
-    assert len(found) == len(written) > 30
+    assert len(found) == len(written) > 10
     for link, origin in zip(found, written):
         if origin.startswith(("https:", "#")):
             assert link == origin
