@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from hf_ext.cli.devices import Device
+from hf_ext.data.model_name import check_model_name
 from hf_ext.data.text_lines import (
     fail,
     filled_lines,
@@ -164,6 +165,7 @@ def predict(
         if target is not None and not target.parent.is_dir():
             raise ValueError(f"{target} must be in a folder that exists")
     _check_apart(file, output, html)
+    check_model_name(model)
     names, tasks = _class_names(model), _tasks()
     known = [task for name in names for end, task in tasks.items() if name.endswith(end)]
     task = known[0] if known else tasks["ForSpanExtraction"]
