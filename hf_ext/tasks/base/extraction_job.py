@@ -25,8 +25,11 @@ class ExtractionJob(EncoderJob):
 
     # The pipeline reads windows like those of training.
     max_length: int = option("Tokens in a window; saved with the tokenizer.", 512, group="Lengths")
-    stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
+    stride: int | None = option(
+        "Tokens that two windows of a long text share; else 64, or less in small windows.", None, group="Lengths"
+    )
 
+    in_windows: ClassVar[bool] = True
     auto_class: ClassVar[Any]
     encoder_class: ClassVar[type[SpanEncoder]] = SpanEncoder
     collator_class: ClassVar[Any] = DataCollatorForSpanExtraction

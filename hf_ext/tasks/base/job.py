@@ -22,9 +22,17 @@ from hf_ext.data.input_limit import check_input_length
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
 from hf_ext.training.job_trainer import JobTrainer
-from hf_ext.training.push_run import check_push, push_run
-from hf_ext.training.run_steps import check_output_dir, measure_before, save_run, train_with_progress
+from hf_ext.training.push_run import push_run
+from hf_ext.training.quiet import quiet_libraries
+from hf_ext.training.run_steps import (
+    check_output_dir,
+    measure_before,
+    remove_checkpoints,
+    save_run,
+    train_with_progress,
+)
 
 
 @dataclass(frozen=True)
@@ -69,13 +77,22 @@ class Job:
         group="Start from",
     )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
+    keep_checkpoints: bool = option(
+        "Keep the checkpoints, with the state of the optimizer, when the run has ended; else they are there while it "
+        "runs, to go on from after a break.",
+        False,
+        group="Files",
+        kw_only=True,
+    )
 
     command: ClassVar[str]
     """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
     saved: ClassVar[str] = "the model, scores.json and curves.png"
     """What a run leaves in the output folder."""
-    hint: ClassVar[str | None] = None
-    """What to do next, with ``{output_dir}`` for the folder."""
+    next_steps: ClassVar[tuple[str, ...]] = ("predict {output_dir} --file FILE", "push {output_dir} ORG/NAME")
+    """Commands that use the model, with ``{output_dir}`` for its folder."""
+    in_windows: ClassVar[bool] = False
+    """Whether a long text is read in windows, and not cut off."""
     arguments_class: ClassVar[type[TrainingArguments]] = TrainingArguments
     """The class of its training arguments, whose fields are options of the command as well."""
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -127,6 +144,7 @@ class Job:
         pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}
         return self.arguments_class(**{**pinned, **self.defaults, **start, **given, "output_dir": str(output_dir)})
 
+    @quiet_libraries()
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.
 
@@ -142,10 +160,11 @@ class Job:
             ConnectionError: if the upload was broken off; what was written is whole, and `hf-ext push` takes it up.
         """
         check_output_dir(arguments, self.overwrite)
-        check_push(arguments)
+        check_start(self, arguments)
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
             self.check_examples(name, examples)
+        tell_files(self, files, arguments)
         tokenizer = self.load_tokenizer(text for example in files.train for text in self.texts(example))
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
@@ -154,6 +173,7 @@ class Job:
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
         trainer = self.trainer_class(model=model, args=arguments, **options)
+        tell_run(self, trainer, files, (train, validation))
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
         found = self.find(trainer, validation, files.validation)
@@ -163,6 +183,8 @@ class Job:
         save_run(trainer, scores, self.plotted_metric or self.metric)
         if trainer.is_world_process_zero():
             self.write(found, files.validation, model, Path(str(arguments.output_dir)))
+        if not self.keep_checkpoints:
+            remove_checkpoints(trainer)
         push_run(trainer)
         return scores
 
@@ -190,6 +212,11 @@ class Job:
     def text_length(self) -> int | None:
         """Most tokens of a text, which the tokenizer is saved with; None: it keeps its own."""
         return None
+
+    @property
+    def row_length(self) -> int | None:
+        """Most tokens of a row; None: it has no limit of its own."""
+        return self.text_length
 
     def new_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
         """A tokenizer that cuts ``texts`` into characters."""
@@ -289,6 +316,11 @@ class EncoderJob(Job):
     def text_length(self) -> int | None:
         """Most tokens of a text, which the tokenizer is saved with; None: it keeps its own."""
         return self.max_length if self.saves_max_length else None
+
+    @property
+    def row_length(self) -> int | None:
+        """Most tokens of a row."""
+        return self.max_length
 
     def open_model(
         self, auto_class: Any, tokenizer: PreTrainedTokenizerBase, fields: Mapping[str, Any], **head: Any

@@ -57,7 +57,7 @@ class DialogueJob(EncoderJob):
     plotted_metric: ClassVar[str | None] = "accuracy"
     evaluates_first: ClassVar[bool] = True
     command: ClassVar[str] = "dialogue"
-    hint: ClassVar[str | None] = "talk to it: hf-ext chat {output_dir}"
+    next_steps: ClassVar[tuple[str, ...]] = ("chat {output_dir}", *EncoderJob.next_steps[1:])
     defaults: ClassVar[Mapping[str, Any]] = {
         **EncoderJob.defaults,
         "metric_for_best_model": "perplexity",

@@ -44,6 +44,10 @@ class SimilarityJob(EncoderJob):
     metric: ClassVar[str] = METRIC
     trainer_class: ClassVar[type[JobTrainer]] = SimilarityTrainer
     evaluates_first: ClassVar[bool] = True
+    next_steps: ClassVar[tuple[str, ...]] = (
+        "embed {output_dir} --input FILE --output vectors.npy",
+        *EncoderJob.next_steps[1:],
+    )
     command: ClassVar[str] = "similarity"
     defaults: ClassVar[Mapping[str, Any]] = {
         **EncoderJob.defaults,
