@@ -229,7 +229,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def resolve(self, body: bytes, name: str, revision: str, path: str) -> None:
         """Send a file."""
-        repository = self.server.repositories[name]
+        repository = self.server.repositories.get(name)
+        if repository is None:
+            self.answer(404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
+            return
         files = repository.branches[_branch(repository, revision)]
         if path in files:
             self.answer(200, files[path], ETag=f'"{_sha256(files[path])}"', X_Repo_Commit=_sha(files))
@@ -257,6 +260,8 @@ def _branch(repository: Repository, revision: str) -> str:
 
 
 _REPOSITORY = "([^/]+/[^/]+)"
+# Some old ones have no owner.
+_ANY_NAME = "([^/]+(?:/[^/]+)?)"
 _ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/api/repos/create", _Handler.create),
     ("GET", "/api/whoami-v2", _Handler.whoami),
@@ -269,6 +274,6 @@ _ROUTES: list[tuple[str, str, Any]] = [
     ("POST", f"/api/models/{_REPOSITORY}/commit/(.+)", _Handler.commit),
     ("POST", f"/{_REPOSITORY}.git/info/lfs/objects/batch", _Handler.batch),
     ("PUT", "/blobs/([0-9a-f]+)", _Handler.blob),
-    ("GET", f"/{_REPOSITORY}/resolve/([^/]+)/(.+)", _Handler.resolve),
-    ("HEAD", f"/{_REPOSITORY}/resolve/([^/]+)/(.+)", _Handler.resolve),
+    ("GET", f"/{_ANY_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
+    ("HEAD", f"/{_ANY_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
 ]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hf_ext.cli.devices import Device
+from hf_ext.data.model_name import check_model_name
 from hf_ext.data.text_lines import filled_lines, utf8_lines
 
 
@@ -56,6 +57,7 @@ def chat(
 
     if seed is not None and num_beams is not None:
         raise ValueError("seed has no effect with num_beams, which searches and draws nothing; leave it out")
+    check_model_name(model)
     conversation = Chat.from_pretrained(
         model,
         device,

@@ -8,6 +8,7 @@ import typer
 
 from hf_ext.cli.devices import Device
 from hf_ext.cli.dtypes import Dtype, dtype_of
+from hf_ext.data.model_name import check_model_name
 from hf_ext.data.text_lines import texts_of
 
 
@@ -56,6 +57,7 @@ def embed(
         raise ValueError(f"{output} must be in a folder that exists")
     if input is not None and output.is_file() and output.samefile(input):
         raise ValueError(f"output must not be the file of the texts, got {output} for both")
+    check_model_name(model)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
     extract = make_pipeline("text-embedding", model=model, device=device, dtype=dtype_of(dtype, device))

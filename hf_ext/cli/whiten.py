@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_ext.cli.devices import Device
+from hf_ext.data.model_name import check_model_name
 from hf_ext.data.text_lines import texts_of
 
 
@@ -26,6 +27,7 @@ def whiten(
 
     import hf_ext
 
+    check_model_name(model)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
     extract = make_pipeline("text-embedding", model=model, device=device)

@@ -33,7 +33,7 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
 
 
 def save_curves(log_history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], metric: str = "f1") -> None:
-    """`plot_curves` beside a trained model: where matplotlib is not installed the picture is left out, with a warning."""
+    """`plot_curves` for a trained model; without matplotlib the picture is left out, with a warning."""
     try:
         plot_curves(log_history, path, metric)
     except MissingExtraError as error:

@@ -1,5 +1,6 @@
 """Progress of a training run in the terminal."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -25,7 +26,6 @@ class ProgressCallback(TrainerCallback):
         self.console = console or Console(stderr=True)
         self.progress: Progress | None = None
         self.losses: list[float] = []
-        self.scores: list[float] = []
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -75,7 +75,6 @@ class ProgressCallback(TrainerCallback):
         """Print a line for the evaluation."""
         score = (metrics or {}).get(f"eval_{self.metric}")
         if self.progress is not None and score is not None:
-            self.scores.append(float(score))
             loss = f"  loss {self.losses[-1]:.4f}" if self.losses else ""
             epoch = f"epoch {state.epoch or 0:.1f}"
             self.progress.console.print(f"{epoch}  step {state.global_step}{loss}  {self.metric} {score:.4f}")
@@ -87,8 +86,21 @@ class ProgressCallback(TrainerCallback):
         if self.progress is None:
             return
         self.progress.stop()
-        for name, values in (("loss", self.losses), (self.metric, self.scores)):
-            if values:
-                line = f"{name:>5} {sparkline(values)} {values[0]:.4f} → {values[-1]:.4f}"
-                self.progress.console.print(line, markup=False, highlight=False)
+        if self.losses:
+            self._draw("loss", self.losses, self.losses[-1])
+        name = f"eval_{self.metric}"
+        # With those before a break that the run was resumed from.
+        evaluations = [entry for entry in state.log_history if name in entry]
+        if evaluations:
+            last, kept = evaluations[-1], evaluations[-1]
+            if args.load_best_model_at_end:
+                # That of the model that is saved, and scored hereafter.
+                kept = next((entry for entry in evaluations if entry["step"] == state.best_global_step), last)
+            note = "" if kept is last else f" (epoch {kept['epoch']:.1f}, the best; the last {last[name]:.4f})"
+            self._draw(self.metric, [float(entry[name]) for entry in evaluations], kept[name], note)
         self.progress = None
+
+    def _draw(self, name: str, values: Sequence[float], kept: float, note: str = "") -> None:
+        assert self.progress is not None
+        line = f"{name:>5} {sparkline(values)} {values[0]:.4f} → {kept:.4f}{note}"
+        self.progress.console.print(line, markup=False, highlight=False)

@@ -77,7 +77,7 @@ def checkpoint_to_resume(arguments: TrainingArguments) -> str | None:
         if last is None:
             raise ValueError(
                 f"resume_from_checkpoint must find a checkpoint in output_dir, got {given} and none in "
-                f"{arguments.output_dir}"
+                f"{arguments.output_dir}; a run that has ended leaves none unless keep_checkpoints is given"
             )
         return last
     if not _is_complete(Path(given)):
@@ -111,9 +111,8 @@ def train_with_progress(trainer: Trainer, metric: str) -> None:
     show_progress(trainer, metric)
     checkpoint = checkpoint_to_resume(trainer.args)
     folder = Path(str(trainer.args.output_dir))
-    if trainer.is_world_process_zero() and not _is_within(checkpoint, folder):
-        for each in sort_checkpoints(str(folder)):
-            shutil.rmtree(each)
+    if not _is_within(checkpoint, folder):
+        remove_checkpoints(trainer)
     trainer.train(resume_from_checkpoint=checkpoint)
 
 
@@ -140,6 +139,13 @@ def save_run(trainer: Trainer, scores: Mapping[str, Any], metric: str, card: Car
             json.dump(scores, file, ensure_ascii=False, indent=2)
         save_curves(trainer.state.log_history, output / "curves.png", metric)
         write_card(trainer, card or CardFacts())
+
+
+def remove_checkpoints(trainer: Trainer) -> None:
+    """Remove the checkpoints of a run that has ended and is saved."""
+    if trainer.is_world_process_zero():
+        for each in sort_checkpoints(str(trainer.args.output_dir)):
+            shutil.rmtree(each)
 
 
 def _last_checkpoint(folder: Path) -> str | None:

@@ -262,7 +262,9 @@ def train(name: str, folder: Path, output: str, **more: Any) -> None:
         learning_rate=5e-3,
         **settings,
     )
-    case.make(folder).run(arguments)
+    job = case.make(folder)
+    job.keep_checkpoints = True
+    job.run(arguments)
 
 
 def test_a_run_resumed_inside_an_epoch_is_the_whole_run(whole: tuple[str, Path]) -> None:

@@ -66,6 +66,26 @@ def test_progress_shows_bar_evaluations_and_curves(tmp_path):
     assert "█▁ 2.0000 → 1.0000" in shown
 
 
+@pytest.mark.parametrize(
+    ("best", "line"),
+    [
+        (None, "f1 ▁█▄ 0.2000 → 0.5000"),
+        (3, "f1 ▁█▄ 0.2000 → 0.5000"),
+        (2, "f1 ▁█▄ 0.2000 → 0.8000 (epoch 2.0, the best; the last 0.5000)"),
+    ],
+)
+def test_the_curve_ends_where_the_table_is_of(best, line, tmp_path):
+    stream = io.StringIO()
+    callback = ProgressCallback(console=Console(file=stream, width=120))
+    saved = {} if best is None else {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "epoch"}
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **saved)
+    history = [{"eval_f1": score, "step": step, "epoch": float(step)} for step, score in ((1, 0.2), (2, 0.8), (3, 0.5))]
+    state = TrainerState(max_steps=3, log_history=[{"loss": 1.0, "step": 1}, *history], best_global_step=best)
+    callback.on_train_begin(args, state, TrainerControl())
+    callback.on_train_end(args, state, TrainerControl())
+    assert stream.getvalue().splitlines()[-1].strip() == line
+
+
 def test_only_the_first_process_shows_progress(tmp_path):
     stream = io.StringIO()
     run(ProgressCallback(console=Console(file=stream)), tmp_path, is_first=False)

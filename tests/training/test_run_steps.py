@@ -1,6 +1,7 @@
 """Where a run may write, and where it goes on from."""
 
 import re
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,13 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from hf_ext.training.run_steps import check_output_dir, checkpoint_to_resume, predict_in_order, train_with_progress
+from hf_ext.training.run_steps import (
+    check_output_dir,
+    checkpoint_to_resume,
+    predict_in_order,
+    remove_checkpoints,
+    train_with_progress,
+)
 
 STATE = ("trainer_state.json", "rng_state.pth")
 
@@ -97,6 +104,17 @@ def test_checkpoints_of_a_replaced_run_go(own: bool, tmp_path: Path) -> None:
     train_with_progress(trainer, "f1")
     assert given == [resume]
     assert [Path(folder).is_dir() for folder in folders] == [own, own]
+
+
+def test_an_ended_run_leaves_no_checkpoints(tmp_path: Path) -> None:
+    folders = [checkpoint(tmp_path, step) for step in (5, 10)]
+    (tmp_path / "checkpoints.txt").touch()
+    for first in (False, True):
+        arguments = SimpleNamespace(output_dir=str(tmp_path))
+        trainer: Any = SimpleNamespace(args=arguments, is_world_process_zero=partial(bool, first))
+        remove_checkpoints(trainer)
+        assert [Path(folder).is_dir() for folder in folders] == [not first] * 2
+    assert (tmp_path / "checkpoints.txt").exists()
 
 
 def test_predictions_are_as_many_as_rows() -> None:

@@ -1,5 +1,6 @@
 """Makes the command of a task from its jobs: their fields are its options, then those of their training arguments."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from enum import Enum
 from importlib import import_module
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
 import typer
+from huggingface_hub import constants
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperCommand
@@ -91,15 +93,24 @@ def run_job(job: Job, arguments: Any) -> None:
     if arguments.process_index > 0:
         return
     console = Console(highlight=False, markup=False)
-    hint = [] if job.hint is None else [job.hint.format(output_dir=arguments.output_dir)]
     shown = job.show(scores, source_of(job, "validation"))
     if "test" in scores:
         # The first may be too good: they are those by which the epoch was chosen.
         shown += job.show(scores["test"], source_of(job, "test"))
     if "threshold" in scores:
         shown.append(f"threshold {scores['threshold']:.4g}, saved with the model")
-    for part in (*shown, f"saved to {arguments.output_dir}: {job.saved()}", *hint):
-        console.print(part)
+    for part in (*shown, f"saved to {arguments.output_dir}: {job.saved()}", *next_steps(job, arguments)):
+        console.print(part, soft_wrap=isinstance(part, str))
+
+
+def next_steps(job: Job, arguments: Any) -> list[str]:
+    """The lines that say what to do with the model of a run."""
+    folder = shlex.quote(str(arguments.output_dir))
+    steps = [f"  hf-ext {step.format(output_dir=folder)}" for step in job.next_steps]
+    if not arguments.push_to_hub:
+        return ["next:", *steps]
+    there = f"uploaded to {constants.ENDPOINT}/{arguments.hub_model_id}"
+    return [there, "next:", *(step for step in steps if not step.startswith("  hf-ext push "))]
 
 
 class _JobCommand(TyperCommand):

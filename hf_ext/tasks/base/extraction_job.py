@@ -31,7 +31,9 @@ class ExtractionJob(EncoderJob):
 
     # The pipeline reads windows like those of training.
     max_length: int = option("Tokens in a window; saved with the tokenizer.", 512, group="Lengths")
-    stride: int = option("Tokens that two windows of a long text share.", 64, group="Lengths")
+    stride: int | None = option(
+        "Tokens that two windows of a long text share; else 64, or less in small windows.", None, group="Lengths"
+    )
 
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride")
     reads_windows: ClassVar[bool] = True

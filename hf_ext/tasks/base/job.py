@@ -30,13 +30,16 @@ from hf_ext.tasks.base.job_card import card_facts, card_files
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.report_page import write_report
+from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.model_card.callback import ModelCardCallback
 from hf_ext.training.patience import early_stopping
-from hf_ext.training.push_run import check_push, push_run
+from hf_ext.training.push_run import push_run
+from hf_ext.training.quiet import quiet_libraries
 from hf_ext.training.run_steps import (
     check_output_dir,
     measure_before,
+    remove_checkpoints,
     save_run,
     show_progress,
     train_with_progress,
@@ -132,6 +135,13 @@ class Job:
         "Stop after so many evaluations in a row without a better one.", None, group="Stopping", kw_only=True
     )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
+    keep_checkpoints: bool = option(
+        "Keep the checkpoints, with the state of the optimizer, when the run has ended; else they are there while it "
+        "runs, to go on from after a break.",
+        False,
+        group="Files",
+        kw_only=True,
+    )
     license: str | None = option(
         "Of the model, as the Hub writes it: apache-2.0.", None, group="Model card", kw_only=True
     )
@@ -143,8 +153,12 @@ class Job:
     """What opens a trained model."""
     written: ClassVar[tuple[str, ...]] = ()
     """The files that the task's `write` leaves in the output folder."""
-    hint: ClassVar[str | None] = None
-    """What to do next, with ``{output_dir}`` for the folder."""
+    next_steps: ClassVar[tuple[str, ...]] = (
+        "predict {output_dir} --file FILE",
+        "evaluate {output_dir} --file FILE",
+        "push {output_dir} ORG/NAME",
+    )
+    """Commands that use the model, with ``{output_dir}`` for its folder."""
     arguments_class: ClassVar[type[TrainingArguments]] = TrainingArguments
     """The class of its training arguments, whose fields are options of the command as well."""
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -213,6 +227,7 @@ class Job:
             own["use_cpu"] = True
         return self.arguments_class(**{**own, **self.defaults, **start, **given, "output_dir": str(output_dir)})
 
+    @quiet_libraries()
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:
         """Train, evaluate and save into ``arguments.output_dir``.
 
@@ -236,7 +251,7 @@ class Job:
             made: dict[str, Any] = job.run(arguments)
             return made
         stopping = None if self.patience is None else early_stopping(arguments, self.patience)
-        check_push(arguments)
+        check_start(self, arguments)
         card = card_facts(self)
         files = self.read()
         for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
@@ -245,6 +260,7 @@ class Job:
             # Before training, so that a mistake in it is not found after hours.
             files = replace(files, test=self.read_evaluation(self.test_file, files.labels))
             self.check_examples("test_file", files.test)
+        tell_files(self, files, arguments)
         tokenizer = self.load_tokenizer(text for example in files.train for text in self.texts(example))
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
@@ -257,6 +273,7 @@ class Job:
         trainer.add_callback(ModelCardCallback(trainer, card, curves=False))
         if stopping is not None:
             trainer.add_callback(stopping)
+        tell_run(self, trainer, files, (train, validation))
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
         settled = self.settle(trainer, validation, files.validation)
@@ -277,6 +294,8 @@ class Job:
             write_job_file(self, folder)
             self.write(found, last, model, folder)
             self.write_report(found, last_scores, last, model, folder, source, files.train)
+        if not self.keep_checkpoints:
+            remove_checkpoints(trainer)
         push_run(trainer)
         return scores
 
@@ -358,6 +377,11 @@ class Job:
     def text_length(self) -> int | None:
         """Most tokens of a text, which the tokenizer is saved with; None: it keeps its own."""
         return None
+
+    @property
+    def row_length(self) -> int | None:
+        """Most tokens of a row; None: it has no limit of its own."""
+        return self.text_length
 
     def new_tokenizer(self, texts: Iterable[str]) -> PreTrainedTokenizerBase:
         """A tokenizer that cuts ``texts`` into characters."""
@@ -535,6 +559,11 @@ class EncoderJob(Job):
         """Tokens of what is read at once: a text, or a pair."""
         inputs = [tuple(self.inputs_of(example)) for example in examples]
         return {"max_length": (count_tokens(tokenizer, inputs), self.max_length)}
+
+    @property
+    def row_length(self) -> int | None:
+        """Most tokens of a row."""
+        return self.max_length
 
     def open_model(
         self, auto_class: Any, tokenizer: PreTrainedTokenizerBase, fields: Mapping[str, Any], **head: Any

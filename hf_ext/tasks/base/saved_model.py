@@ -11,6 +11,7 @@ from typing import Any
 from transformers import AutoConfig
 from transformers.utils import find_adapter_config_file
 
+from hf_ext.data.model_name import check_model_name
 from hf_ext.tasks.base.discovery import task_modules
 from hf_ext.tasks.base.job_file import read_job_file
 
@@ -40,9 +41,9 @@ class SavedModel:
         """Read them.
 
         Raises:
-            OSError: if there is no such model.
-            ValueError: if its config cannot be read.
+            ValueError: if there is no such model, or its config cannot be read.
         """
+        check_model_name(name)
         base = name
         adapter = find_adapter_config_file(name)
         if adapter is not None and not (Path(name) / "config.json").is_file():

@@ -63,7 +63,7 @@ class DialogueJob(EncoderJob):
     evaluates_first: ClassVar[bool] = True
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "train_on")
     command: ClassVar[str] = "dialogue"
-    hint: ClassVar[str | None] = "talk to it: hf-ext chat {output_dir}"
+    next_steps: ClassVar[tuple[str, ...]] = ("chat {output_dir}", *EncoderJob.next_steps[1:])
     defaults: ClassVar[Mapping[str, Any]] = {
         **EncoderJob.defaults,
         "metric_for_best_model": "perplexity",

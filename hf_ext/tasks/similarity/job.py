@@ -57,6 +57,10 @@ class SimilarityJob(EncoderJob):
     trainer_class: ClassVar[type[JobTrainer]] = SimilarityTrainer
     evaluates_first: ClassVar[bool] = True
     of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "pooling")
+    next_steps: ClassVar[tuple[str, ...]] = (
+        "embed {output_dir} --input FILE --output vectors.npy",
+        *EncoderJob.next_steps[1:],
+    )
     command: ClassVar[str] = "similarity"
     defaults: ClassVar[Mapping[str, Any]] = {
         **EncoderJob.defaults,

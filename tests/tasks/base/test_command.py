@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_origin
@@ -11,8 +12,9 @@ import pytest
 from transformers import Seq2SeqTrainingArguments, TrainingArguments
 from typer.testing import CliRunner
 
+import hf_ext.cli
 from hf_ext.data.char_vocabulary import build_char_tokenizer
-from hf_ext.tasks.base.command import jobs_of_command
+from hf_ext.tasks.base.command import jobs_of_command, next_steps
 from hf_ext.tasks.base.job_parser import JobParser, OptionError
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.dialogue import DialogueJob
@@ -42,8 +44,8 @@ JOBS = {
     "summarization": [SummarizationJob],
 }
 START = (
-    "train-file validation-file test-file model config tokenizer overwrite license language patience output-dir "
-    "dataset dataset-config train-split validation-split test-split columns streaming"
+    "train-file validation-file test-file model config tokenizer overwrite keep-checkpoints license language patience "
+    "output-dir dataset dataset-config train-split validation-split test-split columns streaming"
 )
 # What documents and model cards write.
 OPTIONS = {
@@ -306,7 +308,7 @@ def test_family_needs_a_config_by_its_size(tmp_path):
         ("stride: 1\nlearning_rate: 1\nlearning-rate: 2", "learning_rate is given twice, in two spellings"),
         ("learning_rate: much", "--learning-rate: invalid float value: 'much'"),
         ("stride: [1, 2]", "stride must be one value, got [1, 2]"),
-        ("stride: null", "stride must be one value, got None"),
+        ("max_length: null", "max_length must be one value, got None"),
         ("head: {crf: 1}", "head must be one value, got {'crf': 1}"),
         ("- stride", "must hold names of options with their values, got list"),
         ("", "must hold names of options with their values, got NoneType"),
@@ -355,3 +357,20 @@ def test_help_shows_choices_defaults_and_groups(command, monkeypatch):
     assert "--fsdp-config" not in short
     assert "[FILE]" in short
     assert "0.001 from scratch" in short or command == "similarity"
+
+
+@pytest.mark.parametrize("command", JOBS)
+def test_what_to_type_next(command, tmp_path):
+    """Commands that there are, with the folder as a shell takes it."""
+    commands = {file.stem for file in Path(hf_ext.cli.__file__).parent.glob("*.py")}
+    folder = tmp_path / "my model"
+    for job in JOBS[command]:
+        made = job("train.json", "dev.json", config="tiny")
+        lines = next_steps(made, made.training_arguments(folder, use_cpu=True))
+        words = [shlex.split(line) for line in lines[1:]]
+        assert lines[0] == "next:"
+        assert {line[1] for line in words} <= commands
+        assert [line[:3] for line in words][-1] == ["hf-ext", "push", str(folder)]
+        assert all(line[2] == str(folder) for line in words)
+        arguments = made.training_arguments(folder, use_cpu=True, push_to_hub=True, hub_model_id="org/name")
+        assert next_steps(made, arguments) == ["uploaded to https://huggingface.co/org/name", *lines[:-1]]
