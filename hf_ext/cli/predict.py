@@ -8,8 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from hf_ext.cli.devices import Device
-from hf_ext.cli.dtypes import Dtype, dtype_of
+from hf_ext.cli.devices import Device, Dtype
 from hf_ext.data.text_lines import (
     fail,
     filled_lines,
@@ -186,7 +185,7 @@ def predict(
 
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline(task.name, model=model, device=device, dtype=dtype_of(dtype, device))
+    extract = make_pipeline(task.name, model=model, device=device).run_in(dtype)
     if not known and not _has_adapter(extract.model):
         ends = ", ".join(f"...{end}" for end in sorted(tasks))
         raise ValueError(f"model must have a trained head, one of {ends}, got {', '.join(names)} in {model}")
