@@ -69,6 +69,7 @@ from .models.unilm_bert import (
     UniLMBertForTokenClassification as UniLMBertForTokenClassification,
     UniLMBertModel as UniLMBertModel,
 )
+from .ops.precision import inference_dtype as inference_dtype
 from .tasks.dialogue.chat import Chat as Chat
 from .tasks.entities.samples import generate_samples as generate_samples
 from .tasks.entities.span_head import AutoModelForSpanExtraction as AutoModelForSpanExtraction

@@ -22,6 +22,16 @@ SHARED = Path(os.environ.get("HF_EXT_SHARED", Path(__file__).resolve().parents[2
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def float32_unless_asked_for() -> Iterator[None]:
+    """``auto`` is float32 on any processor, so that what tests expect to the last digits does not depend on it."""
+    from hf_ext.ops import precision
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "has_fast_bfloat16", lambda device="cpu": False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """The originals' inputs, weights and outputs, one folder a case."""

@@ -1,6 +1,6 @@
-"""The option of the device to run on, which the commands share."""
+"""The options of the device to run on and of its numbers, which the commands share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,3 +23,8 @@ def _usable(name: str | None) -> str | None:
 
 
 Device = Annotated[str | None, typer.Option(callback=_usable, help="cpu, cuda:0 ...; else a GPU if there is one.")]
+
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(help="Numbers to run in; auto: bfloat16 where the processor or GPU has it, else float32."),
+]

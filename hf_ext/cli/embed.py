@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.devices import Device
-from hf_ext.cli.dtypes import Dtype, dtype_of
+from hf_ext.cli.devices import Device, Dtype
 from hf_ext.data.model_name import check_model_name
 from hf_ext.data.text_lines import texts_of
 
@@ -37,7 +36,7 @@ def embed(
         ),
     ] = False,
     device: Device = None,
-    dtype: Dtype = "auto",
+    dtype: Dtype = "float32",
 ) -> None:
     """Embed texts, a vector each, in their order; files of any size.
 
@@ -60,7 +59,7 @@ def embed(
     check_model_name(model)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline("text-embedding", model=model, device=device, dtype=dtype_of(dtype, device))
+    extract = make_pipeline("text-embedding", model=model, device=device).run_in(dtype)
     options = {"pooling": pooling, "normalize": normalize, "max_length": max_length, "whitening": whitening}
     fingerprint = extract.fingerprint(tokens_per_batch=tokens_per_batch, **options)
     done = VectorParts(output, fingerprint, resume)

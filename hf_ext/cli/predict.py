@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.devices import Device
-from hf_ext.cli.dtypes import Dtype, dtype_of
+from hf_ext.cli.devices import Device, Dtype
 from hf_ext.cli.evaluate import TASK_HELP
 from hf_ext.data.text_lines import (
     fail,
@@ -164,7 +163,7 @@ def predict(
         set_seed(seed)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline(name, model=model, device=device, dtype=dtype_of(dtype, device))
+    extract = make_pipeline(name, model=model, device=device).run_in(dtype)
     if saved.is_adapter and not _has_adapter(extract.model):
         raise ValueError(f"model must have its adapter, which needs PEFT, got {model}")
     inputs = (one["text"] if one.keys() == {"text"} else one for one in documents)

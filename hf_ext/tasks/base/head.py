@@ -115,16 +115,23 @@ class EncoderHead(ModelWithCode, _Base):
     ) -> BaseModelOutput:
         """Run the encoder; its ``last_hidden_state`` is ``[B, L, H]``.
 
-        Token types go only to encoders that have them.
+        Token types go only to encoders that have them. Where the encoder runs in half precision and the head's layers
+        are in float32, these get its vectors in float32.
         """
         if token_type_ids is not None and "token_type_ids" in self._encoder_arguments:
             kwargs["token_type_ids"] = token_type_ids
         if "use_cache" in self._encoder_arguments:
             kwargs.setdefault("use_cache", False)
         encoder: Any = self.base_model
-        return encoder(
+        outputs: BaseModelOutput = encoder(
             input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, return_dict=True, **kwargs
         )
+        hidden: Any = outputs.last_hidden_state
+        if hidden.dtype in (torch.float16, torch.bfloat16):
+            # Of any other type, as of quantized layers, the layers themselves know what they take.
+            own = next(self.classifier.parameters()).dtype
+            outputs.last_hidden_state = hidden.to(own) if own == torch.float32 else hidden
+        return outputs
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -1,12 +1,13 @@
 """What all pipelines share: a model with a tokenizer alone, run as in evaluation."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from transformers.pipelines.base import Pipeline
 
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.ops.padding import padded_on_the_right
+from hf_ext.ops.precision import inference_dtype
 from hf_ext.tasks.base.pipeline_registration import module_imported
 
 
@@ -36,6 +37,23 @@ class TextPipeline(Pipeline):
     def suits(cls, config: Any) -> bool:
         """Whether a model whose class has such a name is one of its, by the config."""
         return True
+
+    def run_in(self, dtype: str) -> Self:
+        """Run the model in numbers of another type from now on; give it back.
+
+        Args:
+            dtype: "auto", "float32", "bfloat16" or "float16", as of `hf_ext.inference_dtype`, on the pipeline's device.
+
+        Raises:
+            ValueError: if the name is another.
+        """
+        self.encoder.to(inference_dtype(dtype, self.device))
+        return self
+
+    @property
+    def encoder(self) -> Any:
+        """The part of the model that `run_in` means: all of it, or what is below a head of ours."""
+        return self.model
 
     def forward(self, model_inputs: Any, **forward_params: Any) -> Any:
         """Run the model as in evaluation, whatever mode it is in, on rows that begin with their first real token.

@@ -72,6 +72,11 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
         windows = {name: value for name, value in windows.items() if value is not None}
         return windows, {} if threshold is None else {"threshold": threshold}, {}
 
+    @property
+    def encoder(self) -> Any:
+        """What is below the head: of the vectors that it makes, scores are computed in float32."""
+        return self.model.base_model
+
     def get_iterator(
         self,
         inputs: Any,

@@ -55,6 +55,8 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
     ) -> list[dict[str, Any]]:
         """The classes from the model's outputs."""
         classes = super().postprocess(model_outputs, **options)
+        if any(one["score"] != one["score"] for one in classes):
+            raise ValueError("scores of classes must be numbers, got NaN; with dtype float16, try another")
         config: Any = self.model.config
         if threshold is None and config.problem_type != "multi_label_classification":
             return classes[:1]

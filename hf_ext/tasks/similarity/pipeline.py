@@ -195,6 +195,8 @@ class EmbeddingPipeline(TextPipeline):
         self, model_outputs: Tensor, normalize: bool = False, whitening: Whitening | None = None
     ) -> NDArray[np.float32]:
         """Float32 ``[B, H]``, whitened to ``[B, K]`` and of length 1 if asked for."""
+        if not model_outputs.isfinite().all():
+            raise ValueError("vectors must be finite numbers, got NaN or infinity; with dtype float16, try another")
         vectors = model_outputs if whitening is None else whitening(model_outputs)
         return (torch.nn.functional.normalize(vectors, dim=-1) if normalize else vectors).float().numpy()
 

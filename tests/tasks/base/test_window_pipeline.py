@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, pipeline
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
+from transformers.modeling_outputs import BaseModelOutput
 
 from hf_ext import (
     AutoModelForEventExtraction,
@@ -128,3 +129,76 @@ def test_a_wrapped_model_is_taken_and_another_head_is_not(task):
     other = made(next(name for name in CASES if name not in (task, "text-embedding")))
     with pytest.raises(ValueError, match=f"model must be one of {CASES[task][0].__name__}, got Bert"):
         type(pipe)(model=other.model, tokenizer=pipe.tokenizer)
+
+
+def found(results):
+    """All that was found, each with its score."""
+    return {str({**one, "score": None}): one["score"] for one in results}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("task", CASES)
+def test_the_encoder_runs_in_half_precision_and_the_head_does_not(task, dtype, monkeypatch):
+    pipe, other, half = made(task), made(task), made(task).encoder.to(getattr(torch, dtype)).eval()
+    assert pipe.run_in(dtype) is pipe
+    assert {parameter.dtype for parameter in pipe.encoder.parameters()} == {getattr(torch, dtype)}
+    got = run(pipe, task, TEXTS)
+    assert any(len(one) for one in got)
+    if task == "text-embedding":
+        assert np.asarray(got).dtype == np.float32
+        np.testing.assert_allclose(got, run(other, task, TEXTS), atol=0.05)
+        return
+
+    def encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs):
+        outputs = half(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return BaseModelOutput(last_hidden_state=outputs.last_hidden_state.float())
+
+    monkeypatch.setattr(other.model, "encode", encode)
+    assert got == close(run(other, task, TEXTS))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("task", [task for task in CASES if task != "text-embedding"])
+def test_scores_beyond_half_precision_stay_numbers(task, dtype):
+    pipe = made(task).run_in(dtype)
+    with torch.no_grad():
+        for parameter in pipe.model.classifier.parameters():
+            parameter.mul_(1e5)
+    scores = [score for one in run(pipe, task, TEXTS) for score in found(one).values()]
+    assert scores
+    assert all(0 <= score <= 1 for score in scores)
+
+
+def test_vectors_and_classes_that_are_no_numbers_are_refused():
+    pipe = made("text-embedding")
+    with torch.no_grad():
+        pipe.model.embeddings.LayerNorm.weight.fill_(torch.nan)
+    with pytest.raises(ValueError, match="vectors must be finite numbers, got NaN or infinity"):
+        pipe(TEXTS)
+    model = AutoModelForSequenceClassification.from_config(pipe.model.config)
+    classify = pipeline("classification", model=model, tokenizer=pipe.tokenizer, device="cpu")
+    assert classify(TEXTS[0])
+    with torch.no_grad():
+        model.classifier.bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match="scores of classes must be numbers, got NaN"):
+        classify(TEXTS[0])
+
+
+def test_a_generator_is_read_ahead_by_some_batches_and_not_at_all_one_by_one():
+    pipe, taken = made("span-extraction"), []
+
+    def texts():
+        for number in range(100):
+            taken.append(number)
+            yield TEXTS[number % len(TEXTS)]
+
+    # Transformers looks at the first itself.
+    found_one_by_one = pipe(texts(), threshold=0.3)
+    next(found_one_by_one)
+    assert len(taken) == 1
+    in_order = [next(found_one_by_one) for _ in range(50)]
+    taken.clear()
+    in_batches = pipe(texts(), threshold=0.3, batch_size=2)
+    first = next(in_batches)
+    assert len(taken) == 32
+    assert [first, *in_batches][1:51] == close(in_order)
