@@ -47,8 +47,9 @@ format: $(VENV)/.development ## put the sources into their style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.package ## write docs/api.md from the stubs and the docstrings
+docs: $(VENV)/.package ## write docs/api.md from the stubs and the docstrings, and the model cards from their templates
 	$(BIN)/python docs/make_api.py
+	$(BIN)/python docs/make_cards.py
 
 bench: $(VENV)/.benchmarks ## measure against the peers
 	$(BIN)/python $(BENCHMARK)
