@@ -164,8 +164,8 @@ def predict(
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
     extract = make_pipeline(name, model=model, device=device).run_in(dtype)
-    if saved.is_adapter and not _has_adapter(extract.model):
-        raise ValueError(f"model must have its adapter, which needs PEFT, got {model}")
+    if task.endings and not saved.has_head(task) and not _has_adapter(extract.model):
+        raise ValueError(f"model must have a trained head, in its adapter if its base has none, got {model}")
     inputs = (one["text"] if one.keys() == {"text"} else one for one in documents)
     found = extract(inputs, batch_size=batch_size, **options)
     progress = track(

@@ -66,7 +66,7 @@ class SavedModel:
         if wanted is not None and wanted not in commands:
             raise ValueError(f"task must be one of {', '.join(commands)}, got {wanted!r}")
         of_task = {name: kind for name, kind in known.items() if wanted in (None, kind.command)}
-        fitting = [pair for pair in of_task.items() if self._has_head(pair[1])]
+        fitting = [pair for pair in of_task.items() if self.has_head(pair[1])]
         if fitting:
             return fitting[0]
         if wanted is not None:
@@ -92,7 +92,8 @@ class SavedModel:
         reads = " or ".join(" and ".join(keys) for keys in kind.reads)
         return f"{self.name} gives {kind.found}{shown} for {reads}"
 
-    def _has_head(self, kind: Any) -> bool:
+    def has_head(self, kind: Any) -> bool:
+        """Whether the name of its class says that it has a head for a pipeline of that class."""
         named = any(name.endswith(ending) for name in self.class_names for ending in kind.endings)
         return named and kind.suits(self.config)
 
