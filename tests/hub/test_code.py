@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -22,7 +23,9 @@ import hf_ext
 from hf_ext import JiebaWordPieceTokenizer
 from hf_ext.hub import add_code, saved_with
 from hf_ext.hub.full_code import flat_name, full_code
+from hf_ext.ops.graphs import op_namespace
 from hf_ext.registration import FAMILIES as REGISTERED
+from hf_ext.tasks.base.discovery import task_modules
 from hf_ext.tokenization import CharacterWordPieceTokenizer
 from hf_ext.version import __version__
 
@@ -172,6 +175,15 @@ class TestWithoutThePackage:
     def test_of_every_family_and_head(self, load, others):
         check(*others[0][load], load)
 
+    def test_no_family_and_no_head_is_left_out(self):
+        loads = QUICK + OTHERS
+        assert {load.case.family.config for load in loads} >= REGISTERED.keys()
+        assert {load.auto for load in loads} >= set(HEADS)
+        heads = [import_module(module) for module in task_modules("head")]
+        assert {
+            f"AutoModel{one.head.suffix}" for head in heads for one in vars(head).values() if hasattr(one, "head")
+        } == set(HEADS)
+
     def test_nothing_of_it_is_imported(self, quick):
         assert quick[1]["imported"] == []
 
@@ -267,6 +279,9 @@ with torch.no_grad():
 for other in outputs[1:]:
     assert outputs[0].keys() == other.keys()
     assert all(torch.equal(outputs[0][name], other[name]) for name in outputs[0])
+from hf_ext.ops.graphs import op_namespace
+module = next(name for name in sys.modules if name.endswith(".hf_ext_ops_crf_viterbi"))
+assert hasattr(getattr(torch.ops, op_namespace(module)), "crf_decode")
 print(type(own).__module__, type(copy).__module__.partition(".")[0])
 """
         done = fresh_process.run(code, str(folder), str(tmp_path / "modules"))
@@ -443,6 +458,17 @@ class TestFullCode:
         (tmp_path / "hf_ext_full.py").write_text(everything["hf_ext_full.py"], encoding="utf-8")
         found = {f"{name}.py" for name in get_relative_imports(tmp_path / "hf_ext_full.py")}
         assert found == everything.keys() - {"hf_ext_full.py"}
+
+    def test_operations_of_copies_have_names_of_their_own(self):
+        """Of two of one name the first is lost, and runs the code of the second."""
+        modules = [
+            f"{package}.ops.crf.viterbi"
+            for package in ("hf_ext", "transformers_modules.a.0", "transformers_modules.b.0")
+        ]
+        names = [op_namespace(module) for module in modules]
+        assert names[0] == op_namespace("hf_ext.ops.graphs") == "hf_ext"
+        assert len(set(names)) == 3
+        assert all(name.isidentifier() for name in names)
 
     def test_no_two_modules_have_files_of_one_name(self):
         package = Path(hf_ext.__file__).parent
