@@ -65,7 +65,8 @@ def run_job(job: Job, arguments: Any) -> None:
         return
     console = Console(highlight=False, markup=False)
     hint = [] if job.hint is None else [job.hint.format(output_dir=arguments.output_dir)]
-    for part in (*job.show(scores), f"saved to {arguments.output_dir}: {job.saved}", *hint):
+    left_out = "" if (Path(arguments.output_dir) / "curves.png").is_file() else " (left out, see above)"
+    for part in (*job.show(scores), f"saved to {arguments.output_dir}: {job.saved}{left_out}", *hint):
         console.print(part)
 
 
