@@ -14,7 +14,7 @@ def extra(name: str, purpose: str) -> Iterator[None]:
 
     Args:
         name: of the extra, such as "plots".
-        purpose: what needs it, as the beginning of a sentence.
+        purpose: what needs it, such as "drawing the curves".
 
     Raises:
         MissingExtraError: if what is imported is not installed.

@@ -6,6 +6,7 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.extras import extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,8 +17,9 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 def save_figure(draw: Callable[["Figure"], None], path: Path, title: str) -> None:
     """Draw on a new figure and write it."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with extra("plots", "drawing a study"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     FigureCanvasAgg(figure)

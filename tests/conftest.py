@@ -54,7 +54,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def tensorflow() -> ModuleType:
-    """TensorFlow, by which the originals' checkpoints are read and written, for all Pythons that it is released for."""
+    """TensorFlow, beside which its checkpoints are read and written here, for all Pythons that it is released for."""
     if sys.version_info >= (3, 14):
         pytest.skip("TensorFlow has no release for Python 3.14")
     return importlib.import_module("tensorflow")

@@ -9,6 +9,7 @@ import pytest
 
 from hf_ext.cli.errors import error_line
 from hf_ext.extras import MissingExtraError, extra
+from hf_ext.tasks.base.command import run_job
 from hf_ext.tasks.pretraining.pseudo_summary import select_pseudo_summary
 from hf_ext.tasks.summarization import SummarizationJob, summary_scores
 from hf_ext.training.curves import plot_curves
@@ -35,12 +36,16 @@ def summarize(folder):
 @pytest.mark.parametrize(
     ("library", "use", "told"),
     [
-        ("matplotlib", lambda f: plot_curves([], f / "curves.png"), ("a picture of the curves", "matplotlib", "plots")),
-        ("rapidfuzz", lambda f: summary_scores(["a"], ["a"]), ("scores of summaries", "rapidfuzz", "summaries")),
-        ("sacrebleu", lambda f: summary_scores(["a"], ["a"]), ("scores of summaries", "sacrebleu", "summaries")),
-        ("rapidfuzz", lambda f: select_pseudo_summary(["一", "二"]), ("pseudo-summaries", "rapidfuzz", "summaries")),
+        ("matplotlib", lambda f: plot_curves([], f / "curves.png"), ("drawing the curves", "matplotlib", "plots")),
+        ("rapidfuzz", lambda f: summary_scores(["a"], ["a"]), ("scoring summaries", "rapidfuzz", "summaries")),
+        ("sacrebleu", lambda f: summary_scores(["a"], ["a"]), ("scoring summaries", "sacrebleu", "summaries")),
+        (
+            "rapidfuzz",
+            lambda f: select_pseudo_summary(["一", "二"]),
+            ("choosing pseudo-summaries", "rapidfuzz", "summaries"),
+        ),
         # Before it trains for hours.
-        ("sacrebleu", summarize, ("scores of summaries", "sacrebleu", "summaries")),
+        ("sacrebleu", summarize, ("scoring summaries", "sacrebleu", "summaries")),
     ],
 )
 def test_what_is_missing_is_named_with_what_installs_it(monkeypatch, tmp_path, library, use, told):
@@ -72,5 +77,14 @@ def test_a_run_goes_without_its_picture_and_says_so(monkeypatch, tmp_path, caplo
     with caplog.at_level(logging.WARNING):
         save_run(trainer, {"f1": 1.0}, "f1")
     (record,) = caplog.records
-    assert record.getMessage().startswith("curves.png is left out: a picture of the curves needs matplotlib")
+    assert record.getMessage().startswith("curves.png is left out: drawing the curves needs matplotlib")
     assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
+
+
+@pytest.mark.parametrize(("files", "line"), [(("curves.png",), "b.json and curves.png"), ((), "(left out, see above)")])
+def test_what_a_run_says_that_it_saved(tmp_path, capsys, files, line):
+    for name in files:
+        (tmp_path / name).touch()
+    job = SimpleNamespace(run=lambda _: {}, show=lambda _: [], hint=None, saved="a, b.json and curves.png")
+    run_job(job, SimpleNamespace(process_index=0, output_dir=tmp_path))
+    assert " ".join(capsys.readouterr().out.split()).endswith(line)

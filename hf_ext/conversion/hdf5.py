@@ -14,6 +14,8 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # What Keras 2 says of a file, and the groups of Keras 3 that hold what a layer has.
 _KERAS_ATTRIBUTES = ("layer_names", "keras_version", "model_config")
 _KERAS_GROUP = "/vars/"
+# Of the layers of Transformers 4, such as tf_bert_for_masked_lm.
+_TRANSFORMERS_GROUP = "/tf_"
 
 KERAS_ADVICE = (
     "load it into the model of bert4keras' build_transformer_model(..., return_keras_model=False), whose "
@@ -34,7 +36,8 @@ class HDF5File:
         entries: type and shape of each variable, as ``dtype`` and ``shape``.
 
     Raises:
-        ConversionError: the file is cut off or damaged, or it is of Keras, whose layers are no variables.
+        ConversionError: the file is cut off or damaged, or it is of Keras or of Transformers 4, whose layers are no
+            variables of a release.
         MissingExtraError: h5py is not installed.
     """
 
@@ -53,6 +56,11 @@ class HDF5File:
             file.visititems(add)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise ConversionError(f"{path} is not readable as HDF5: {' '.join(str(error).split())}") from error
+        if any(_TRANSFORMERS_GROUP in name for name in self.entries):
+            raise ConversionError(
+                f"{path} holds a TensorFlow model of Transformers, no release; Transformers 4 loads it with "
+                "from_tf=True and saves it for PyTorch"
+            )
         if any(name in file.attrs for name in _KERAS_ATTRIBUTES) or any(_KERAS_GROUP in name for name in self.entries):
             raise ConversionError(f"{path} holds the layers of a Keras model, no release; {KERAS_ADVICE}")
 

@@ -56,7 +56,7 @@ def plot_curves(
     Raises:
         MissingExtraError: if matplotlib is not installed.
     """
-    with extra("plots", "a picture of the curves"):
+    with extra("plots", "drawing the curves"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 

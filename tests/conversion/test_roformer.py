@@ -431,6 +431,13 @@ class TestHDF5:
         with pytest.raises(ConversionError, match="variables of type float32, object; one of"):
             convert_release(folder, tmp_path / "out", family="roformer")
 
+    def test_weights_of_transformers(self, h5py, folder, tmp_path):
+        with h5py.File(folder / "bert_model.h5", "w") as file:
+            file["roformer/tf_ro_former_model/roformer/embeddings/word_embeddings/weight:0"] = [1.0]
+            file.attrs["layer_names"] = ["roformer"]
+        with pytest.raises(ConversionError, match=r"a TensorFlow model of Transformers, no release; .*from_tf=True"):
+            convert_release(folder, tmp_path / "out")
+
     @pytest.mark.parametrize("version", [2, 3])
     def test_weights_of_keras(self, h5py, folder, tmp_path, version):
         with h5py.File(folder / "bert_model.h5", "w") as file:

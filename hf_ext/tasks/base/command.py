@@ -99,7 +99,8 @@ def run_job(job: Job, arguments: Any) -> None:
         shown += job.show(scores["test"], source_of(job, "test"))
     if "threshold" in scores:
         shown.append(f"threshold {scores['threshold']:.4g}, saved with the model")
-    for part in (*shown, f"saved to {arguments.output_dir}: {job.saved()}", *next_steps(job, arguments)):
+    saved = f"saved to {arguments.output_dir}: {job.saved(Path(arguments.output_dir))}"
+    for part in (*shown, saved, *next_steps(job, arguments)):
         console.print(part, soft_wrap=isinstance(part, str))
 
 

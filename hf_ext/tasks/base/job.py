@@ -207,9 +207,11 @@ class Job:
             raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
 
     @classmethod
-    def saved(cls) -> str:
-        """What a run leaves in the output folder."""
-        return ", ".join(("the model", "README.md", "scores.json", "report.html", *cls.written)) + " and curves.png"
+    def saved(cls, folder: Path | None = None) -> str:
+        """What a run leaves in the output folder; of one that has ended, what it has left there."""
+        files = ("README.md", "scores.json", "report.html", "curves.png", *cls.written)
+        there = [name for name in files if folder is None or (folder / name).is_file()]
+        return " and ".join((", ".join(("the model", *there[:-1])), *there[-1:]))
 
     def training_arguments(self, output_dir: str | PathLike[str], **given: Any) -> Any:
         """The training arguments that suit the job.

@@ -45,7 +45,7 @@ def select_pseudo_summary(sentences: Sequence[str], ratio: float = 0.25) -> list
         raise ValueError(f"sentences must be two or more, one of them for the summary, got {len(sentences)}")
     if not 0 < ratio < 1:
         raise ValueError(f"ratio must be between 0 and 1, got {ratio}")
-    with extra("summaries", "pseudo-summaries"):
+    with extra("summaries", "choosing pseudo-summaries"):
         from rapidfuzz.distance import LCSseq
     wanted = ratio * sum(map(len, sentences))
     summary: list[int] = []

@@ -19,7 +19,7 @@ def import_scorers() -> tuple[Any, Any]:
     Raises:
         MissingExtraError: if rapidfuzz or sacrebleu is not installed.
     """
-    with extra("summaries", "scores of summaries"):
+    with extra("summaries", "scoring summaries"):
         from rapidfuzz.distance import LCSseq
         from sacrebleu.metrics import BLEU
     return LCSseq, BLEU
