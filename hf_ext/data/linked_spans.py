@@ -110,6 +110,9 @@ def spans_of_relations(
     for relation in relations:
         # The tools ask for a label of every span, and relations have none.
         source, target = (spans.number(relation[name], "entity") for name in ("subject", "object"))
+        # A slot must say of which relation it is.
+        if any(link[::2] == (relation["predicate"], target) for link in spans.links):
+            target = spans.new(relation["object"], "entity")
         spans.links.append((relation["predicate"], source, target))
         for slot in relation.get("slots") or ():
             label = f"{relation['predicate']}{SLOT_MARK}{slot['name']}"
@@ -130,8 +133,7 @@ def spans_of_events(events: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str,
                 f"an event must have a trigger to be linked from, got none in one of type {event['type']!r}"
             )
         # A span of its own, as another event may have the same words and type.
-        spans.all.append({**_place(event["trigger"]), "label": event["type"]})
-        source = len(spans.all) - 1
+        source = spans.new(event["trigger"], event["type"])
         for one in event["arguments"]:
             spans.links.append((one["role"], source, spans.number(one, "argument")))
     return spans.all, spans.links
@@ -148,9 +150,12 @@ class _Spans:
     def number(self, span: Mapping[str, Any], label: str) -> int:
         key = (span["start"], span["end"], label)
         if key not in self._numbers:
-            self._numbers[key] = len(self.all)
-            self.all.append({**_place(span), "label": label})
+            self._numbers[key] = self.new(span, label)
         return self._numbers[key]
+
+    def new(self, span: Mapping[str, Any], label: str) -> int:
+        self.all.append({**_place(span), "label": label})
+        return len(self.all) - 1
 
 
 def _place(span: Mapping[str, Any]) -> dict[str, Any]:

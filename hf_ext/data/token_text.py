@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 # Ideographs, kana, and the scripts of South East Asia that part no words: Thai and Lao, Tibetan, Burmese, Khmer.
@@ -62,9 +63,9 @@ def _gaps_of_words(tokens: Sequence[str]) -> Iterator[bool]:
 def are_words(tokens: Iterable[str]) -> bool:
     """Whether tokens are rather words of scripts that separate them by spaces than characters or words of others."""
     words = others = 0
-    for token in tokens:
-        words += len(token) > 1 and _is_letter(token[0]) and _is_letter(token[-1])
-        others += _UNSPACED.search(token) is not None
+    for token, count in Counter(tokens).items():
+        words += count * (len(token) > 1 and _is_letter(token[0]) and _is_letter(token[-1]))
+        others += count * (_UNSPACED.search(token) is not None)
     return words > others
 
 

@@ -346,7 +346,18 @@ def test_train_takes_a_file_of_options(files, tmp_path, monkeypatch):
 
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("chat", "convert", "demo", "embed", "evaluate", "export-release", "predict", "whiten")
+COMMANDS = (
+    "chat",
+    "convert",
+    "convert-data",
+    "demo",
+    "embed",
+    "evaluate",
+    "export-release",
+    "predict",
+    "push",
+    "whiten",
+)
 
 
 def test_version_and_help():

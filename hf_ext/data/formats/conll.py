@@ -6,7 +6,6 @@ each sentence before them is left out. Columns are separated by tabs, else by sp
 Tags are those of :mod:`hf_ext.data.tagged_tokens`.
 """
 
-import re
 from collections.abc import Iterator
 
 from hf_ext.data.formats.registry import Example, Format
@@ -83,9 +82,8 @@ def _columns(line: str) -> list[str]:
         first, *rest = line.split("\t")
         token = first.rstrip(" ") or first[:1]
         return [token, *(column.strip(" ") for column in rest)] if token else rest
-    first, *rest = re.split(" +", line)
-    token = first or (" " if line.startswith("  ") else "")
-    return [token, *rest] if token else rest
+    columns = [column for column in line.split(" ") if column]
+    return [" ", *columns] if line.startswith("  ") else columns
 
 
 def _is_numbered(block: list[_Row]) -> bool:

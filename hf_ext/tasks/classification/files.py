@@ -33,8 +33,8 @@ def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | No
 
     1. JSON lines ``{"text": str, "label": str}``, or ``"labels": [str]`` where a text has any number of them; with
        ``"text2"`` for pairs. Texts may be called ``text1`` and ``text2``, ``sentence1`` and ``sentence2``, ``text_a``
-       and ``text_b``, ``sentence`` or ``content`` as well. A label may be a number or a boolean, whose JSON is its
-       name: ``1``, ``0.5``, ``true``. Other keys are ignored.
+       and ``text_b``, ``sentence``, ``content`` or ``review`` as well. A label may be a number or a boolean, whose
+       JSON is its name: ``1``, ``0.5``, ``true``. Other keys are ignored.
     2. JSON arrays ``[{"sentence": str, "labels": [str]}, ...]``: one for the file, or one document a line (CAIL 2019).
     3. Columns separated by tabs or by ``||``: text and label, or two texts and label, with or without an id before
        them.

@@ -41,7 +41,7 @@ def read_texts_alone(path: str | os.PathLike[str]) -> list[str]:
 
     The file has a text a line, JSON lines or a JSON array of ``{"text": str}``, columns with a header that has one of
     these names, or pairs in a format of :func:`read_text_pairs`, with or without a score. A text may be called
-    ``sentence`` or ``content`` as well.
+    ``sentence``, ``content`` or ``review`` as well.
 
     Raises:
         ValueError: naming the file and the line, if a line cannot be read or a text is blank.
