@@ -245,7 +245,8 @@ def error_of(monkeypatch, capsys, *options):
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    # Behind what a run has said of its files.
+    *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     return line
 
@@ -306,7 +307,7 @@ def test_predict_refuses_before_it_loads_a_model(tmp_path):
     assert re.search(r"found\.jsonl must be in a folder that exists", str(result.exception))
     text = tmp_path / "text.txt"
     text.write_bytes("甲".encode("gb18030"))
-    result = run("predict", "no-model", "--file", text)
+    result = run("predict", tmp_path, "--file", text)
     assert re.search(r"text\.txt:1: the file must be UTF-8, got", str(result.exception))
 
 
@@ -343,7 +344,7 @@ def test_train_takes_a_file_of_options(files, tmp_path, monkeypatch):
 
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("chat", "convert", "demo", "embed", "export-release", "predict", "whiten")
+COMMANDS = ("chat", "convert", "demo", "embed", "export-release", "predict", "push", "whiten")
 
 
 def test_version_and_help():

@@ -29,7 +29,7 @@ class ExtractionJob(EncoderJob):
         "Tokens that two windows of a long text share; else 64, or less in small windows.", None, group="Lengths"
     )
 
-    in_windows: ClassVar[bool] = True
+    reads_windows: ClassVar[bool] = True
     auto_class: ClassVar[Any]
     encoder_class: ClassVar[type[SpanEncoder]] = SpanEncoder
     collator_class: ClassVar[Any] = DataCollatorForSpanExtraction

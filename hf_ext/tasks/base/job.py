@@ -91,8 +91,8 @@ class Job:
     """What a run leaves in the output folder."""
     next_steps: ClassVar[tuple[str, ...]] = ("predict {output_dir} --file FILE", "push {output_dir} ORG/NAME")
     """Commands that use the model, with ``{output_dir}`` for its folder."""
-    in_windows: ClassVar[bool] = False
-    """Whether a long text is read in windows, and not cut off."""
+    reads_windows: ClassVar[bool] = False
+    """Whether a text with more tokens than a model takes is read in windows, and not cut off."""
     arguments_class: ClassVar[type[TrainingArguments]] = TrainingArguments
     """The class of its training arguments, whose fields are options of the command as well."""
     defaults: ClassVar[Mapping[str, Any]] = {

@@ -77,7 +77,7 @@ def _of_rows(job: "Job", examples: int, rows: Any) -> str:
     limit = job.row_length
     if limit is None or "input_ids" not in getattr(rows, "column_names", ()):
         return ""
-    if job.in_windows:
+    if job.reads_windows:
         return f"{examples:,} {job.examples} in {len(rows):,} windows of at most {limit} tokens"
     lengths = list_value_length(rows.with_format("arrow")["input_ids"])
     full = sum(length >= limit for length in lengths.to_pylist())

@@ -65,7 +65,7 @@ class ReadingComprehensionJob(EncoderJob):
     )
 
     examples: ClassVar[str] = "questions"
-    in_windows: ClassVar[bool] = True
+    reads_windows: ClassVar[bool] = True
     command: ClassVar[str] = "reading-comprehension"
     saved: ClassVar[str] = "the model, scores.json, predictions.json, nbest_predictions.json and curves.png"
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
