@@ -25,7 +25,6 @@ __all__ = [
     "capture_outputs",
     "decaying_parameters",
     "default_callbacks",
-    "finish_push",
     "forget_preparation",
     "forget_registered_task",
     "merge_with_config_defaults",
@@ -79,11 +78,6 @@ def decaying_parameters(model: nn.Module) -> set[str]:
 
     # A method that ignores the trainer it is called of.
     return set(Trainer.get_decay_parameter_names(None, model))  # type: ignore[arg-type]
-
-
-def finish_push(trainer: Any) -> None:
-    """Wait until what a Trainer uploads beside its training has arrived."""
-    trainer._finish_current_push()
 
 
 def forget_preparation(model: nn.Module) -> None:

@@ -4,7 +4,6 @@ import ast
 import inspect
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +24,6 @@ from transformers import (
     PreTrainedModel,
     TokenizersBackend,
     Trainer,
-    TrainingArguments,
 )
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.mt5.modeling_mt5 import MT5Attention
@@ -108,17 +106,6 @@ def test_no_other_protected_name_is_called() -> None:
 def test_attention_implementation(bert: BertModel, name: str) -> None:
     bert.set_attn_implementation(name)
     assert private.attention_implementation(bert.config) == name
-
-
-def test_finish_push(tmp_path: Path, bert: BertModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = Trainer(bert, TrainingArguments(str(tmp_path), use_cpu=True, report_to="none"))
-    # Without an upload there is nothing to wait for.
-    private.finish_push(trainer)
-    upload: Any = SimpleNamespace(is_done=lambda: False, wait_until_done=lambda: waited.append(True))
-    waited: list[bool] = []
-    monkeypatch.setattr(trainer, "push_in_progress", upload, raising=False)
-    private.finish_push(trainer)
-    assert waited == [True]
 
 
 def test_base_auto_class() -> None:

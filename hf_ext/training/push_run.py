@@ -5,7 +5,6 @@ from pathlib import Path
 from transformers import Trainer, TrainingArguments
 
 from hf_ext.training.upload import make_repository, upload
-from hf_ext.transformers_private import finish_push
 
 
 def check_push(arguments: TrainingArguments) -> None:
@@ -39,6 +38,5 @@ def push_run(trainer: Trainer) -> None:
     """
     arguments = trainer.args
     if arguments.push_to_hub and trainer.is_world_process_zero():
-        finish_push(trainer)
         name, revision = str(arguments.hub_model_id), arguments.hub_revision
         upload(str(arguments.output_dir), name, revision=revision, message="End of training")

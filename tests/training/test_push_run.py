@@ -42,9 +42,11 @@ def test_all_that_a_job_writes_goes_once_it_is_written(tmp_path: Path, hub: Fake
 
 
 def test_uploads_beside_the_training_end_with_the_finished_model(tmp_path: Path, hub: FakeHub) -> None:
-    output = run(tmp_path / "run", push_to_hub=True, hub_always_push=True)
+    output = run(tmp_path / "run", push_to_hub=True)
     repository = hub.repositories["user/model"]
-    assert repository.messages == ["Training in progress, step 1", "Training in progress, step 2", "End of training"]
+    # The second only if the first has ended by then.
+    assert repository.messages[0] == "Training in progress, step 1"
+    assert repository.messages[-1] == "End of training"
     assert {name: repository.files[name] for name in written(output)} == written(output)
     assert [name for name in repository.files if name.startswith(("checkpoint", "optimizer"))] == []
 
