@@ -13,8 +13,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_ext.version import __version__
 
-# Names of files and folders, at any depth. What a training was resumed from is of no use to others, and its arguments
-# are a pickle, which is code.
+# Names of files and folders, at any depth. What a training was resumed from is of no use to others, its arguments are a
+# pickle, which is code, and a report has the texts of an evaluation, which are perhaps not to be published.
 _LEFT_OUT = (
     "checkpoint-*",
     "optimizer*",
@@ -23,6 +23,8 @@ _LEFT_OUT = (
     "rng_state*",
     "trainer_state.json",
     "training_args.bin",
+    "report.json",
+    "report.html",
     "__pycache__",
     ".*",
 )
@@ -43,8 +45,9 @@ def upload(
     """Upload a folder that a model was saved in to a repository on the Hub, which is made if it is not there.
 
     Everything in the folder goes, in one commit, but checkpoints, optimizers and what else a training is resumed from,
-    and what is hidden. Weights, and code of ours, that the repository has and the folder has not are deleted there. The
-    folder itself is only read. After a break the same call goes on: files of weights that arrived are not sent again.
+    the error report with its texts, and what is hidden. Weights, and code of ours, that the repository has and the
+    folder has not are deleted there. The folder itself is only read. After a break the same call goes on: files of
+    weights that arrived are not sent again.
 
     Args:
         folder: what ``save_pretrained`` or a job wrote.

@@ -249,3 +249,18 @@ def test_texts_are_not_replaced(folder, tmp_path):
     result = run("embed", folder, "--input", texts, "--output", texts)
     assert "output must not be the file of the texts" in str(result.exception)
     assert texts.read_text(encoding="utf-8") == '{"text": "好"}\n'
+
+
+def test_vectors_are_made_in_float32_unless_asked_for(folder, vectors, tmp_path):
+    made = {}
+    for words in ((), ("--dtype", "float32"), ("--dtype", "bfloat16")):
+        source = tmp_path / "texts.txt"
+        source.write_text("\n".join(TEXTS), encoding="utf-8")
+        result = run("embed", folder, "--input", source, "--output", tmp_path / "v.npy", *words)
+        assert result.exit_code == 0, result.output
+        made[words] = np.load(tmp_path / "v.npy")
+    first, second, rounded = made.values()
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, vectors, atol=1e-6)
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(rounded - first).max() < 0.05 * np.abs(first).max()

@@ -12,6 +12,7 @@ from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.cli.predict import read_documents
 from hf_ext.tasks.base.saved_model import predictors
+from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
 SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -207,3 +208,24 @@ def test_a_device_that_is_not_there_is_refused(classifier, device):
     result = run(classifier, "何远", "--device", device)
     assert result.exit_code == 2
     assert "must be a device that is there" in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"), [([], ["auto"]), (["--dtype", "bfloat16"], ["bfloat16"]), (["--dtype", "float32"], ["float32"])]
+)
+def test_the_numbers_that_a_model_runs_in(words, seen, classifier, monkeypatch):
+    asked = []
+    kept = TextPipeline.run_in
+    monkeypatch.setattr(TextPipeline, "run_in", lambda pipe, dtype: asked.append(dtype) or kept(pipe, dtype))
+    (found,) = read(run(classifier, "何远", "--threshold", 0, *words))
+    (wanted,) = read(run(classifier, "何远", "--threshold", 0))
+    assert asked == [*seen, "auto"]
+    assert [one["label"] for one in found["classes"]] == [one["label"] for one in wanted["classes"]]
+    assert (found == wanted) == (seen != ["bfloat16"])
+    assert all(abs(one["score"] - other["score"]) < 0.05 for one, other in zip(found["classes"], wanted["classes"]))
+
+
+def test_other_numbers_are_refused(classifier):
+    result = run(classifier, "何远", "--dtype", "int8")
+    assert result.exit_code == 2
+    assert "'int8' is not one of" in " ".join(result.stderr.replace("│", " ").split())

@@ -1,7 +1,7 @@
 """Checks the files of a job before it is trained: what `hf-ext check` runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,20 +99,21 @@ def check_job_files(job: Job, files: Mapping[str, Path]) -> FileCheck:
 
 def _read(job: Job, files: Mapping[str, Path]) -> tuple[dict[str, Files], list[Finding]]:
     """The files, each read as one that the job is evaluated on, under ``"train"`` the training file."""
-    read: dict[str, Files] = {}
+    # By itself, so that what is wrong with it is said of no other; a job reads it with one to evaluate on.
+    job.validation_file = job.train_file
+    train = job.read()
+    read: dict[str, Files] = {"train": train}
     findings = []
     for name, path in files.items():
-        job.validation_file = path
         try:
-            read[name] = job.read()
+            if name == "validation":
+                job.validation_file = path
+                read[name] = job.read()
+            else:
+                read[name] = replace(train, validation=job.read_evaluation(path, train.labels))
         except ValueError as error:
             findings.append(Finding("error", "unreadable", name, " ".join(str(error).split())))
-    train = next(iter(read.values()), None)
-    if train is None:
-        # If the training file is to blame, this says so.
-        job.validation_file = job.train_file
-        train = job.read()
-    return {"train": train, **read}, findings
+    return read, findings
 
 
 def _checked(job: Job, example: Mapping[str, Any], lost: int) -> CheckedExample:

@@ -25,7 +25,6 @@ _WITHOUT_EFFECT = ("overwrite",)
 class CheckOptions:
     """What a check is given beside the options of a job."""
 
-    test_file: Path | None = option("The same, which neither trains nor chooses.", None, group="Files")
     json: bool = option("Print JSON instead of tables.", False, group="Output")
 
 

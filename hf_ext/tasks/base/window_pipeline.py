@@ -115,7 +115,7 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
                     }
             numbers = iter(range(len(rows)))
             for windows in documents:
-                own = [outputs.pop(number) for number in islice(numbers, len(windows))]
+                own: Any = [outputs.pop(number) for number in islice(numbers, len(windows))]
                 yield self.postprocess(own, **postprocess_params)
 
     def _batch(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -127,10 +127,10 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
         batch: dict[str, Any] = {}
         for name, value in rows[0].items():
             column = [row[name] for row in rows]
+            batch[name] = column
             if isinstance(value, Tensor):
                 flat = [part.squeeze(0) for part in column]
-                column = pad_sequence(flat, batch_first=True, padding_value=padding.get(name, 0))
-            batch[name] = column
+                batch[name] = pad_sequence(flat, batch_first=True, padding_value=padding.get(name, 0))
         return batch
 
     def preprocess(self, input_: Any, **options: Any) -> Iterator[dict[str, Any]]:  # type: ignore[override]

@@ -180,8 +180,8 @@ class ClassificationJob(EncoderJob):
     ) -> Sequence[Comparison]:
         """The classes of each text; worst are those that the model is surest of."""
         config: Any = model.config
-        multi_label = _multi_label(examples)
-        classes = predicted_classes(found.predictions, config.id2label, multi_label)
+        multi_label = _takes_many(config)
+        classes = predicted_classes(found.predictions, config.id2label, multi_label, _threshold(config))
         comparisons = []
         for example, own, row in zip(examples, classes, class_probabilities(found.predictions, multi_label)):
             score = {label: float(row[index]) for label, index in config.label2id.items()}
