@@ -70,7 +70,7 @@ $(VENV)/.torch: constraints.txt
 	touch $@
 
 $(VENV)/.package: $(VENV)/.torch pyproject.toml
-	$(PIP) --editable .
+	$(PIP) --editable ".[all]"
 	touch $@
 
 # Triton, for its interpreter in which the kernels are tested without a GPU, stands beside the environment and not in it:
