@@ -1,8 +1,9 @@
 """Code that goes along with a checkpoint, so that it loads with ``trust_remote_code=True``."""
 
 import json
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from hf_ext.carried_code import FILES, FULL, THIN, entry_of, references
 from hf_ext.hub.full_code import MADE, full_code, header
 from hf_ext.hub.saved_classes import class_named
 from hf_ext.version import __version__
+
+logger = logging.getLogger(__name__)
 
 _KINDS = {"thin": THIN, "full": FULL}
 _CONFIG, _TOKENIZER = "config.json", "tokenizer_config.json"
@@ -114,13 +117,22 @@ def _write(folder: Path, auto_maps: Iterable[Any]) -> list[Path]:
     if names[THIN]:
         texts[f"{THIN}.py"] = _thin_code()
     if names[FULL]:
-        texts |= full_code(class_named(name) for name in sorted(names[FULL]))
+        texts |= full_code(_classes(names[FULL]))
     for name, text in texts.items():
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             with atomic_write(path) as file:
                 file.write(text)
     return [folder / name for name in sorted(texts)]
+
+
+def _classes(names: Iterable[str]) -> Iterator[type]:
+    for name in sorted(names):
+        try:
+            yield class_named(name)
+        except AttributeError as error:
+            # Of a folder that a newer version has made; what is being saved is not to be lost over it.
+            logger.warning("The code that is saved has not all that its folder names: %s", error)
 
 
 def _thin_code() -> str:

@@ -120,6 +120,7 @@ def _flattened(module: str) -> tuple[str, frozenset[str]]:
     lines = text.splitlines()
     tree = ast.parse(text)
     imported: set[str] = set()
+    tried = {inner for node in ast.walk(tree) if isinstance(node, ast.Try) for inner in ast.walk(node)}
     for node in sorted(_imports(tree), key=lambda node: -node.lineno):
         if isinstance(node, ast.ImportFrom) and _is_ours(node.module):
             new = []
@@ -132,8 +133,8 @@ def _flattened(module: str) -> tuple[str, frozenset[str]]:
                     if home == f"{node.module}.{alias.name}"
                     else f"from .{flat_name(home)} import {alias.name}{named}"
                 )
-        elif node in tree.body and _may_lack(node):
-            new = ["try:", *(f"    {line}" for line in lines[node.lineno - 1 : node.end_lineno])]
+        elif node not in tried and _may_lack(node):
+            new = ["try:", *(f"    {line[node.col_offset :]}" for line in lines[node.lineno - 1 : node.end_lineno])]
             # In a `try` the library does not look whether it is installed; without it the import fails as it did.
             new += ["except ImportError:", "    raise"]
         else:

@@ -320,6 +320,16 @@ print(type(own).__module__, type(copy).__module__.partition(".")[0])
         assert ("hf_ext_tasks_entities_tag_head.py" in code_of(third)) == (kind == "full")
         assert "hf_ext_tasks_entities_span_head.py" not in code_of(third)
 
+    def test_classes_of_a_newer_version_stop_no_save(self, tmp_path, caplog):
+        hf_ext.NezhaModel(FAMILIES["nezha"].config(**FAMILIES["nezha"].fields)).save_pretrained(tmp_path / "first")
+        add_code(tmp_path / "first", "full")
+        model = hf_ext.NezhaModel.from_pretrained(tmp_path / "first")
+        model.config.auto_map["AutoModelForNews"] = "hf_ext_full.NezhaForNews"
+        model.save_pretrained(tmp_path / "second")
+        assert "has no class 'NezhaForNews'" in caplog.text
+        assert type(hf_ext.NezhaModel.from_pretrained(tmp_path / "second")) is hf_ext.NezhaModel
+        assert code_of(tmp_path / "second") == code_of(tmp_path / "first")
+
     @pytest.mark.parametrize("family", ["bert", "nezha"])
     def test_a_save_that_uploads_takes_the_code_along(self, family, tmp_path, monkeypatch):
         made = SimpleNamespace(create_repo=lambda *_, **__: SimpleNamespace(repo_id="org/x"))
