@@ -1,0 +1,2 @@
+from .push import push_model as push_model
+from .sentence_transformers_folder import save_for_sentence_transformers as save_for_sentence_transformers
