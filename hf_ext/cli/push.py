@@ -22,7 +22,10 @@ def push(
 
     Log in first, by `hf auth login` or with a token in HF_TOKEN. After a break the same command goes on.
     """
-    import hf_ext.hub.push as hub
+    from hf_ext.data.model_name import near_folders
+    from hf_ext.hub import push_model
 
+    if not folder.is_dir():
+        raise ValueError(f"folder must be there, got {folder}{near_folders(folder)}")
     # False would ask for a public one where the owner's are private.
-    typer.echo(hub.push(folder, repo_id, code=code, private=private or None))
+    typer.echo(push_model(folder, repo_id, code=code, private=private or None))

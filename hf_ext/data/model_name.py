@@ -28,31 +28,31 @@ def check_model_name(name: str | os.PathLike[str], what: str = "model") -> None:
     wrong = f"{what} must be there, got {name}: no such folder"
     # A name on the Hub has at most one stroke, within it.
     if name.startswith((".", "~", "/", os.sep)) or name.endswith(("/", os.sep)) or len(Path(name).parts) > 2:
-        raise ValueError(f"{wrong}{_near(name)}")
+        raise ValueError(f"{wrong}{near_folders(name)}")
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
             return
         get_hf_file_metadata(hf_hub_url(name, "config.json"), token=get_token())
     except HFValidationError:
-        raise ValueError(f"{wrong}{_near(name)}") from None
+        raise ValueError(f"{wrong}{near_folders(name)}") from None
     except GatedRepoError:
         # Who loads it says how to be let in.
         return
     except RepositoryNotFoundError:
-        raise ValueError(f"{wrong}, and no such name on {_hub()}{_near(name)}") from None
+        raise ValueError(f"{wrong}, and no such name on {_hub()}{near_folders(name)}") from None
     except HfHubHTTPError:
         # There, but not to be had like this, or a mirror that answers otherwise: who loads it says what is wrong.
         return
     except (HTTPError, OfflineModeIsEnabled, OSError):
-        raise ValueError(f"{wrong}, and {_hub()} cannot be asked for one of that name{_near(name)}") from None
+        raise ValueError(f"{wrong}, and {_hub()} cannot be asked for one of that name{near_folders(name)}") from None
 
 
 def _hub() -> str:
     return constants.ENDPOINT.partition("://")[2]
 
 
-def _near(name: str) -> str:
-    """Folders beside it that have nearly this name."""
+def near_folders(name: str | os.PathLike[str]) -> str:
+    """What to add to an error of a folder that is not there: those beside it that have nearly this name, if any."""
     path = Path(name)
     if not path.parent.is_dir():
         return ""

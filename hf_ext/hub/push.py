@@ -7,7 +7,7 @@ from hf_ext.hub.code import add_code
 from hf_ext.training.upload import files_to_upload, make_repository, upload
 
 
-def push(
+def push_model(
     folder: str | PathLike[str],
     repo_id: str,
     *,

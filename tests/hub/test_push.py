@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import hf_ext
 from hf_ext.cli import app
-from hf_ext.hub.push import push
+from hf_ext.hub import push_model
 
 
 def run(*arguments: Any) -> Any:
@@ -39,6 +39,11 @@ def test_a_folder_goes_as_it_is(folder: Path, hub: FakeHub) -> None:
     assert hub.repositories["org/name"].files == wanted
 
 
+def test_a_mistyped_folder(folder: Path) -> None:
+    result = run(f"{folder}s", "org/name")
+    assert str(result.exception) == f"folder must be there, got {folder}s; did you mean {folder}?"
+
+
 @pytest.mark.skipif(find_spec("hf_ext.hub.code") is None, reason="there is no code to add")
 @pytest.mark.parametrize("code", ["thin", "full"])
 def test_code_is_written_first(code: str, folder: Path, hub: FakeHub) -> None:
@@ -56,7 +61,7 @@ def test_no_code_is_written_where_nothing_can_be_uploaded(
     monkeypatch.delenv("HF_TOKEN")
     before = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
     with pytest.raises(PermissionError, match="there must be a token"):
-        push(folder, "org/name", code="full")
+        push_model(folder, "org/name", code="full")
     with pytest.raises(ValueError, match="folder must hold a saved model"):
-        push(folder.parent, "org/name", code="full")
+        push_model(folder.parent, "org/name", code="full")
     assert {file: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
