@@ -70,8 +70,9 @@ def run_job(job: Job, arguments: Any) -> None:
     if "test" in scores:
         # The first may be too good: they are those by which the epoch was chosen.
         shown += job.show(scores["test"], source_of(job, "test"))
-    if "threshold" in scores:
-        shown.append(f"threshold {scores['threshold']:.4g}, saved with the model")
+    for name in ("threshold", "null_threshold"):
+        if name in scores:
+            shown.append(f"{name} {scores[name]:.4g}, saved with the model")
     for part in (*shown, f"saved to {arguments.output_dir}: {job.saved}", *hint):
         console.print(part)
 
