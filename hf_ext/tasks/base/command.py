@@ -97,8 +97,9 @@ def run_job(job: Job, arguments: Any) -> None:
     if "test" in scores:
         # The first may be too good: they are those by which the epoch was chosen.
         shown += job.show(scores["test"], source_of(job, "test"))
-    if "threshold" in scores:
-        shown.append(f"threshold {scores['threshold']:.4g}, saved with the model")
+    for name in ("threshold", "null_threshold"):
+        if name in scores:
+            shown.append(f"{name} {scores[name]:.4g}, saved with the model")
     saved = f"saved to {arguments.output_dir}: {job.saved(Path(arguments.output_dir))}"
     for part in (*shown, saved, *next_steps(job, arguments)):
         console.print(part, soft_wrap=isinstance(part, str))

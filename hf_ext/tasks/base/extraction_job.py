@@ -42,6 +42,10 @@ class ExtractionJob(EncoderJob):
     encoder_class: ClassVar[type[SpanEncoder]] = SpanEncoder
     collator_class: ClassVar[Any] = DataCollatorForSpanExtraction
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given_threshold(getattr(self, "threshold", None))
+
     def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
         """The model that the job names, with a head for the labels of the files.
 

@@ -81,6 +81,10 @@ class ClassificationJob(EncoderJob):
     auto_class: ClassVar[Any] = AutoModelForSequenceClassification
     defaults: ClassVar[Mapping[str, Any]] = {**EncoderJob.defaults, "per_device_train_batch_size": 32}
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given_threshold(self.threshold)
+
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The table of classes, with the share of right answers."""
         return [*super().show(scores, source), f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"]

@@ -14,6 +14,7 @@ from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, Outcome
 from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.score_threshold import BEST
 from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answer_dataset
 from hf_ext.tasks.reading_comprehension.encoding import DataCollatorForReadingComprehension, ReadingEncoder
 from hf_ext.tasks.reading_comprehension.files import read_questions
@@ -21,6 +22,7 @@ from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, AutoModelForRe
 from hf_ext.tasks.reading_comprehension.metrics import (
     answer_exact_match,
     answer_f1,
+    best_null_threshold,
     reading_compute_metrics,
     reading_scores,
     reading_table,
@@ -43,9 +45,9 @@ class ReadingComprehensionJob(EncoderJob):
     max_question_length: int | None = option(
         "Tokens of a question, the rest is cut; else 64, or less in small windows.", None, group="Lengths"
     )
-    null_threshold: float | None = option(
-        "No answer where it scores more than this above the best; saved with the model. Else the model's, or 0 if "
-        "training has questions without an answer.",
+    null_threshold: str | None = option(
+        "No answer where it scores more than this number above the best, or best: the number with the best F1 on the "
+        "validation file. Saved with the model; else the model's, or 0 if training has questions without an answer.",
         None,
         group="Answers",
     )
@@ -83,6 +85,11 @@ class ReadingComprehensionJob(EncoderJob):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.null_threshold not in (None, BEST):
+            try:
+                float(self.null_threshold)
+            except ValueError as error:
+                raise ValueError(f"null_threshold must be a number or {BEST}, got {self.null_threshold!r}") from error
         if self.head == "start_end" and self.head_size is not None:
             raise ValueError(f"head_size goes with head='global_pointer', got {self.head_size} with head='start_end'")
 
@@ -96,6 +103,10 @@ class ReadingComprehensionJob(EncoderJob):
         self.check_examples("train_file", train)
         if not any(answer["start"] >= 0 for example in train for answer in example.get("answers", ())):
             raise ValueError(f"train_file must have an answer that is in its text, got none in {self.train_file}")
+        if self.null_threshold == BEST and all(example["answers"] for example in validation):
+            raise ValueError(
+                f"null_threshold {BEST} needs questions without an answer, got none in {self.validation_file}"
+            )
         return Files(train, validation)
 
     def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -115,7 +126,7 @@ class ReadingComprehensionJob(EncoderJob):
         model = self.open_model(self.auto_class, tokenizer, {}, **self.head_options(tokenizer))
         config: Any = model.config
         if self.null_threshold is not None:
-            config.null_threshold = self.null_threshold
+            config.null_threshold = 0.0 if self.null_threshold == BEST else float(self.null_threshold)
         elif config.null_threshold is None and not all(example["answers"] for example in files.train):
             config.null_threshold = 0.0
         return model
@@ -136,6 +147,15 @@ class ReadingComprehensionJob(EncoderJob):
             "data_collator": DataCollatorForReadingComprehension(tokenizer),
             "compute_metrics": reading_compute_metrics(config.null_threshold),
         }
+
+    def settle(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The threshold of no answer, where the best is asked for."""
+        if self.null_threshold != BEST:
+            return {}
+        config: Any = trainer.model.config  # type: ignore[union-attr]
+        references = [[answer["text"] for answer in example["answers"]] for example in examples]
+        config.null_threshold = best_null_threshold(self.find(trainer, rows, examples), references)
+        return {"null_threshold": config.null_threshold}
 
     def find(
         self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]

@@ -95,6 +95,36 @@ def reading_scores(predictions: Sequence[str | None], references: Sequence[Seque
     return scores
 
 
+def best_null_threshold(ranked: Sequence[Iterable[Mapping[str, Any]]], references: Sequence[Sequence[str]]) -> float:
+    """The ``null_threshold`` of `best_answer` with the best F1; of several as good, the nearest to 0.
+
+    Args:
+        ranked: for each question what `rank_answers` gives.
+        references: for each question all true answers; none if the text does not answer it.
+    """
+    # How far no answer is above the best one, and what the best one scores more than no answer.
+    gains = []
+    for own, true in zip(ranked, references, strict=True):
+        first = next((answer for answer in own if answer["text"]), None)
+        if first is not None:
+            gains.append((-float(first["score"]), answer_f1(first["text"], true) - answer_f1("", true)))
+    gains.sort()
+    margins = [margin for margin, _ in gains]
+    # Nothing is answered below the first threshold; each next one lets the questions up to a margin be answered.
+    thresholds = [0.0 if not margins or margins[0] > 0 else margins[0] - 1.0]
+    totals = [0.0]
+    for place, (margin, gain) in enumerate(gains):
+        total = totals[-1] + gain
+        if place and margin == margins[place - 1]:
+            totals[-1] = total
+            continue
+        following = next((other for other in margins[place:] if other > margin), margin + 2.0)
+        thresholds.append((margin + following) / 2 if not margin <= 0.0 < following else 0.0)
+        totals.append(total)
+    best = max(range(len(totals)), key=lambda place: (round(totals[place], 9), -abs(thresholds[place])))
+    return thresholds[best]
+
+
 def reading_compute_metrics(null_threshold: float | None = None) -> partial[dict[str, float]]:
     """What ``Trainer(compute_metrics=...)`` takes for a reading comprehension head; rows are scored as separate texts.
 

@@ -99,7 +99,9 @@ def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_pa
     value, word = {int: (7, "7"), float: (0.5, "0.5"), bool: (True, "true"), Path: (Path("x"), "x")}.get(
         option.kind, ("x", "x")
     )
-    if get_origin(option.kind) is Mapping:
+    if field.name.endswith("threshold"):
+        value = word = "best"
+    elif get_origin(option.kind) is Mapping:
         value, word = {"gamma": 0.5}, "gamma=0.5"
     elif own or option.choices:
         value = word = (own or option.choices)[-1]
@@ -282,6 +284,9 @@ def test_yaml_is_read_as_it_looks(tmp_path):
         ("ner", ["a.toml"], "a file of options ends in one of .yaml, .yml, .json, got 'a.toml'"),
         ("ner", ["missing.yaml"], "missing.yaml cannot be read"),
         ("similarity", ["--pooling=max"], "--pooling: invalid choice: 'max'"),
+        ("relations", ["--threshold=worst"], "threshold must be in [0, 1) or best, got worst"),
+        ("classification", ["--threshold=1.5"], "threshold must be in [0, 1) or best, got 1.5"),
+        ("ner", ["--threshold=best", "--head=crf"], "--threshold goes with --head efficient_global_pointer or global"),
         ("dialogue", ["--train-on=some"], "--train-on: invalid choice: 'some'"),
         ("classification", ["--loss-option", "gamma"], "--loss-option: must be NAME=VALUE, got 'gamma'"),
         ("reading-comprehension", ["--head=start_end", "--head-size=8"], "head_size goes with head='global_pointer'"),

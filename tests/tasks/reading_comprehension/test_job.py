@@ -85,3 +85,27 @@ def test_what_cannot_be_trained_is_refused(rows, options, message, tmp_path):
     file = write(tmp_path / "rows.jsonl", rows)
     with pytest.raises(ValueError, match=message):
         ReadingComprehensionJob(file, file, **({"config": "tiny"} | options)).run(arguments(tmp_path / "model"))
+
+
+def test_the_best_threshold_is_chosen_and_saved(tmp_path):
+    file = write(tmp_path / "rows.jsonl", [*ROWS, NONE])
+    options = {"config": "tiny", "max_length": 22, "stride": 4, "max_question_length": 6}
+    job = ReadingComprehensionJob(file, file, null_threshold="best", **options)
+    scores = job.run(arguments(tmp_path / "model", max_steps=5))
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["null_threshold"] == scores["null_threshold"]
+    # Whoever answers nothing has a third of the questions right.
+    assert scores["f1"] >= 1 / 3
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("best", "null_threshold best needs questions without an answer, got none in"),
+        ("worst", "null_threshold must be a number or best, got 'worst'"),
+    ],
+)
+def test_a_threshold_without_effect_is_refused(value, message, tmp_path):
+    file = write(tmp_path / "rows.jsonl", ROWS)
+    with pytest.raises(ValueError, match=message):
+        ReadingComprehensionJob(file, file, config="tiny", null_threshold=value).read()

@@ -7,12 +7,14 @@ from rich.console import Console
 from transformers import EvalPrediction
 
 from hf_ext.tasks.reading_comprehension import ReadingMetric, reading_compute_metrics, reading_scores
+from hf_ext.tasks.reading_comprehension.answers import best_answer
 from hf_ext.tasks.reading_comprehension.english_words import english_words
 from hf_ext.tasks.reading_comprehension.metrics import (
     _longest_run,
     answer_exact_match,
     answer_f1,
     answer_words,
+    best_null_threshold,
     reading_table,
 )
 
@@ -201,3 +203,32 @@ def test_long_answers_take_time_by_their_length(unit):
     short, answer = unit * 20, unit * 20_000
     assert abs(len(answer_words(answer)) - 1000 * len(answer_words(short))) <= 1000
     assert answer_f1(answer, [answer[: len(answer) // 2]]) == pytest.approx(2 / 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_best_threshold_of_no_answer_is_that_of_trying_all(seed):
+    drawn = random.Random(seed)
+    ranked, references = [], []
+    for _ in range(12):
+        # Some alike, some questions for which nothing was found.
+        score = drawn.choice([drawn.uniform(-3, 3), 1.0, -2.0])
+        found = [{"text": "", "score": 0.0}, {"text": drawn.choice("甲乙"), "score": score}]
+        ranked.append(found[: drawn.choice([1, 2, 2, 2])])
+        references.append(drawn.choice([[], ["甲"], ["甲乙"]]))
+
+    def f1(threshold):
+        return reading_scores([best_answer(own, threshold) for own in ranked], references)["f1"]
+
+    chosen = best_null_threshold(ranked, references)
+    best = max(f1(step / 50) for step in range(-250, 251))
+    assert f1(chosen) == pytest.approx(best)
+    if f1(0.0) == pytest.approx(best):
+        assert chosen == 0.0
+
+
+def test_without_answers_no_threshold_is_better():
+    assert best_null_threshold([], []) == 0.0
+    assert best_null_threshold([[{"text": "", "score": 0.0}]], [["甲"]]) == 0.0
+    # The answer is right and the null far above it.
+    assert best_null_threshold([[{"text": "甲", "score": -9.0}]], [["甲"]]) > 9.0
+    assert best_null_threshold([[{"text": "甲", "score": 9.0}]], [[]]) < -9.0
