@@ -38,6 +38,7 @@ class EntityJob(ExtractionJob):
     def read(self) -> Files:
         """Texts with entities."""
         train, validation = read_entities(self.train_file), read_entities(self.validation_file)
+        self.check_examples("train_file", train)
         labels = check_labels(train, validation)
         if not labels:
             raise ValueError(f"train_file must have entities, got {len(train)} texts without any in {self.train_file}")
