@@ -100,6 +100,8 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
             postprocess_params: options of ``postprocess``.
         """
         iterator = iter(inputs)
+        # It takes a list, where Transformers' types have one output.
+        finish: Any = self.postprocess
         while texts := list(islice(iterator, batch_size * _SORTED_BATCHES if batch_size > 1 else 1)):
             documents = self.windows(texts, **preprocess_params)
             rows = [row for windows in documents for row in windows]
@@ -115,8 +117,8 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
                     }
             numbers = iter(range(len(rows)))
             for windows in documents:
-                own: Any = [outputs.pop(number) for number in islice(numbers, len(windows))]
-                yield self.postprocess(own, **postprocess_params)
+                own = [outputs.pop(number) for number in islice(numbers, len(windows))]
+                yield finish(own, **postprocess_params)
 
     def _batch(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Rows ``[1, L]`` padded on the right to ``[B, L]``, and a list of each thing that is no tensor."""
@@ -126,10 +128,9 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
         padding = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id}
         batch: dict[str, Any] = {}
         for name, value in rows[0].items():
-            column = [row[name] for row in rows]
-            batch[name] = column
+            batch[name] = [row[name] for row in rows]
             if isinstance(value, Tensor):
-                flat = [part.squeeze(0) for part in column]
+                flat = [part.squeeze(0) for part in batch[name]]
                 batch[name] = pad_sequence(flat, batch_first=True, padding_value=padding.get(name, 0))
         return batch
 
