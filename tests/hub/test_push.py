@@ -1,7 +1,6 @@
 """`hf-ext push`, from a Hub on loopback."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,6 @@ def test_a_mistyped_folder(folder: Path) -> None:
     assert str(result.exception) == f"folder must be there, got {folder}s; did you mean {folder}?"
 
 
-@pytest.mark.skipif(find_spec("hf_ext.hub.code") is None, reason="there is no code to add")
 @pytest.mark.parametrize("code", ["thin", "full"])
 def test_code_is_written_first(code: str, folder: Path, hub: FakeHub) -> None:
     assert run(folder, "org/name", "--code", "full").exit_code == 0

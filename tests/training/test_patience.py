@@ -24,6 +24,7 @@ def test_it_stops_and_a_resumed_run_counts_on(patience, case, tmp_path):
     def steps(output, **more):
         job = case.make(tmp_path / "job")
         job.patience = patience
+        job.keep_checkpoints = True
         # What learns nothing gets no better: the first evaluation stays the best.
         arguments = case.arguments(
             tmp_path / output, learning_rate=0.0, max_steps=20, per_device_train_batch_size=2, **{**BEST, **more}

@@ -24,7 +24,7 @@ def run(folder: Path, name: str = "spans", **arguments: Any) -> Path:
 
 def written(folder: Path) -> dict[str, bytes]:
     """What is to be uploaded of a folder."""
-    left_out = {"trainer_state.json", "training_args.bin"}
+    left_out = {"trainer_state.json", "training_args.bin", "report.json", "report.html"}
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and file.name not in left_out}
 
 

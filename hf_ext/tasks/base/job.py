@@ -301,6 +301,7 @@ class Job:
         push_run(trainer)
         return scores
 
+    @quiet_libraries()
     def evaluate(self, file: Path, arguments: TrainingArguments, report: Path | None = None) -> dict[str, Any]:
         """Score ``model``, which is trained, on a file.
 
