@@ -12,7 +12,7 @@ def at_least_float32(x: Tensor) -> Tensor:
 def has_fast_bfloat16(device: torch.device | str = "cpu") -> bool:
     """Whether a device multiplies matrices of bfloat16 by instructions of its own.
 
-    Processors do so that have AMX or AVX-512 BF16; others compute the same much more slowly than in float32.
+    Processors do so that have AMX or AVX-512 BF16; others gain nothing by it.
     """
     kind = torch.device(device).type
     if kind == "cpu":
