@@ -92,7 +92,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+# Quoted, as the first pytest 8 has no public name for it.
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> Iterator[None]:
     """One line, below all else, of how many tests were skipped for which reason."""
     yield
     reasons = Counter(

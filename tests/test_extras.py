@@ -3,17 +3,15 @@
 import importlib
 import logging
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from hf_ext.cli.errors import error_line
 from hf_ext.extras import MissingExtraError, extra
-from hf_ext.tasks.base.command import run_job
+from hf_ext.tasks.base.job import Job
 from hf_ext.tasks.pretraining.pseudo_summary import select_pseudo_summary
 from hf_ext.tasks.summarization import SummarizationJob, summary_scores
-from hf_ext.training.curves import plot_curves
-from hf_ext.training.run_steps import save_run
+from hf_ext.training.curves import plot_curves, save_curves
 
 
 def hide(monkeypatch, library):
@@ -67,24 +65,16 @@ def test_other_errors_pass():
 def test_a_run_goes_without_its_picture_and_says_so(monkeypatch, tmp_path, caplog):
     hide(monkeypatch, "matplotlib")
     (tmp_path / "curves.png").write_bytes(b"of the run before")
-    trainer = SimpleNamespace(
-        save_model=lambda: None,
-        save_state=lambda: None,
-        is_world_process_zero=lambda: True,
-        args=SimpleNamespace(output_dir=tmp_path),
-        state=SimpleNamespace(log_history=[]),
-    )
     with caplog.at_level(logging.WARNING):
-        save_run(trainer, {"f1": 1.0}, "f1")
+        save_curves([], tmp_path / "curves.png")
     (record,) = caplog.records
     assert record.getMessage().startswith("curves.png is left out: drawing the curves needs matplotlib")
-    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
+    assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize(("files", "line"), [(("curves.png",), "b.json and curves.png"), ((), "(left out, see above)")])
-def test_what_a_run_says_that_it_saved(tmp_path, capsys, files, line):
-    for name in files:
-        (tmp_path / name).touch()
-    job = SimpleNamespace(run=lambda _: {}, show=lambda _: [], hint=None, saved="a, b.json and curves.png")
-    run_job(job, SimpleNamespace(process_index=0, output_dir=tmp_path))
-    assert " ".join(capsys.readouterr().out.split()).endswith(line)
+def test_what_a_run_says_that_it_saved(tmp_path):
+    assert Job.saved() == "the model, README.md, scores.json, report.html and curves.png"
+    (tmp_path / "scores.json").touch()
+    assert Job.saved(tmp_path) == "the model and scores.json"
+    (tmp_path / "README.md").touch()
+    assert Job.saved(tmp_path) == "the model, README.md and scores.json"

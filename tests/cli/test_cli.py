@@ -398,7 +398,7 @@ def test_what_needs_no_model_imports_no_model(words):
         ("hf-ext tr", ["train"]),
         ("hf-ext train n", ["ner"]),
         ("hf-ext check n", ["ner"]),
-        ("hf-ext check ner --test-", ["--test-file"]),
+        ("hf-ext check ner --test-", ["--test-file", "--test-split"]),
         ("hf-ext train ner --tag-", ["--tag-scheme"]),
         ("hf-ext train ner --head g", ["global_pointer"]),
         ("hf-ext train ner --learning-r", ["--learning-rate"]),

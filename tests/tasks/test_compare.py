@@ -96,16 +96,19 @@ def test_an_argument_shows_the_trigger_of_its_event():
 def test_a_report_is_of_the_file_that_it_is_told(tmp_path):
     example = {"text": TEXT, "entities": [{"start": 0, "end": 2, "label": "a"}]}
     job, files = make(SpanExtractionJob), ("report.html", "report.json")
-    job.write_report([[]], {"f1": 0.0}, [example], None, tmp_path, file=tmp_path / "test.jsonl")
+    job.write_report([[]], {"f1": 0.0}, [example], None, tmp_path, "org/names (test)")
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report["about"] == {"task": "ner", "file": "test.jsonl"}
+    assert report["about"] == {"task": "ner", "file": "org/names (test)"}
     # What training has seen is not known.
     assert report["surfaces"] == {}
-    job.write_report([[]], {"f1": 0.0}, [example], None, tmp_path, train=[example])
+    there = tmp_path / "data" / "validation.jsonl"
+    there.parent.mkdir()
+    there.touch()
+    job.write_report([[]], {"f1": 0.0}, [example], None, tmp_path, str(there), [example])
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["about"] == {"task": "ner", "file": "validation.jsonl"}
     assert report["surfaces"].keys() == {"seen in training"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == list(files)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == list(files)
 
 
 def answer(text, start, score=1.0):
@@ -149,8 +152,11 @@ def test_answers(answers, ranked, kinds, measures):
 
 def classified(logits, examples):
     names = ["a", "b", "c"]
+    kind = "multi" if "labels" in examples[0] else "single"
     config = SimpleNamespace(
-        id2label=dict(enumerate(names)), label2id={name: index for index, name in enumerate(names)}
+        id2label=dict(enumerate(names)),
+        label2id={name: index for index, name in enumerate(names)},
+        problem_type=f"{kind}_label_classification",
     )
     found = SimpleNamespace(predictions=np.array(logits, dtype=float))
     return make(ClassificationJob).compare(found, examples, SimpleNamespace(config=config))

@@ -58,7 +58,7 @@ def _results(source: Source, kind: str) -> Iterator[_Results]:
     found = False
     for where, data, results in _annotations(source):
         for one in results:
-            if one.get("type") not in _KINDS:
+            if not isinstance(one.get("type"), str) or one["type"] not in _KINDS:
                 fail(where, f"results must be of the type {kind}, or others on text", one.get("type"))
             other = other or (where, one["type"])
         # A string of the small export is what was chosen, or what was written.

@@ -14,6 +14,7 @@ from hf_ext.data.file_checks import (
     label_counts,
     worst_severity,
 )
+from hf_ext.tasks.base.data_source import source_of
 from hf_ext.tasks.base.job import Files, Job
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ class FileCheck:
     """What `check_job_files` found.
 
     Attributes:
-        files: the path of each file that could be read, and its number of examples.
+        files: what each file that could be read is called, and its number of examples.
         labels: how often each label occurs in each file.
         findings: what is suspicious, the gravest first.
     """
 
-    files: Mapping[str, tuple[Path, int]]
+    files: Mapping[str, tuple[str, int]]
     labels: Mapping[str, Mapping[str, int]]
     findings: Sequence[Finding]
 
@@ -44,7 +45,7 @@ class FileCheck:
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON has it."""
-        files = {name: {"path": str(path), "examples": number} for name, (path, number) in self.files.items()}
+        files = {name: {"path": path, "examples": number} for name, (path, number) in self.files.items()}
         findings = [asdict(one) for one in self.findings]
         return {"severity": self.severity, "files": files, "labels": self.labels, "findings": findings}
 
@@ -81,6 +82,7 @@ def check_job_files(job: Job, files: Mapping[str, Path]) -> FileCheck:
     Raises:
         ValueError: if the training file cannot be read, naming it.
     """
+    called = {name: source_of(job, name) for name in ("train", *files)}
     read, findings = _read(job, files)
     train = read["train"]
     examples = {"train": train.train} | {name: own.validation for name, own in read.items() if name != "train"}
@@ -93,8 +95,7 @@ def check_job_files(job: Job, files: Mapping[str, Path]) -> FileCheck:
             findings += check_lengths(name, option, lengths, limit, job.reads_windows)
     findings += check_files(checked)
     findings.sort(key=lambda one: -SEVERITIES.index(one.severity))
-    paths = {"train": Path(job.train_file), **files}
-    return FileCheck({name: (paths[name], len(own)) for name, own in checked.items()}, label_counts(checked), findings)
+    return FileCheck({name: (called[name], len(own)) for name, own in checked.items()}, label_counts(checked), findings)
 
 
 def _read(job: Job, files: Mapping[str, Path]) -> tuple[dict[str, Files], list[Finding]]:
