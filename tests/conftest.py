@@ -91,8 +91,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs a GPU with CUDA"))
 
 
+# The type is quoted, as the first pytest 8 has no public name for it.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-# Quoted, as the first pytest 8 has no public name for it.
 def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> Iterator[None]:
     """One line, below all else, of how many tests were skipped for which reason."""
     yield
