@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard
 from transformers.utils import logging
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.training.model_card.results import cell
 from hf_ext.version import __version__
 
 logger = logging.get_logger(__name__)
@@ -113,8 +114,8 @@ def renamed(text: str, name: str) -> str | None:
 
     for result in data.get("model-index", ()):
         result["name"] = name.rpartition("/")[2]
-    title = re.compile(rf"^# {re.escape(match['name'])}$", re.MULTILINE)
-    body = title.sub(lambda found: f"# {name}", _FENCED.sub(in_code, match["body"]), count=1)
+    title = re.compile(rf"^#{re.escape(cell(match['name']).rstrip())}$", re.MULTILINE)
+    body = title.sub(lambda found: f"#{cell(name).rstrip()}", _FENCED.sub(in_code, match["body"]), count=1)
     return _readme(data, before, body, name, after)
 
 
