@@ -47,6 +47,12 @@ def trained_head(architecture: str) -> Any:
     return None
 
 
+def classes_of_adapter(settings: Mapping[str, Any] | None) -> list[str]:
+    """The name of the class that an adapter was trained over, with its head, where its settings say one."""
+    mapping = (settings or {}).get("auto_mapping") or {}
+    return [mapping["base_model_class"]] if mapping.get("base_model_class") else []
+
+
 def _auto_classes(base: Any) -> Iterator[Any]:
     yield base
     for one in base.__subclasses__():
@@ -59,7 +65,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         if any(kwargs.get(name) is not None for name in _ASKS_FOR_A_NEW_HEAD):
             return function(cls, pretrained_model_name_or_path, *args, **kwargs)
         name = pretrained_model_name_or_path
-        of_adapter = _of_adapter(_json(name, kwargs, "adapter_config.json"))
+        of_adapter = classes_of_adapter(_json(name, kwargs, "adapter_config.json"))
         saved = of_adapter or _architectures(name, kwargs)
         if saved is not None:
             _refuse(cls, name, saved)
@@ -67,7 +73,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         # Of a name on the Hub, whose files are not asked for twice.
         model = made[0] if isinstance(made, tuple) else made
         adapters = getattr(model, "peft_config", {}).values()
-        _refuse(cls, name, [one for adapter in adapters for one in _of_adapter(vars(adapter))])
+        _refuse(cls, name, [one for adapter in adapters for one in classes_of_adapter(vars(adapter))])
         if saved is None:
             _refuse(cls, name, model.config.architectures or ())
         return made
@@ -83,12 +89,6 @@ def _architectures(name: Any, options: dict[str, Any]) -> Iterable[str] | None:
         return config.architectures or ()
     saved = _json(name, options, "config.json")
     return None if saved is None else saved.get("architectures") or ()
-
-
-def _of_adapter(settings: Mapping[str, Any] | None) -> list[str]:
-    """The name of the class that an adapter was trained over, with its head, if it says that."""
-    mapping = (settings or {}).get("auto_mapping") or {}
-    return [mapping["base_model_class"]] if mapping.get("base_model_class") else []
 
 
 def _json(name: Any, options: dict[str, Any], file: str) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from transformers.models.auto import modeling_auto
 import hf_ext
 from hf_ext import build_char_tokenizer
 from hf_ext.tasks.base.head_guard import OtherHeadError, guard_auto_classes, trained_head
+from hf_ext.tasks.base.saved_model import SavedModel
 from hf_ext.training.upload import upload
 
 TASKS = {
@@ -134,6 +135,7 @@ def test_of_an_adapter_with_a_head(folders: dict[str, Path], tmp_path: Path, hub
         found = make_pipeline("span-extraction", model=name, device="cpu", threshold=0)("张三在北京")
         assert found
         AutoModel.from_pretrained(name)
+        assert SavedModel.read(name).predictor()[0] == "span-extraction"
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
