@@ -230,8 +230,8 @@ class Job:
 
         Written beside the model: ``scores.json``, the scores; ``report.json`` and ``report.html``, what is wrong in the
         test file, or else in the validation file, and what the task writes of it; ``curves.png``; ``job.json``, by
-        which `job_of_model` knows the job again; and the card, ``README.md``. With ``arguments.push_to_hub`` all of it
-        is uploaded then.
+        which `job_of_model` knows the job again; and the card, ``README.md``. With ``arguments.push_to_hub`` the folder
+        is uploaded then, as by `hf-ext push`.
 
         Returns:
             The scores on the validation file, by which the best epoch was chosen; with a ``test_file``, also those on
@@ -250,13 +250,7 @@ class Job:
         stopping = None if self.patience is None else early_stopping(arguments, self.patience)
         check_start(self, arguments)
         card = card_facts(self)
-        files = self.read()
-        for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
-            self.check_examples(name, examples)
-        if self.test_file is not None:
-            # Before training, so that a mistake in it is not found after hours.
-            files = replace(files, test=self.read_evaluation(self.test_file, files.labels))
-            self.check_examples("test_file", files.test)
+        files = self._read_checked()
         tell_files(self, files, arguments)
         tokenizer = self.load_tokenizer(text for example in files.train for text in self.texts(example))
         # Before a new model's weights are drawn.
@@ -316,6 +310,16 @@ class Job:
         if report is not None and trainer.is_world_process_zero():
             report_errors(self, scored, model, report)
         return scored.scores
+
+    def _read_checked(self) -> Files:
+        """All files: that of the test before training, so that a mistake in it is not found after hours."""
+        files = self.read()
+        for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
+            self.check_examples(name, examples)
+        if self.test_file is not None:
+            files = replace(files, test=self.read_evaluation(self.test_file, files.labels))
+            self.check_examples("test_file", files.test)
+        return files
 
     def read(self) -> Files:
         """Read and check the files.
