@@ -1,4 +1,4 @@
-"""Whether there is a model of a name, before a library looks for it for long and says something else."""
+"""What the name of a model is one of, and whether there is such a model, before a library looks for it for long."""
 
 import os
 from difflib import get_close_matches
@@ -45,6 +45,11 @@ def check_model_name(name: str | os.PathLike[str], what: str = "model") -> None:
         return
     except (HTTPError, OfflineModeIsEnabled, OSError):
         raise ValueError(f"{wrong}, and {_hub()} cannot be asked for one of that name{near_folders(name)}") from None
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a name is that of a folder, a file or a repository on the Hub, and not that of a size."""
+    return Path(name).exists() or "/" in name
 
 
 def _hub() -> str:

@@ -45,7 +45,8 @@ def add_code(folder: str | os.PathLike[str], kind: Literal["thin", "full"] = "th
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
     folder = Path(folder)
     if not (folder / _CONFIG).is_file():
-        raise ValueError(f"folder must have a {_CONFIG}, got {folder} without one")
+        advice = "; merge the adapter into its model first" if (folder / "adapter_config.json").is_file() else ""
+        raise ValueError(f"folder must have a {_CONFIG}, got {folder} without one{advice}")
     entry = _KINDS[kind]
     files = {_CONFIG: _config_with_code(folder, entry), _TOKENIZER: _tokenizer_with_code(folder, entry)}
     maps = [settings["auto_map"] for settings in files.values() if settings]

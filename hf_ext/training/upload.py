@@ -11,10 +11,12 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, co
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
+from hf_ext.training.model_card.readme import renamed
 from hf_ext.version import __version__
 
 # Names of files and folders, at any depth. What a training was resumed from is of no use to others, its arguments are a
-# pickle, which is code, and a report has the texts of an evaluation, which are perhaps not to be published.
+# pickle, which is code, and the report and what a task writes of an evaluation have its texts, which are perhaps not to
+# be published.
 _LEFT_OUT = (
     "checkpoint-*",
     "optimizer*",
@@ -25,6 +27,9 @@ _LEFT_OUT = (
     "training_args.bin",
     "report.json",
     "report.html",
+    "predictions.json",
+    "nbest_predictions.json",
+    "summaries.jsonl",
     "__pycache__",
     ".*",
 )
@@ -45,8 +50,9 @@ def upload(
     """Upload a folder that a model was saved in to a repository on the Hub, which is made if it is not there.
 
     Everything in the folder goes, in one commit, but checkpoints, optimizers and what else a training is resumed from,
-    the error report with its texts, and what is hidden. Weights, and code of ours, that the repository has and the
-    folder has not are deleted there. The folder itself is only read. After a break the same call goes on: files of
+    what has the texts of an evaluation, and what is hidden. The card that a run wrote calls the model there by its name
+    on the Hub. Weights, and code of ours, that the repository has and the folder has not are deleted there. The folder
+    itself is only read. After a break the same call goes on: files of
     weights that arrived are not sent again.
 
     Args:
@@ -76,7 +82,7 @@ def upload(
             api.create_branch(repo_id, branch=revision, exist_ok=True)
         operations: list[Any] = [
             *(CommitOperationDelete(name) for name in _stale(api.list_repo_files(repo_id, revision=revision), names)),
-            *(CommitOperationAdd(name, path / name) for name in names),
+            *(CommitOperationAdd(name, _content(path, name, repo_id)) for name in names),
         ]
         api.create_commit(repo_id, operations, commit_message=message, revision=revision)
     return f"{api.endpoint}/{repo_id}"
@@ -128,6 +134,13 @@ def files_to_upload(folder: str | PathLike[str]) -> list[str]:
     if not {*_SETTINGS} & {*names} or not any(_is_one_of(name, _WEIGHTS) for name in names):
         raise ValueError(f"folder must hold a saved model, its config and its weights, got {folder}")
     return names
+
+
+def _content(folder: Path, name: str, repo_id: str) -> Path | bytes:
+    """What goes of a file: itself, or the card with the name that the model gets."""
+    path = folder / name
+    card = renamed(path.read_text(encoding="utf-8"), repo_id) if name == "README.md" else None
+    return path if card is None else card.encode()
 
 
 def _api() -> HfApi:

@@ -9,6 +9,7 @@ import pytest
 
 from hf_ext.metrics.error_report import error_report
 from hf_ext.metrics.exact_spans import span_scores
+from hf_ext.tasks.base.run_end import Scored, report_errors
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.classification.metrics import class_probabilities
 from hf_ext.tasks.dialogue import DialogueJob
@@ -96,19 +97,17 @@ def test_an_argument_shows_the_trigger_of_its_event():
 def test_a_report_is_of_the_file_that_it_is_told(tmp_path):
     example = {"text": TEXT, "entities": [{"start": 0, "end": 2, "label": "a"}]}
     job, files = make(SpanExtractionJob), ("report.html", "report.json")
-    job.write_report([[]], {"f1": 0.0}, [example], None, tmp_path, "org/names (test)")
+    (tmp_path / "test.jsonl").touch()
+    report_errors(job, Scored(str(tmp_path / "test.jsonl"), [example], [[]], {"f1": 0.0}), None, tmp_path)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report["about"] == {"task": "ner", "file": "org/names (test)"}
+    assert report["about"] == {"task": "ner", "file": "test.jsonl"}
     # What training has seen is not known.
     assert report["surfaces"] == {}
-    there = tmp_path / "data" / "validation.jsonl"
-    there.parent.mkdir()
-    there.touch()
-    job.write_report([[]], {"f1": 0.0}, [example], None, tmp_path, str(there), [example])
+    report_errors(job, Scored("org/names (test)", [example], [[]], {"f1": 0.0}), None, tmp_path, train=[example])
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report["about"] == {"task": "ner", "file": "validation.jsonl"}
+    assert report["about"] == {"task": "ner", "file": "org/names (test)"}
     assert report["surfaces"].keys() == {"seen in training"}
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == list(files)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*files, "test.jsonl"]
 
 
 def answer(text, start, score=1.0):
@@ -150,13 +149,12 @@ def test_answers(answers, ranked, kinds, measures):
     assert one.badness == pytest.approx(2 - sum(measures))
 
 
-def classified(logits, examples):
+def classified(logits, examples, problem_type="single_label_classification"):
     names = ["a", "b", "c"]
-    kind = "multi" if "labels" in examples[0] else "single"
     config = SimpleNamespace(
         id2label=dict(enumerate(names)),
         label2id={name: index for index, name in enumerate(names)},
-        problem_type=f"{kind}_label_classification",
+        problem_type=problem_type,
     )
     found = SimpleNamespace(predictions=np.array(logits, dtype=float))
     return make(ClassificationJob).compare(found, examples, SimpleNamespace(config=config))
@@ -178,7 +176,7 @@ def test_classes_come_with_the_surest_mistake_first():
 
 def test_of_several_classes_none_is_taken_for_another():
     example = {"text": "一", "text2": "二", "labels": ["a", "b"]}
-    (one,) = classified([[2, -3, 1]], [example])
+    (one,) = classified([[2, -3, 1]], [example], "multi_label_classification")
     assert sorted((each.kind, (each.true or each.found).label) for each in one.outcomes) == [
         ("invented", "c"),
         ("missed", "b"),

@@ -387,9 +387,12 @@ def test_a_card_gets_the_name_on_the_hub(tmp_path: Path) -> None:
     code = 'model = pipeline("x", model="model")\nmodel({"model": "model"})\nhf-ext predict model model'
     card = CARD.replace("hf-ext predict model text", code).replace("tags:", "model-index:\n- name: model\ntags:")
     card = card.replace("- name: model\n", "- name: model\n  results: []\n")
-    write_readme(tmp_path, card + "\nThe model.\n", "model")
+    write_readme(tmp_path, card + "\n# model\n\nThe model.\n", "model")
+    assert rename_card(tmp_path, "org/*news")
+    assert "\n# org/\\*news\n" in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert rename_card(tmp_path, "org/news")
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "\n# org/news\n" in text
     assert 'model = pipeline("x", model="org/news")\nmodel({"model": "model"})\n' in text
     assert "hf-ext predict org/news model\n" in text
     assert "\nThe model.\n" in text

@@ -24,7 +24,7 @@ def run(folder: Path, name: str = "spans", **arguments: Any) -> Path:
 
 def written(folder: Path) -> dict[str, bytes]:
     """What is to be uploaded of a folder."""
-    left_out = {"trainer_state.json", "training_args.bin", "report.json", "report.html"}
+    left_out = {"trainer_state.json", "training_args.bin", "report.json", "report.html", "summaries.jsonl"}
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and file.name not in left_out}
 
 
@@ -37,7 +37,8 @@ def test_all_that_a_job_writes_goes_once_it_is_written(tmp_path: Path, hub: Fake
     assert repository.private
     assert repository.messages == ["End of training"]
     assert repository.files == written(output)
-    assert {"scores.json", "curves.png", "summaries.jsonl", "model.safetensors"} <= {*repository.files}
+    assert {"scores.json", "curves.png", "model.safetensors"} <= {*repository.files}
+    assert (output / "summaries.jsonl").is_file()
     AutoModelForSeq2SeqLM.from_pretrained("org/titles")
 
 
@@ -88,3 +89,9 @@ def test_a_broken_upload_leaves_the_model_whole(tmp_path: Path, hub: FakeHub) ->
     hub.breaks = lambda request: False
     upload(output, "org/name")
     assert hub.repositories["org/name"].files == written(output)
+    # The folder's card stays as it is.
+    upload(output, "org/other")
+    card = hub.repositories["org/other"].files["README.md"].decode()
+    assert 'model="org/other"' in card
+    assert "org/name" not in card
+    assert 'model="org/name"' in (output / "README.md").read_text(encoding="utf-8")

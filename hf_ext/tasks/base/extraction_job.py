@@ -15,7 +15,8 @@ from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.ops.logit import logit
-from hf_ext.tasks.base.job import EncoderJob, Files
+from hf_ext.tasks.base.encoder_job import EncoderJob
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.score_threshold import BEST, best_threshold, given_threshold, threshold_option
 from hf_ext.training.run_steps import predict_in_order

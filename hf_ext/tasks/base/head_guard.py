@@ -1,10 +1,10 @@
-"""Has every Auto class refuse a folder whose head is one of ours, and another than its own.
+"""Has every Auto class refuse a folder, or an adapter, whose head is one of ours, and another than its own.
 
 It would put a new head of random weights over the folder's encoder, and answer with it.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +47,12 @@ def trained_head(architecture: str) -> Any:
     return None
 
 
+def classes_of_adapter(settings: Mapping[str, Any] | None) -> list[str]:
+    """The name of the class that an adapter was trained over, with its head, where its settings say one."""
+    mapping = (settings or {}).get("auto_mapping") or {}
+    return [mapping["base_model_class"]] if mapping.get("base_model_class") else []
+
+
 def _auto_classes(base: Any) -> Iterator[Any]:
     yield base
     for one in base.__subclasses__():
@@ -58,14 +64,18 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     def from_pretrained(cls: Any, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
         if any(kwargs.get(name) is not None for name in _ASKS_FOR_A_NEW_HEAD):
             return function(cls, pretrained_model_name_or_path, *args, **kwargs)
-        saved = _architectures(pretrained_model_name_or_path, kwargs)
+        name = pretrained_model_name_or_path
+        of_adapter = classes_of_adapter(_json(name, kwargs, "adapter_config.json"))
+        saved = of_adapter or _architectures(name, kwargs)
         if saved is not None:
-            _refuse(cls, pretrained_model_name_or_path, saved)
-        made = function(cls, pretrained_model_name_or_path, *args, **kwargs)
+            _refuse(cls, name, saved)
+        made = function(cls, name, *args, **kwargs)
+        # Of a name on the Hub, whose files are not asked for twice.
+        model = made[0] if isinstance(made, tuple) else made
+        adapters = getattr(model, "peft_config", {}).values()
+        _refuse(cls, name, [one for adapter in adapters for one in classes_of_adapter(vars(adapter))])
         if saved is None:
-            # Of a name on the Hub, whose config is not asked for twice.
-            config = (made[0] if isinstance(made, tuple) else made).config
-            _refuse(cls, pretrained_model_name_or_path, config.architectures or ())
+            _refuse(cls, name, model.config.architectures or ())
         return made
 
     from_pretrained.guarded = True  # type: ignore[attr-defined]
@@ -77,14 +87,21 @@ def _architectures(name: Any, options: dict[str, Any]) -> Iterable[str] | None:
     config = options.get("config")
     if isinstance(config, PreTrainedConfig):
         return config.architectures or ()
-    file = Path(str(name), options.get("subfolder") or "", "config.json")
-    if not file.is_file():
+    saved = _json(name, options, "config.json")
+    return None if saved is None else saved.get("architectures") or ()
+
+
+def _json(name: Any, options: dict[str, Any], file: str) -> dict[str, Any] | None:
+    """What a file of a folder holds; None of a name on the Hub, and where there is no such file."""
+    path = Path(str(name), options.get("subfolder") or "", file)
+    if not path.is_file():
         return None
     try:
-        return json.loads(file.read_text(encoding="utf-8")).get("architectures") or ()
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         # The library says what is wrong with it.
-        return ()
+        return {}
+    return settings
 
 
 def _refuse(auto_class: Any, name: Any, architectures: Iterable[str]) -> None:

@@ -20,27 +20,22 @@ from transformers import (
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.dataset_file import dataset_file, is_table
-from hf_ext.data.input_limit import check_input_length, count_tokens
+from hf_ext.data.model_name import is_checkpoint
 from hf_ext.metrics.comparison import Comparison, Item
-from hf_ext.metrics.error_report import error_report
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.data_source import source_of, with_files
 from hf_ext.tasks.base.job_card import card_facts, card_files
-from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
-from hf_ext.tasks.base.report_page import write_report
+from hf_ext.tasks.base.run_end import end_run, report_errors, score_file
 from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.model_card.callback import ModelCardCallback
 from hf_ext.training.patience import early_stopping
-from hf_ext.training.push_run import push_run
 from hf_ext.training.quiet import quiet_libraries
 from hf_ext.training.run_steps import (
     check_output_dir,
     measure_before,
-    remove_checkpoints,
-    save_run,
     show_progress,
     train_with_progress,
 )
@@ -235,8 +230,8 @@ class Job:
 
         Written beside the model: ``scores.json``, the scores; ``report.json`` and ``report.html``, what is wrong in the
         test file, or else in the validation file, and what the task writes of it; ``curves.png``; ``job.json``, by
-        which `job_of_model` knows the job again; and the card, ``README.md``. With ``arguments.push_to_hub`` all of it
-        is uploaded then.
+        which `job_of_model` knows the job again; and the card, ``README.md``. With ``arguments.push_to_hub`` the folder
+        is uploaded then, as by `hf-ext push`.
 
         Returns:
             The scores on the validation file, by which the best epoch was chosen; with a ``test_file``, also those on
@@ -255,13 +250,7 @@ class Job:
         stopping = None if self.patience is None else early_stopping(arguments, self.patience)
         check_start(self, arguments)
         card = card_facts(self)
-        files = self.read()
-        for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
-            self.check_examples(name, examples)
-        if self.test_file is not None:
-            # Before training, so that a mistake in it is not found after hours.
-            files = replace(files, test=self.read_evaluation(self.test_file, files.labels))
-            self.check_examples("test_file", files.test)
+        files = self._read_checked()
         tell_files(self, files, arguments)
         tokenizer = self.load_tokenizer(text for example in files.train for text in self.texts(example))
         # Before a new model's weights are drawn.
@@ -279,26 +268,17 @@ class Job:
         before = measure_before(trainer, self.metric) if self.evaluates_first else None
         train_with_progress(trainer, self.metric)
         settled = self.settle(trainer, validation, files.validation)
-        last = files.validation
-        found = self.find(trainer, validation, last)
-        scores = last_scores = {**self.score(found, last, model), **settled}
+        last = score_file(self, trainer, source_of(self, "validation"), files.validation, validation)
+        scores = last.scores
+        scores.update(settled)
         if before is not None:
             scores[f"{self.metric}_before"] = before
-        source = source_of(self, "validation")
-        card.scores = {source: dict(scores)}
+        card.scores = {last.source: dict(scores)}
         if files.test is not None:
-            last, source = files.test, source_of(self, "test")
-            found = self.find(trainer, self.encode(last, tokenizer, model), last)
-            scores["test"] = card.scores[source] = last_scores = self.score(found, last, model)
-        save_run(trainer, scores, self.plotted_metric or self.metric, card)
-        if trainer.is_world_process_zero():
-            folder = Path(str(arguments.output_dir))
-            write_job_file(self, folder)
-            self.write(found, last, model, folder)
-            self.write_report(found, last_scores, last, model, folder, source, files.train)
-        if not self.keep_checkpoints:
-            remove_checkpoints(trainer)
-        push_run(trainer)
+            rows = self.encode(files.test, tokenizer, model)
+            last = score_file(self, trainer, source_of(self, "test"), files.test, rows)
+            scores["test"] = card.scores[last.source] = last.scores
+        end_run(self, trainer, card, scores, last, files.train)
         return scores
 
     @quiet_libraries()
@@ -326,11 +306,20 @@ class Job:
         options = self.evaluation_options(tokenizer, model, arguments)
         trainer = self.trainer_class(model=model, args=arguments, processing_class=tokenizer, **options)
         show_progress(trainer, self.metric)
-        found = self.find(trainer, self.encode(examples, tokenizer, model), examples)
-        scores = self.score(found, examples, model)
+        scored = score_file(self, trainer, str(file), examples, self.encode(examples, tokenizer, model))
         if report is not None and trainer.is_world_process_zero():
-            self.write_report(found, scores, examples, model, report, str(file))
-        return scores
+            report_errors(self, scored, model, report)
+        return scored.scores
+
+    def _read_checked(self) -> Files:
+        """All files: that of the test before training, so that a mistake in it is not found after hours."""
+        files = self.read()
+        for name, examples in (("train_file", files.train), ("validation_file", files.validation)):
+            self.check_examples(name, examples)
+        if self.test_file is not None:
+            files = replace(files, test=self.read_evaluation(self.test_file, files.labels))
+            self.check_examples("test_file", files.test)
+        return files
 
     def read(self) -> Files:
         """Read and check the files.
@@ -461,34 +450,6 @@ class Job:
         """How much that is labelled in each example cannot be learnt, as it meets no tokens; none if it always can."""
         return ()
 
-    def write_report(
-        self,
-        found: Any,
-        scores: Mapping[str, Any],
-        examples: Sequence[Mapping[str, Any]],
-        model: PreTrainedModel,
-        folder: Path,
-        source: str,
-        train: Sequence[Mapping[str, Any]] | None = None,
-    ) -> None:
-        """Write ``report.json`` and ``report.html``, where the task has an error report.
-
-        Args:
-            found: what `find` found in the examples.
-            scores: what `score` says of it.
-            examples: of the file.
-            model: what found it.
-            folder: where to write.
-            source: the file or data set that the examples are of.
-            train: the examples of training, by which it is told what was seen there; None: not known.
-        """
-        comparisons = self.compare(found, examples, model)
-        if comparisons is not None:
-            training = None if train is None else map(self.items_of, train)
-            # Without folders, which tell of the machine and not of the model.
-            name = Path(source).name if Path(source).is_file() else source
-            write_report(folder, error_report(comparisons, scores, training, task=self.command, file=name))
-
     def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
         """The config that a model from scratch is made from."""
         fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
@@ -537,62 +498,3 @@ class Job:
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """What a command prints of the scores on a file, by its name: texts, and tables of rich."""
         return [score_table(scores, title=source)]
-
-
-@dataclass
-class EncoderJob(Job):
-    """A job on texts that have one limit of length."""
-
-    max_length: int = option(
-        "Tokens of a text, or of a pair that is read at once; what is beyond is cut off.", 128, group="Lengths"
-    )
-
-    of_evaluation: ClassVar[tuple[str, ...]] = ("max_length",)
-    saves_max_length: ClassVar[bool] = True
-    """Whether ``max_length`` is that of single texts too, and saved with the tokenizer."""
-
-    @property
-    def text_length(self) -> int | None:
-        """Most tokens of a text, which the tokenizer is saved with; None: it keeps its own."""
-        return self.max_length if self.saves_max_length else None
-
-    def token_counts(
-        self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
-    ) -> dict[str, tuple[list[int], int]]:
-        """Tokens of what is read at once: a text, or a pair."""
-        inputs = [tuple(self.inputs_of(example)) for example in examples]
-        return {"max_length": (count_tokens(tokenizer, inputs), self.max_length)}
-
-    @property
-    def row_length(self) -> int | None:
-        """Most tokens of a row."""
-        return self.max_length
-
-    def open_model(
-        self, auto_class: Any, tokenizer: PreTrainedTokenizerBase, fields: Mapping[str, Any], **head: Any
-    ) -> Any:
-        """The model that the job names.
-
-        Args:
-            auto_class: opens or makes it.
-            tokenizer: of the model.
-            fields: of the config.
-            **head: options of the head.
-
-        Raises:
-            ValueError: if it takes fewer tokens than ``max_length``.
-        """
-        if self.model is None:
-            return auto_class.from_config(self.new_config(tokenizer, **fields), **head)
-        model = auto_class.from_pretrained(self.model, **fields, **head)
-        self.check_length(model)
-        return model
-
-    def check_length(self, model: Any) -> None:
-        """Raise ValueError if the model takes fewer tokens than ``max_length``."""
-        check_input_length(self.max_length, model.config)
-
-
-def is_checkpoint(name: str) -> bool:
-    """Whether a name is that of a folder, a file or a repository on the Hub, and not that of a size."""
-    return Path(name).exists() or "/" in name

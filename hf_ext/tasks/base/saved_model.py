@@ -13,6 +13,7 @@ from transformers.utils import find_adapter_config_file
 
 from hf_ext.data.model_name import check_model_name
 from hf_ext.tasks.base.discovery import task_modules
+from hf_ext.tasks.base.head_guard import classes_of_adapter
 from hf_ext.tasks.base.job_file import read_job_file
 
 _MOST_LABELS = 6
@@ -24,7 +25,7 @@ class SavedModel:
 
     Attributes:
         name: the folder, or the name on the Hub.
-        class_names: of the model's class; of an adapter, those of its base.
+        class_names: of the model's class; of an adapter, that of what it was trained over, or else those of its base.
         is_adapter: whether there is an adapter, which may hold a head that its base lacks.
         config: of the model; of an adapter, that of its base.
         job: what ``job.json`` says; None without one.
@@ -44,12 +45,14 @@ class SavedModel:
             ValueError: if there is no such model, or its config cannot be read.
         """
         check_model_name(name)
-        base = name
+        base, trained_over = name, []
         adapter = find_adapter_config_file(name)
         if adapter is not None and not (Path(name) / "config.json").is_file():
-            base = json.loads(Path(adapter).read_text(encoding="utf-8"))["base_model_name_or_path"]
+            settings = json.loads(Path(adapter).read_text(encoding="utf-8"))
+            base, trained_over = settings["base_model_name_or_path"], classes_of_adapter(settings)
         config: Any = AutoConfig.from_pretrained(base)
-        return cls(name, tuple(config.architectures or ()), adapter is not None, config, read_job_file(name))
+        classes = tuple(trained_over or config.architectures or ())
+        return cls(name, classes, adapter is not None, config, read_job_file(name))
 
     def predictor(self, task: str | None = None) -> tuple[str, Any]:
         """The name and the class of the pipeline that predicts with it.
@@ -71,7 +74,7 @@ class SavedModel:
             return fitting[0]
         if wanted is not None:
             for pair in of_task.items():
-                # The head of an adapter lies in the adapter, of which no class tells.
+                # The head of an adapter lies in the adapter, which may not say its class.
                 if self.is_adapter or not pair[1].endings:
                     return pair
         endings = sorted({f"...{ending}" for kind in of_task.values() for ending in kind.endings})

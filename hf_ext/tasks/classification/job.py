@@ -23,7 +23,8 @@ from hf_ext.losses.cross_entropy import class_balanced_weights
 from hf_ext.losses.table import LOSSES, MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.metrics.threshold_calibration import calibrate_thresholds
-from hf_ext.tasks.base.job import EncoderJob, Files
+from hf_ext.tasks.base.encoder_job import EncoderJob
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.score_threshold import BEST, given_threshold, threshold_option
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts

@@ -21,7 +21,8 @@ from hf_ext.data.input_limit import count_tokens
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.models.roformer.modeling_roformer import RoFormerForParaphrase
 from hf_ext.models.unilm_bert.modeling_unilm_bert import UniLMBertForParaphrase
-from hf_ext.tasks.base.job import EncoderJob, Files
+from hf_ext.tasks.base.encoder_job import EncoderJob
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.paraphrase.files import DataCollatorForParaphrase, ParaphraseDataset, read_paraphrases
 from hf_ext.tasks.paraphrase.metrics import nearest_sentences, paraphrase_retrieval_accuracy

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, Outcome
-from hf_ext.tasks.base.job import EncoderJob, Files
+from hf_ext.tasks.base.encoder_job import EncoderJob
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.score_threshold import BEST
 from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answer_dataset

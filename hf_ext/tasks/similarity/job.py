@@ -11,7 +11,8 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, Tr
 from hf_ext.data.input_limit import count_tokens
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.ops.pooling import POOLINGS
-from hf_ext.tasks.base.job import EncoderJob, Files
+from hf_ext.tasks.base.encoder_job import EncoderJob
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs, read_texts_alone

@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard
 from transformers.utils import logging
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.training.model_card.results import cell
 from hf_ext.version import __version__
 
 logger = logging.get_logger(__name__)
@@ -66,12 +67,13 @@ def write_readme(folder: str | PathLike[str], card: str, name: str, overwrite: b
                 path,
             )
             return False
-    _write(path, data, before, body, name, after)
+    with atomic_write(path) as file:
+        file.write(_readme(data, before, body, name, after))
     return True
 
 
 def rename_card(folder: str | PathLike[str], name: str) -> bool:
-    """Call the model by another name in the code of its card: that which it gets on the Hub.
+    """Call the model by another name in the title and code of its card: that which it gets on the Hub.
 
     Args:
         folder: of the model.
@@ -81,24 +83,40 @@ def rename_card(folder: str | PathLike[str], name: str) -> bool:
         Whether there was a card of a run, unchanged, to do it in.
     """
     path = Path(folder) / "README.md"
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    parts, match = _parts(old), _WRITTEN.search(old)
-    if parts is None or match is None:
+    new = renamed(path.read_text(encoding="utf-8"), name) if path.exists() else None
+    if new is None:
         return False
+    with atomic_write(path) as file:
+        file.write(new)
+    return True
+
+
+def renamed(text: str, name: str) -> str | None:
+    """A card with another name of the model in its title and its code; None if it is none of a run, or was changed.
+
+    Args:
+        text: of README.md.
+        name: as ``ORG/NAME``.
+    """
+    parts, match = _parts(text), _WRITTEN.search(text)
+    if parts is None or match is None:
+        return None
+    if match["name"] == name:
+        return text
     data, before, after = parts
     # Where code loads it: the folder may be called as a variable, a word or a key is.
     in_python = re.compile(rf"(model=|from_pretrained\((?:model, )?){re.escape(quoted(match['name']))}")
     in_shell = re.compile(rf"^(hf-ext [\w-]+ ){re.escape(shlex.quote(match['name']))}(?=\s)", re.MULTILINE)
 
-    def renamed(code: re.Match[str]) -> str:
-        text = in_python.sub(lambda found: found[1] + quoted(name), code[0])
-        return in_shell.sub(lambda found: found[1] + shlex.quote(name), text)
+    def in_code(code: re.Match[str]) -> str:
+        own = in_python.sub(lambda found: found[1] + quoted(name), code[0])
+        return in_shell.sub(lambda found: found[1] + shlex.quote(name), own)
 
-    body = _FENCED.sub(renamed, match["body"])
     for result in data.get("model-index", ()):
         result["name"] = name.rpartition("/")[2]
-    _write(path, data, before, body, name, after)
-    return True
+    title = re.compile(rf"^#{re.escape(cell(match['name']).rstrip())}$", re.MULTILINE)
+    body = title.sub(lambda found: f"#{cell(name).rstrip()}", _FENCED.sub(in_code, match["body"]), count=1)
+    return _readme(data, before, body, name, after)
 
 
 def quoted(value: Any) -> str:
@@ -129,12 +147,11 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _write(path: Path, data: dict[str, Any], before: str, body: str, name: str, after: str) -> None:
+def _readme(data: dict[str, Any], before: str, body: str, name: str, after: str) -> str:
     begin = _BEGIN.format(version=__version__, name=name, digest=_digest(body))
     metadata = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
     before = before if before.strip() else "\n"
-    with atomic_write(path) as file:
-        file.write(f"---\n{metadata}---\n{before}{begin}\n{body}{_END}\n{after}")
+    return f"---\n{metadata}---\n{before}{begin}\n{body}{_END}\n{after}"
 
 
 def _digest(body: str) -> str:

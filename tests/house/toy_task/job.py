@@ -17,7 +17,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_ext.tasks.base.job import EncoderJob, Files
+from hf_ext.tasks.base.encoder_job import EncoderJob
+from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.training.run_steps import predict_in_order
 

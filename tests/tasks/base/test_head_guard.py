@@ -10,12 +10,14 @@ import torch
 import transformers
 from fake_hub import FakeHub
 from models_tiny import ANY_ENCODER
+from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModel, BertConfig, BertForTokenClassification, pipeline
 from transformers.models.auto import modeling_auto
 
 import hf_ext
 from hf_ext import build_char_tokenizer
 from hf_ext.tasks.base.head_guard import OtherHeadError, guard_auto_classes, trained_head
+from hf_ext.tasks.base.saved_model import SavedModel
 from hf_ext.training.upload import upload
 
 TASKS = {
@@ -110,6 +112,30 @@ def test_of_a_name_on_the_hub(folders: dict[str, Path], hub: FakeHub) -> None:
             transformers.AutoModelForTokenClassification.from_pretrained("org/name", **given)
     hf_ext.AutoModelForSpanExtraction.from_pretrained("org/name")
     AutoModel.from_pretrained("org/name")
+
+
+def test_of_an_adapter_with_a_head(folders: dict[str, Path], tmp_path: Path, hub: FakeHub) -> None:
+    """Over an encoder without one, so that the adapter alone says which head it has."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    AutoModel.from_pretrained(folders["AutoModelForSpanExtraction"]).save_pretrained(base)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folders["AutoModelForSpanExtraction"])
+    labels = {"id2label": {0: "人", 1: "地"}, "label2id": {"人": 0, "地": 1}}
+    model = hf_ext.AutoModelForSpanExtraction.from_pretrained(base, **labels)
+    get_peft_model(model, LoraConfig(r=2, modules_to_save=["classifier"])).save_pretrained(adapter)
+    for one in (base, adapter):
+        tokenizer.save_pretrained(one)
+    upload(adapter, "org/adapter")
+    make_pipeline: Any = pipeline
+    wanted = r"^{} holds a BertForSpanExtraction, and AutoModelForTokenClassification would"
+    for name in (str(adapter), "org/adapter"):
+        with pytest.raises(OtherHeadError, match=wanted.format(name)):
+            transformers.AutoModelForTokenClassification.from_pretrained(name)
+        with pytest.raises(OtherHeadError, match=wanted.format(name)):
+            make_pipeline("token-classification", model=name, device="cpu")
+        found = make_pipeline("span-extraction", model=name, device="cpu", threshold=0)("张三在北京")
+        assert found
+        AutoModel.from_pretrained(name)
+        assert SavedModel.read(name).predictor()[0] == "span-extraction"
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
