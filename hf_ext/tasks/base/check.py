@@ -14,6 +14,7 @@ from hf_ext.data.file_checks import (
     label_counts,
     worst_severity,
 )
+from hf_ext.tasks.base.data_source import source_of
 from hf_ext.tasks.base.job import Files, Job
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ class FileCheck:
     """What `check_job_files` found.
 
     Attributes:
-        files: the path of each file that could be read, and its number of examples.
+        files: the path of each file that could be read, or the data set and its split, and its number of examples.
         labels: how often each label occurs in each file.
         findings: what is suspicious, the gravest first.
     """
 
-    files: Mapping[str, tuple[Path, int]]
+    files: Mapping[str, tuple[str | Path, int]]
     labels: Mapping[str, Mapping[str, int]]
     findings: Sequence[Finding]
 
@@ -93,7 +94,9 @@ def check_job_files(job: Job, files: Mapping[str, Path]) -> FileCheck:
             findings += check_lengths(name, option, lengths, limit, job.reads_windows)
     findings += check_files(checked)
     findings.sort(key=lambda one: -SEVERITIES.index(one.severity))
-    paths = {"train": Path(job.train_file), **files}
+    paths: dict[str, str | Path] = {"train": Path(job.train_file), **files}
+    if job.as_given is not None:
+        paths = {name: source_of(job, name) for name in paths}
     return FileCheck({name: (paths[name], len(own)) for name, own in checked.items()}, label_counts(checked), findings)
 
 

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from hf_ext.tasks.base.check import check_job_files
 from hf_ext.tasks.base.command import jobs_of_command, task_command
+from hf_ext.tasks.base.data_source import with_files
 from hf_ext.tasks.base.job_parser import JobParser, OptionError
 from hf_ext.tasks.base.option import option
 
@@ -40,8 +41,8 @@ def check_command(name: str) -> TyperCommand:
 
     def run(words: list[str]) -> None:
         given = parser.given(words)
-        if given.get("train_file") is None:
-            raise OptionError("--train-file must be given")
+        if given.get("train_file") is None and given.get("dataset") is None:
+            raise OptionError("--train-file or --dataset must be given")
         check(parser, given)
 
     help = f"Check files for hf-ext train {name}: repetitions, leaks, contradictions, what is cut or lost."
@@ -54,18 +55,22 @@ def check(parser: JobParser, given: Mapping[str, Any]) -> None:
     job_class = parser.job_class(given)
     own = {one.name for one in fields(job_class)}
     options = {name: value for name, value in given.items() if name in own and name not in _WITHOUT_EFFECT}
-    options.setdefault("validation_file", given["train_file"])
+    alone = given.get("dataset") is None and given.get("validation_file") is None
+    if alone:
+        # A job has one.
+        options["validation_file"] = given["train_file"]
     if given.get("model") is None:
         # A job has a model or a config; neither is made here.
         options.setdefault("config", "tiny")
-    files = {
-        name: Path(given[f"{name}_file"]) for name in ("validation", "test") if given.get(f"{name}_file") is not None
-    }
-    found = check_job_files(job_class(**options), files)
+    job = with_files(job_class(**options))
+    parts = ("test",) if alone else ("validation", "test")
+    files = {part: Path(file) for part in parts if (file := getattr(job, f"{part}_file")) is not None}
+    found = check_job_files(job, files)
     if given.get("json"):
         typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
     else:
         console = Console(highlight=False, markup=False)
         for part in found.tables():
-            console.print(part)
+            # A message is a line, also where it is read by a program.
+            console.print(part, soft_wrap=isinstance(part, str))
     raise typer.Exit(STATUS[found.severity])
