@@ -33,11 +33,13 @@ from hf_ext.tasks.base.report_page import write_report
 from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.model_card.callback import ModelCardCallback
+from hf_ext.training.model_card.facts import name_of
 from hf_ext.training.patience import early_stopping
 from hf_ext.training.push_run import push_run
 from hf_ext.training.quiet import quiet_libraries
 from hf_ext.training.run_steps import (
     check_output_dir,
+    for_evaluation,
     measure_before,
     remove_checkpoints,
     save_run,
@@ -302,13 +304,20 @@ class Job:
         return scores
 
     @quiet_libraries()
-    def evaluate(self, file: Path, arguments: TrainingArguments, report: Path | None = None) -> dict[str, Any]:
+    def evaluate(
+        self,
+        file: str | PathLike[str],
+        arguments: TrainingArguments,
+        report: str | PathLike[str] | None = None,
+        source: str | None = None,
+    ) -> dict[str, Any]:
         """Score ``model``, which is trained, on a file.
 
         Args:
             file: like a validation file.
-            arguments: say how to run; only what concerns an evaluation counts.
+            arguments: say how to run, as those of `training_arguments`; only what concerns an evaluation counts.
             report: a folder to write ``report.json`` and ``report.html`` into; None: they are not written.
+            source: what the report calls the file; None: by its name.
 
         Returns:
             The scores.
@@ -316,6 +325,9 @@ class Job:
         Raises:
             ValueError: if the file cannot be read, has nothing in it, or has labels that the model lacks.
         """
+        file, source = Path(file), source or str(file)
+        if report is not None:
+            Path(report).mkdir(parents=True, exist_ok=True)
         if is_table(file):
             file = dataset_file(file, columns=self.columns, lines=self.lines_of_row)
         tokenizer = AutoTokenizer.from_pretrained(self.model)
@@ -323,13 +335,14 @@ class Job:
         examples = self.read_evaluation(file, self.labels_of_model(model.config))
         if not examples:
             raise ValueError(f"file must have {self.examples}, got none in {file}")
+        arguments = for_evaluation(arguments)
         options = self.evaluation_options(tokenizer, model, arguments)
         trainer = self.trainer_class(model=model, args=arguments, processing_class=tokenizer, **options)
         show_progress(trainer, self.metric)
         found = self.find(trainer, self.encode(examples, tokenizer, model), examples)
         scores = self.score(found, examples, model)
         if report is not None and trainer.is_world_process_zero():
-            self.write_report(found, scores, examples, model, report, str(file))
+            self.write_report(found, scores, examples, model, Path(report), source)
         return scores
 
     def read(self) -> Files:
@@ -485,9 +498,8 @@ class Job:
         comparisons = self.compare(found, examples, model)
         if comparisons is not None:
             training = None if train is None else map(self.items_of, train)
-            # Without folders, which tell of the machine and not of the model.
-            name = Path(source).name if Path(source).is_file() else source
-            write_report(folder, error_report(comparisons, scores, training, task=self.command, file=name))
+            about = {"task": self.command, "file": name_of(source)}
+            write_report(folder, error_report(comparisons, scores, training, **about))
 
     def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
         """The config that a model from scratch is made from."""
