@@ -55,8 +55,6 @@ def evaluate(
             raise ValueError(f"{name} goes with a dataset, got {value} without one")
     if file is not None and output is not None and output.is_file() and file.is_file() and output.samefile(file):
         raise ValueError(f"output must not be the file to score on, got {output} for both")
-    if report is not None:
-        report.mkdir(parents=True, exist_ok=True)
     if file is not None and not file.exists():
         raise ValueError(f"file must be there, got {file}")
     columns = dict(_column(word) for word in column or ())
@@ -72,15 +70,15 @@ def evaluate(
     assert file is not None
     given: dict[str, Any] = {} if batch_size is None else {"per_device_eval_batch_size": batch_size}
     with TemporaryDirectory() as folder:
-        arguments = job.training_arguments(
-            folder, eval_strategy="no", save_strategy="no", load_best_model_at_end=False, use_cpu=use_cpu, **given
-        )
-        scores = job.evaluate(file, arguments, report)
+        arguments = job.training_arguments(folder, use_cpu=use_cpu, **given)
+        scores = job.evaluate(file, arguments, report, source)
     if arguments.process_index > 0:
         return
     console = Console(highlight=False, markup=False)
     for part in job.show(scores, source):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str))
+    if report is not None:
+        typer.echo(f"what is wrong: {report / 'report.html'}", err=True)
     if output is not None:
         with atomic_write(output) as stream:
             json.dump(scores, stream, ensure_ascii=False, indent=2)

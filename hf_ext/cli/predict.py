@@ -89,7 +89,8 @@ def predict(
     output: Annotated[Path | None, typer.Option(help="Write JSON lines here; else to standard output.")] = None,
     html: Annotated[Path | None, typer.Option(help="Of entities: also write a page with them highlighted.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Least score of what is found, in [0, 1); else 0.5, and 0 for tags.")
+        float | None,
+        typer.Option(help="Least score of what is found, in [0, 1); else the model's, or 0.5, and 0 for tags."),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Texts run at a time.")] = 16,
     stride: Annotated[

@@ -80,6 +80,12 @@ class JobTrainer(Trainer):
         with self._training_batches(dataloader_drop_last=False, train_sampling_strategy="sequential"):
             return super().get_test_dataloader(test_dataset)
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """As Trainer's, but not of weights that are tied to others, which no checkpoint repeats."""
+        tied = set(getattr(self.model, "all_tied_weights_keys", None) or ())
+        load_result.missing_keys[:] = [name for name in load_result.missing_keys if name not in tied]
+        super()._issue_warnings_after_load(load_result)
+
     @contextmanager
     def _training_batches(self, **fields: Any) -> Iterator[None]:
         """Give arguments that Trainer takes for evaluations too these values for a while."""

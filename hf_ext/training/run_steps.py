@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback as DefaultProgressCallback
-from transformers.trainer_utils import sort_checkpoints
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, sort_checkpoints
 from transformers.utils import (
     ADAPTER_SAFE_WEIGHTS_NAME,
     ADAPTER_WEIGHTS_NAME,
@@ -100,6 +101,14 @@ def measure_before(trainer: Trainer, metric: str) -> float:
     """The metric of an evaluation before training."""
     show_progress(trainer, metric)
     return float(trainer.evaluate()[f"eval_{metric}"])
+
+
+def for_evaluation(arguments: TrainingArguments) -> TrainingArguments:
+    """The same arguments, without what Trainer would do while it trains: evaluate, save, upload."""
+    own = copy(arguments)
+    own.eval_strategy, own.save_strategy = IntervalStrategy.NO, SaveStrategy.NO
+    own.do_eval = own.load_best_model_at_end = own.push_to_hub = False
+    return own
 
 
 def train_with_progress(trainer: Trainer, metric: str) -> None:

@@ -1,6 +1,7 @@
 """`hf-ext evaluate` and `hf-ext predict` with the models of every job, and what they refuse."""
 
 import json
+import re
 
 import pytest
 from jobs_tiny import JOBS
@@ -30,6 +31,7 @@ DOCUMENTS = {
 }
 OWN_PIPELINES = {"cosent": SimilarityPipeline, "dialogue": DialoguePipeline, "summaries": SummaryPipeline}
 GREEDY = {"dialogue": {"num_beams": 1}, "summaries": {"num_beams": 2}}
+LABELLED = {"crf": ("entities", "label"), "events": ("event_list", "event_type")}
 DRAWN = ("paraphrases", "dialogue")
 
 
@@ -92,6 +94,13 @@ def test_predict_finds_what_the_pipeline_finds(trained):
     assert result.exit_code == 0, result.output
     purpose = f"{folder / 'model'} gives {found}"
     assert purpose in result.stderr
+    if name in LABELLED:
+        # Not its tags, nor types with each of their roles.
+        key, own = LABELLED[name]
+        labels = [one[own] for row in rows for one in row[key]]
+        (said,) = re.findall(rf"{re.escape(purpose)} \((.*)\)", result.stderr)
+        assert set(said.split(", ")) >= set(labels) > set()
+        assert not re.search(r"[BI]-|\|", said)
     printed = [json.loads(line) for line in result.stdout.splitlines()]
     set_seed(3)
     pipe = pipeline(task, model=str(folder / "model"), device="cpu")

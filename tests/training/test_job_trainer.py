@@ -1,6 +1,7 @@
 """What jobs refuse, the order of epochs, and what datasets are told of them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,6 +40,26 @@ def test_arguments_that_change_what_is_scored_are_refused(
     with pytest.raises(ValueError, match=message):
         JobTrainer(model(), case.arguments(tmp_path / "run", **options))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["dialogue", "summaries"])
+def test_tied_weights_are_not_said_to_be_missing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("transformers.trainer.logger.warning", said.append)
+    case = JOBS[name]
+    case.write(tmp_path / "job")
+    often = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    arguments = case.arguments(tmp_path / "run", max_steps=2, load_best_model_at_end=True, **often)
+    case.make(tmp_path / "job").run(arguments)
+    assert [one for one in said if "missing keys" in one] == []
+
+
+def test_weights_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("transformers.trainer.logger.warning", said.append)
+    trainer = JobTrainer(model(), JOBS["answers"].arguments(tmp_path / "run"))
+    trainer._issue_warnings_after_load(SimpleNamespace(missing_keys=["classifier.weight"], unexpected_keys=[]))
+    assert said == ["There were missing keys in the checkpoint model loaded: ['classifier.weight']."]
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -28,6 +28,7 @@ from hf_ext.training.model_card.results import (
     Evaluation,
     cell,
     evaluations,
+    hub_metrics,
     measured_by,
     origin_of_scores,
     readable_size,
@@ -164,7 +165,7 @@ def test_test_files_stand_first_and_are_said_to_be_so(tmp_path: Path) -> None:
     run: Any = SimpleNamespace(state=state, args=arguments, model=None)
     found = evaluations(run, facts)
     # As of an upload in between.
-    going_on = origin_of_scores(run, found[1], "texts")
+    going_on = origin_of_scores(run, found[1], facts)
     assert going_on == "`dev.json` (5 texts) is the validation data. Training goes on: this is step 12 of 20."
     state.log_history.append({"step": 12, "train_runtime": 1.0})
     assert results_table(found).splitlines() == [
@@ -172,10 +173,32 @@ def test_test_files_stand_first_and_are_said_to_be_so(tmp_path: Path) -> None:
         "|---|---:|---:|",
         "| F1 | 0.2500 | 0.5000 |",
     ]
-    first, second = (origin_of_scores(run, one, "texts") for one in found)
+    first, second = (origin_of_scores(run, one, facts) for one in found)
     assert first == "`test.json` is a test file: it had no part in training or in choosing a checkpoint."
     assert second.startswith("`dev.json` (5 texts) is the validation data, **by which the checkpoint was chosen**")
     assert "step 8, the best of 3 by F1." in second
+
+
+@pytest.mark.parametrize(
+    ("keeps_best", "wanted"),
+    [
+        (True, "checkpoint was chosen**: that of step 8, the best of 1 by F1, and then the threshold. On data"),
+        (False, "threshold was chosen** of the model at the end. On data"),
+    ],
+)
+def test_a_threshold_is_chosen_by_the_validation_file_and_no_score(keeps_best: bool, wanted: str) -> None:
+    scores = {"dev.json": {"f1": 0.5, "threshold": 0.02}, "test.json": {"f1": 0.25}}
+    facts = CardFacts(files=[CardFile("validation", "dev.json")], scores=scores, options={"threshold": "best"})
+    log = [{"step": 8, "eval_f1": 0.1}, {"step": 12, "train_runtime": 1.0}]
+    state = SimpleNamespace(best_model_checkpoint="checkpoint-8", best_global_step=8, global_step=12, log_history=log)
+    arguments = SimpleNamespace(load_best_model_at_end=keeps_best, metric_for_best_model="eval_f1")
+    run: Any = SimpleNamespace(state=state, args=arguments, model=None)
+    found = evaluations(run, facts)
+    first, second = (origin_of_scores(run, one, facts) for one in found)
+    assert first.endswith("in training or in choosing a checkpoint or a threshold.")
+    assert f"`dev.json` is the validation data, **by which the {wanted}" in second
+    assert "| threshold |  | 0.0200 |" in results_table(found)
+    assert hub_metrics(found) == ["f1"]
 
 
 def test_a_checkpoint_in_between_has_its_own_scores(tmp_path: Path) -> None:

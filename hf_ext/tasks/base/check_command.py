@@ -70,5 +70,6 @@ def check(parser: JobParser, given: Mapping[str, Any]) -> None:
     else:
         console = Console(highlight=False, markup=False)
         for part in found.tables():
-            console.print(part)
+            # A message is a line, also where it is read by a program.
+            console.print(part, soft_wrap=isinstance(part, str))
     raise typer.Exit(STATUS[found.severity])

@@ -35,6 +35,7 @@ from hf_ext.training.patience import early_stopping
 from hf_ext.training.quiet import quiet_libraries
 from hf_ext.training.run_steps import (
     check_output_dir,
+    for_evaluation,
     measure_before,
     show_progress,
     train_with_progress,
@@ -282,13 +283,20 @@ class Job:
         return scores
 
     @quiet_libraries()
-    def evaluate(self, file: Path, arguments: TrainingArguments, report: Path | None = None) -> dict[str, Any]:
+    def evaluate(
+        self,
+        file: str | PathLike[str],
+        arguments: TrainingArguments,
+        report: str | PathLike[str] | None = None,
+        source: str | None = None,
+    ) -> dict[str, Any]:
         """Score ``model``, which is trained, on a file.
 
         Args:
             file: like a validation file.
-            arguments: say how to run; only what concerns an evaluation counts.
+            arguments: say how to run, as those of `training_arguments`; only what concerns an evaluation counts.
             report: a folder to write ``report.json`` and ``report.html`` into; None: they are not written.
+            source: what the report calls the file; None: by its name.
 
         Returns:
             The scores.
@@ -296,6 +304,9 @@ class Job:
         Raises:
             ValueError: if the file cannot be read, has nothing in it, or has labels that the model lacks.
         """
+        file, source = Path(file), source or str(file)
+        if report is not None:
+            Path(report).mkdir(parents=True, exist_ok=True)
         if is_table(file):
             file = dataset_file(file, columns=self.columns, lines=self.lines_of_row)
         tokenizer = AutoTokenizer.from_pretrained(self.model)
@@ -303,12 +314,13 @@ class Job:
         examples = self.read_evaluation(file, self.labels_of_model(model.config))
         if not examples:
             raise ValueError(f"file must have {self.examples}, got none in {file}")
+        arguments = for_evaluation(arguments)
         options = self.evaluation_options(tokenizer, model, arguments)
         trainer = self.trainer_class(model=model, args=arguments, processing_class=tokenizer, **options)
         show_progress(trainer, self.metric)
-        scored = score_file(self, trainer, str(file), examples, self.encode(examples, tokenizer, model))
+        scored = score_file(self, trainer, source, examples, self.encode(examples, tokenizer, model))
         if report is not None and trainer.is_world_process_zero():
-            report_errors(self, scored, model, report)
+            report_errors(self, scored, model, Path(report))
         return scored.scores
 
     def _read_checked(self) -> Files:

@@ -10,7 +10,7 @@ from transformers import Trainer
 from hf_ext.metrics.error_report import error_report
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.report_page import write_report
-from hf_ext.training.model_card.facts import CardFacts
+from hf_ext.training.model_card.facts import CardFacts, name_of
 from hf_ext.training.push_run import push_run
 from hf_ext.training.run_steps import remove_checkpoints, save_run
 
@@ -99,6 +99,5 @@ def report_errors(
     if comparisons is None:
         return
     training = None if train is None else map(job.items_of, train)
-    # Without folders, which tell of the machine and not of the model.
-    name = Path(scored.source).name if Path(scored.source).is_file() else scored.source
-    write_report(folder, error_report(comparisons, scored.scores, training, task=job.command, file=name))
+    about = {"task": job.command, "file": name_of(scored.source)}
+    write_report(folder, error_report(comparisons, scored.scores, training, **about))

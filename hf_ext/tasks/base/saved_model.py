@@ -85,8 +85,7 @@ class SavedModel:
 
     def purpose(self, kind: Any) -> str:
         """A line that says what it is for, with a pipeline of that class."""
-        names = getattr(self.config, "id2label", None) or {}
-        labels = [str(names[number]) for number in sorted(names)]
+        labels = kind.labels(self.config)
         shown = ""
         # A config whose classes have no names has LABEL_0 and LABEL_1.
         if labels and not all(re.fullmatch(r"LABEL_\d+", label) for label in labels):

@@ -34,6 +34,12 @@ class TextPipeline(Pipeline):
     _load_tokenizer: Any = True
 
     @classmethod
+    def labels(cls, config: Any) -> list[str]:
+        """What a model of its tells apart, by the config; of one without labels those that every config has."""
+        names = config.id2label or {}
+        return [str(names[number]) for number in sorted(names)]
+
+    @classmethod
     def suits(cls, config: Any) -> bool:
         """Whether a model whose class has such a name is one of its, by the config."""
         return True

@@ -34,6 +34,12 @@ class SequenceLabelingPipeline(WindowPipeline):
     command = "ner"
     endings = ("ForSequenceLabeling",)
 
+    @classmethod
+    def labels(cls, config: Any) -> list[str]:
+        """The labels of entities, without what tags add to them."""
+        tags = super().labels(config)
+        return list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != "O"))
+
     def _sanitize_parameters(  # type: ignore[override]
         self, n_best: int | None = None, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

@@ -10,6 +10,7 @@ from hf_ext.tasks.base.linked_span_pipeline import LinkedSpanPipeline
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.events.encoding import decode_events, merge_events, with_trigger
 from hf_ext.tasks.events.head import AutoModelForEventExtraction
+from hf_ext.tasks.events.labels import split_event_label
 
 
 class EventExtractionPipeline(LinkedSpanPipeline):
@@ -33,6 +34,12 @@ class EventExtractionPipeline(LinkedSpanPipeline):
     found = "events"
     command = "events"
     endings = ("ForEventExtraction",)
+
+    @classmethod
+    def labels(cls, config: Any) -> list[str]:
+        """The types of events, without roles."""
+        types = (split_event_label(label)[0] for label in super().labels(config))
+        return list(dict.fromkeys(types))
 
     def decode(self, table: Tensor, offsets: Sequence[tuple[int, int]], text: str) -> list[dict[str, Any]]:
         """What is in the predictions ``[K, 5]`` for a window."""

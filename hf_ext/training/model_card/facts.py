@@ -29,13 +29,22 @@ class CardFile:
     @property
     def name(self) -> str:
         """Without folders, which tell of the machine and not of the model."""
-        return Path(self.path).name if self.size is not None else fspath(self.path)
+        return name_of(self.path)
 
     @property
     def size(self) -> int | None:
         """In bytes; None if there is no such file."""
         path = Path(self.path)
         return path.stat().st_size if path.is_file() else None
+
+
+def name_of(source: str | PathLike[str]) -> str:
+    """A file, or a data set on this machine and its split, without the folders; another data set as it is."""
+    whole = fspath(source)
+    start, _, split = whole.rpartition(" (")
+    if split.endswith(")") and Path(start).exists():
+        return f"{Path(start).resolve().name} ({split}"
+    return Path(whole).name if Path(whole).is_file() else whole
 
 
 @dataclass

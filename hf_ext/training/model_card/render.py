@@ -98,6 +98,8 @@ def _of_model(model: Any, facts: CardFacts) -> dict[str, Any]:
         "config": facts.config and (Path(facts.config).name if Path(facts.config).exists() else facts.config),
         "fields": {} if config is None else config.to_dict(),
         "labels": labels,
+        # Of the score that things are found by, as training may have chosen it.
+        "threshold": f"{getattr(config, 'score_threshold', 0.5):.4g}",
         # Every config has two labels until it is told others.
         "has_labels": labels not in ([], ["LABEL_0", "LABEL_1"]),
         "parameters": sum(one.numel() for one in whole.parameters()),
@@ -114,7 +116,7 @@ def _of_training(trainer: Trainer, facts: CardFacts, found: Sequence[Evaluation]
         "files": file_table(facts.files, facts.examples) if facts.files else None,
         "settings": table(["setting", "value"], settings(trainer, facts).items(), words=2),
         "results": results_table(found) if found else None,
-        "origins": [origin_of_scores(trainer, one, facts.examples) for one in found],
+        "origins": [origin_of_scores(trainer, one, facts) for one in found],
         "parts": [
             (f"{one.file.name}: {title}" if len(found) > 1 else title, part_table(rows))
             for one in found

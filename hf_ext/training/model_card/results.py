@@ -15,8 +15,8 @@ from hf_ext.training.model_card.facts import CardFacts, CardFile
 # Names of metrics at https://hf.co/metrics, where they differ from ours; what they are of stands in the name beside.
 _ON_THE_HUB = {"spearman": "spearmanr"} | dict.fromkeys(("rouge1", "rouge2", "rougeL"), "rouge")
 _OF_WHAT = re.compile(r"(macro|event|answerable|no_answer|retrieval)_")
-# What is counted or timed, or is of another model than the saved one.
-_NO_METRIC = re.compile(r".*support|.*total|skipped|.*_before|.*runtime|.*_time|.*_per_second|epoch|step")
+# What is counted, timed or chosen, or is of another model than the saved one.
+_NO_METRIC = re.compile(r".*support|.*total|skipped|.*threshold|.*_before|.*runtime|.*_time|.*_per_second|epoch|step")
 
 
 @dataclass(frozen=True)
@@ -107,24 +107,31 @@ def goes_on(trainer: Trainer) -> bool:
     return state.global_step > 0 and state.global_step not in ends
 
 
-def origin_of_scores(trainer: Trainer, evaluation: Evaluation, examples: str) -> str:
+def origin_of_scores(trainer: Trainer, evaluation: Evaluation, facts: CardFacts) -> str:
     """What the file of an evaluation is, and whether the model was chosen by it."""
     file = evaluation.file
-    count = "" if file.count is None else f" ({file.count:,} {examples})"
+    count = "" if file.count is None else f" ({file.count:,} {facts.examples})"
+    # An option that says "best" has been chosen by the scores, too.
+    chosen = [spoken(name) for name, value in facts.options.items() if value == "best"]
     if file.part != "validation":
-        return f"`{file.name}`{count} is a test file: it had no part in training or in choosing a checkpoint."
+        what = " or a ".join(["checkpoint", *chosen])
+        return f"`{file.name}`{count} is a test file: it had no part in training or in choosing a {what}."
     start = f"`{file.name}`{count} is " if file.path != "evaluation data" else "These are scores on "
     if goes_on(trainer):
         step = f"{trainer.state.global_step:,} of {trainer.state.max_steps:,}"
         return f"{start}the validation data. Training goes on: this is step {step}."
+    less = "On data that had no part in the choice, expect somewhat less."
     if not kept_best(trainer):
+        if chosen:
+            what = " and the ".join(chosen)
+            return f"{start}the validation data, **by which the {what} was chosen** of the model at the end. {less}"
         return f"{start}the validation data. The model is the one at the end of training; no score has chosen it."
     steps = {entry["step"] for entry in trainer.state.log_history if any(name.startswith("eval_") for name in entry)}
     metric = spoken(str(trainer.args.metric_for_best_model or "loss").removeprefix("eval_"))
+    then = "".join(f", and then the {one}" for one in chosen)
     return (
         f"{start}the validation data, **by which the checkpoint was chosen**: that of step "
-        f"{trainer.state.best_global_step:,}, the best of {len(steps)} by {metric}. On data that had no part in the "
-        "choice, expect somewhat less."
+        f"{trainer.state.best_global_step:,}, the best of {len(steps)} by {metric}{then}. {less}"
     )
 
 

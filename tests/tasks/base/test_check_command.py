@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from datasets import Dataset, DatasetDict
 from jobs_tiny import JOBS
 from typer.testing import CliRunner
 
@@ -126,6 +127,26 @@ def test_status_and_json(rows, status, tmp_path):
     for one in said["findings"]:
         assert f"{one['severity']}: {one['file']}: " in shown.stdout
     assert ("nothing suspicious" in shown.stdout) == (not said["findings"])
+
+
+def test_a_data_set_and_its_tables_are_checked_as_files_are(tmp_path):
+    rows = [{"review": row["text"], "stars": row["label"]} for row in GOOD]
+    sets = DatasetDict(train=Dataset.from_list(rows), validation=Dataset.from_list([{"review": "新", "stars": "a"}]))
+    sets.save_to_disk(str(tmp_path / "set"))
+    sets["train"].to_parquet(str(tmp_path / "train.parquet"))
+    columns = ("--column", "text=review", "--column", "label=stars", "--json")
+    done = run("classification", "--dataset", tmp_path / "set", "--test-split", "train[:3]", *columns)
+    said = json.loads(done.stdout)
+    assert said["files"] == {
+        "train": {"path": f"{tmp_path / 'set'} (train)", "examples": 10},
+        "validation": {"path": f"{tmp_path / 'set'} (validation)", "examples": 1},
+        "test": {"path": f"{tmp_path / 'set'} (train[:3])", "examples": 3},
+    }
+    assert ("leak", "test", 3) in [(one["kind"], one["file"], one["number"]) for one in said["findings"]]
+    done = run("classification", "--train-file", tmp_path / "train.parquet", *columns)
+    wanted = {"train": {"path": str(tmp_path / "train.parquet"), "examples": 10}}
+    assert json.loads(done.stdout)["files"] == wanted
+    assert "--train-file or --dataset" in run("classification", "--test-file", tmp_path / "train.parquet").output
 
 
 def test_a_file_that_cannot_be_read_is_named_with_its_line(tmp_path):

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from hf_ext.cli import app
 from hf_ext.tasks.base.data_source import source_of, with_files
+from hf_ext.tasks.base.evaluation import job_of_model
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.entities import SpanExtractionJob, read_entities
 
@@ -97,6 +98,22 @@ def test_the_commands_train_and_evaluate(tmp_path):
     assert set(scores["per_type"]) == {"差", "优"}
     words = [folder, "--dataset", tmp_path / "reviews.parquet", "--split", "train[10:]", *columns, "--use-cpu"]
     output = tmp_path / "scores.json"
-    result = CliRunner().invoke(app, ["evaluate", *map(str, words), "--output", str(output)])
+    report = tmp_path / "new" / "report"
+    files = ["--output", str(output), "--report", str(report)]
+    result = CliRunner().invoke(app, ["evaluate", *map(str, words), *files])
     assert result.exit_code == 0, result.output
     assert json.loads(output.read_text(encoding="utf-8")) == scores["test"]
+    assert str(report / "report.html") in result.stderr
+    about = json.loads((report / "report.json").read_text(encoding="utf-8"))["about"]
+    assert about["file"] == "reviews.parquet (train[10:])"
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["about"] == about
+    assert str(tmp_path) not in (folder / "README.md").read_text(encoding="utf-8").replace(str(folder), "")
+    # In Python, with paths as strings and the arguments of a training, of which nothing but an evaluation comes.
+    job = job_of_model(str(folder))
+    given = job.training_arguments(tmp_path / "arguments", push_to_hub=True, use_cpu=True)
+    with pytest.raises(ValueError, match="must have 'label' or 'labels'"):
+        job.evaluate(str(tmp_path / "reviews.parquet"), given)
+    lines = [json.dumps({"text": row["review"], "label": features["stars"].names[row["stars"]]}) for row in rows]
+    (tmp_path / "reviews.jsonl").write_text("\n".join(lines[10:]), encoding="utf-8")
+    assert job.evaluate(str(tmp_path / "reviews.jsonl"), given, str(tmp_path / "again")) == scores["test"]
+    assert (tmp_path / "again" / "report.html").is_file()

@@ -1,6 +1,7 @@
 """A threshold that is given or chosen: against trying each on the saved model, and in the pipeline."""
 
 import json
+import re
 
 import pytest
 from jobs_tiny import JOBS
@@ -39,6 +40,13 @@ def set_threshold(folder, threshold):
     file = folder / "config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps({**config, "score_threshold": threshold}), encoding="utf-8")
+
+
+def test_the_card_says_which(trained):
+    _, folder, scores = trained
+    card = (folder / "model" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"above (0\.\d+)", card)) == {f"{scores['threshold']:.4g}"}
+    assert "type: threshold" not in card
 
 
 def test_the_best_is_chosen_and_saved(trained):
