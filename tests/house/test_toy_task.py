@@ -93,7 +93,7 @@ print(json.dumps(pipeline("toy", model=sys.argv[1], device="cpu")(sys.argv[2:]))
 """
     found = json.loads(python(installation, code, folder, *texts).splitlines()[-1])
     assert [one["good"] for one in found] == [True, False]
-    printed = hf_ext(installation, "predict", folder, *texts, "--device", "cpu")
+    printed = hf_ext(installation, "predict", folder, *texts, "--device", "cpu", "--dtype", "float32")
     predicted = [json.loads(line) for line in printed.splitlines()]
     assert [(one["text"], one["verdict"]) for one in predicted] == [
         (text, [pytest.approx(each)]) for text, each in zip(texts, found)

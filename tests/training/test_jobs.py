@@ -162,7 +162,7 @@ def test_a_run_leaves_a_card_that_the_hub_reads(of_one: tuple[str, Path]) -> Non
 
 
 def test_the_code_of_a_card_uses_the_model(of_one: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    name, folder = of_one
+    _, folder = of_one
     monkeypatch.chdir(folder)
     text = (folder / "of one" / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
