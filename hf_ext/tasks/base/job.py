@@ -19,13 +19,13 @@ from transformers import (
 )
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
-from hf_ext.data.dataset_file import dataset_file, is_table
 from hf_ext.data.input_limit import check_input_length, count_tokens
+from hf_ext.data.model_name import is_checkpoint
 from hf_ext.metrics.comparison import Comparison, Item
 from hf_ext.metrics.error_report import error_report
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
-from hf_ext.tasks.base.data_source import source_of, with_files
+from hf_ext.tasks.base.data_source import file_of_lines, source_of, with_files
 from hf_ext.tasks.base.job_card import card_facts, card_files
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.option import option
@@ -305,11 +305,7 @@ class Job:
 
     @quiet_libraries()
     def evaluate(
-        self,
-        file: str | PathLike[str],
-        arguments: TrainingArguments,
-        report: str | PathLike[str] | None = None,
-        source: str | None = None,
+        self, file: Path | str, arguments: TrainingArguments, report: Path | str | None = None, name: str | None = None
     ) -> dict[str, Any]:
         """Score ``model``, which is trained, on a file.
 
@@ -317,7 +313,7 @@ class Job:
             file: like a validation file.
             arguments: say how to run, as those of `training_arguments`; only what concerns an evaluation counts.
             report: a folder to write ``report.json`` and ``report.html`` into; None: they are not written.
-            source: what the report calls the file; None: by its name.
+            name: what the report calls the file; None: as it is called.
 
         Returns:
             The scores.
@@ -325,14 +321,12 @@ class Job:
         Raises:
             ValueError: if the file cannot be read, has nothing in it, or has labels that the model lacks.
         """
-        file, source = Path(file), source or str(file)
         if report is not None:
             Path(report).mkdir(parents=True, exist_ok=True)
-        if is_table(file):
-            file = dataset_file(file, columns=self.columns, lines=self.lines_of_row)
+        lines = file_of_lines(self, Path(file))
         tokenizer = AutoTokenizer.from_pretrained(self.model)
         model = self.open_trained()
-        examples = self.read_evaluation(file, self.labels_of_model(model.config))
+        examples = self.read_evaluation(lines, self.labels_of_model(model.config))
         if not examples:
             raise ValueError(f"file must have {self.examples}, got none in {file}")
         arguments = for_evaluation(arguments)
@@ -342,7 +336,7 @@ class Job:
         found = self.find(trainer, self.encode(examples, tokenizer, model), examples)
         scores = self.score(found, examples, model)
         if report is not None and trainer.is_world_process_zero():
-            self.write_report(found, scores, examples, model, Path(report), source)
+            self.write_report(found, scores, examples, model, Path(report), name or str(file))
         return scores
 
     def read(self) -> Files:
@@ -498,8 +492,7 @@ class Job:
         comparisons = self.compare(found, examples, model)
         if comparisons is not None:
             training = None if train is None else map(self.items_of, train)
-            about = {"task": self.command, "file": name_of(source)}
-            write_report(folder, error_report(comparisons, scores, training, **about))
+            write_report(folder, error_report(comparisons, scores, training, task=self.command, file=name_of(source)))
 
     def new_config(self, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> Any:
         """The config that a model from scratch is made from."""
@@ -603,8 +596,3 @@ class EncoderJob(Job):
     def check_length(self, model: Any) -> None:
         """Raise ValueError if the model takes fewer tokens than ``max_length``."""
         check_input_length(self.max_length, model.config)
-
-
-def is_checkpoint(name: str) -> bool:
-    """Whether a name is that of a folder, a file or a repository on the Hub, and not that of a size."""
-    return Path(name).exists() or "/" in name

@@ -17,12 +17,13 @@ from transformers import (
 )
 
 from hf_ext.data.input_limit import count_tokens
+from hf_ext.data.model_name import is_checkpoint
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics
 from hf_ext.models.gpt_cdial import CDialGPTConfig
 from hf_ext.models.nezha import NezhaConfig
 from hf_ext.models.roformer.sizes_roformer import SIZES
-from hf_ext.tasks.base.job import EncoderJob, Files, is_checkpoint
+from hf_ext.tasks.base.job import EncoderJob, Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues

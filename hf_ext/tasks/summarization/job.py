@@ -22,11 +22,12 @@ from transformers import (
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.input_limit import check_input_length, count_tokens
+from hf_ext.data.model_name import is_checkpoint
 from hf_ext.data.text_to_text import decode_summaries, encode_summaries
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.models.t5_pegasus.sizes_t5_pegasus import config_of_size
 from hf_ext.models.t5_pegasus.tokenization_t5_pegasus import MODEL_INPUT_NAMES
-from hf_ext.tasks.base.job import Files, Job, is_checkpoint
+from hf_ext.tasks.base.job import Files, Job
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.summarization.files import read_summaries
 from hf_ext.tasks.summarization.metrics import (
