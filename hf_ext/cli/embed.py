@@ -49,6 +49,7 @@ def embed(
 
     import hf_ext  # noqa: F401  (registers the pipeline)
     from hf_ext.tasks.similarity.vector_file import VectorParts, write_jsonl, write_npy
+    from hf_ext.training.quiet import quiet_libraries
 
     if output.suffix not in (".npy", ".jsonl"):
         raise ValueError(f"output must end in .npy or .jsonl, got {output}")
@@ -59,7 +60,8 @@ def embed(
     check_model_name(model)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline("text-embedding", model=model, device=device).run_in(dtype)
+    with quiet_libraries():
+        extract = make_pipeline("text-embedding", model=model, device=device).run_in(dtype)
     options = {"pooling": pooling, "normalize": normalize, "max_length": max_length, "whitening": whitening}
     fingerprint = extract.fingerprint(tokens_per_batch=tokens_per_batch, **options)
     done = VectorParts(output, fingerprint, resume)

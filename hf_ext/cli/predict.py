@@ -133,6 +133,7 @@ def predict(
     import hf_ext  # noqa: F401  (registers the pipelines)
     from hf_ext.atomic_file import atomic_write
     from hf_ext.tasks.base.saved_model import SavedModel
+    from hf_ext.training.quiet import quiet_libraries
 
     if text and file:
         raise typer.BadParameter("give either texts or --file, got both")
@@ -164,7 +165,8 @@ def predict(
         set_seed(seed)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline(name, model=model, device=device).run_in(dtype)
+    with quiet_libraries():
+        extract = make_pipeline(name, model=model, device=device).run_in(dtype)
     if task.endings and not saved.has_head(task) and not _has_adapter(extract.model):
         raise ValueError(f"model must have a trained head, in its adapter if its base has none, got {model}")
     inputs = (one["text"] if one.keys() == {"text"} else one for one in documents)

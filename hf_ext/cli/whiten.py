@@ -26,11 +26,13 @@ def whiten(
     from transformers import pipeline
 
     import hf_ext
+    from hf_ext.training.quiet import quiet_libraries
 
     check_model_name(model)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
-    extract = make_pipeline("text-embedding", model=model, device=device)
+    with quiet_libraries():
+        extract = make_pipeline("text-embedding", model=model, device=device)
     options = {"pooling": pooling, "max_length": max_length}
 
     whitening = hf_ext.Whitening.fit(extract.stream(texts_of(input), **options), size)

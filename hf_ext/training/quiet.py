@@ -40,6 +40,33 @@ def quiet_libraries() -> Iterator[None]:
                 hub.disable_progress_bars()
 
 
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Log no message again within the block, as those of a file that is read several times."""
+    filters = [(handler, _First()) for handler in logging.getLogger().handlers]
+    for handler, first in filters:
+        handler.addFilter(first)
+    try:
+        yield
+    finally:
+        for handler, first in filters:
+            handler.removeFilter(first)
+
+
+class _First(logging.Filter):
+    """Lets a message through that it has not seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_new = message not in self.seen
+        self.seen.add(message)
+        return is_new
+
+
 def _shorten(record: logging.LogRecord) -> bool:
     """Make one line of a report of loading."""
     report = record.getMessage()

@@ -15,6 +15,7 @@ from hf_ext.tasks.base.command import jobs_of_command, task_command
 from hf_ext.tasks.base.data_source import with_files
 from hf_ext.tasks.base.job_parser import JobParser, OptionError
 from hf_ext.tasks.base.option import option
+from hf_ext.training.quiet import said_once
 
 STATUS = {None: 0, "note": 0, "warning": 3, "error": 4}
 """The exit status by the gravest of what was found."""
@@ -64,7 +65,8 @@ def check(parser: JobParser, given: Mapping[str, Any]) -> None:
     job = with_files(job_class(**options))
     parts = ("test",) if alone else ("validation", "test")
     files = {part: Path(file) for part in parts if (file := getattr(job, f"{part}_file")) is not None}
-    found = check_job_files(job, files)
+    with said_once():
+        found = check_job_files(job, files)
     if given.get("json"):
         typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
     else:

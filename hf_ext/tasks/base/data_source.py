@@ -46,6 +46,11 @@ def with_files(job: Any) -> Any:
     return made
 
 
+def file_of_lines(job: Any, file: Path) -> Path:
+    """A file that the job's readers read: itself, or what was made of a table."""
+    return dataset_file(file, columns=job.columns, lines=job.lines_of_row) if is_table(file) else file
+
+
 def source_of(job: Any, part: str) -> str:
     """What the part of a job is called: its file, or the data set and its split.
 

@@ -19,12 +19,11 @@ from transformers import (
 )
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
-from hf_ext.data.dataset_file import dataset_file, is_table
 from hf_ext.data.model_name import is_checkpoint
 from hf_ext.metrics.comparison import Comparison, Item
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
-from hf_ext.tasks.base.data_source import source_of, with_files
+from hf_ext.tasks.base.data_source import file_of_lines, source_of, with_files
 from hf_ext.tasks.base.job_card import card_facts, card_files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.run_end import end_run, report_errors, score_file
@@ -284,11 +283,7 @@ class Job:
 
     @quiet_libraries()
     def evaluate(
-        self,
-        file: str | PathLike[str],
-        arguments: TrainingArguments,
-        report: str | PathLike[str] | None = None,
-        source: str | None = None,
+        self, file: Path | str, arguments: TrainingArguments, report: Path | str | None = None, name: str | None = None
     ) -> dict[str, Any]:
         """Score ``model``, which is trained, on a file.
 
@@ -296,7 +291,7 @@ class Job:
             file: like a validation file.
             arguments: say how to run, as those of `training_arguments`; only what concerns an evaluation counts.
             report: a folder to write ``report.json`` and ``report.html`` into; None: they are not written.
-            source: what the report calls the file; None: by its name.
+            name: what the report calls the file; None: as it is called.
 
         Returns:
             The scores.
@@ -304,21 +299,20 @@ class Job:
         Raises:
             ValueError: if the file cannot be read, has nothing in it, or has labels that the model lacks.
         """
-        file, source = Path(file), source or str(file)
         if report is not None:
             Path(report).mkdir(parents=True, exist_ok=True)
-        if is_table(file):
-            file = dataset_file(file, columns=self.columns, lines=self.lines_of_row)
+        lines = file_of_lines(self, Path(file))
         tokenizer = AutoTokenizer.from_pretrained(self.model)
         model = self.open_trained()
-        examples = self.read_evaluation(file, self.labels_of_model(model.config))
+        examples = self.read_evaluation(lines, self.labels_of_model(model.config))
         if not examples:
             raise ValueError(f"file must have {self.examples}, got none in {file}")
         arguments = for_evaluation(arguments)
         options = self.evaluation_options(tokenizer, model, arguments)
         trainer = self.trainer_class(model=model, args=arguments, processing_class=tokenizer, **options)
         show_progress(trainer, self.metric)
-        scored = score_file(self, trainer, source, examples, self.encode(examples, tokenizer, model))
+        rows = self.encode(examples, tokenizer, model)
+        scored = score_file(self, trainer, name or str(file), examples, rows)
         if report is not None and trainer.is_world_process_zero():
             report_errors(self, scored, model, Path(report))
         return scored.scores

@@ -149,6 +149,15 @@ def test_a_data_set_and_its_tables_are_checked_as_files_are(tmp_path):
     assert "--train-file or --dataset" in run("classification", "--test-file", tmp_path / "train.parquet").output
 
 
+def test_what_readers_warn_of_is_said_once(tmp_path, caplog):
+    rows = [{"id": "1", "question": "谁来", "context": "张三来", "answers": [{"text": "张三", "start": 1}]}]
+    train, other = write(tmp_path / "train.jsonl", rows), write(tmp_path / "valid.jsonl", rows)
+    run("reading-comprehension", "--train-file", train, "--validation-file", other)
+    said = [message for message in caplog.messages if "stand elsewhere than given" in message]
+    assert len(said) == len({*said}) >= 1
+    assert any(str(train) in message for message in said)
+
+
 def test_a_file_that_cannot_be_read_is_named_with_its_line(tmp_path):
     train, other = write(tmp_path / "train.jsonl", GOOD), tmp_path / "valid.jsonl"
     other.write_text('{"text": "好", "label": "a"}\n{"text": ""}\n', encoding="utf-8")
