@@ -64,8 +64,3 @@ def near_folders(name: str | os.PathLike[str]) -> str:
     folders = [file.name for file in path.parent.iterdir() if file.is_dir()]
     near = get_close_matches(path.name, folders, n=3, cutoff=0.7)
     return f"; did you mean {' or '.join(str(path.parent / one) for one in near)}?" if near else ""
-
-
-def is_checkpoint(name: str) -> bool:
-    """Whether a name is that of a folder, a file or a repository on the Hub, and not that of a size."""
-    return Path(name).exists() or "/" in name
