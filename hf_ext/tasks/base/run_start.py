@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyarrow.compute import list_value_length
 from rich.console import Console
 from transformers import Trainer, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
@@ -82,8 +81,8 @@ def _of_rows(job: "Job", examples: int, rows: Any) -> str:
         return ""
     if job.reads_windows:
         return f"{examples:,} {job.examples} in {len(rows):,} windows of at most {limit} tokens"
-    lengths = list_value_length(rows.with_format("arrow")["input_ids"])
-    full = sum(length >= limit for length in lengths.to_pylist())
+    chunks = rows.with_format("arrow")["input_ids"].chunks
+    full = sum(length >= limit for chunk in chunks for length in chunk.value_lengths().to_pylist())
     told = f"{full:,} of {examples:,} {job.examples} fill all {limit} tokens; what is longer is cut off"
     return told if full else ""
 
