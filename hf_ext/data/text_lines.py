@@ -289,7 +289,8 @@ class JsonDocument(JoinedLines):
 
     def _place_of(self, error: Exception) -> int:
         if isinstance(error, JSONDecodeError):
-            return error.pos
+            # From Python 3.13 on at the comma, before at what is there instead of a value.
+            return self._skip_space(error.pos + 1) if error.msg.startswith("Illegal trailing comma") else error.pos
         huge = None if isinstance(error, RecursionError) else _HUGE_INTEGER.search(self.text)
         if huge is not None:
             return huge.start()

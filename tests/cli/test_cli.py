@@ -180,7 +180,7 @@ def test_predict_reads_arrays_and_bytes_and_counts_each_text(trained, tmp_path):
         ("广州\n王小明去了广州\n".encode("gbk"), "1: the file must be UTF-8"),
         ("广州\n".encode() + "王小明".encode("gbk"), "2: the file must be UTF-8"),
         (b'{"text": "a"}\n{"text": "a\\ud83d"}\n', "2: a text must be valid Unicode"),
-        (b'{"text": "a"}\n{"text": ' + b"[" * 3000 + b"]" * 3000 + b"}\n", "2: the line must be JSON"),
+        (b'{"text": "a"}\n{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "2: the line must be JSON"),
         (b'[{"text": "a"},\n{"text": 1}]', "2: text must be a string"),
     ],
 )
