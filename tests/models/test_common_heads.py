@@ -43,9 +43,11 @@ def test_from_one_head_to_another(case: Case, tmp_path: Path) -> None:
     """The encoder goes from head to head, with a new head each time."""
     model = case.make()
     model.save_pretrained(tmp_path)
+    # A new head is made where labels are given.
+    labels = {"id2label": model.config.id2label}
     for auto in set(ANY_ENCODER) - {case.auto}:
         other, report = auto_class(auto).from_pretrained(
-            tmp_path, output_loading_info=True, ignore_mismatched_sizes=True
+            tmp_path, output_loading_info=True, ignore_mismatched_sizes=True, **labels
         )
         assert type(other).__name__.removesuffix(auto.removeprefix("AutoModel")) == case.base_class.__name__[:-5]
         strange = {
