@@ -186,7 +186,7 @@ class EncoderModel(_Base):
             ValueError: if not just one of ``input_ids`` and ``inputs_embeds`` is given, it has no tokens or unknown
                 ones, or the back end cannot do what is asked.
         """
-        if unknown := kwargs.keys() - _KNOWN_KWARGS:
+        if unknown := [name for name in kwargs if name not in _KNOWN_KWARGS]:
             raise TypeError(f"{type(self).__name__}.forward() got unexpected keyword arguments {sorted(unknown)}")
         tokens = one_input(input_ids, inputs_embeds)
         if encoder_hidden_states is not None and not self.config.add_cross_attention:

@@ -107,7 +107,7 @@ class FLASHModel(EncoderModel, FLASHPreTrainedModel):
         for name in ("encoder_hidden_states", "encoder_attention_mask"):
             if kwargs.pop(name, None) is not None:
                 raise ValueError(f"{name} must be None, as FLASH has no cross attention")
-        if unknown := kwargs.keys() - _KNOWN_KWARGS:
+        if unknown := [name for name in kwargs if name not in _KNOWN_KWARGS]:
             raise TypeError(f"{type(self).__name__}.forward() got unexpected keyword arguments {sorted(unknown)}")
         one_input(input_ids, inputs_embeds)
         if self._wants("attentions", kwargs):
