@@ -43,7 +43,7 @@ def check_command(name: str) -> TyperCommand:
     def run(words: list[str]) -> None:
         given = parser.given(words)
         if given.get("train_file") is None and given.get("dataset") is None:
-            raise OptionError("--train-file must be given, or --dataset")
+            raise OptionError("--train-file or --dataset must be given")
         check(parser, given)
 
     help = f"Check files for hf-ext train {name}: repetitions, leaks, contradictions, what is cut or lost."
