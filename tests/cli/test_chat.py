@@ -102,6 +102,7 @@ def test_chat_goes_on_after_a_line_without_text(trained):
     assert "a turn must not be empty" in result.stderr
 
 
+@pytest.mark.slow
 def test_chat_as_a_program(trained):
     """The one test in a process of its own, whose standard input is a pipe."""
     if trained[0].name.startswith("gpt"):

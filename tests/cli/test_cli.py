@@ -320,6 +320,7 @@ def test_a_config_that_is_not_understood_is_refused_in_one_line(files, tmp_path,
     assert "hierarchical_position must be False" in error_of(monkeypatch, capsys, *options)
 
 
+@pytest.mark.slow
 def test_demo_makes_everything(tmp_path):
     # Too little to learn from; that it learns is what `make demo` shows.
     result = run("demo", "--output-dir", tmp_path, "--texts", 60, "--epochs", 1)

@@ -230,6 +230,7 @@ def test_a_whitening_that_cannot_be_is_refused(command, options, content, messag
     assert [file.name for file in tmp_path.iterdir()] == ["in.txt"]
 
 
+@pytest.mark.slow
 def test_what_is_no_file_gets_the_vectors(folder, vectors, tmp_path):
     (tmp_path / "out.npy").symlink_to("/dev/stdout")
     command = [sys.executable, "-m", "hf_ext.cli", "embed", str(folder), "--output", str(tmp_path / "out.npy")]

@@ -88,6 +88,7 @@ def test_a_folder_of_the_hub_is_read_by_the_word_tokenizer(shared, golden, tmp_p
     assert tokenizer(sentences, split_special_tokens=True)["input_ids"] == [row["ids"] for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("without", "architecture"),
     [((), "BertForPreTraining"), ((HEAD,), "BertForMaskedLM"), ((HEAD, POOLER), "BertForMaskedLM")],

@@ -95,6 +95,7 @@ def test_cache_of_fixed_size(case: Case, search: dict[str, Any]) -> None:
     assert torch.equal(generate(model, batch, cache_implementation="static", **search), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in STATIC if "causal" in case.id or "pair" in case.id])
 def test_compiled_steps(case: Case) -> None:
     """One graph for all steps with a cache of fixed size, against the text run whole."""

@@ -78,6 +78,7 @@ EXPORTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EXPORTED)
 def test_exported(case: Case) -> None:
     """Exported for any number of texts of any length."""

@@ -83,6 +83,7 @@ def test_torch_saves_the_whole_model(case: Case, tmp_path: Path) -> None:
     torch.testing.assert_close(outputs(again, case), outputs(model, case), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OUR_HEADS[:5])
 def test_compiled_training(case: Case) -> None:
     """A compiled step has the loss and the gradients of one that is not; labels may break its graph."""

@@ -197,6 +197,7 @@ def test_tuples(case: Case) -> None:
             torch.testing.assert_close(tensors(of_tuples(**inputs, return_dict=True)), tensors(output), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", one_of_each())
 def test_one_graph(case: Case) -> None:
     """The whole model compiles without a break, and gives the same."""

@@ -55,6 +55,7 @@ def test_every_parameter_learns(case: Case, tmp_path: Path) -> None:
 
 
 # The loss of paraphrases compares the rows of a batch, and is another one in another batch.
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in HEADS if case.values[0].auto != "ForParaphrase"])
 def test_accumulation(case: Case, tmp_path: Path) -> None:
     """One step of all rows, and of one row at a time: Trainer logs the same loss and moves the weights the same."""
@@ -74,6 +75,7 @@ def test_accumulation(case: Case, tmp_path: Path) -> None:
     torch.testing.assert_close(*found, atol=5e-6, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TOKEN_HEADS + OUR_HEADS)
 def test_resuming(case: Case, tmp_path: Path) -> None:
     """Four steps, against two and, in a new model, two more: the same losses and weights to the last bit."""

@@ -171,6 +171,7 @@ def test_half_precision_extremes(kind, dtype, size):
         assert not gradient.isnan().any()
 
 
+@pytest.mark.slow
 @kinds
 @pytest.mark.usefixtures("tile")
 def test_gradients_numerically(kind):
@@ -287,6 +288,7 @@ def test_readable_form_by_hand():
     torch.testing.assert_close(got, torch.stack((first, torch.tensor(4.0).log()))[None])
 
 
+@pytest.mark.slow
 @kinds
 @pytest.mark.parametrize("pads", PADDINGS)
 @pytest.mark.parametrize("shape", SHAPES)

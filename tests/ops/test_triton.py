@@ -33,6 +33,7 @@ def interpreted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, triton_ke
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @cases
 def test_in_the_interpreter(case: Case, interpreted: dict[str, triton_kernels.Errors]) -> None:
     assert len(interpreted[case.name]) == 4

@@ -75,6 +75,7 @@ BACKEND_SETTINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BACKEND_SETTINGS)
 @pytest.mark.parametrize("kind", ["single", "pair", "words"])
 def test_encodings_made_in_python_are_those_of_the_rust_pipeline(texts, name, kind):
@@ -154,6 +155,7 @@ def as_lists(batch: BatchEncoding) -> dict[str, list]:
     return {k: v.tolist() if isinstance(v, torch.Tensor | np.ndarray) else v for k, v in batch.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("call", CALLS, ids=str)
 @pytest.mark.parametrize("kind", ["single", "batch", "pair", "pairs", "tuples"])

@@ -63,6 +63,7 @@ def assert_same_parameters(one, other):
         torch.testing.assert_close(got, want, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -62,6 +62,7 @@ def test_weights_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.
     assert said == ["There were missing keys in the checkpoint model loaded: ['classifier.weight']."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JOBS)
 def test_labels_are_smoothed_or_it_is_refused(name: str, tmp_path: Path) -> None:
     case = JOBS[name]

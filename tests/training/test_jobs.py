@@ -120,6 +120,7 @@ def test_two_processes_are_one(of_one: tuple[str, Path], of_two: Path) -> None:
     assert_same_run(folder / "of one", of_two / name / "of two")
 
 
+@pytest.mark.slow
 def test_accumulated_steps_are_one(of_one: tuple[str, Path]) -> None:
     """Four steps of a row are one of four, unless the loss compares rows."""
     name, folder = of_one
@@ -269,6 +270,7 @@ def train(name: str, folder: Path, output: str, **more: Any) -> None:
     job.run(arguments)
 
 
+@pytest.mark.slow
 def test_a_run_resumed_inside_an_epoch_is_the_whole_run(whole: tuple[str, Path]) -> None:
     """The sixth step is the second of the second epoch."""
     name, folder = whole

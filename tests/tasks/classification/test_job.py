@@ -64,6 +64,7 @@ def options(file, output, **more):
     return (*chain(*(given | more).items()), "--use-cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "steps", "least"), [("single", 60, 0.9), ("pairs", 40, 0.9), ("multi", 60, 0.8)], ids=str
 )
@@ -107,6 +108,7 @@ def test_a_model_from_scratch_learns_and_the_pipeline_predicts(kind, steps, leas
     assert again["macro_f1"] == pytest.approx(scores["macro_f1"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "loss"),
     [*(("single", name) for name in SINGLE_LABEL_LOSSES), *(("multi", name) for name in MULTI_LABEL_LOSSES)],

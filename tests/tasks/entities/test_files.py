@@ -51,6 +51,7 @@ def labels_of_conll(lines):
     return begun, unopened
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file",
     [

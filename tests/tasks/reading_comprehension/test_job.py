@@ -27,6 +27,7 @@ def arguments(folder, **options):
     return TrainingArguments(str(folder), disable_tqdm=True, dataloader_pin_memory=False, **(settings | options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ANSWER_HEADS)
 @pytest.mark.parametrize("none", [False, True], ids=["answers", "some without"])
 def test_what_is_learnt_is_written_and_answered(head, none, tmp_path):

@@ -82,6 +82,7 @@ def test_a_model_from_scratch_learns_and_the_pipeline_embeds(loss, pooling, chun
     assert again == pytest.approx(scores["spearman"], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
 @pytest.mark.parametrize("loss", ["cosent", "simcse"])
 def test_any_encoder_is_fine_tuned(loss, pooling, file, bert, tmp_path):
@@ -110,6 +111,7 @@ def trainer(bert, output, examples=PAIRS, dropout=0.0, batch=24, **more):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("examples", [PAIRS, [{"text1": p["text1"], "text2": p["text2"]} for p in PAIRS]])
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_chunks_make_the_same_step(examples, accumulation, bert, tmp_path):
