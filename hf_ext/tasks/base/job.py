@@ -131,8 +131,8 @@ class Job:
     )
     overwrite: bool = option("Replace a trained model in the output folder.", False, group="Files", kw_only=True)
     keep_checkpoints: bool = option(
-        "Keep the checkpoints, with the state of the optimizer, when the run has ended; else they are there while it "
-        "runs, to go on from after a break.",
+        "Keep the checkpoints, with the state of the optimizer, when the run has ended; else, unless another "
+        "save_total_limit is given, they are there while it runs, to go on from after a break.",
         False,
         group="Files",
         kw_only=True,

@@ -78,7 +78,8 @@ def end_run(
         write_job_file(job, folder)
         job.write(last.found, last.examples, model, folder)
         report_errors(job, last, model, folder, train)
-    if not job.keep_checkpoints:
+    # Who says how many there may be wants them.
+    if not job.keep_checkpoints and trainer.args.save_total_limit in (None, job.defaults["save_total_limit"]):
         remove_checkpoints(trainer)
     push_run(trainer)
 

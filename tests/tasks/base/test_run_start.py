@@ -84,3 +84,8 @@ def test_checkpoints_stay_only_if_they_are_to(keep: bool, tmp_path: Path) -> Non
     if not keep:
         with pytest.raises(ValueError, match="a run that has ended leaves none unless keep_checkpoints is given"):
             run(tmp_path / "job", **settings, resume_from_checkpoint=True)
+
+
+def test_checkpoints_stay_where_it_is_said_how_many(tmp_path: Path) -> None:
+    folder = run(tmp_path / "job", save_strategy="steps", save_steps=1, max_steps=3, save_total_limit=2)
+    assert {file.name for file in folder.glob("checkpoint-*")} == {"checkpoint-2", "checkpoint-3"}
