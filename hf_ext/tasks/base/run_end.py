@@ -79,7 +79,7 @@ def end_run(
         job.write(last.found, last.examples, model, folder)
         report_errors(job, last, model, folder, train)
     # Who says how many there may be wants them.
-    if not job.keep_checkpoints and trainer.args.save_total_limit in (None, job.defaults["save_total_limit"]):
+    if not job.keep_checkpoints and trainer.args.save_total_limit in (None, job.defaults.get("save_total_limit")):
         remove_checkpoints(trainer)
     push_run(trainer)
 
