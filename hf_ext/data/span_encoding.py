@@ -126,7 +126,7 @@ class SpanEncoder:
         encoded, lost = encode_windows(self, dataset, self.annotations, "lost_entities", num_proc)
         if lost:
             total = sum(map(len, dataset[self.annotations]))
-            message = "%d of %d %s %s of %d tokens; they are not learnt"
+            message = "%d of %d %s %s of %d tokens; they are neither learnt nor found"
             logger.warning(message, lost, total, self.annotations, self.lost_where, self.max_length)
         return encoded
 

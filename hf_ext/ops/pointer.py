@@ -72,8 +72,9 @@ def efficient_pointer_scores(
         ``[B, C, L, L]``.
     """
     base = pointer_scores(query.unsqueeze(2), key.unsqueeze(2), allowed)
-    start, end = at_least_float32(start_bias).mT.unsqueeze(-1), at_least_float32(end_bias).mT.unsqueeze(-2)
-    return (start + end).add_(base)
+    # Contiguous, as their sum else has its types innermost.
+    start, end = (at_least_float32(bias).mT.contiguous() for bias in (start_bias, end_bias))
+    return (start.unsqueeze(-1) + end.unsqueeze(-2)).add_(base)
 
 
 def top_spans(scores: Tensor, k: int, above: float = 0.0) -> Tensor:

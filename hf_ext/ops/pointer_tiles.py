@@ -13,7 +13,7 @@ from hf_ext.ops.precision import at_least_float32
 _CPU_TILE = 2**18
 _GPU_TILE = 2**25
 
-# Up to so many scores in all, the readable forms of the losses and of decoding take less time.
+# Up to so many scores in all, the readable forms of the losses, and on a GPU of decoding, take less time.
 DENSE = 2**17
 
 # Up to so many, a loss keeps their exponentials for the backward pass.

@@ -127,7 +127,7 @@ class ReadingEncoder:
         encoded, lost = encode_windows(self, dataset, "answers", "lost_answers", num_proc)
         if lost:
             message = "the answers of %d of %d questions begin or end inside a token, or fit in no window of %d tokens"
-            logger.warning(message + "; they are not learnt", lost, len(dataset), self.max_length)
+            logger.warning(message + "; they are neither learnt nor found", lost, len(dataset), self.max_length)
         cut = sum(encoded["cut_questions"])
         if cut:
             message = "%d of %d questions are cut to %d tokens (max_question_length)"
