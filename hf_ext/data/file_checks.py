@@ -177,7 +177,7 @@ def _lost_labels(name: str, examples: Sequence[CheckedExample]) -> list[Finding]
     lost = [(number, one) for number, one in enumerate(examples, start=1) if one.lost]
     if not lost:
         return []
-    message = "labels begin or end inside a token, overlap where they may not, or fit in no window; they are neither learnt nor found"
+    message = "labels begin or end inside a token, overlap where they may not, or fit in no window; they are not learnt"
     places = [f"{number} ({_beginning(one)})" for number, one in lost[:_SHOWN]]
     number, total = sum(one.lost for _, one in lost), sum(len(one.labels) for one in examples)
     return [Finding("warning", "lost", name, message, number, total, places)]

@@ -94,7 +94,7 @@ def efficient_pointer_top_spans(
         for chunk in tiling.chunks:
             starts, ends = (at_least_float32(x[chunk.rows, chunk.tokens]) for x in (query, key))
             starts = starts * query.shape[-1] ** -0.5
-            # Contiguous, as their sum else has its types innermost, and the highest of each line takes ten times as long.
+            # Contiguous, as their sum else has its types innermost, and its maximum over the ends is slow to find.
             first, last = (
                 at_least_float32(bias[chunk.rows, chunk.tokens, chunk.types]).mT.contiguous()
                 for bias in (start_bias, end_bias)
