@@ -26,6 +26,7 @@ FAMILIES: tuple[dict[str, Any], ...] = (
         "token_fields": {"pad_token_id": "[PAD]", "bos_token_id": "[SOS]", "eos_token_id": "[EOS]"},
         "choice_fields": {"pooler": "pooler_activation"},
         "harmless": {"model_type": "t_ta", "vocab_file": ...},
+        "settings": {"vocab_file": "vocab.txt"},
         "tokenizer_options": {
             "cls_token": "[SOS]",
             "sep_token": "[EOS]",
