@@ -12,7 +12,6 @@ from hf_ext.ops.masks import MaskFunction, other_token, same_document, same_unil
 from hf_ext.ops.packing import Packing
 from hf_ext.transformers_private import attention_implementation
 
-
 # Under these a query sees what comes after it.
 _BOTH_WAYS = ("bidirectional", "all_but_self")
 

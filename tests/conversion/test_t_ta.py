@@ -82,7 +82,7 @@ def test_without_its_tokens_or_its_vocabulary(release, tmp_path):
     with pytest.raises(ConversionError, match=r"vocab-lower.sub-32k.txt lacks \[SOS\]"):
         hf_ext.convert_release(release, tmp_path / "out")
     words.unlink()
-    with pytest.raises(ConversionError, match="has no vocab-lower.sub-32k.txt"):
+    with pytest.raises(ConversionError, match=r"has no vocab-lower.sub-32k.txt"):
         hf_ext.convert_release(release, tmp_path / "out")
 
 
@@ -90,5 +90,5 @@ def test_two_configs_that_differ(release, tmp_path):
     shutil.copy(release / "config.layer-3.vocab-lower.sub-32k.json", release / "config.layer-6.json")
     file = release / "config.layer-6.json"
     file.write_text(file.read_text().replace('"num_hidden_layers": 3', '"num_hidden_layers": 6'))
-    with pytest.raises(ConversionError, match="has config files that disagree: config.layer-3.*config.layer-6.json"):
+    with pytest.raises(ConversionError, match=r"has config files that disagree: config.layer-3.*config.layer-6.json"):
         hf_ext.convert_release(release, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""T-TA: an encoder that predicts every token from all the others in one pass (arXiv 2004.08097; kexue.fm/archives/7661).
+"""T-TA: an encoder that predicts every token from all others in one pass (arXiv 2004.08097; kexue.fm/archives/7661).
 
 Keys and values of every block are made of the same embedded text. What runs through the blocks are the queries, which
 begin without any token; as a query does not see its own token, no depth brings it in.
@@ -101,7 +101,7 @@ class TTAEncoder(LayerStack):
         super().__init__([TTALayer(config, i) for i in range(config.num_hidden_layers)])
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         hidden_states: Tensor,
         attention_mask: Any = None,
@@ -111,7 +111,7 @@ class TTAEncoder(LayerStack):
         cache: None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """Run the first queries, the second of ``positions``, over the embedded text ``hidden_states`` ``[B, L, H]``."""
+        """Run the first queries, the last of ``positions``, over the embedded text ``hidden_states`` ``[B, L, H]``."""
         queries = self.dropout(positions[1].expand_as(hidden_states))
         sees = queries_with_keys(attention_mask)
         for layer in self.layer:
@@ -168,10 +168,13 @@ class TTAForMaskedLM(MaskedLMHead, TTAPreTrainedModel):
             ``[B, L]`` in float32 or better, 0 at padding.
 
         Raises:
-            ValueError: without ``config.self_mask``, under which alone a token does not see itself.
+            ValueError: without ``config.self_mask``, under which alone a token does not see itself, or with a mask of
+                another shape, which would stand in place of it.
         """
         if not self.config.self_mask:
             raise ValueError("self_mask must be True to score tokens, as each would be read off itself, got False")
+        if attention_mask is not None and attention_mask.dim() != 2:
+            raise ValueError(f"attention_mask must have shape [B, L], got {list(attention_mask.shape)}")
         logits = at_least_float32(self(input_ids, attention_mask, return_dict=True, **kwargs).logits)
         found = logits.gather(-1, input_ids[..., None]).squeeze(-1) - logits.logsumexp(-1)
         return found if attention_mask is None else found.masked_fill(attention_mask == 0, 0)

@@ -1,4 +1,4 @@
-"""What is T-TA's own: no token sees itself, at any depth, in any layout, down to texts of one token; and its refusals."""
+"""What is T-TA's own: no token sees itself, at any depth and in any layout, down to texts of one; its refusals."""
 
 import math
 from typing import Any
@@ -174,19 +174,21 @@ def test_an_id_of_the_mask_token_that_nothing_reads() -> None:
 def test_refused_inputs() -> None:
     model = model_of(max_position_embeddings=4)
     ids = torch.full((1, 5), 9)
-    with pytest.raises(ValueError, match="position_ids must be in .0, max_position_embeddings=4., got 4"):
+    with pytest.raises(ValueError, match=r"position_ids must be in .0, max_position_embeddings=4., got 4"):
         model(ids)
     with pytest.raises(ValueError, match="token_type_ids must be None"):
         model(ids[:, :3], token_type_ids=torch.zeros(1, 3, dtype=torch.long))
     with pytest.raises(ValueError, match="encoder_hidden_states needs"):
         model(ids[:, :3], encoder_hidden_states=torch.zeros(1, 3, 32))
+    with pytest.raises(ValueError, match=r"attention_mask must have shape .B, L., got .1, 1, 3, 3."):
+        model.score(ids[:, :3], torch.ones(1, 1, 3, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match="self_mask must be True to score tokens"):
         model_of(self_mask=False).score(ids[:, :3])
 
 
 def test_flash_attention_is_refused() -> None:
     """It has no mask that would hide a token from its own query."""
-    with pytest.raises(ValueError, match="Flash Attention|flash_attention"):
+    with pytest.raises(ValueError, match=r"Flash Attention|flash_attention"):
         TTAModel(TTAConfig(**SIZES, attn_implementation="flash_attention_2"))
 
 
