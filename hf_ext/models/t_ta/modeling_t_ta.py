@@ -69,9 +69,12 @@ class TTAAttention(SelfAttention):
         query = self.heads(self.query(hidden_states)).transpose(1, 2)
         key, value = (self.heads(layer(text)).transpose(1, 2) for layer in (self.key, self.value))
         out, weights = self.attend(query, key, value, attention_mask, **kwargs)
-        if sees is not None:
+        if sees is not None and weights is not None:
+            # What is shown is part of the graph.
+            weights = weights.masked_fill(~sees[:, None, :, None], 0)
+            out = (weights @ value).transpose(1, 2)
+        elif sees is not None:
             out = out.masked_fill(~sees[:, :, None, None], 0)
-            weights = weights if weights is None else weights.masked_fill(~sees[:, None, :, None], 0)
         return out.reshape(*out.shape[:2], -1), weights
 
 
