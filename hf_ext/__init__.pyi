@@ -58,6 +58,15 @@ from .models.t5_pegasus import (
     T5PegasusForConditionalGeneration as T5PegasusForConditionalGeneration,
     T5PegasusModel as T5PegasusModel,
 )
+from .models.t_ta import (
+    TTAConfig as TTAConfig,
+    TTAForMaskedLM as TTAForMaskedLM,
+    TTAForMultipleChoice as TTAForMultipleChoice,
+    TTAForQuestionAnswering as TTAForQuestionAnswering,
+    TTAForSequenceClassification as TTAForSequenceClassification,
+    TTAForTokenClassification as TTAForTokenClassification,
+    TTAModel as TTAModel,
+)
 from .models.unilm_bert import (
     UniLMBertConfig as UniLMBertConfig,
     UniLMBertForCausalLM as UniLMBertForCausalLM,

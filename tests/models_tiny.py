@@ -178,6 +178,17 @@ FAMILIES: dict[str, Family] = {
         types=None,
         unpads=False,
     ),
+    "t_ta": Family(
+        hf_ext.TTAConfig,
+        SIZES,
+        {
+            "mask token": Variant({}, (*ENCODER_HEADS, TAGS)),
+            "position": Variant({"query_input": "position", "pooler_activation": "tanh"}, ("AutoModelForMaskedLM",)),
+            "fine-tuned": Variant({"self_mask": False}, ("AutoModelForSequenceClassification", SPANS)),
+        },
+        types=None,
+        places=True,
+    ),
     # Transformers' own, which WoBERT is.
     "bert": Family(
         BertConfig,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ class Release:
     vocabulary: dict[str, int]
 
     @property
+    def vocabulary_file(self) -> Path:
+        """The file of the vocabulary, which some configs name."""
+        return _vocabulary_file(self.folder, self.settings)
+
+    @property
     def words(self) -> frozenset[str]:
         """The lower-cased words of the folder's own name, which say of some releases what their files do not."""
         return frozenset(re.split(r"[^a-z0-9]+", self.folder.resolve().name.lower())) - {""}
@@ -55,7 +61,7 @@ def find_release(directory: str | Path) -> Release:
         config_file=config_file,
         settings=settings,
         checkpoint=checkpoint,
-        vocabulary=_read_vocabulary(folder / VOCABULARY_NAME),
+        vocabulary=_read_vocabulary(_vocabulary_file(folder, settings)),
     )
 
 
@@ -91,6 +97,8 @@ def _find_checkpoint(folder: Path) -> Path:
 
 def _find_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
     files = [folder / name for name in CONFIG_NAMES if (folder / name).is_file()]
+    # T-TA's has more in its name.
+    files = files or sorted(folder.glob("config.*.json"))
     if not files:
         raise ConversionError(f"{folder} has no config file; one of {', '.join(CONFIG_NAMES)} is expected")
     parsed = [_read_settings(file) for file in files]
@@ -109,6 +117,12 @@ def _read_settings(file: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ConversionError(f"{file} holds a JSON {type(settings).__name__}; an object of settings is expected")
     return settings
+
+
+def _vocabulary_file(folder: Path, settings: Mapping[str, Any]) -> Path:
+    named = settings.get("vocab_file")
+    plain = folder / VOCABULARY_NAME
+    return folder / Path(named).name if isinstance(named, str) and not plain.is_file() else plain
 
 
 def _read_vocabulary(file: Path) -> dict[str, int]:

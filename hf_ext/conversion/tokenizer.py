@@ -7,7 +7,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_ext.conversion.choices import Choice
 from hf_ext.conversion.errors import ConversionError
-from hf_ext.conversion.release import VOCABULARY_NAME, Release
+from hf_ext.conversion.release import Release
 
 _SPECIAL = {
     "pad_token": "[PAD]",
@@ -16,7 +16,7 @@ _SPECIAL = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-_NEEDED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+_NEEDED = ("pad_token", "unk_token", "cls_token", "sep_token")
 
 
 def make_tokenizer(
@@ -28,10 +28,11 @@ def make_tokenizer(
         ConversionError: the vocabulary lacks a special token, or the tokenizer has other ids.
     """
     ids = release.vocabulary
-    if missing := [token for token in _NEEDED if token not in ids]:
-        raise ConversionError(f"{release.folder / VOCABULARY_NAME} lacks {', '.join(missing)}")
+    named = {name: options.get(name, token) for name, token in _SPECIAL.items()}
+    if missing := [named[name] for name in _NEEDED if named[name] not in ids]:
+        raise ConversionError(f"{release.vocabulary_file} lacks {', '.join(missing)}")
     # A special token that the vocabulary lacks would be added behind its end, where the model has no embedding.
-    special = {name: token if token in ids else None for name, token in _SPECIAL.items()}
+    special = {name: token if token in ids else None for name, token in named.items()}
     options = dict(options) | {"do_lower_case": True, **special}
     if hasattr(config, "max_position_embeddings"):
         options["model_max_length"] = config.max_position_embeddings
@@ -45,5 +46,5 @@ def make_tokenizer(
 
         tokenizer = CharacterWordPieceTokenizer(vocab=ids, **options)
     if tokenizer.get_vocab() != ids:
-        raise ConversionError(f"{type(tokenizer).__name__} does not give the ids of {release.folder / VOCABULARY_NAME}")
+        raise ConversionError(f"{type(tokenizer).__name__} does not give the ids of {release.vocabulary_file}")
     return tokenizer

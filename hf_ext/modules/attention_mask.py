@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache
-from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
+from transformers.masking_utils import and_masks, create_bidirectional_mask, create_causal_mask
 
-from hf_ext.ops.masks import MaskFunction, same_document, same_unilm_group, unilm_mask
+from hf_ext.ops.masks import MaskFunction, other_token, same_document, same_unilm_group, unilm_mask
 from hf_ext.ops.packing import Packing
 from hf_ext.transformers_private import attention_implementation
+
+# Under these a query sees what comes after it.
+_BOTH_WAYS = ("bidirectional", "all_but_self")
 
 
 def _is_flash(config: PreTrainedConfig) -> bool:
@@ -39,7 +42,7 @@ def padded_mask(
 
     Args:
         config: names the back end.
-        mode: ``"bidirectional"``, ``"causal"`` or ``"unilm"``.
+        mode: ``"bidirectional"``, ``"causal"``, ``"unilm"``, or ``"all_but_self"``: a query sees every key but its own.
         hidden_states: ``[B, L, H]``, for size, type and device.
         attention_mask: ``[B, L]``, non-zero at real tokens; ``[B, 1, L, L]`` passes as it is; None: all are real.
         token_type_ids: ``[B, L]``, for UniLM; None: all 0.
@@ -56,6 +59,10 @@ def padded_mask(
     if documents is not None:
         _refuse_flash(config, "packed rows with a cache or more than one row")
         functions["and_mask_function"] = same_document(documents)
+    if mode == "all_but_self":
+        _refuse_flash(config, "a mask of all but the token itself")
+        visible = functions.get("and_mask_function")
+        functions["and_mask_function"] = other_token if visible is None else and_masks(visible, other_token)
     # A single query with a cache sees all that is there, in UniLM too.
     if mode == "unilm" and hidden_states.shape[1] > 1:
         _refuse_flash(config, 'attention_mode="unilm"')
@@ -67,7 +74,7 @@ def padded_mask(
         # The library maps functions over indices one by one, of which a trace keeps nothing.
         past_length = cache.get_seq_length() if cache is not None else 0
         attention_mask = _traced_mask(config, mode, hidden_states, attention_mask, past_length, **functions)
-    build = create_bidirectional_mask if mode == "bidirectional" else create_causal_mask
+    build = create_bidirectional_mask if mode in _BOTH_WAYS else create_causal_mask
     return build(
         config=config,
         inputs_embeds=hidden_states,
@@ -93,7 +100,7 @@ def _traced_mask(
     key = torch.arange(past_length + length, device=device)[None, None, None]
     query = torch.arange(past_length, past_length + length, device=device)[None, None, :, None]
     head = torch.zeros_like(batch)
-    seen = (key <= query) | torch.tensor(mode == "bidirectional", device=device)
+    seen = (key <= query) | torch.tensor(mode in _BOTH_WAYS, device=device)
     if or_mask_function is not None:
         seen = seen | or_mask_function(batch, head, query, key)
     if and_mask_function is not None:
@@ -125,7 +132,7 @@ def packed_masks(
 
     Args:
         config: names the back end.
-        mode: ``"bidirectional"``, ``"causal"`` or ``"unilm"``.
+        mode: ``"bidirectional"``, ``"causal"``, ``"unilm"``, or ``"all_but_self"``: a query sees every key but its own.
         packing: where the sequences lie.
         token_type_ids: ``[1, T]``, for UniLM; None: all 0.
         dtype: of additive masks.
@@ -139,13 +146,36 @@ def packed_masks(
     eager = attention_implementation(config) == "eager"
     if mode == "bidirectional" or (mode == "causal" and not eager) or (mode == "unilm" and token_type_ids is None):
         return None
-    if mode == "unilm":
-        _refuse_flash(config, 'attention_mode="unilm"')
+    if mode == "all_but_self":
+        _refuse_flash(config, "a mask of all but the token itself")
+        device = packing.cu_seq_lens.device
+        masks = [~torch.eye(length, dtype=torch.bool, device=device)[None, None] for length in packing.lengths]
     else:
-        # Causal is UniLM with each token in a group of its own.
-        token_type_ids = packing.cu_seq_lens.new_ones(1, sum(packing.lengths))
-    assert token_type_ids is not None
-    masks = [unilm_mask(types) for types in token_type_ids.split(packing.lengths, dim=1)]
+        if mode == "unilm":
+            _refuse_flash(config, 'attention_mode="unilm"')
+        else:
+            # Causal is UniLM with each token in a group of its own.
+            token_type_ids = packing.cu_seq_lens.new_ones(1, sum(packing.lengths))
+        assert token_type_ids is not None
+        masks = [unilm_mask(types) for types in token_type_ids.split(packing.lengths, dim=1)]
     if eager:
         masks = [torch.zeros_like(m, dtype=dtype).masked_fill(~m, torch.finfo(dtype).min) for m in masks]
     return masks
+
+
+def queries_with_keys(mask: Any) -> Tensor | None:
+    """Which queries see any key; None where all do, or where the back end answers those that see none by zeros.
+
+    Args:
+        mask: of :func:`padded_mask` or :func:`packed_masks`.
+
+    Returns:
+        ``[B, L]`` bool.
+    """
+    if isinstance(mask, list):
+        return torch.cat([found for found in map(queries_with_keys, mask) if found is not None], dim=1)
+    if not isinstance(mask, Tensor):
+        return None
+    seen = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    # All heads see the same.
+    return seen.any(-1)[:, 0]

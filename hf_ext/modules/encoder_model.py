@@ -200,7 +200,7 @@ class EncoderModel(_Base):
         if position_ids is not None and attention_mask is None and cache is None:
             documents = self._find_documents(position_ids.expand(batch_size, -1))
         # Packed rows have no next step that a cache would serve.
-        may_cache = mode != "bidirectional" and documents is None and not self.training
+        may_cache = mode in ("causal", "unilm") and documents is None and not self.training
         if use_cache and may_cache and cache is None:
             cache = DynamicCache(config=self.config)
             if encoder_hidden_states is not None:

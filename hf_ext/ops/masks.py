@@ -1,4 +1,4 @@
-"""Which key each query may see: UniLM groups and packed documents, as masks and as mask functions.
+"""Which key each query may see: UniLM groups, packed documents and all but itself, as masks and as mask functions.
 
 A mask function ``f(b, head, q, kv) -> bool`` is what Transformers' mask builders combine with causality and padding.
 """
@@ -36,6 +36,14 @@ def same_document(documents: Tensor) -> MaskFunction:
         return documents[batch, query] == documents[batch, key]
 
     return mask
+
+
+def other_token(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """Mask function that hides each token from its own query (arXiv 2004.08097).
+
+    By the index in the row and not by the position, which begins anew in each document of a packed row.
+    """
+    return query != key
 
 
 def unilm_mask(token_type_ids: Tensor) -> Tensor:

@@ -107,6 +107,14 @@ def test_gau_alpha(tmp_path):
     assert config["architectures"] == ["GAUAlphaForSequenceClassification"]
 
 
+def test_t_ta(tmp_path):
+    printed = run("t_ta.py", "--output-dir", tmp_path / "model", "--steps", 2, "--batch-size", 4)
+    assert "step 1: loss " in printed
+    assert printed.count(" for ") == 2
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["TTAForMaskedLM"]
+
+
 def test_wobert(tmp_path):
     output = tmp_path / "model"
     printed = run("wobert.py", "--output-dir", output, "--max-steps", 2, "--words", 50, "--max-length", 24)

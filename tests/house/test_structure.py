@@ -42,7 +42,7 @@ BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 ROLES = (
     ("labels", "example", "*_schemes", "conll", "english_words"),
     ("files", "samples", "vector_file", "*head", "whitening"),
-    ("*encoding", "answers", "collator", "pseudo_summary", "whole_word_masking"),
+    ("*encoding", "answers", "collator", "likelihood", "pseudo_summary", "reranking", "whole_word_masking"),
     ("*metrics", "evaluate_metric"),
     ("*job", "*pipeline", "chat", "page", "trainer"),
 )

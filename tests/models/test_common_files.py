@@ -67,6 +67,14 @@ PUBLIC = {
         "FLASHForSequenceClassification",
         "FLASHForTokenClassification",
     },
+    "TTAConfig": {
+        "TTAModel",
+        "TTAForMaskedLM",
+        "TTAForMultipleChoice",
+        "TTAForQuestionAnswering",
+        "TTAForSequenceClassification",
+        "TTAForTokenClassification",
+    },
     "T5PegasusConfig": {"T5PegasusModel", "T5PegasusEncoderModel", "T5PegasusForConditionalGeneration"},
 }
 

@@ -1,0 +1,115 @@
+"""What a language model says of a token, given the others: T-TA, a masked model, or a causal one.
+
+Shapes: B batch, L tokens, H hidden, P places asked for, V vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+from hf_ext.ops.precision import at_least_float32
+from hf_ext.tasks.base.head_guard import OtherHeadError
+from hf_ext.tasks.base.saved_model import SavedModel
+
+# How the names of classes end that have a head over the vocabulary, and what opens their folders.
+_OPENERS = {
+    "ForMaskedLM": AutoModelForMaskedLM,
+    "BertForPreTraining": AutoModelForMaskedLM,
+    "ForCausalLM": AutoModelForCausalLM,
+    "LMHeadModel": AutoModelForCausalLM,
+}
+
+
+class AutoLanguageModel:
+    """Opens a folder by the Auto class that its config names, never over a new head. Never instantiated."""
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str, *args: Any, **kwargs: Any) -> Any:
+        """The model of a folder, or of a name on the Hub.
+
+        Raises:
+            OtherHeadError: if it has no head over the vocabulary.
+        """
+        saved = SavedModel.read(pretrained_model_name_or_path)
+        opener = _opener(saved.class_names)
+        if opener is None:
+            seen = ", ".join(saved.class_names) or "no class that its config names"
+            raise OtherHeadError(f"model must be one of {_wanted()}, got {seen} in {saved.name}")
+        return opener.from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+
+def _opener(class_names: Sequence[str]) -> Any:
+    return next((auto for name in class_names for ending, auto in _OPENERS.items() if name.endswith(ending)), None)
+
+
+def _wanted() -> str:
+    return ", ".join(f"...{ending}" for ending in _OPENERS)
+
+
+def prediction_of(model: Any) -> str:
+    """How a model predicts a token: in "one pass" from all others, as "masked" from all others, or "causal", from those
+    before it.
+
+    Raises:
+        ValueError: if it predicts none, or not those of a text by itself.
+    """
+    name, config = type(model).__name__, model.config
+    # By name, not by class: a model may come with a copy of our code.
+    if hasattr(model, "token_log_probs"):
+        if not config.self_mask:
+            raise ValueError("self_mask must be True to score tokens, as each would be read off itself, got False")
+        return "one pass"
+    opener = _opener([name])
+    if opener is None:
+        raise ValueError(f"model must be one of {_wanted()}, got {name}")
+    if opener is AutoModelForMaskedLM:
+        return "masked"
+    if getattr(config, "resolved_attention_mode", None) == "unilm":
+        raise ValueError(
+            f'attention_mode must be "causal" to score a text by itself, got "unilm": this {name} writes a text that '
+            "belongs to another one"
+        )
+    if getattr(config, "fixed_fields", {}).get("shared_segment_embeddings"):
+        raise ValueError(f"model must read plain texts, got {name}, which reads who says what in a dialogue")
+    return "causal"
+
+
+def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> Tensor:
+    """Logits ``[P, V]``, in float32 or better, at some places of a batch; the head runs at these alone.
+
+    Over a large vocabulary it costs as much as some blocks do.
+
+    Args:
+        model: with a head over the vocabulary, that of each place made of its vector alone.
+        inputs: of the model, ``[B, L]`` each.
+        rows: ``[P]``.
+        columns: ``[P]``.
+
+    Raises:
+        ValueError: if the head is of another kind.
+    """
+    encoder = model.base_model
+    if encoder is model:
+        # One module is both.
+        return at_least_float32(model(**inputs, return_dict=True).logits[rows, columns])
+
+    def pick(module: Any, arguments: Any, output: Any) -> Any:
+        picked = output[0][rows, columns][None]
+        if isinstance(output, tuple):
+            return (picked, *output[1:])
+        output["last_hidden_state"] = picked
+        return output
+
+    hook = encoder.register_forward_hook(pick)
+    try:
+        logits = model(**inputs, return_dict=True).logits
+    finally:
+        hook.remove()
+    if logits.shape[:2] != (1, len(rows)):
+        raise ValueError(
+            f"model must predict each token by a vector of its own, got logits of shape {list(logits.shape)} "
+            f"for {len(rows)} places of {type(model).__name__}"
+        )
+    return at_least_float32(logits[0])
