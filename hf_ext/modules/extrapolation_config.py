@@ -54,7 +54,8 @@ class ExtrapolationConfig(RotaryConfig):
     def extrapolates(self) -> bool:
         """Whether any of the fields above says something; ``rope_parameters`` is not among them."""
         fields = ("log_n", "attention_window", "full_attention_layers", "key_norm", "position_bias")
-        return any(getattr(self, field) not in (None, False) for field in fields)
+        # By identity, as a window of 0 is not without one.
+        return not all(getattr(self, field) is None or getattr(self, field) is False for field in fields)
 
     @property
     def scores_by_distance(self) -> bool:

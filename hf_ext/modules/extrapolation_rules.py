@@ -43,7 +43,7 @@ def _field(name: str, *values: Any) -> Callable[[Any, Situation], str]:
 
     def seen(config: Any, situation: Situation) -> str:
         value = getattr(config, name, None)
-        here = value in values if values else value not in (None, False, [], ())
+        here = value in values if values else value is not None and value is not False
         return f"{name}={value!r}" if here else ""
 
     return seen
@@ -112,7 +112,7 @@ ALL_WINDOWS = Condition(
     lambda config, now: "" if config.full_attention_layers else WINDOW.seen(config, now),
 )
 NO_WINDOW = Condition("no attention_window", _field("attention_window", None))
-NO_FULL_LAYERS = Condition("no full_attention_layers", _field("full_attention_layers", None, [], ()))
+NO_FULL_LAYERS = Condition("no full_attention_layers", _field("full_attention_layers", None, []))
 FULL_POSITIONS = Condition("full_attention_positions", _field("full_attention_positions", True))
 NO_FAR_POSITIONS = Condition(
     "attention_window without full_attention_positions",

@@ -153,9 +153,10 @@ class GAUAlphaEncoder(LayerStack):
         config = self.config
         scale = config.attention_key_size**-0.5 if config.attention_scale and not config.key_norm else 1.0
         if config.normalization == "softmax":
-            factor = (
-                sight.log_n if sight is not None and sight.log_n is not None else hidden_states.new_ones(1, 1).float()
-            )
+            factor = sight.log_n if sight is not None else None
+            if factor is None:
+                dtype = torch.promote_types(hidden_states.dtype, torch.float32)
+                factor = hidden_states.new_ones((1, 1), dtype=dtype)
             return (factor * scale).unsqueeze(-1)
         length = hidden_states.shape[1]
         if config.attention_window is not None:
