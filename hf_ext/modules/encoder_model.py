@@ -139,8 +139,10 @@ class EncoderModel(_Base):
         """What stands behind the position inputs for :meth:`layer_arguments`, ``[B or 1, L, ...]``."""
         return ()
 
-    masks_keys = True
-    """Whether there is a layer that needs a mask."""
+    @property
+    def masks_keys(self) -> bool:
+        """Whether there is a layer that needs a mask."""
+        return True
 
     def layer_arguments(
         self,

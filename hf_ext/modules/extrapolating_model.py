@@ -127,20 +127,17 @@ class ExtrapolatingModel(EncoderModel):
                 _check_places(query_places, attention_mask)
             key_places = torch.arange(cache.get_seq_length() + length, device=device)[None]
             query_places = key_places[:, -length:]
+        pieces = [(query_places, key_places)]
+        if packing is not None:
+            pieces = list(zip(query_places.split(packing.lengths, 1), key_places.split(packing.lengths, 1)))
+        if not rerope_in(config):
+            return (), tuple(queries[:, :, None] - keys[:, None] for queries, keys in pieces)
         rope: Any = config.rope_parameters
-        options = {} if not rerope_in(config) else {"window": rope["window"], "step": rope.get("step", math.inf)}
+        how = rope["window"], rope.get("step", math.inf), rope["rope_theta"]
+        if cache is not None and length == 1:
+            return (rerope_step(key_places.shape[1], config.head_dim, *how, device=device),), ()
         causal = config.resolved_attention_mode == "causal"
-        if options and cache is not None and length == 1:
-            keys = key_places.shape[1]
-            return (rerope_step(keys, config.head_dim, **options, theta=rope["rope_theta"], device=device),), ()
-        lengths = packing.lengths if packing is not None else [length]
-        pieces = list(zip(query_places.split(lengths, 1), key_places.split(lengths, 1))) if packing is not None else [
-            (query_places, key_places)
-        ]  # fmt: skip
-        if options:
-            more = {**options, "theta": rope["rope_theta"], "causal": causal}
-            return tuple(rerope_maps(*piece, config.head_dim, **more) for piece in pieces), ()
-        return (), tuple(queries[:, :, None] - keys[:, None] for queries, keys in pieces)
+        return tuple(rerope_maps(*piece, config.head_dim, *how, causal=causal) for piece in pieces), ()
 
 
 def _check_places(position_ids: Tensor, attention_mask: Tensor | None) -> None:
