@@ -39,12 +39,29 @@ def eager_attention_forward(
     Returns:
         Output ``[B, Lq, N, D]`` and weights ``[B, N, Lq, Lk]``.
     """
-    scores = query @ key.transpose(2, 3) * scaling
+    return attend_by_scores(module, query @ key.transpose(2, 3) * scaling, value, attention_mask, dropout)
+
+
+def attend_by_scores(
+    module: nn.Module, scores: Tensor, value: Tensor, attention_mask: Tensor | None, dropout: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """What is left of eager attention where scores are made.
+
+    Args:
+        module: the attention layer (unused but for ``training``).
+        scores: ``[B, N, Lq, Lk]``.
+        value: ``[B, N, Lk, D]``.
+        attention_mask: as of :func:`eager_attention_forward`.
+        dropout: probability of dropping a weight.
+
+    Returns:
+        Output ``[B, Lq, N, D]`` and weights ``[B, N, Lq, Lk]``, in the type of ``value``.
+    """
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     elif attention_mask is not None:
         scores = scores + attention_mask
-    weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).type_as(query)
+    weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).type_as(value)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     return (weights @ value).transpose(1, 2).contiguous(), weights
 

@@ -23,8 +23,10 @@ class CheckedTable(nn.Embedding):
         """Look up ``ids`` ``[B or 1, L]``, which the error calls by the name ``argument``.
 
         Raises:
-            ValueError: for an id outside the table.
+            ValueError: for an id outside the table, or one that is no whole number.
         """
+        if ids.is_floating_point():
+            raise ValueError(f"{argument or self.argument} must be whole numbers to be looked up, got {ids.dtype}")
         # Under compilation, and on a GPU where looking would wait for it, the kernel's own check has to do.
         if ids.device.type == "cpu" and not in_graph() and ids.numel():
             # A table that is divided among processes is asked by ids that all of them have.

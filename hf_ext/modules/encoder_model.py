@@ -135,6 +135,26 @@ class EncoderModel(_Base):
         """Position inputs of embeddings and layers, ``[B or 1, L, ...]``, from ``position_ids`` ``[B or 1, L]``."""
         return (position_ids,)
 
+    def place_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:
+        """What stands behind the position inputs for :meth:`layer_arguments`, ``[B or 1, L, ...]``."""
+        return ()
+
+    @property
+    def masks_keys(self) -> bool:
+        """Whether there is a layer that needs a mask."""
+        return True
+
+    def layer_arguments(
+        self,
+        positions: tuple[Tensor, ...],
+        attention_mask: Tensor | None,
+        documents: Tensor | None,
+        packing: Packing | None,
+        cache: Cache | None,
+    ) -> dict[str, Any]:
+        """What layers are told beside positions and mask, of a batch or a packed row."""
+        return {}
+
     def may_unpad(self, attention_mask: Tensor) -> bool:
         """Whether the rows of ``attention_mask`` ``[B, L]`` give the same outputs with their padding taken out."""
         return True
@@ -212,7 +232,7 @@ class EncoderModel(_Base):
             if self.counts_positions and attention_mask is not None and attention_mask.dim() == 2:
                 first = (attention_mask != 0).int().argmax(-1, keepdim=True)
                 position_ids = (position_ids - first).clamp(min=0)
-        positions = self.position_tensors(position_ids)
+        positions = (*self.position_tensors(position_ids), *self.place_tensors(position_ids))
 
         index = packing = None
         if cache is None and encoder_hidden_states is None and self._may_pack(attention_mask, kwargs):
@@ -233,11 +253,13 @@ class EncoderModel(_Base):
         if hasattr(self, "embeddings_project"):
             hidden_states = self.embeddings_project(hidden_states)
 
+        mask: Any = None
         if packing is not None:
-            mask: Any = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
+            mask = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
             kwargs |= packed_arguments(self.config, packing)
-        else:
+        elif self.masks_keys:
             mask = padded_mask(self.config, mode, hidden_states, attention_mask, token_type_ids, documents, cache)
+        kwargs |= self.layer_arguments(positions, attention_mask, documents, packing, cache)
         if encoder_attention_mask is not None:
             encoder_attention_mask = create_bidirectional_mask(
                 config=self.config,

@@ -4,14 +4,15 @@ from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 
-from hf_ext.modules.rotary_positions import RotaryConfig
+from hf_ext.modules.extrapolation_config import ExtrapolationConfig
 
 
 @strict
-class GAUAlphaConfig(RotaryConfig):
+class GAUAlphaConfig(ExtrapolationConfig):
     """Settings of a GAU-alpha encoder (kexue.fm/archives/9052; arXiv 2205.05842).
 
-    The defaults are those of the released base model; the other fields are those of :class:`EncoderConfig`. A block is
+    The defaults are those of the released base model; the other fields are those of :class:`EncoderConfig` and,
+    for texts longer than in training, :class:`ExtrapolationConfig`, but for those of decoders and of HWFA. A block is
     one gated attention unit, with a single head and without a feed-forward layer.
 
     Attributes:
@@ -42,6 +43,9 @@ class GAUAlphaConfig(RotaryConfig):
         "add_cross_attention": False,
         "position_embedding_type": "rotary",
         "rotary_value": False,
+        "position_bias": None,
+        "full_attention_layers": None,
+        "full_attention_positions": False,
         "self_attention": True,
         "norm_position": "post",
         "is_glu": False,

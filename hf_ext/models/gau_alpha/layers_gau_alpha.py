@@ -4,6 +4,7 @@ Shapes: B batch, L tokens, H hidden, I width of gate and values, K size of the o
 are those of the checkpoints on the Hub.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,10 +17,12 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
-from hf_ext.modules.attention import attend
+from hf_ext.modules.extrapolating_attention import Sight, attend_in_sight, turns, unit_keys
 from hf_ext.modules.norm import UncenteredNorm
 from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.gated_attention import Rotation, gated_attention, log_n_factor, split_projection, visible_keys
+from hf_ext.ops.key_counts import key_counts
+from hf_ext.ops.window_attention import window_reach
 from hf_ext.transformers_private import attention_implementation
 
 FUSED = "gated_attention"
@@ -88,8 +91,10 @@ class GatedAttentionUnit(nn.Module):
             return self.o_dense(gated), None
         gate, *heads = split_projection(projected, *scales, *rotations, self.activation)
         query, key, value = (x.unsqueeze(1) for x in heads)
+        if self.config.key_norm:
+            key = unit_keys(key)
         # What scales the scores is part of the queries' rotation.
-        attended, weights = attend(
+        attended, weights = attend_in_sight(
             self, query, key, value, attention_mask, 1.0, dropout, sequence_lengths=sequence_lengths, **kwargs
         )
         return self.o_dense(gate * attended.squeeze(2)), weights
@@ -122,24 +127,43 @@ class GAUAlphaEncoder(LayerStack):
         attention_mask: Any = None,
         positions: tuple[Tensor, ...] = (),
         sequence_lengths: list[int] | None = None,
+        sight: Sight | None = None,
         **kwargs: Any,
     ) -> Tensor:
         """Run ``[B, L, H]`` through all blocks; ``positions`` are cosines and sines ``[B or 1, L, K/2]``."""
-        cos, sin = positions
-        scale = self.score_scale(hidden_states, attention_mask, sequence_lengths).to(cos.dtype)
+        cos, sin = positions[:2]
+        if not turns(self.config, 0):
+            cos, sin = torch.ones_like(cos), torch.zeros_like(sin)
+        scale = self.score_scale(hidden_states, attention_mask, sequence_lengths, sight).to(cos.dtype)
+        # The rotation has the factor already.
+        sight = replace(sight, log_n=None) if sight is not None else None
         return super().forward(
             hidden_states,
             attention_mask,
             rotations=((cos * scale, sin * scale), (cos, sin)),
             sequence_lengths=sequence_lengths,
+            sight=sight,
             **kwargs,
         )
 
-    def score_scale(self, hidden_states: Tensor, mask: Any, lengths: list[int] | None) -> Tensor:
+    def score_scale(
+        self, hidden_states: Tensor, mask: Any, lengths: list[int] | None, sight: Sight | None = None
+    ) -> Tensor:
         """What each query's scores are multiplied by, ``[B or 1, L or 1, 1]``."""
         config = self.config
-        scale = config.attention_key_size**-0.5 if config.attention_scale else 1.0
+        scale = config.attention_key_size**-0.5 if config.attention_scale and not config.key_norm else 1.0
         if config.normalization == "softmax":
-            return hidden_states.new_full((1, 1, 1), scale, dtype=torch.float32)
-        keys = visible_keys(hidden_states.shape[1], mask, lengths, hidden_states.device)
+            factor = sight.log_n if sight is not None else None
+            if factor is None:
+                dtype = torch.promote_types(hidden_states.dtype, torch.float32)
+                factor = hidden_states.new_ones((1, 1), dtype=dtype)
+            return (factor * scale).unsqueeze(-1)
+        length = hidden_states.shape[1]
+        if config.attention_window is not None:
+            groups = sight.groups if sight is not None else None
+            if groups is None:
+                groups = torch.zeros(1, length, dtype=torch.long, device=hidden_states.device)
+            keys = key_counts(groups, length, *window_reach(config.attention_window, False))
+        else:
+            keys = visible_keys(length, mask, lengths, hidden_states.device)
         return (log_n_factor(keys, config.softmax_plus_min_keys) * scale).unsqueeze(-1)

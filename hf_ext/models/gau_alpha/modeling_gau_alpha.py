@@ -10,7 +10,8 @@ from torch import Tensor
 from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
 from hf_ext.models.gau_alpha.layers_gau_alpha import FUSED, GatedAttentionUnit, GAUAlphaEncoder, GAUAlphaLayer
 from hf_ext.modules.embeddings import TokenEmbeddings
-from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.encoder_model import EncoderPreTrainedModel
+from hf_ext.modules.extrapolating_model import ExtrapolatingModel, chosen_implementation
 from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -36,11 +37,13 @@ class GAUAlphaPreTrainedModel(EncoderPreTrainedModel):
     }
 
     def get_correct_attn_implementation(self, requested_attention: str | None, *args: Any, **kwargs: Any) -> str:
-        """The attention implementation that runs: unless told otherwise, the one made for these units."""
-        return super().get_correct_attn_implementation(requested_attention or FUSED, *args, **kwargs)
+        """The attention implementation that runs: unless told otherwise, the one made for these units, if it can
+        do what the config says."""
+        chosen = chosen_implementation(self.config, requested_attention, FUSED)
+        return super().get_correct_attn_implementation(chosen, *args, **kwargs)
 
 
-class GAUAlphaModel(EncoderModel, GAUAlphaPreTrainedModel):
+class GAUAlphaModel(ExtrapolatingModel, GAUAlphaPreTrainedModel):
     """GAU-alpha without a head."""
 
     config: GAUAlphaConfig

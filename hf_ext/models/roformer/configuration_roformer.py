@@ -6,16 +6,16 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from hf_ext.modules.encoder_config import EncoderConfig
-from hf_ext.modules.rotary_positions import RotaryConfig
+from hf_ext.modules.extrapolation_config import ExtrapolationConfig
 
 
 @strict
-class RoFormerConfig(RotaryConfig):
+class RoFormerConfig(ExtrapolationConfig):
     """Settings of a RoFormer encoder or decoder (kexue.fm/archives/8265, 8998; arXiv 2104.09864).
 
     The defaults are those of the word-vocabulary base model,
     [junnyu/roformer_chinese_base](https://huggingface.co/junnyu/roformer_chinese_base); the other fields are those of
-    :class:`EncoderConfig`.
+    :class:`EncoderConfig` and, for texts longer than in training, :class:`ExtrapolationConfig`.
     RoFormer-V2 has ``norm_type="rms_norm"`` and ``use_bias=False``; its MLM head is then the token embedding alone.
 
     What Transformers' RoFormer would compute otherwise (`stock_reads`) is saved under the model type ``roformer_v2``,
@@ -62,6 +62,7 @@ class RoFormerConfig(RotaryConfig):
             # It generates without a mask unless it is told to be a decoder, and judges a choice by its last token.
             and ("RoFormerForCausalLM" not in architectures or self.is_decoder)
             and "RoFormerForMultipleChoice" not in architectures
+            and not self.extrapolates
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from transformers.generation import GenerationMixin
 from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.embeddings import TokenEmbeddings
-from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.encoder_model import EncoderPreTrainedModel
+from hf_ext.modules.extrapolating_attention import ExtrapolatingSelfAttention
+from hf_ext.modules.extrapolating_model import ExtrapolatingModel, chosen_implementation
 from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -22,20 +24,11 @@ from hf_ext.modules.family_heads import (
 )
 from hf_ext.modules.paraphrase_head import ParaphraseHead
 from hf_ext.modules.rotary_positions import rotations
-from hf_ext.modules.transformer_block import SelfAttention, transformer_stack
-from hf_ext.ops.rotary import apply_rotary
+from hf_ext.modules.transformer_block import transformer_stack
 
 
-class RoFormerSelfAttention(SelfAttention):
-    """Multi-head attention with rotated queries and keys."""
-
-    def place(
-        self, query: Tensor, key: Tensor, value: Tensor, positions: tuple[Tensor, ...]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotate queries and keys, and values if the config says so; ``positions`` are cosines and sines."""
-        if self.config.rotary_value:
-            value = apply_rotary(value, *positions)
-        return apply_rotary(query, *positions), apply_rotary(key, *positions), value
+class RoFormerSelfAttention(ExtrapolatingSelfAttention):
+    """Multi-head attention with rotated queries and keys, and values if the config says so."""
 
 
 class RoFormerPreTrainedModel(EncoderPreTrainedModel):
@@ -46,8 +39,13 @@ class RoFormerPreTrainedModel(EncoderPreTrainedModel):
     # The table of sines that the built-in RoFormer saves, and a pooler where the head does without.
     _keys_to_ignore_on_load_unexpected = [r"encoder\.embed_positions\.weight", r"pooler\."]  # noqa: RUF012
 
+    def get_correct_attn_implementation(self, requested_attention: str | None, *args: Any, **kwargs: Any) -> str:
+        """The attention implementation that runs: unless told otherwise, one that can do what the config says."""
+        chosen = chosen_implementation(self.config, requested_attention)
+        return super().get_correct_attn_implementation(chosen, *args, **kwargs)
 
-class RoFormerModel(EncoderModel, RoFormerPreTrainedModel):
+
+class RoFormerModel(ExtrapolatingModel, RoFormerPreTrainedModel):
     """RoFormer without a head."""
 
     config: RoFormerConfig

@@ -6,27 +6,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# The length of text at which the factor is 1.
-_BASE = 512
 
-
-def log_n_factor(keys: Tensor, lower_bound: int = 16) -> Tensor:
-    """What scores are multiplied by where softmax runs over ``keys`` keys: ``ln(max(keys, lower_bound)) / ln 512``.
+def log_n_factor(keys: Tensor, lower_bound: int = 16, base: int = 512) -> Tensor:
+    """What scores are multiplied by where softmax runs over ``keys`` keys: ``ln(max(keys, lower_bound)) / ln base``.
 
     Args:
         keys: numbers of keys, any shape.
-        lower_bound: rows with fewer keys count as having this many, at least 1.
+        lower_bound: rows with fewer keys count as having this many, at least 1. Where it is the base, no factor is
+            below 1, as a model wants it that was trained without (kexue.fm/archives/9706).
+        base: number of keys at which the factor is 1, at least 2.
 
     Returns:
         The factors in the shape of ``keys``, in float64 (float32 on Apple's MPS, which has no float64).
 
     Raises:
-        ValueError: if ``lower_bound`` is less than 1.
+        ValueError: if ``lower_bound`` is less than 1, or ``base`` less than 2.
     """
     if lower_bound < 1:
         raise ValueError(f"lower_bound must be at least 1, got {lower_bound}")
+    if base < 2:
+        raise ValueError(f"base must be at least 2, got {base}")
     dtype = torch.float32 if keys.device.type == "mps" else torch.float64
-    return keys.to(dtype).clamp(min=lower_bound).log() / math.log(_BASE)
+    return keys.to(dtype).clamp(min=lower_bound).log() / math.log(base)
 
 
 def visible_keys(
