@@ -69,6 +69,10 @@ def _training_command(name: str) -> TyperCommand:
     return import_module("hf_ext.tasks.base.command").job_command(name)
 
 
+def _pretraining_command(name: str) -> TyperCommand:
+    return import_module("hf_ext.tasks.base.command").job_command(name, "pretrain")
+
+
 def _checking_command(name: str) -> TyperCommand:
     return import_module("hf_ext.tasks.base.check_command").check_command(name)
 
@@ -81,13 +85,15 @@ def _add_commands(app: typer.Typer, folder: Path) -> None:
                 _add(app, file.stem.replace("_", "-"), ast.get_docstring(function) or "", _command)
 
 
-def _add_job_commands(app: typer.Typer, folder: Path, load: Callable[[str], TyperCommand]) -> None:
-    """Add the commands of the tasks' jobs: the first job that says that a command is its own has its help."""
+def _add_job_commands(
+    app: typer.Typer, folder: Path, load: Callable[[str], TyperCommand], program: str = "train"
+) -> None:
+    """Add the commands of a program's jobs: the first job that says that a command is its own has its help."""
     helps: dict[str, str] = {}
     for file in (*folder.glob("*/job.py"), *folder.glob("*/*_job.py")):
         for job in _definitions(file, ast.ClassDef):
             name = _constant(job, "command")
-            if name is not None:
+            if name is not None and (_constant(job, "program") or "train") == program:
                 helps.setdefault(name, (ast.get_docstring(job) or "").partition("\n")[0])
     for name, text in sorted(helps.items()):
         _add(app, name, text, load)
@@ -115,9 +121,12 @@ def _make_app() -> typer.Typer:
     train = typer.Typer(help="Train a model on files.", no_args_is_help=True)
     _add_commands(app, _package() / "cli")
     check = typer.Typer(help="Check files before training on them.", no_args_is_help=True)
+    pretrain = typer.Typer(help="Pre-train a model on texts without labels.", no_args_is_help=True)
     _add_job_commands(train, _package() / "tasks", _training_command)
     _add_job_commands(check, _package() / "tasks", _checking_command)
+    _add_job_commands(pretrain, _package() / "tasks", _pretraining_command, "pretrain")
     app.add_typer(train, name="train")
+    app.add_typer(pretrain, name="pretrain")
     app.add_typer(check, name="check")
     return app
 

@@ -53,14 +53,10 @@ def dataset_file(
     from rich.progress import track
 
     columns = dict(columns or {})
-    rows = _rows(str(source), split, config, streaming)
-    known = list(rows.features or ())
-    for ours, theirs in columns.items():
-        if known and theirs not in known:
-            raise ValueError(f"columns must name columns of {source}, {', '.join(known)}, got {theirs!r} for {ours!r}")
+    rows = open_rows(source, split, config, columns, streaming)
     console = Console(stderr=True)
     shown = track(
-        _named(rows, f"{source} ({split})"),
+        renamed_rows(rows, f"{source} ({split})", columns),
         f"reading {source} ({split})",
         total=None if streaming else len(rows),
         console=console,
@@ -69,16 +65,46 @@ def dataset_file(
     )
     with atomic_write(_path(source, split, config, columns)) as file:
         for row in shown:
-            renamed = {name: value for name, value in row.items() if name not in columns.values()}
-            renamed |= {ours: row[theirs] for ours, theirs in columns.items()}
-            for line in [_json(renamed)] if lines is None else lines(renamed):
+            for line in [_json(row)] if lines is None else lines(row):
                 file.write(f"{line}\n")
     return _path(source, split, config, columns)
+
+
+def open_rows(
+    source: str | os.PathLike[str],
+    split: str = "train",
+    config: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    streaming: bool = False,
+) -> "Dataset | IterableDataset":
+    """The rows of a data set under its own names; the arguments are those of :func:`dataset_file`.
+
+    Raises:
+        ValueError: if there is no such data set, split or column.
+    """
+    rows = _rows(str(source), split, config, streaming)
+    known = list(rows.features or ())
+    for ours, theirs in (columns or {}).items():
+        if known and theirs not in known:
+            raise ValueError(f"columns must name columns of {source}, {', '.join(known)}, got {theirs!r} for {ours!r}")
+    return rows
+
+
+def renamed_rows(rows: Any, where: str, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Rows of a data set with the names that readers know, and the names of classes in place of their numbers."""
+    for row in _named(rows, where):
+        renamed = {name: value for name, value in row.items() if name not in columns.values()}
+        yield renamed | {ours: row[theirs] for ours, theirs in columns.items()}
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
     """Whether a file is one of Parquet or Arrow, by its beginning."""
     return _kind(Path(path)) is not None
+
+
+def is_saved(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is one that ``save_to_disk`` wrote."""
+    return any(Path(folder, name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 def validation_split(source: str, config: str | None = None) -> str:
@@ -102,7 +128,7 @@ def _split_names(source: str, config: str | None) -> list[str]:
 
     if _kind(Path(source)) is not None:
         return ["train"]
-    if _is_saved(Path(source)):
+    if is_saved(source):
         saved = datasets.load_from_disk(source)
         return list(saved) if isinstance(saved, datasets.DatasetDict) else ["train"]
     return _from_hub(source, lambda: list(datasets.get_dataset_split_names(source, config)))
@@ -112,7 +138,7 @@ def _rows(source: str, split: str, config: str | None, streaming: bool) -> "Data
     import datasets
 
     kind = _kind(Path(source))
-    if kind is None and _is_saved(Path(source)):
+    if kind is None and is_saved(source):
         if streaming:
             raise ValueError(
                 f"streaming has no effect on a data set that save_to_disk wrote, got {source}; leave it out"
@@ -221,7 +247,3 @@ def _kind(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(max(map(len, _MAGIC)))
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
-
-
-def _is_saved(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))

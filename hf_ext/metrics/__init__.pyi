@@ -10,8 +10,10 @@ from .exact_spans import (
     span_scores as span_scores,
 )
 from .perplexity import (
+    held_out_metrics as held_out_metrics,
     next_token_sums as next_token_sums,
     perplexity_metrics as perplexity_metrics,
+    token_sums as token_sums,
 )
 from .threshold_calibration import (
     calibrate_span_thresholds as calibrate_span_thresholds,

@@ -6,3 +6,5 @@ from .random_positions import (
     DataCollatorWithRandomPositions as DataCollatorWithRandomPositions,
     RandomPositionsTrainer as RandomPositionsTrainer,
 )
+from .stream_trainer import StreamTrainer as StreamTrainer
+from .streamed_batches import StreamedBatches as StreamedBatches

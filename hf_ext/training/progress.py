@@ -61,7 +61,7 @@ class ProgressCallback(TrainerCallback):
         """Note the loss beside the bar."""
         if self.progress is not None and logs and "loss" in logs:
             self.losses.append(float(logs["loss"]))
-            note = f"loss {self.losses[-1]:.4f}  lr {float(logs.get('learning_rate', 0)):.1e}"
+            note = f"loss {self.losses[-1]:.4f}  lr {float(logs.get('learning_rate', 0)):.1e}{speed(logs)}"
             self.progress.update(self.task, note=note)
 
     def on_evaluate(
@@ -104,3 +104,11 @@ class ProgressCallback(TrainerCallback):
         assert self.progress is not None
         line = f"{name:>5} {sparkline(values)} {values[0]:.4f} → {kept:.4f}{note}"
         self.progress.console.print(line, markup=False, highlight=False)
+
+
+def speed(logs: dict[str, Any]) -> str:
+    """What a log says of the speed of a streamed training; nothing of one that does not measure it."""
+    if "tokens_per_second" not in logs:
+        return ""
+    share = f", {float(logs['share_of_peak']):.0%} of peak" if "share_of_peak" in logs else ""
+    return f"  {float(logs['tokens_per_second']):,.0f} tokens/s{share}"

@@ -40,9 +40,19 @@ BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 
 # What the files of a task are, from below. A file may import those of its own row, and those above it in this list.
 ROLES = (
-    ("labels", "example", "*_schemes", "conll", "english_words"),
+    ("labels", "example", "*_schemes", "conll", "english_words", "recipes"),
     ("files", "samples", "vector_file", "*head", "whitening"),
-    ("*encoding", "answers", "collator", "likelihood", "pseudo_summary", "reranking", "whole_word_masking"),
+    (
+        "*encoding",
+        "all_tokens",
+        "answers",
+        "collator",
+        "likelihood",
+        "packed_rows",
+        "pseudo_summary",
+        "reranking",
+        "whole_word_masking",
+    ),
     ("*metrics", "evaluate_metric"),
     ("*job", "*pipeline", "chat", "page", "trainer"),
 )

@@ -33,19 +33,25 @@ _OFTEN_USED = {
 }
 
 
-def jobs_of_command(name: str) -> list[type[Job]]:
-    """The jobs that say that the command of that name is theirs, in the order of their modules."""
+def jobs_of_command(name: str, program: str = "train") -> list[type[Job]]:
+    """The jobs that say that the command of that name is theirs, in the order of their modules.
+
+    Args:
+        name: of the command.
+        program: the word that it stands behind, ``"train"`` or ``"pretrain"``.
+    """
     return [
         job
         for module in map(import_module, task_modules("job"))
         for job in vars(module).values()
-        if isinstance(job, type) and job.__module__ == module.__name__ and vars(job).get("command") == name
+        if isinstance(job, type) and issubclass(job, Job) and job.__module__ == module.__name__
+        if vars(job).get("command") == name and job.program == program
     ]
 
 
-def job_command(name: str) -> TyperCommand:
-    """The command ``hf-ext train <name>``."""
-    parser = JobParser(jobs_of_command(name))
+def job_command(name: str, program: str = "train") -> TyperCommand:
+    """The command ``hf-ext <program> <name>``."""
+    parser = JobParser(jobs_of_command(name, program))
     job = parser.jobs[0]
     made = task_command(
         name,

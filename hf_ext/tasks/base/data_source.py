@@ -18,6 +18,8 @@ def with_files(job: Any) -> Any:
         ValueError: if neither a file nor a data set is given, both are, an option has no effect, or a data set cannot
             be read.
     """
+    if job.streams:
+        return job
     files = {part: file for part in _PARTS if (file := _file(job, part)) is not None}
     tables = {part for part, file in files.items() if is_table(file)}
     _check_options(job, tables)
@@ -60,6 +62,8 @@ def source_of(job: Any, part: str) -> str:
     """
     job = job.as_given or job
     file = _file(job, part)
+    if job.streams and part == "validation" and file is None and job.validation_split is None:
+        return f"{source_of(job, 'train')} (held out)"
     if file is not None or job.dataset is None:
         return str(file)
     return f"{job.dataset} ({getattr(job, f'{part}_split') or part})"

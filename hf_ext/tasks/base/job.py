@@ -144,6 +144,10 @@ class Job:
 
     command: ClassVar[str]
     """Name of its command under ``hf-ext train``; jobs that say the same are told apart by the choices of ``head``."""
+    program: ClassVar[str] = "train"
+    """The word that its command stands behind."""
+    streams: ClassVar[bool] = False
+    """Whether it reads files and data sets itself, as they come, and may do without texts to evaluate on."""
     auto_class: ClassVar[Any]
     """What opens a trained model."""
     written: ClassVar[tuple[str, ...]] = ()

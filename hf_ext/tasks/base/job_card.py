@@ -1,5 +1,6 @@
 """What the card of a model says of the job that made it."""
 
+from collections.abc import Sized
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def card_facts(job: Any) -> CardFacts:
         base_model=job.model,
         config=job.config,
         options={name: value for name, value in options.items() if value not in (None, {})},
-        made_by=f"hf-ext train {job.command}",
+        made_by=f"hf-ext {job.program} {job.command}",
         license=job.license,
         language=job.language,
         datasets=[dataset] if dataset and not Path(dataset).exists() else (),
@@ -46,5 +47,7 @@ def card_files(job: Any, files: Any) -> list[CardFile]:
     """
     held = {part: getattr(files, part) for part in ("train", "validation", "test")}
     return [
-        CardFile(part, source_of(job, part), len(examples)) for part, examples in held.items() if examples is not None
+        CardFile(part, source_of(job, part), len(examples) if isinstance(examples, Sized) else None)
+        for part, examples in held.items()
+        if examples is not None
     ]

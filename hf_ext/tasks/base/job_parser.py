@@ -74,7 +74,9 @@ class JobParser(HfArgumentParser):
         self._actions_by_spelling: dict[str, Action] = {}
         classes: list[Any] = [*jobs, options_class or jobs[0].arguments_class]
         self.hints = {name: hint for one in reversed(classes) for name, hint in get_type_hints(one).items()}
-        super().__init__(classes, prog="hf-ext train", add_help=False, allow_abbrev=False, exit_on_error=False)
+        super().__init__(
+            classes, prog=f"hf-ext {jobs[0].program}", add_help=False, allow_abbrev=False, exit_on_error=False
+        )
         if options_class is not None:
             return
         output = self.options["output_dir"]
@@ -127,7 +129,7 @@ class JobParser(HfArgumentParser):
         given = self.given(words)
         needed = {one.name for one in self.options.values() if one.required}
         if given.get("dataset") is None:
-            needed |= {"train_file", "validation_file"}
+            needed |= {"train_file"} if self.jobs[0].streams else {"train_file", "validation_file"}
         missing = [one.flag for one in self.options.values() if one.name in needed and given.get(one.name) is None]
         if missing:
             raise OptionError(f"{' and '.join(missing)} must be given")

@@ -1,6 +1,6 @@
 """What a run looks at before it reads anything, and what it says before its bar."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -41,7 +41,7 @@ def tell_files(job: "Job", files: "Files", arguments: TrainingArguments) -> None
     """Say what there is to train on and to evaluate on, before it is encoded, which may take its time."""
     parts = {"train": files.train, "validation": files.validation, "test": files.test}
     told = ", ".join(
-        f"{len(own):,} {job.examples} in {source_of(job, part)}" for part, own in parts.items() if own is not None
+        f"{_number(own)}{job.examples} in {source_of(job, part)}" for part, own in parts.items() if own is not None
     )
     labels = f"; {len(files.labels)} labels" if files.labels else ""
     _say(arguments, told + labels)
@@ -69,7 +69,7 @@ def tell_run(job: "Job", trainer: Trainer, files: "Files", rows: Sequence[Any]) 
         f"{precision}{processes}",
     )
     for name, examples, own in zip(("training", "evaluation"), (files.train, files.validation), rows):
-        told = _of_rows(job, len(examples), own)
+        told = _of_rows(job, len(examples), own) if isinstance(examples, Sized) else ""
         if told:
             _say(arguments, f"{name}: {told}")
 
@@ -85,6 +85,11 @@ def _of_rows(job: "Job", examples: int, rows: Any) -> str:
     full = sum(length >= limit for chunk in chunks for length in chunk.value_lengths().to_pylist())
     told = f"{full:,} of {examples:,} {job.examples} fill all {limit} tokens; what is longer is cut off"
     return told if full else ""
+
+
+def _number(examples: object) -> str:
+    # Of a stream nobody knows it.
+    return f"{len(examples):,} " if isinstance(examples, Sized) else ""
 
 
 def _millions(number: int) -> str:

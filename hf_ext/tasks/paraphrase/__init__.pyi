@@ -6,3 +6,4 @@ from .files import (
 from .job import ParaphraseJob as ParaphraseJob
 from .metrics import paraphrase_retrieval_accuracy as paraphrase_retrieval_accuracy
 from .pipeline import ParaphrasePipeline as ParaphrasePipeline
+from .pretraining_job import SimBERTPretrainingJob as SimBERTPretrainingJob

@@ -38,8 +38,8 @@ def read_paraphrases(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     shared = read_as("targets", source)
     if shared is not None:
         named = ((where, {"text": one["text"], "synonyms": one.get("targets")}) for where, one in shared)
-        return [_read(record, where) for where, record in named]
-    return [_read(record, where) for where, record in json_objects(source.filled)]
+        return [paraphrase_of(record, where) for where, record in named]
+    return [paraphrase_of(record, where) for where, record in json_objects(source.filled)]
 
 
 class ParaphraseDataset(Dataset[tuple[str, str]]):
@@ -70,8 +70,13 @@ class ParaphraseDataset(Dataset[tuple[str, str]]):
         sentences = self.sentences[index]
         if not self.draw:
             return sentences[0], sentences[1]
-        first, second = random.Random(f"{self.seed} {int(self.epoch)} {index}").sample(sentences, 2)
-        return first, second
+        return draw_pair(sentences, f"{self.seed} {int(self.epoch)} {index}")
+
+
+def draw_pair(sentences: Sequence[str], seed: int | str) -> tuple[str, str]:
+    """Two of the sentences of an example, drawn by a seed."""
+    first, second = random.Random(seed).sample(sentences, 2)
+    return first, second
 
 
 @dataclass
@@ -115,7 +120,12 @@ class DataCollatorForParaphrase:
         return {**batch, "labels": target_labels(ids, types)}
 
 
-def _read(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
+def paraphrase_of(record: Mapping[str, Any], where: FileLine | str) -> dict[str, Any]:
+    """A record of SimBERT's format as `read_paraphrases` gives it.
+
+    Raises:
+        ValueError: naming the place, if a sentence is not a string or blank, or there is no synonym.
+    """
     synonyms = record.get("synonyms")
     if not isinstance(synonyms, list) or not synonyms:
         fail(where, "synonyms must be a list of at least one string", synonyms)

@@ -1,4 +1,4 @@
-"""What pre-training is given: documents, whole-word masks, pseudo-summaries."""
+"""Pre-training on documents: masked tokens and words, next tokens, all tokens at once, pseudo-summaries."""
 
 import lazy_loader
 

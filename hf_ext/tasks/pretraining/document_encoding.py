@@ -38,6 +38,8 @@ class DocumentEncoder:
         tokenizer: a fast tokenizer with ``[CLS]`` and ``[SEP]``. The words of `JiebaWordPieceTokenizer` are cut with
             its own ``user_words``.
         max_length: tokens in a row, special ones included.
+        whole_words: whether words are those of jieba; else each token is a word of its own, and a long sentence may be
+            cut anywhere.
 
     Raises:
         ValueError: if ``max_length`` leaves no place for a token, or the tokenizer is not fast or lacks a special one.
@@ -45,6 +47,7 @@ class DocumentEncoder:
 
     tokenizer: PreTrainedTokenizerBase
     max_length: int = 512
+    whole_words: bool = True
     _segmenter: WordSegmenter | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +111,9 @@ class DocumentEncoder:
 
     def _words(self, sentence: str, batch: BatchEncoding, index: int) -> list[int]:
         """Number the words of a sentence from 0, in their order."""
+        if not self.whole_words:
+            special = set(self.tokenizer.all_special_ids)
+            return [NO_WORD if id in special else number for number, id in enumerate(batch["input_ids"][index])]
         # As the word tokenizers cut it: lower-cased, which of some characters makes two.
         lower = sentence.lower()
         found = self._cut_words(lower if len(lower) == len(sentence) else sentence)

@@ -123,13 +123,20 @@ class DataCollatorForWholeWordMasking:
         batch["input_ids"], batch["labels"] = self.mask_words(batch["input_ids"], words)
         return batch
 
-    def mask_words(self, input_ids: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    def mask_words(
+        self, input_ids: Tensor, words: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Mask ``[B, L]`` ids; tokens with the same number in ``words`` ``[B, L]`` are chosen together, -1 never.
+
+        Args:
+            input_ids: the ids.
+            words: the numbers.
+            generator: source of chance for these; None: that of the collator.
 
         Returns:
             The masked ids and the labels, both ``[B, L]``.
         """
-        chance = self._chance()
+        chance = self._chance() if generator is None else generator
         real = words >= 0
         numbers, inverse = torch.unique(words[real], return_inverse=True)
         allowed = torch.ones_like(numbers, dtype=torch.bool)
