@@ -503,7 +503,20 @@ def test_cache_of_fixed_size() -> None:
     assert torch.equal(fixed, model.generate(ids, **options))
 
 
-def test_folder(tmp_path: Any) -> None:
+def test_opened_with_settings(tmp_path: Path) -> None:
+    """A folder of a plain model, told as it is opened how to read."""
+    plain = model_of("roformer", {}, "sdpa", hf_ext.RoFormerForMaskedLM)
+    plain.save_pretrained(tmp_path)
+    fields = rope("rerope", window=3) | {"log_n": "after_training"}
+    model = hf_ext.RoFormerForMaskedLM.from_pretrained(tmp_path, dtype=torch.float64, **fields)
+    assert model.config._attn_implementation == "eager"
+    batch = tokens(LENGTHS)
+    wanted = torch.cat([naive(model.roformer, *text) for text in texts(batch)])
+    real = batch["attention_mask"].bool()
+    torch.testing.assert_close(run(model.roformer, batch)[real], wanted, **CLOSE)
+
+
+def test_folder(tmp_path: Path) -> None:
     """Kept in a folder that Transformers' own RoFormer does not open for its own."""
     fields = CAUSAL | {"position_bias": "kerple_power", "is_decoder": True}
     model = model_of("roformer", fields, "eager", hf_ext.RoFormerForCausalLM)
