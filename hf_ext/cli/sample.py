@@ -107,13 +107,11 @@ def sample(
         lines = [{"layers": one, "text": write.swap(*swap, one, **settings)} for one in each]
     elif reconstruct or input is not None:
         texts = list(reconstruct or texts_of(input))
-        parts = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+        # All at once: a text that is too long is to be found before any is written.
+        parts = write.encode(texts, batch_size=batch_size).split(batch_size)
         progress = track(parts, "writing", console=Console(stderr=True), disable=len(parts) < 2)
-        lines = [
-            {"source": source, "text": text}
-            for part in progress
-            for source, text in zip(part, write.write(write.encode(part, batch_size=batch_size), **settings))
-        ]
+        written = [text for part in progress for text in write.write(part, **settings)]
+        lines = [{"source": source, "text": text} for source, text in zip(texts, written)]
     else:
         lines = [{"text": text} for text in write.sample(count or 10, seed, **settings)]
     if output is not None:

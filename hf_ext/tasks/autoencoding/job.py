@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from datasets import Dataset
 from transformers import (
     AutoConfig,
+    EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -18,6 +19,7 @@ from transformers import (
 
 from hf_ext.data.model_name import is_checkpoint
 from hf_ext.extras import MissingExtraError
+from hf_ext.metrics.comparison import Comparison
 from hf_ext.metrics.latent_report import latent_table, per_latent, plot_latents
 from hf_ext.metrics.perplexity import next_token_sums, perplexity_metrics
 from hf_ext.models.roformer.sizes_roformer import SIZES
@@ -192,11 +194,24 @@ class AutoencoderJob(EncoderJob):
         latents = report["latents"]
         told = ("kl", "mutual_information", "total_correlation", "aggregate_kl", "active_units", "spread")
         return {
-            **perplexity_metrics(_Predictions(sums)),
+            **perplexity_metrics(EvalPrediction(predictions=sums, label_ids=sums)),
             **{f"loss_{name}": value for name, value in report["reconstruction"].items()},
             **{name: latents[name] for name in told if name in latents},
             "per_latent": per_latent(report),
         }
+
+    def compare(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> Sequence[Comparison]:
+        """The loss of a token of each text, the greatest first."""
+        return [
+            Comparison(
+                {"text": example["text"]},
+                measures={"loss": (loss, asked), "accuracy": (right, asked)},
+                badness=loss / asked if asked else 0.0,
+            )
+            for example, (loss, right, asked) in zip(examples, found[0].tolist())
+        ]
 
     def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Draw the latents; without matplotlib the picture is left out, with a warning."""
@@ -222,13 +237,6 @@ class AutoencoderJob(EncoderJob):
             *([", ".join(told)] if told else []),
             latent_table(scores["per_latent"]),
         ]
-
-
-@dataclass(frozen=True)
-class _Predictions:
-    """What `perplexity_metrics` asks of an evaluation."""
-
-    predictions: Any
 
 
 class KLWarmUp(TrainerCallback):

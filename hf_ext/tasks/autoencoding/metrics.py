@@ -54,6 +54,8 @@ def diagnose(
     means, log_variances = [], []
     with evaluation_mode(model), torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(seed)
+        # A round in which no text keeps its own, unless it is alone.
+        order = torch.randperm(len(rows)).to(device)
         for texts in batches:
             batch = batch_of(texts)
             labels = batch.pop("labels")
@@ -64,8 +66,6 @@ def diagnose(
             sums["sampled"].append(next_token_sums(model(**batch, sample=True).logits, labels))
         mean = torch.cat(means)
         log_variance = None if log_variances[0] is None else torch.cat(log_variances)
-        # No text keeps its own, but where there is one alone.
-        order = torch.randperm(len(mean), device=device)
         others = torch.empty_like(mean).index_copy(0, order, mean[order.roll(1)])
         for texts, given in zip(batches, others.split(batch_size)):
             batch = batch_of(texts)

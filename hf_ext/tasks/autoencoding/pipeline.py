@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hf_ext.data.input_limit import input_limit
 from hf_ext.data.text_to_text import decode_summaries
 from hf_ext.models.univae import UniVAEForTextAutoencoding
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
+
+# Characters of a text in an error.
+_SHOWN = 20
 
 
 class TextAutoencodingPipeline(TextPipeline):
@@ -149,11 +151,21 @@ class TextAutoencodingPipeline(TextPipeline):
             if not isinstance(text, str):
                 raise TypeError(f"inputs must be texts, got {type(text).__name__}")
         inputs = self.tokenizer(
-            list(texts), padding=True, padding_side="right", return_tensors="pt", return_token_type_ids=False
+            list(texts),
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+            return_token_type_ids=False,
+            verbose=False,
         )
-        longest, most = inputs["input_ids"].shape[1], input_limit(self.tokenizer, self.model.config, most=None)
-        if longest > most:
-            raise ValueError(f"a text must have at most {most} tokens, half_length of the model, got {longest}")
+        lengths, most = inputs["attention_mask"].sum(-1), self.model.config.half_length
+        if int(lengths.max()) > most:
+            text = texts[int(lengths.argmax())]
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+            raise ValueError(
+                f"a text must have at most half_length={most} tokens, got {int(lengths.max())} in {shown!r}: shorten "
+                "it, or train a model with a greater half_length"
+            )
         return inputs
 
     def _settings(self) -> dict[str, Any]:
