@@ -78,6 +78,11 @@ from .models.unilm_bert import (
     UniLMBertForTokenClassification as UniLMBertForTokenClassification,
     UniLMBertModel as UniLMBertModel,
 )
+from .models.univae import (
+    UniVAEConfig as UniVAEConfig,
+    UniVAEForTextAutoencoding as UniVAEForTextAutoencoding,
+    UniVAEModel as UniVAEModel,
+)
 from .ops.precision import inference_dtype as inference_dtype
 from .tasks.dialogue.chat import Chat as Chat
 from .tasks.entities.samples import generate_samples as generate_samples

@@ -22,6 +22,7 @@ from transformers import (
 import hf_ext
 from hf_ext.data import encode_summaries
 from hf_ext.metrics import span_scores
+from hf_ext.tasks.autoencoding import AutoencoderJob, DataCollatorForTextAutoencoding
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.classification.metrics import classification_scores
 from hf_ext.tasks.dialogue import DialogueJob
@@ -254,6 +255,21 @@ def _perplexity(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
     return {"perplexity": exp(loss / count), "accuracy": right / count}
 
 
+def _reconstruction(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    model = hf_ext.UniVAEForTextAutoencoding.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    collate = DataCollatorForTextAutoencoding(tokenizer)
+    loss, right, count = 0.0, 0, 0
+    for row in rows:
+        batch = collate([{"input_ids": tokenizer(row["text"])["input_ids"]}])
+        with torch.no_grad():
+            z = model.encode(batch["input_ids"])
+            logits, labels = model.decode(z, batch["input_ids"])[0, :-1], batch["labels"][0, 1:]
+        loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+        right, count = right + int((logits.argmax(-1) == labels).sum()), count + len(labels)
+    return {"perplexity": exp(loss / count), "accuracy": right / count, "loss_mean": loss / count}
+
+
 def _summaries(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
     model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
@@ -286,6 +302,14 @@ JOBS = {
     "chunks": JobCase(SimilarityJob, _pair, _similarity, {**_LENGTH, "chunk_size": 3}, compares=True),
     "simcse": JobCase(SimilarityJob, _pair, _similarity, {**_LENGTH, "loss": "simcse"}, compares=True),
     "paraphrases": JobCase(ParaphraseJob, _paraphrase, _paraphrases, _LENGTH, "roformer", compares=True),
+    # A text is drawn anew by each process where its latents have a distribution.
+    "codes": JobCase(
+        AutoencoderJob,
+        lambda number: {"text": _entity(number)["text"]},
+        _reconstruction,
+        _LENGTH | {"latent": "none"},
+        "roformer",
+    ),
     "dialogue": JobCase(DialogueJob, _dialogue, _perplexity, _LENGTH, "nezha"),
     "summaries": JobCase(
         SummarizationJob, _summary, _summaries, {"max_source_length": 64, "max_target_length": 8}, "t5_pegasus"

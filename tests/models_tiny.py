@@ -189,6 +189,17 @@ FAMILIES: dict[str, Family] = {
         types=None,
         places=True,
     ),
+    "univae": Family(
+        hf_ext.UniVAEConfig,
+        SIZES | {"half_length": 16, "latent_size": 10},
+        {
+            # The first is that of the tests of training, in which nothing may be drawn.
+            "points": Variant({"latent": "none"}, ("ForTextAutoencoding",)),
+            "sphere": Variant({"latent": "vmf"}, ("ForTextAutoencoding",)),
+            "gaussian": Variant({"latent": "gaussian"}, ("ForTextAutoencoding",)),
+        },
+        types=None,
+    ),
     # Transformers' own, which WoBERT is.
     "bert": Family(
         BertConfig,
@@ -303,7 +314,7 @@ class Case(NamedTuple):
         """What the head is trained with, a different number of labels in each row where that can be."""
         ids, real = batch["input_ids"], batch["attention_mask"]
         rows = torch.arange(len(ids))
-        if self.auto in ("AutoModelForMaskedLM", "AutoModelForCausalLM"):
+        if self.auto in ("AutoModelForMaskedLM", "AutoModelForCausalLM", "ForTextAutoencoding"):
             return {"labels": ids.roll(1, -1).masked_fill((real == 0) | (ids % 4 == 0), -100)}
         if self.auto == "AutoModelForSeq2SeqLM":
             targets = batch["decoder_input_ids"].roll(-1, -1)

@@ -122,7 +122,9 @@ def predict(
 
     {"question", "context", "answers": [{"score", "start", "end", "answer"}]}, of JSON lines with question and context,
 
-    {"text1", "text2", "similarity"}, of JSON lines with text1 and text2, or
+    {"text1", "text2", "similarity"}, of JSON lines with text1 and text2,
+
+    {"text", "reconstruction"}, or
 
     {"turns", "reply"}, of JSON lines with turns, or of texts, each the first turn.
     """

@@ -9,6 +9,15 @@ from .exact_spans import (
     span_compute_metrics as span_compute_metrics,
     span_scores as span_scores,
 )
+from .latent_report import (
+    latent_table as latent_table,
+    plot_latents as plot_latents,
+)
+from .latent_space import (
+    gaussian_latents as gaussian_latents,
+    point_latents as point_latents,
+    sphere_latents as sphere_latents,
+)
 from .perplexity import (
     held_out_metrics as held_out_metrics,
     next_token_sums as next_token_sums,

@@ -84,6 +84,7 @@ def attend(
     scaling: float,
     dropout: float = 0.0,
     sequence_lengths: list[int] | None = None,
+    is_causal: bool | None = None,
     function: Callable[..., tuple[Tensor, Tensor | None]] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
@@ -98,6 +99,7 @@ def attend(
         scaling: factor of the scores.
         dropout: probability of dropping a weight.
         sequence_lengths: lengths of the sequences of a packed row (B = 1), none of which sees another.
+        is_causal: whether a back end without a mask is to run causally; None: as ``module.is_causal`` says.
         function: in place of the back end, of the same form; of a family whose attention no back end computes.
         **kwargs: passed on to the back end.
 
@@ -106,7 +108,9 @@ def attend(
     """
     config: Any = module.config
     implementation = attention_implementation(config)
-    implicit = attention_mask is None and module.is_causal
+    if is_causal is not None:
+        kwargs["is_causal"] = is_causal
+    implicit = attention_mask is None and (module.is_causal if is_causal is None else is_causal)
     if function is None:
         function = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
     if implementation == "sdpa" and dropout and query.device.type == "cpu" and not implicit:

@@ -118,6 +118,8 @@ class EncoderModel(_Base):
     encoder: LayerStack
     takes_cache = True
     """Whether keys and values of earlier tokens can stand before those at hand."""
+    own_arguments: frozenset[str] = frozenset()
+    """Names of what a family's `forward` gives this one beside its own arguments, for the blocks."""
 
     def __init__(self, config: EncoderConfig, add_pooling_layer: bool = True):
         super().__init__(config)
@@ -206,7 +208,7 @@ class EncoderModel(_Base):
             ValueError: if not just one of ``input_ids`` and ``inputs_embeds`` is given, it has no tokens or unknown
                 ones, or the back end cannot do what is asked.
         """
-        if unknown := [name for name in kwargs if name not in _KNOWN_KWARGS]:
+        if unknown := [name for name in kwargs if name not in _KNOWN_KWARGS | self.own_arguments]:
             raise TypeError(f"{type(self).__name__}.forward() got unexpected keyword arguments {sorted(unknown)}")
         tokens = one_input(input_ids, inputs_embeds)
         if encoder_hidden_states is not None and not self.config.add_cross_attention:

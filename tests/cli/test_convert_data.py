@@ -35,6 +35,7 @@ EXAMPLES = {
     "summarization": ([{"text": "甲", "summary": "乙"}, {"text": "丙", "summary": "丁"}], True),
     "paraphrase": ([{"text": "甲", "synonyms": ["乙", "丙"]}], True),
     "similarity": ([{"text1": "甲", "text2": "乙", "score": 0.5}], False),
+    "autoencoder": ([{"text": "甲"}, {"text": "乙"}], False),
     "dialogue": ([{"turns": ["甲", "乙"]}], False),
     "reading-comprehension": (
         [{"id": "0", "question": "谁", "context": TEXT, "answers": [{"text": "甲", "start": 1}]}],

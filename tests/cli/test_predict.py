@@ -78,6 +78,7 @@ def test_tasks_are_those_of_the_pipelines():
         "text-similarity": ("similarity", "similarity"),
         "paraphrase-generation": ("paraphrase", "paraphrases", "ForParaphrase", "ForCausalLM"),
         "dialogue-reply": ("dialogue", "reply", "ForCausalLM"),
+        "text-autoencoding": ("autoencoder", "reconstruction", "ForTextAutoencoding"),
         "summary-generation": ("summarization", "summary", "ForConditionalGeneration"),
     }
 

@@ -161,6 +161,13 @@ def test_similarity(tmp_path):
     assert (tmp_path / "model" / "modules.json").is_file()
 
 
+def test_univae(tmp_path):
+    printed = run("univae.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert printed.count("with latent ") == 2
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["UniVAEForTextAutoencoding"]
+
+
 def test_paraphrase(tmp_path):
     output = tmp_path / "model"
     file = tmp_path / "sentences.jsonl"

@@ -69,7 +69,8 @@ def test_checkpointing_reaches_every_layer(case: Case) -> None:
         func = getattr(layer, FUNCTION)
         setattr(layer, FUNCTION, lambda *args, n=number, f=func, **kwargs: (runs(n), f(*args, **kwargs))[1])
     model(**case.batch(LENGTHS), **case.settings)
-    assert [call.args[0] for call in runs.call_args_list] == list(range(len(layers)))
+    # An autoencoder runs its layers once to code a text, and once more to write it.
+    assert list(dict.fromkeys(call.args[0] for call in runs.call_args_list)) == list(range(len(layers)))
 
 
 @pytest.mark.parametrize("case", ONCE)

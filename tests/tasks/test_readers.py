@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from hf_ext.data.text_lines import texts_of
+from hf_ext.tasks.autoencoding import read_texts
 from hf_ext.tasks.classification import read_labelled_texts
 from hf_ext.tasks.dialogue import read_dialogues
 from hf_ext.tasks.entities import read_entities
@@ -74,6 +75,7 @@ READERS = {
         read_questions,
         {"question": "谁", "context": TEXT, "answers": {"text": ["甲"], "answer_start": [0]}},
     ),
+    "texts to code": (read_texts, {"text": TEXT}),
     "texts": (lambda path: list(texts_of(path)), {"text": TEXT}),
 }
 each_reader = pytest.mark.parametrize(("read", "record"), READERS.values(), ids=READERS)

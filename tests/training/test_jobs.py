@@ -32,7 +32,7 @@ PIPELINE_TAGS = {
     "text-generation",
     "summarization",
 }
-OF_HEADS_OF_OURS = {"spans", "crf", "softmax", "relations", "events", "answers", "paraphrases"}
+OF_HEADS_OF_OURS = {"spans", "crf", "softmax", "relations", "events", "answers", "paraphrases", "codes"}
 WORKER = Path(__file__).parents[1] / "jobs_in_two_processes.py"
 
 

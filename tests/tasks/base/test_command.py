@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import hf_ext.cli
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.tasks.autoencoding import AutoencoderJob
 from hf_ext.tasks.base.command import jobs_of_command, next_steps
 from hf_ext.tasks.base.job_parser import JobParser, OptionError
 from hf_ext.tasks.classification import ClassificationJob
@@ -33,6 +34,7 @@ from hf_ext.tasks.summarization import SummarizationJob
 from hf_ext_cli import app
 
 JOBS = {
+    "autoencoder": [AutoencoderJob],
     "classification": [ClassificationJob],
     "dialogue": [DialogueJob],
     "events": [EventExtractionJob],
@@ -49,6 +51,7 @@ START = (
 )
 # What documents and model cards write.
 OPTIONS = {
+    "autoencoder": ("max-length latent num-latent-layers latent-size kappa latent-norm kl kl-weight kl-warmup-steps"),
     "classification": "max-length loss loss-options threshold balance-classes class-weights",
     "dialogue": "family max-length train-on",
     "events": "schema-file max-length stride span-head-size threshold",
@@ -121,6 +124,7 @@ def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_pa
 def test_training_arguments_begin_with_those_of_the_job(command, start):
     # Learning rate, epochs, batches of training and of evaluation, what the best model is chosen by, sampling.
     scratch, tuned = {
+        "autoencoder": ((1e-3, 20), (2e-5, 10)),
         "classification": ((1e-3, 10), (3e-5, 5)),
         "dialogue": ((1e-3, 10), (5e-5, 5)),
         "events": ((1e-3, 20), (3e-5, 10)),
@@ -132,6 +136,7 @@ def test_training_arguments_begin_with_those_of_the_job(command, start):
         "summarization": ((1e-3, 20), (2e-4, 5)),
     }[command]
     batches, metric, sampling = {
+        "autoencoder": ((128, 64), "perplexity", "group_by_length"),
         "classification": ((32, 64), "f1", "group_by_length"),
         "dialogue": ((16, 16), "perplexity", "group_by_length"),
         "paraphrase": ((32, 32), "loss", "random"),
@@ -142,7 +147,7 @@ def test_training_arguments_begin_with_those_of_the_job(command, start):
     assert (arguments.learning_rate, arguments.num_train_epochs) == (scratch if start == "config" else tuned)
     assert (arguments.per_device_train_batch_size, arguments.per_device_eval_batch_size) == batches
     assert (arguments.metric_for_best_model, arguments.train_sampling_strategy) == (metric, sampling)
-    assert arguments.greater_is_better == (command not in ("dialogue", "paraphrase"))
+    assert arguments.greater_is_better == (command not in ("autoencoder", "dialogue", "paraphrase"))
     assert (arguments.warmup_steps, arguments.weight_decay, arguments.logging_steps) == (0.1, 0.01, 20)
     assert (arguments.eval_strategy, arguments.save_strategy, arguments.save_total_limit) == ("epoch", "epoch", 1)
     assert arguments.load_best_model_at_end
