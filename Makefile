@@ -27,7 +27,7 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
 
 demo: $(VENV)/.package ## train a small model on an embedded sample and extract entities with it
-	$(BIN)/hf-ext demo --output-dir demo_output
+	$(BIN)/hf-ext demo --output-dir demo_output --overwrite
 
 test: lint ## check the style and the types, then run every test
 	$(BIN)/python -m pytest -n 2 --durations=10 $(PYTEST_ARGS)

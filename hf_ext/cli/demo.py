@@ -14,6 +14,7 @@ def demo(
     texts: Annotated[int, typer.Option(help="Sentences to generate; a fifth of them is held out.")] = 5000,
     epochs: Annotated[float, typer.Option(help="Epochs to train.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the sample and of training.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier demo left.")] = False,
 ) -> None:
     """Generate sentences, train a small RoFormer with GlobalPointer from scratch, and extract entities with it.
 
@@ -25,18 +26,14 @@ def demo(
     from hf_ext.tasks.entities.files import write_entities
     from hf_ext.tasks.entities.samples import generate_samples
     from hf_ext.tasks.entities.span_job import SpanExtractionJob
+    from hf_ext.training.run_steps import check_output_dir
 
     console = Console(stderr=True)
-    output_dir.mkdir(parents=True, exist_ok=True)
     train_file, validation_file = output_dir / "train.jsonl", output_dir / "validation.jsonl"
-    examples = generate_samples(texts, seed)
-    held_out = texts // 5
-    write_entities(train_file, examples[held_out:])
-    write_entities(validation_file, examples[:held_out])
-    console.print(f"wrote {texts - held_out} sentences to {train_file} and {held_out} to {validation_file}")
-
     model_dir = output_dir / "model"
-    job = SpanExtractionJob(train_file=train_file, validation_file=validation_file, config="tiny", max_length=128)
+    job = SpanExtractionJob(
+        train_file=train_file, validation_file=validation_file, config="tiny", max_length=128, overwrite=overwrite
+    )
     arguments = job.training_arguments(
         model_dir,
         learning_rate=2e-3,
@@ -45,6 +42,15 @@ def demo(
         load_best_model_at_end=False,
         seed=seed,
     )
+    # Before anything is written.
+    check_output_dir(arguments, overwrite)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    examples = generate_samples(texts, seed)
+    held_out = texts // 5
+    write_entities(train_file, examples[held_out:])
+    write_entities(validation_file, examples[:held_out])
+    console.print(f"wrote {texts - held_out} sentences to {train_file} and {held_out} to {validation_file}")
+
     scores = job.run(arguments)
     # The card of the model shows its own.
     curves = output_dir / "curves.png"

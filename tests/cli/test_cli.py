@@ -328,6 +328,14 @@ def test_demo_makes_everything(tmp_path):
     for name in ("entities.html", "curves.png", "predictions.jsonl", "model/model.safetensors", "model/scores.json"):
         assert (tmp_path / name).stat().st_size > 0
     assert len((tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()) == 12
+    sentences = (tmp_path / "train.jsonl").read_bytes()
+    again = run("demo", "--output-dir", tmp_path, "--texts", 60, "--epochs", 1, "--seed", 2)
+    assert again.exit_code == 1
+    assert "unless overwrite is given" in str(again.exception)
+    assert (tmp_path / "train.jsonl").read_bytes() == sentences
+    again = run("demo", "--output-dir", tmp_path, "--texts", 60, "--epochs", 1, "--seed", 2, "--overwrite")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "train.jsonl").read_bytes() != sentences
 
 
 def test_train_takes_a_file_of_options(files, tmp_path, monkeypatch):
