@@ -11,7 +11,7 @@ import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from models_tiny import SIZES, UNITS, make, packed, tokens
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, StaticCache
 
 import hf_ext
@@ -318,6 +318,33 @@ def test_compiled_form(family: str, fields: dict[str, Any]) -> None:
     torch._dynamo.reset()
     found = run(torch.compile(model, backend="eager", fullgraph=True), batch)
     torch.testing.assert_close(found, wanted, **CLOSE)
+
+
+class Hidden(nn.Module):
+    """A model of ids, mask and types to hidden states."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
+        """Hidden states ``[B, L, H]``."""
+        return self.model(ids, mask, types, use_cache=False).last_hidden_state
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:DeprecationWarning")
+@every
+def test_traced(family: str, fields: dict[str, Any]) -> None:
+    """A graph that is made with one text gives what the model gives of several, of other lengths."""
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    model = Hidden(model_of(family, fields, back_ends(family, fields)[-1], num_hidden_layers=2)).eval()
+    one, batch = tokens([5]), tokens(LENGTHS)
+    with torch.no_grad():
+        graph = torch.jit.trace(model, tuple(one[name] for name in names), check_trace=False, strict=False)
+        found, wanted = (each(*(batch[name] for name in names)) for each in (graph, model))
+    real = batch["attention_mask"].bool()
+    torch.testing.assert_close(found[real], wanted[real], **CLOSE)
 
 
 def test_positions_with_gaps() -> None:
