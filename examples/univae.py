@@ -40,8 +40,7 @@ else:
     config = hf_ext.UniVAEConfig(vocab_size=len(tokenizer), num_latent_layers=2, **size, **fields)
     model = hf_ext.UniVAEForTextAutoencoding(config)
 # Texts begin with [CLS] and end with [SEP].
-for config in (model.config, model.generation_config):
-    config.bos_token_id, config.eos_token_id = tokenizer.cls_token_id, tokenizer.sep_token_id
+model.config.bos_token_id, model.config.eos_token_id = tokenizer.cls_token_id, tokenizer.sep_token_id
 
 length = model.config.half_length
 rows = [{"input_ids": ids} for ids in tokenizer(sentences, truncation=True, max_length=length)["input_ids"]]

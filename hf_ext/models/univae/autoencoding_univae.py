@@ -265,6 +265,10 @@ class UniVAEForTextAutoencoding(VocabularyHead, UniVAEPreTrainedModel, Generatio
             raise ValueError("attention_mask goes with texts, got it with z")
         z = self.base_model.latents_of(z).flatten(1)
         settings: Any = generation_config or self.generation_config
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            # A folder of RoFormer has no settings of generation, and what the config was given counts.
+            if kwargs.get(name, getattr(settings, name)) is None and getattr(self.config, name) is not None:
+                kwargs[name] = getattr(self.config, name)
         if decoder_input_ids is None:
             begin = kwargs.get("bos_token_id", settings.bos_token_id)
             if begin is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from models_tiny import FAMILIES, make
 from torch.nn import functional as F
 
@@ -178,7 +179,9 @@ def test_what_it_starts_from(tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path / "roformer")
     made = load(job(tmp_path, model=str(tmp_path / "roformer"), max_length=24), tokenizer)
     assert (made.config.half_length, made.config.num_latent_layers, made.config.latent) == (24, 2, "vmf")
-    assert made.generation_config.bos_token_id == tokenizer.cls_token_id
+    assert made.config.bos_token_id == tokenizer.cls_token_id
+    written = made.generate(tokenizer(TEXTS[:1], return_tensors="pt")["input_ids"])
+    assert int(written[0, 0]) == tokenizer.cls_token_id
     made.save_pretrained(tmp_path / "univae")
     again = load(job(tmp_path, model=str(tmp_path / "univae"), max_length=16), tokenizer)
     assert again.config.half_length == 24
@@ -200,7 +203,7 @@ def test_what_it_starts_from(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, StrictDataclassError), match=message):
         load(job(tmp_path, **options), build_char_tokenizer(TEXTS))
 
 
