@@ -97,7 +97,7 @@ class LinearSelfAttention(SelfAttention):
         Returns:
             The joined heads ``[B, L, N * D]``, and None, as there are no weights.
         """
-        batch_size = len(hidden_states)
+        batch_size = hidden_states.shape[0]
         query, key = (layer(hidden_states).unflatten(-1, (-1, self.key_size)) for layer in (self.query, self.key))
         value = self.heads(self.value(hidden_states))
         real, alignment = attention_mask, None

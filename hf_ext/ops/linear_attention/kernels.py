@@ -133,7 +133,8 @@ def _logarithms(query: Tensor, key: Tensor, kernel: str, omega: Tensor | None) -
     """Logarithms of the features ``[B, N, L, M]``, those of a query up to a number for each."""
     if kernel == "favor":
         assert omega is not None
-        scale = query.shape[-1] ** -0.25
+        # Traced, a size is a tensor, whose powers are of float32.
+        scale = float(query.shape[-1]) ** -0.25
         omega = omega.to(query.dtype)
         # The length of a query is such a number.
         return (query * scale) @ omega.T, (key * scale) @ omega.T - (key * scale).square().sum(-1, keepdim=True) / 2
