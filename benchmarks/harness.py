@@ -1,9 +1,10 @@
 """The one way benchmarks measure: the sides of a case take turns in one process, and a CSV keeps what came out.
 
-Time on a CPU is the process's own CPU time; on a GPU it is wall time between synchronisations. Other load on the
-machine stretches CPU time too, as processors share caches and execution units, so the sides take turns and the
-least time counts. Peak memory is that of the tensors one call allocates, counted by the allocator: the same on any
-machine, unlike a process's resident size, which keeps what the other side has touched.
+Time on a CPU is the process's own CPU time, or the time on the wall where several threads share the work, whose times
+add up; on a GPU it is wall time between synchronisations. Other load on the machine stretches CPU time too, as
+processors share caches and execution units, so the sides take turns and the least time counts. Peak memory is that of
+the tensors one call allocates, counted by the allocator: the same on any machine, unlike a process's resident size,
+which keeps what the other side has touched.
 """
 
 import csv
@@ -56,6 +57,7 @@ def compare(
     repeats: int = 1,
     device: str = "cpu",
     warm_up: bool = True,
+    wall: bool = False,
 ) -> dict[str, Side]:
     """Measure calls that do the same work, taking turns.
 
@@ -65,6 +67,7 @@ def compare(
         repeats: calls in each timing, for work too short for the clock.
         device: "cpu" or "cuda".
         warm_up: make one call more before that whose memory is measured; without, for work of many seconds.
+        wall: take the time on the wall on a CPU too.
 
     Returns:
         Side to its measurements, seconds for one call.
@@ -79,10 +82,10 @@ def compare(
         names = list(calls)
         for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
             gc.collect()
-            started = _clock(device)
+            started = _clock(device, wall)
             for _ in range(repeats):
                 calls[name]()
-            sides[name].seconds.append((_clock(device) - started) / repeats)
+            sides[name].seconds.append((_clock(device, wall) - started) / repeats)
     return sides
 
 
@@ -187,8 +190,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _clock(device: str) -> float:
+def _clock(device: str, wall: bool = False) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
+    return time.perf_counter() if wall or device == "cuda" else time.process_time()

@@ -31,6 +31,17 @@ from .models.gpt_cdial import (
     CDialGPTForCausalLM as CDialGPTForCausalLM,
     CDialGPTModel as CDialGPTModel,
 )
+from .models.linear_roformer import (
+    LinearRoFormerCache as LinearRoFormerCache,
+    LinearRoFormerConfig as LinearRoFormerConfig,
+    LinearRoFormerForCausalLM as LinearRoFormerForCausalLM,
+    LinearRoFormerForMaskedLM as LinearRoFormerForMaskedLM,
+    LinearRoFormerForMultipleChoice as LinearRoFormerForMultipleChoice,
+    LinearRoFormerForQuestionAnswering as LinearRoFormerForQuestionAnswering,
+    LinearRoFormerForSequenceClassification as LinearRoFormerForSequenceClassification,
+    LinearRoFormerForTokenClassification as LinearRoFormerForTokenClassification,
+    LinearRoFormerModel as LinearRoFormerModel,
+)
 from .models.nezha import (
     NezhaConfig as NezhaConfig,
     NezhaForCausalLM as NezhaForCausalLM,

@@ -161,6 +161,21 @@ FAMILIES: dict[str, Family] = {
         unpads=False,
         attentions=False,
     ),
+    "linear_roformer": Family(
+        hf_ext.LinearRoFormerConfig,
+        SIZES,
+        {
+            "exp": Variant({}, (*ENCODER_HEADS, SPANS)),
+            "cosine": Variant({"attention_kernel": "cosine"}, ("AutoModelForMaskedLM",)),
+            "wide elu": Variant({"attention_kernel": "elu", "feature_size": 12}, ("AutoModelForMaskedLM",)),
+            "double softmax": Variant({"attention_kernel": "double_softmax"}, ("AutoModelForMaskedLM",)),
+            "favor": Variant({"attention_kernel": "favor", "feature_size": 16}, ("AutoModelForMaskedLM",)),
+            "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
+            "causal favor": Variant({"attention_mode": "causal", "attention_kernel": "favor"}, DECODER_HEADS),
+        },
+        back_ends=("eager",),
+        attentions=False,
+    ),
     "t5_pegasus": Family(
         hf_ext.T5PegasusConfig,
         {

@@ -224,7 +224,7 @@ class EncoderModel(_Base):
         # Packed rows have no next step that a cache would serve.
         may_cache = mode in ("causal", "unilm") and documents is None and not self.training
         if use_cache and may_cache and cache is None:
-            cache = DynamicCache(config=self.config)
+            cache = self.new_cache()
             if encoder_hidden_states is not None:
                 cache = EncoderDecoderCache(cache, DynamicCache(config=self.config))
         if position_ids is None:
@@ -255,12 +255,8 @@ class EncoderModel(_Base):
         if hasattr(self, "embeddings_project"):
             hidden_states = self.embeddings_project(hidden_states)
 
-        mask: Any = None
-        if packing is not None:
-            mask = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
-            kwargs |= packed_arguments(self.config, packing)
-        elif self.masks_keys:
-            mask = padded_mask(self.config, mode, hidden_states, attention_mask, token_type_ids, documents, cache)
+        mask, packed = self.visibility(hidden_states, attention_mask, token_type_ids, documents, packing, cache)
+        kwargs |= packed
         kwargs |= self.layer_arguments(positions, attention_mask, documents, packing, cache)
         if encoder_attention_mask is not None:
             encoder_attention_mask = create_bidirectional_mask(
@@ -284,6 +280,41 @@ class EncoderModel(_Base):
         return BaseModelOutputWithPoolingAndCrossAttentions(
             last_hidden_state=hidden_states, pooler_output=pooled, cache=cache
         )
+
+    def new_cache(self) -> Cache:
+        """What a causal or UniLM model that is asked to keep something begins with."""
+        return DynamicCache(config=self.config)
+
+    def visibility(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        documents: Tensor | None,
+        packing: Packing | None,
+        cache: Cache | None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Which tokens see which, in the form that the layers take; once in each forward pass.
+
+        Args:
+            hidden_states: ``[B, L, H]``, or those of a packed row ``[1, T, H]``.
+            attention_mask: as in :meth:`forward`.
+            token_type_ids: ``[B, L]`` or ``[1, T]``.
+            documents: ``[B, L]``, number of the document each token is in; None: each row is one.
+            packing: where the sequences of a packed row lie; None: there is none.
+            cache: keys and values of the tokens before.
+
+        Returns:
+            The layers' mask, and further arguments of theirs.
+        """
+        mode = self.config.resolved_attention_mode
+        if packing is not None:
+            masks = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
+            return masks, packed_arguments(self.config, packing)
+        if not self.masks_keys:
+            return None, {}
+        mask = padded_mask(self.config, mode, hidden_states, attention_mask, token_type_ids, documents, cache)
+        return mask, {}
 
     @staticmethod
     def _find_documents(position_ids: Tensor) -> Tensor | None:

@@ -90,11 +90,10 @@ def test_sequence_labeling(tmp_path):
     assert config["architectures"] == ["RoFormerForSequenceLabeling"]
 
 
-def test_flash():
+@pytest.mark.parametrize("script", ["flash.py", "linear_roformer.py"])
+def test_states_of_constant_size(script):
     held = [
-        line.split(" holds ")[1]
-        for line in run("flash.py", "--steps", 2, "--new-tokens", 70).splitlines()
-        if "KiB" in line
+        line.split(" holds ")[1] for line in run(script, "--steps", 2, "--new-tokens", 70).splitlines() if "KiB" in line
     ]
     assert held[0] == held[1]
 

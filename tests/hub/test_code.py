@@ -70,6 +70,8 @@ OTHERS = [
     Load("nezha", "causal", "AutoModelForCausalLM", saves=True),
     Load("flash", "mixed chunk", SPANS),
     Load("flash", "causal", "AutoModelForCausalLM"),
+    Load("linear_roformer", "exp", SPANS),
+    Load("linear_roformer", "causal favor", "AutoModelForCausalLM"),
     Load("unilm_bert", "unilm", "AutoModelForSequenceClassification"),
     Load("gpt_cdial", "causal", "AutoModelForCausalLM", words=False),
     Load("t_ta", "mask token", "AutoModelForMaskedLM", words=False, saves=True),

@@ -16,11 +16,13 @@ from transformers import BertTokenizer, DynamicCache, EncoderDecoderCache, Stati
 from transformers.utils.generic import find_labels
 
 from hf_ext.models.flash import FLASHCache
+from hf_ext.models.linear_roformer import LinearRoFormerCache
 
 GENERATORS = cases("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "ForParaphrase", ours=True)
 ONE_OF_EACH = one_of_each("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
-# The state of mixed chunks has no fixed size to reserve.
-STATIC = [case for case in GENERATORS if "flash" not in case.id]
+# Keys and values alone have a place to reserve; states are of another kind.
+STATES = {"FLASHConfig": FLASHCache, "LinearRoFormerConfig": LinearRoFormerCache}
+STATIC = [case for case in GENERATORS if case.values[0].family.config.__name__ not in STATES]
 SEARCHES: dict[str, dict[str, Any]] = {
     "greedy": {},
     "beam": {"num_beams": 3},
@@ -164,8 +166,8 @@ def test_format_of_the_cache(case: Case) -> None:
     cache = generate(model, batch, return_dict_in_generate=True).cache
     seen = (1 if case.family.paired else batch["input_ids"].shape[1]) + STEPS - 1
     assert cache.get_seq_length() == seen
-    if case.family.config.__name__ == "FLASHConfig":
-        assert type(cache) is FLASHCache
+    if (kind := STATES.get(case.family.config.__name__)) is not None:
+        assert type(cache) is kind
         assert len(cache.states) == 2
         assert cache.row_lengths.tolist() == [length + STEPS - 1 for length in LENGTHS]
         return

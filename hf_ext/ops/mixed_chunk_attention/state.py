@@ -3,7 +3,7 @@
 Shapes: B rows, T new tokens, C chunk size, K key size, I value size.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,10 +11,11 @@ from torch import Tensor
 from hf_ext.ops.mixed_chunk_attention.chunked import causal_chunks
 from hf_ext.ops.mixed_chunk_attention.row_alignment import RowAlignment
 from hf_ext.ops.mixed_chunk_attention.squared_relu import computing_type, scales, squared_relu_weights
+from hf_ext.ops.row_state import RowState
 
 
 @dataclass
-class MixedChunkState:
+class MixedChunkState(RowState):
     """What a text has left behind. Rows may be of different lengths.
 
     Attributes:
@@ -38,11 +39,6 @@ class MixedChunkState:
     def lengths(self) -> Tensor:
         """Number of tokens of each row, ``[B]``."""
         return self.done + self.filled
-
-    def select(self, rows: Tensor) -> "MixedChunkState":
-        """The state of other rows, ``rows`` ``[R]`` being their indices."""
-        chosen = {field.name: getattr(self, field.name) for field in fields(self)}
-        return MixedChunkState(**{name: x.index_select(0, rows.to(x.device)) for name, x in chosen.items()})
 
 
 def extend_state(
