@@ -142,7 +142,11 @@ def rotary_cos_sin_mixed(
 
 
 def mixed_frequencies(
-    heads: int, dim: int, theta: float = 10.0, directions: Tensor | None = None, device: torch.device | str | None = None
+    heads: int,
+    dim: int,
+    theta: float = 10.0,
+    directions: Tensor | None = None,
+    device: torch.device | str | None = None,
 ) -> Tensor:
     """What rope-vit's mixed rotation begins with: each head turns with two directions at right angles.
 

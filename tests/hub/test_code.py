@@ -72,6 +72,7 @@ OTHERS = [
     Load("flash", "causal", "AutoModelForCausalLM"),
     Load("unilm_bert", "unilm", "AutoModelForSequenceClassification"),
     Load("gpt_cdial", "causal", "AutoModelForCausalLM", words=False),
+    Load("rope_vit", "mixed", "AutoModelForImageClassification", saves=True),
     Load("t5_pegasus", "pair", "AutoModelForSeq2SeqLM", words=True, from_hub=True, saves=True),
     Load("bert", "absolute", RELATIONS, words=False, saves=True),
     Load("electra", "factorized", ANSWERS),
