@@ -14,7 +14,12 @@ from typer.testing import CliRunner
 
 import hf_ext
 from hf_ext.cli import app
-from hf_ext.tasks.image_classification import ImageClassificationJob, ImageDataset, read_labelled_images
+from hf_ext.tasks.image_classification import (
+    ImageClassesPipeline,
+    ImageClassificationJob,
+    ImageDataset,
+    read_labelled_images,
+)
 
 SIZE: dict[str, Any] = {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
@@ -97,6 +102,19 @@ def test_predict(trained: Path, data: Path, tmp_path: Path) -> None:
                 assert mine["score"] == pytest.approx(theirs["score"], abs=1e-6)
     result = run("predict", trained, images[0], "--top-k", 1, "--device", "cpu")
     assert len(json.loads(result.stdout.splitlines()[-1])["classes"]) == 1
+
+
+def test_pipeline(trained: Path, data: Path) -> None:
+    """That of `hf-ext predict` takes what the library's takes, runs as in evaluation, and leaves the model as it was."""
+    classify: Any = pipeline("image-classes", model=str(trained), device="cpu")
+    assert type(classify) is ImageClassesPipeline
+    assert classify.labels(classify.model.config) == ["lying", "upright"]
+    image = read_labelled_images(data / "dev")[0]["image"]
+    classify.model.train()
+    wanted = classify(image)
+    assert classify.model.training
+    assert classify({"image": image}) == classify(PIL.Image.open(image)) == wanted
+    assert classify([image, image], batch_size=2, top_k=1) == [wanted[:1]] * 2
 
 
 def test_predict_refuses_what_is_no_image(trained: Path, tmp_path: Path) -> None:
