@@ -14,6 +14,9 @@ from hf_ext.tasks.base.task_files import TaskFiles
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """How the names of files of images end, in small letters or capitals."""
 
+# So many images take seconds to look at.
+_MANY = 5000
+
 
 def read_labelled_images(path: str | os.PathLike[str], labels: Sequence[str] | None = None) -> list[dict[str, str]]:
     """Read images with their classes.
@@ -29,11 +32,23 @@ def read_labelled_images(path: str | os.PathLike[str], labels: Sequence[str] | N
     Raises:
         ValueError: naming the file, if it is no image or has no class, or another than ``labels``.
     """
+    from rich.console import Console
+    from rich.progress import track
+
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path} must be a folder with a folder for each class, or a file of JSON lines, got neither")
     examples = []
-    for where, image, label in _of_folder(path) if path.is_dir() else _of_lines(path):
+    found = list(_of_folder(path) if path.is_dir() else _of_lines(path))
+    console = Console(stderr=True)
+    shown = track(
+        found,
+        f"looking at the images of {path}",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or len(found) < _MANY,
+    )
+    for where, image, label in shown:
         if labels is not None and label not in labels:
             fail(where, f"the class must be one of {', '.join(labels)}", label)
         _check_image(image, where)

@@ -230,9 +230,9 @@ class ImageClassificationJob(Job):
             item = Item(config.id2label[index], score=float(row[index]))
             outcomes = pair_items(self.items_of(example), [item])
             wrong = item.label != example["label"]
-            comparisons.append(
-                Comparison({"image": example["image"]}, outcomes, badness=1 + float(row[index]) if wrong else 0.0)
-            )
+            # Without the folders above, which tell of the machine.
+            parts = {"image": "/".join(Path(example["image"]).parts[-2:])}
+            comparisons.append(Comparison(parts, outcomes, badness=1 + float(row[index]) if wrong else 0.0))
         return comparisons
 
     def items_of(self, example: Mapping[str, Any]) -> Sequence[Item]:

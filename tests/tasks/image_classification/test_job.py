@@ -105,7 +105,7 @@ def test_predict(trained: Path, data: Path, tmp_path: Path) -> None:
 
 
 def test_pipeline(trained: Path, data: Path) -> None:
-    """That of `hf-ext predict` takes what the library's takes, runs as in evaluation, and leaves the model as it was."""
+    """That of `hf-ext predict` takes what the library's takes, and runs the model as in evaluation."""
     classify: Any = pipeline("image-classes", model=str(trained), device="cpu")
     assert type(classify) is ImageClassesPipeline
     assert classify.labels(classify.model.config) == ["lying", "upright"]
