@@ -63,6 +63,11 @@ from .models.roformer import (
     RoFormerForTokenClassification as RoFormerForTokenClassification,
     RoFormerModel as RoFormerModel,
 )
+from .models.rope_vit import (
+    RoPEViTConfig as RoPEViTConfig,
+    RoPEViTForImageClassification as RoPEViTForImageClassification,
+    RoPEViTModel as RoPEViTModel,
+)
 from .models.t5_pegasus import (
     T5PegasusConfig as T5PegasusConfig,
     T5PegasusEncoderModel as T5PegasusEncoderModel,

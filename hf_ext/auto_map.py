@@ -39,7 +39,7 @@ def mark_code(model: PreTrainedModel, tokenizer: Any, entry: str) -> None:
 
     Args:
         model: a model.
-        tokenizer: its tokenizer, or None.
+        tokenizer: its tokenizer or image processor, or None.
         entry: the file of code.
     """
     config: Any = model.config
@@ -48,8 +48,9 @@ def mark_code(model: PreTrainedModel, tokenizer: Any, entry: str) -> None:
     elif entry_of(getattr(config, "auto_map", None)):
         # Of the folder that it was made from, which had a head of ours.
         del config.auto_map
-    if tokenizer is not None:
-        settings: dict[str, Any] = tokenizer.init_kwargs
+    # An image processor, which is none of ours, has no such settings.
+    settings: dict[str, Any] | None = getattr(tokenizer, "init_kwargs", None)
+    if settings is not None:
         if getattr(tokenizer, "needs_code", False):
             settings["auto_map"] = tokenizer_auto_map(type(tokenizer), entry)
         elif entry_of(settings.get("auto_map")):

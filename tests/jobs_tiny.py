@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -30,6 +32,7 @@ from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEnco
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.events import EventExtractionJob, read_events
 from hf_ext.tasks.events.metrics import event_scores
+from hf_ext.tasks.image_classification import ImageClassificationJob
 from hf_ext.tasks.paraphrase import DataCollatorForParaphrase, ParaphraseJob, paraphrase_retrieval_accuracy
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.reading_comprehension.metrics import reading_scores
@@ -112,6 +115,20 @@ def _summary(number: int) -> dict[str, Any]:
     return {"text": _entity(number)["text"], "summary": _texts(number)[1]}
 
 
+# Goes away with the process.
+_PICTURES = TemporaryDirectory()
+
+
+def _picture(number: int) -> dict[str, Any]:
+    """An image of its own size and colour, which is that of its class but for noise."""
+    file = Path(_PICTURES.name) / f"{number}.png"
+    rng = np.random.default_rng(number)
+    pixels = rng.integers(0, 100, (10 + number, 12, 3), dtype=np.uint8)
+    pixels[..., number % 3] += 100
+    PIL.Image.fromarray(pixels).save(file)
+    return {"image": str(file), "label": PLACES[number % 3]}
+
+
 @dataclass
 class JobCase:
     """A job.
@@ -121,7 +138,7 @@ class JobCase:
         row: makes row i of a file.
         scores: of a folder with a model, the file of the evaluation and the rows in it, as the job names them.
         options: of the job.
-        family: of the config: "bert", "roformer", "nezha" or "t5_pegasus".
+        family: of the config: "bert", "roformer", "nezha", "rope_vit" or "t5_pegasus".
         compares: whether the loss compares the rows of a batch, which micro-batches do not add up to.
         steps: of training after which something that is found is right.
     """
@@ -160,7 +177,7 @@ class JobCase:
             "per_device_eval_batch_size": 2,
             "dataloader_drop_last": True,
             # Rows of these are made to batches of tokens by their collators.
-            "train_sampling_strategy": "random" if self.compares else "group_by_length",
+            "train_sampling_strategy": "random" if self.compares or self.family == "rope_vit" else "group_by_length",
         }
         kind = Seq2SeqTrainingArguments if self.job is SummarizationJob else TrainingArguments
         return kind(str(folder), **(settings | more))
@@ -173,6 +190,8 @@ def config(family: str, dropout: float) -> Any:
         return hf_ext.T5PegasusConfig(**sizes, dropout_rate=dropout)
     fields: dict[str, Any] = {**SIZE, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     fields["initializer_range"] = 0.2
+    if family == "rope_vit":
+        return hf_ext.RoPEViTConfig(**fields, image_size=8, patch_size=4, layer_scale_init_value=1.0)
     if family == "nezha":
         return hf_ext.NezhaConfig(**fields, attention_mode="causal")
     return (BertConfig if family == "bert" else hf_ext.RoFormerConfig)(**fields)
@@ -216,6 +235,12 @@ def _classes(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
         best = max(scores, key=lambda name: scores[name])
         found.append([best] if "label" in row else [name for name in names if scores[name] > 0.5])
     return classification_scores(found, [row.get("labels") or [row["label"]] for row in rows], names)
+
+
+def _classes_of_images(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    classify = pipeline("image-classification", model=str(folder), device="cpu")
+    found = [[classify(row["image"])[0]["label"]] for row in rows]
+    return classification_scores(found, [[row["label"]] for row in rows], list(classify.model.config.label2id))
 
 
 def _similarity(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
@@ -298,6 +323,7 @@ JOBS = {
     "answers": JobCase(ReadingComprehensionJob, _question, _answers, _WINDOW),
     "classes": JobCase(ClassificationJob, _labelled, _classes, _LENGTH),
     "many classes": JobCase(ClassificationJob, _many_labelled, _classes, _LENGTH),
+    "images": JobCase(ImageClassificationJob, _picture, _classes_of_images, {"mirror": True}, "rope_vit"),
     "cosent": JobCase(SimilarityJob, _pair, _similarity, _LENGTH, compares=True),
     "chunks": JobCase(SimilarityJob, _pair, _similarity, {**_LENGTH, "chunk_size": 3}, compares=True),
     "simcse": JobCase(SimilarityJob, _pair, _similarity, {**_LENGTH, "loss": "simcse"}, compares=True),

@@ -78,6 +78,7 @@ class Family:
         places: whether positions count, and not distances alone, so that padding on the left needs ``position_ids``.
         unpads: whether it has ``config.unpad``.
         attentions: whether it has attention weights to show.
+        images: whether it reads images; tests of texts leave it out.
         ours: whether the models are this package's.
         close: how near the same numbers by other ways come in float64.
     """
@@ -90,6 +91,7 @@ class Family:
     places: bool = False
     unpads: bool = True
     attentions: bool = True
+    images: bool = False
     ours: bool = True
     close: float = 1e-11
 
@@ -175,6 +177,27 @@ FAMILIES: dict[str, Family] = {
         },
         back_ends=("eager",),
         attentions=False,
+    ),
+    "rope_vit": Family(
+        hf_ext.RoPEViTConfig,
+        {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 48,
+            "initializer_range": 0.3,
+            "layer_scale_init_value": 0.5,
+            "image_size": 8,
+            "patch_size": 4,
+        },
+        {
+            "axial": Variant({}, ("AutoModelForImageClassification",)),
+            "mixed": Variant({"rope_kind": "mixed", "use_ape": True}, ("AutoModelForImageClassification",)),
+            "scaled": Variant({"first_axis": "column", "coordinates": "scaled", "qkv_bias": False}, ()),
+        },
+        types=None,
+        unpads=False,
+        images=True,
     ),
     "t5_pegasus": Family(
         hf_ext.T5PegasusConfig,
@@ -309,7 +332,13 @@ class Case(NamedTuple):
         return make(self.model_class, self.config(**fields), back_end or self.family.back_ends[0], dtype)
 
     def batch(self, lengths: list[int], side: str = "right", seed: int = 0) -> dict[str, Tensor]:
-        """Random rows of the given lengths, padded to the longest, with all that the model wants to be told."""
+        """Random rows of the given lengths, padded to the longest, with all that the model wants to be told.
+
+        Of images as many, of more patches than the config's and not square.
+        """
+        if self.family.images:
+            generator = torch.Generator().manual_seed(seed)
+            return {"pixel_values": torch.randn(len(lengths), 3, 12, 8, generator=generator, dtype=torch.float64)}
         batch = tokens(lengths, side, seed)
         if self.family.types is None:
             del batch["token_type_ids"]
@@ -327,6 +356,8 @@ class Case(NamedTuple):
 
     def labels(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the head is trained with, a different number of labels in each row where that can be."""
+        if self.family.images:
+            return {"labels": torch.arange(len(batch["pixel_values"])) % 2}
         ids, real = batch["input_ids"], batch["attention_mask"]
         rows = torch.arange(len(ids))
         if self.auto in ("AutoModelForMaskedLM", "AutoModelForCausalLM", "ForTextAutoencoding"):
@@ -398,17 +429,19 @@ def packed(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return row | {"position_ids": torch.cat([torch.arange(int(n)) for n in real.sum(-1)])[None]}
 
 
-def cases(*autos: str, ours: bool = False, once: bool = False) -> list[Any]:
+def cases(*autos: str, ours: bool = False, once: bool = False, images: bool = False) -> list[Any]:
     """Every class under every setting as parameters of a test.
 
     Args:
         *autos: Auto classes to keep; none: all.
         ours: leave out Transformers' own encoders, and what is under its own heads.
         once: take each class under its family's first settings alone, for what settings have no part in.
+        images: take also those that read images.
     """
     found: dict[Any, Any] = {}
     for name, variant, case in all_cases():
-        if (case.family.ours or not ours) and (not autos or case.auto in autos):
+        kept = (case.family.ours or not ours) and (images or not case.family.images)
+        if kept and (not autos or case.auto in autos):
             key = (name, case.auto) if once else (name, variant, case.auto)
             test = f"{name}, {variant}, {case.auto.removeprefix('AutoModel') or 'base'}"
             found.setdefault(key, pytest.param(case, id=test))
@@ -427,18 +460,20 @@ def all_cases() -> Iterator[tuple[str, str, Case]]:
 ON_OTHERS = [case for case in cases(*ANY_ENCODER) if not case.values[0].family.ours]
 
 
-def one_of_each(*autos: str) -> list[Any]:
+def one_of_each(*autos: str, images: bool = False) -> list[Any]:
     """A case of each family of ours: the base model, or the first that there is of several Auto classes."""
     found = {}
     for auto in autos or ("AutoModel",):
         for name, _, case in all_cases():
-            if case.auto == auto and case.family.ours:
+            if case.auto == auto and case.family.ours and (images or not case.family.images):
                 found.setdefault(name, pytest.param(case, id=name))
     return list(found.values())
 
 
 # A head of each family that labels or predicts each token.
 TOKEN_HEADS = one_of_each("AutoModelForTokenClassification", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
+# Those that classify images.
+IMAGE_HEADS = cases("AutoModelForImageClassification", images=True)
 
 
 _CHOSEN = (
@@ -479,6 +514,8 @@ def finite_tensors(output: ModelOutput) -> dict[str, Tensor]:
 
 def real_tensors(output: ModelOutput, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of an output, of those with a row for each token ``[B, L, ...]`` the real tokens alone."""
+    if "attention_mask" not in batch:
+        return tensors(output)
     real = batch["attention_mask"].bool()
     return {
         name: value[real] if value.shape[: real.dim()] == real.shape else value

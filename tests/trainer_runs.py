@@ -16,7 +16,7 @@ def labelled(case: Case, lengths: list[int]) -> dict[str, Tensor]:
 
 def rows(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     """The rows of a batch, one by one."""
-    return [{name: value[i] for name, value in batch.items()} for i in range(len(batch["input_ids"]))]
+    return [{name: value[i] for name, value in batch.items()} for i in range(len(next(iter(batch.values()))))]
 
 
 def descent(folder: Path, **arguments: Any) -> TrainingArguments:

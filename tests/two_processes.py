@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from models_tiny import OUR_HEADS, TOKEN_HEADS, Case, cases, one_of_each
+from models_tiny import IMAGE_HEADS, OUR_HEADS, TOKEN_HEADS, Case, cases, one_of_each
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
     """Run every family."""
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
-    for parameter in TOKEN_HEADS + OUR_HEADS:
+    for parameter in TOKEN_HEADS + OUR_HEADS + IMAGE_HEADS:
         found[f"trained {parameter.id}"] = train(parameter.values[0], folder, 2)
     for parameter in LANGUAGE_HEADS:
         found[f"sharded {parameter.id}"] = sharded_step(parameter.values[0])

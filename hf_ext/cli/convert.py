@@ -1,4 +1,4 @@
-"""`hf-ext convert`: an original TensorFlow release to a folder that `from_pretrained` loads."""
+"""`hf-ext convert`: an original release to a folder that `from_pretrained` loads."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,9 @@ import typer
 
 
 def convert(
-    directory: Annotated[Path, typer.Argument(help="Folder of the release: config, checkpoint, vocab.txt.")],
+    directory: Annotated[
+        Path, typer.Argument(help="Folder of the release: config, checkpoint, vocab.txt; or pytorch_model.bin.")
+    ],
     output: Annotated[Path, typer.Argument(help="Folder to write.")],
     family: Annotated[
         str | None, typer.Option(help="Family of the release, such as roformer; else recognised.")
@@ -19,7 +21,7 @@ def convert(
     tokenizer: Annotated[str | None, typer.Option(help="word or character; else by the vocabulary.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model folder that is there.")] = False,
 ) -> None:
-    """Convert an original TensorFlow release to safetensors."""
+    """Convert an original release, of TensorFlow or PyTorch, to safetensors."""
     from hf_ext.conversion import convert_release
 
     report = convert_release(

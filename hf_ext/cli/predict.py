@@ -79,10 +79,15 @@ def predict(
         str,
         typer.Argument(help="A model trained for one of the tasks: a folder or a name on the Hub."),
     ],
-    text: Annotated[list[str] | None, typer.Argument(help="Texts; without them or --file, standard input.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Texts, or images; without them or --file, standard input.")
+    ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(help="A text a line, or JSON lines with a text, a question and its context, or a pair each."),
+        typer.Option(
+            help="A text a line, or JSON lines with a text, an image, a question and its context, or a pair each; or a "
+            "folder of images."
+        ),
     ] = None,
     task_name: Annotated[str | None, typer.Option("--task", help=TASK_HELP)] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Take the file or standard input as one document.")] = False,
@@ -98,7 +103,10 @@ def predict(
         typer.Option(help="Tokens that two windows share; else 64, or less in small windows."),
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option(help="Of answers and paraphrases: how many to give, at most; else 1, and 20.")
+        int | None,
+        typer.Option(
+            help="Of answers, classes of images and paraphrases: how many to give, at most; else 1, 5 and 20."
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of paraphrases and replies, which are drawn: for the same ones again.")
@@ -114,7 +122,7 @@ def predict(
 
     {"text", "events": [{"type", "arguments", "score"}]},
 
-    {"text", "classes": [{"label", "score"}]}, of pairs with "text2",
+    {"text", "classes": [{"label", "score"}]}, of pairs with "text2", of images "image" instead,
 
     {"text", "summary"},
 
@@ -155,9 +163,14 @@ def predict(
         if value is not None and option != "seed":
             options[task.predict_options[option]] = value
     if text:
-        if ("text",) not in task.reads:
+        key = next((name for name in ("text", "image") if (name,) in task.reads), None)
+        if key is None:
             raise ValueError(f"a model that finds {task.found} reads JSON lines with {' and '.join(task.reads[0])}")
-        documents = [{"text": valid_unicode(one, "texts")} for one in text]
+        documents = [{key: valid_unicode(one, "texts")} for one in text]
+    elif file is not None and file.is_dir() and ("image",) in task.reads:
+        from hf_ext.tasks.image_classification.files import image_files
+
+        documents = [{"image": str(one)} for one in image_files(file)]
     else:
         documents = list(read_documents(file, whole, task.reads))
 

@@ -13,6 +13,7 @@ from hf_ext.conversion.folder import check_output, whole_folder
 from hf_ext.conversion.plan import Plan, make_plan
 from hf_ext.conversion.quiet import quiet
 from hf_ext.conversion.report import ConversionReport
+from hf_ext.conversion.state_dict import convert_state_dict, is_state_dict_release
 from hf_ext.conversion.table import to_parameters
 from hf_ext.conversion.tokenizer import make_tokenizer
 
@@ -27,14 +28,15 @@ def convert_release(
     tokenizer: str | None = None,
     overwrite: bool = False,
 ) -> ConversionReport:
-    """Convert the folder of an original TensorFlow release to a folder that `from_pretrained` loads.
+    """Convert the folder of an original release, of TensorFlow or PyTorch, to one that `from_pretrained` loads.
 
     The folder is written whole or not at all. What the files of a release do not state is an option here; one left out
     is taken from the folder's name, the config and the vocabulary, and the report says so.
 
     Args:
-        directory: the release: a config file, a checkpoint, vocab.txt.
-        output: the folder to write: config.json, model.safetensors, tokenizer files.
+        directory: the release: a config file, a checkpoint, vocab.txt; or pytorch_model.bin of a vision transformer,
+            which has no other options than its family.
+        output: the folder to write: config.json, model.safetensors, files of a tokenizer or an image processor.
         family: name of the family, such as "roformer".
         attention_mode: "bidirectional", "unilm" or "causal".
         pooler: activation of the pooler, "tanh" or "linear".
@@ -46,6 +48,12 @@ def convert_release(
     """
     source, target = Path(directory), Path(output)
     check_output(source, target, overwrite)
+    if is_state_dict_release(source):
+        given = {"attention_mode": attention_mode, "pooler": pooler, "tokenizer": tokenizer}
+        for name, value in given.items():
+            if value is not None:
+                raise ConversionError(f"{name}={value!r} has no effect on {source}, a vision transformer; leave it out")
+        return convert_state_dict(source, target, family)
     plan = make_plan(source, family, attention_mode, pooler)
     tokenizer_choice = choose_tokenizer(tokenizer, plan.release.vocabulary)
     text_tokenizer = make_tokenizer(plan.release, tokenizer_choice, plan.config, plan.family.tokenizer_options)

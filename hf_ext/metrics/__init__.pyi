@@ -1,3 +1,7 @@
+from .class_scores import (
+    classification_compute_metrics as classification_compute_metrics,
+    classification_scores as classification_scores,
+)
 from .comparison import (
     Comparison as Comparison,
     Item as Item,

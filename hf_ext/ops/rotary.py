@@ -53,14 +53,16 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Args:
         x: ``[B, L, N, D]`` queries or keys.
-        cos: ``[B or 1, L, D/2]``.
-        sin: ``[B or 1, L, D/2]``.
+        cos: ``[B or 1, L, D/2]``, or ``[B or 1, L, N, D/2]`` where each head has angles of its own.
+        sin: the same.
 
     Returns:
         ``[B, L, N, D]`` in the type of ``x``.
     """
     pairs = (x if x.dtype == torch.float64 else x.float()).unflatten(-1, (-1, 2))
-    cos, sin = cos.unsqueeze(-2).type_as(pairs), sin.unsqueeze(-2).type_as(pairs)
+    if cos.dim() < x.dim():
+        cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
+    cos, sin = cos.type_as(pairs), sin.type_as(pairs)
     if in_graph():
         # Inductor fuses the real form and cannot generate code for complex numbers.
         a, b = pairs.unbind(-1)

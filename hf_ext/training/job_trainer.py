@@ -80,6 +80,12 @@ class JobTrainer(Trainer):
         with self._training_batches(dataloader_drop_last=False, train_sampling_strategy="sequential"):
             return super().get_test_dataloader(test_dataset)
 
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """As Trainer's, without those that a model says are not to decay (``no_weight_decay``)."""
+        spared = {name for module in model.modules() for name in getattr(module, "no_weight_decay", ())}
+        names = super().get_decay_parameter_names(model)
+        return [name for name in names if name.rpartition(".")[2] not in spared]
+
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """As Trainer's, but not of weights that are tied to others, which no checkpoint repeats."""
         tied = set(getattr(self.model, "all_tied_weights_keys", None) or ())

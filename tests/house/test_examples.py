@@ -152,6 +152,14 @@ def test_classification(tmp_path):
     assert config["problem_type"] == "multi_label_classification"
 
 
+def test_image_classification(tmp_path):
+    printed = run("image_classification.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert "48 x 48: accuracy " in printed
+    assert printed.count(" -> ") == 2
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert (config["architectures"], config["rope_kind"]) == (["RoPEViTForImageClassification"], "mixed")
+
+
 def test_similarity(tmp_path):
     printed = run("similarity.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
     assert "Spearman: " in printed

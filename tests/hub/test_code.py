@@ -75,6 +75,7 @@ OTHERS = [
     Load("unilm_bert", "unilm", "AutoModelForSequenceClassification"),
     Load("gpt_cdial", "causal", "AutoModelForCausalLM", words=False),
     Load("t_ta", "mask token", "AutoModelForMaskedLM", words=False, saves=True),
+    Load("rope_vit", "mixed", "AutoModelForImageClassification", saves=True),
     Load("t5_pegasus", "pair", "AutoModelForSeq2SeqLM", words=True, from_hub=True, saves=True),
     Load("univae", "sphere", "AutoModel", words=False, saves=True),
     Load("bert", "absolute", RELATIONS, words=False, saves=True),

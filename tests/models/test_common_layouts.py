@@ -106,7 +106,7 @@ def test_padding_tells_in_nothing(case: Case) -> None:
         torch.testing.assert_close(run(model, other), run(model, batch), **CLOSE)
 
 
-@pytest.mark.parametrize("case", cases("AutoModel", "AutoModelForTextEncoding", *ANY_ENCODER))
+@pytest.mark.parametrize("case", cases("AutoModel", "AutoModelForTextEncoding", *ANY_ENCODER, images=True))
 def test_back_ends(case: Case) -> None:
     """All give the same outputs and gradients, from texts padded on the right and not padded at all."""
     for lengths in (LENGTHS, [5, 5]):
@@ -188,7 +188,7 @@ def test_embedded_inputs(case: Case) -> None:
         torch.testing.assert_close(run(model, embedded), run(model, batch), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("case", cases(once=True))
+@pytest.mark.parametrize("case", cases(once=True, images=True))
 def test_tuples(case: Case) -> None:
     """By the argument or by the config, as in old folders; the argument goes before the config."""
     model, batch = case.make(use_cache=False), case.batch(LENGTHS)
@@ -204,7 +204,7 @@ def test_tuples(case: Case) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", one_of_each())
+@pytest.mark.parametrize("case", one_of_each(images=True))
 def test_one_graph(case: Case) -> None:
     """The whole model compiles without a break, and gives the same."""
     torch._dynamo.reset()
@@ -215,7 +215,7 @@ def test_one_graph(case: Case) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("case", [*cases(ours=True, once=True), *ON_OTHERS])
+@pytest.mark.parametrize("case", [*cases(ours=True, once=True, images=True), *ON_OTHERS])
 def test_half_precision(case: Case, dtype: torch.dtype) -> None:
     """Outputs and gradients are finite, padding or not, and near those of float64."""
     batch = case.batch(LENGTHS)

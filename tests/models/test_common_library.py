@@ -15,12 +15,14 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 LENGTHS = [6, 3, 1, 4]
 ONCE = cases(ours=True, once=True)
+WITH_IMAGES = cases(ours=True, once=True, images=True)
+CLASSIFIERS = ("AutoModelForSequenceClassification", "AutoModelForImageClassification")
 # What a layer runs itself through.
 FUNCTION = "_gradient_checkpointing_func"
 HEADS = [case for case in ONCE if not case.values[0].is_base]
 
 
-@pytest.mark.parametrize("case", ONCE)
+@pytest.mark.parametrize("case", WITH_IMAGES)
 def test_weights_that_no_file_has(case: Case) -> None:
     """Loaded without any weights, a model has those that a new one begins with, to the last bit of each kind."""
     config = case.config()
@@ -47,7 +49,7 @@ def test_first_arguments(case: Case) -> None:
     assert "inputs_embeds" in names
 
 
-@pytest.mark.parametrize("case", ONCE)
+@pytest.mark.parametrize("case", WITH_IMAGES)
 def test_modules_that_are_not_split(case: Case) -> None:
     """By these names a model is spread over devices; one that is not there would let a block be cut in two."""
     model = case.make()
@@ -58,7 +60,7 @@ def test_modules_that_are_not_split(case: Case) -> None:
     assert set(model._no_split_modules) == layers
 
 
-@pytest.mark.parametrize("case", ONCE)
+@pytest.mark.parametrize("case", WITH_IMAGES)
 def test_checkpointing_reaches_every_layer(case: Case) -> None:
     model = case.make().train()
     model.activation_checkpointing_enable()
@@ -73,7 +75,7 @@ def test_checkpointing_reaches_every_layer(case: Case) -> None:
     assert list(dict.fromkeys(call.args[0] for call in runs.call_args_list)) == list(range(len(layers)))
 
 
-@pytest.mark.parametrize("case", ONCE)
+@pytest.mark.parametrize("case", WITH_IMAGES)
 def test_hidden_states_have_gradients(case: Case) -> None:
     """All the way down to the embeddings."""
     model = case.make("eager")
@@ -89,7 +91,7 @@ def test_hidden_states_have_gradients(case: Case) -> None:
     assert all(state.grad.abs().sum() > 0 for state in states[:-1])
 
 
-@pytest.mark.parametrize("case", cases("AutoModelForSequenceClassification", ours=True, once=True))
+@pytest.mark.parametrize("case", cases(*CLASSIFIERS, ours=True, once=True, images=True))
 @pytest.mark.parametrize("kind", ["regression", "single_label_classification", "multi_label_classification"])
 def test_kinds_of_problems(case: Case, kind: str) -> None:
     """Each kind has its loss, told by the config or by the labels, and an unknown one is refused."""
@@ -112,7 +114,7 @@ def test_kinds_of_problems(case: Case, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", cases("AutoModelForSequenceClassification", "AutoModelForTokenClassification", ours=True, once=True)
+    "case", cases(*CLASSIFIERS, "AutoModelForTokenClassification", ours=True, once=True, images=True)
 )
 def test_labels_of_another_number(case: Case, tmp_path: Path) -> None:
     model = case.make()
@@ -128,7 +130,7 @@ def test_labels_of_another_number(case: Case, tmp_path: Path) -> None:
     assert again(**case.batch(LENGTHS)).logits.shape[-1] == 5
 
 
-@pytest.mark.parametrize("case", ONCE)
+@pytest.mark.parametrize("case", WITH_IMAGES)
 def test_a_head_is_of_the_type_that_is_asked_for(case: Case, tmp_path: Path) -> None:
     case.make(dtype=torch.float32).save_pretrained(tmp_path)
     model = case.opener.from_pretrained(tmp_path, dtype=torch.bfloat16)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from launch import run_two_processes
-from models_tiny import OUR_HEADS, TOKEN_HEADS, Case
+from models_tiny import IMAGE_HEADS, OUR_HEADS, TOKEN_HEADS, Case
 from trainer_runs import labelled
 from two_processes import LANGUAGE_HEADS, LENGTHS, PLANNED, count, step, train
 
@@ -26,7 +26,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return torch.load(folder / "found.pt")
 
 
-@pytest.mark.parametrize("case", TOKEN_HEADS + OUR_HEADS)
+@pytest.mark.parametrize("case", TOKEN_HEADS + OUR_HEADS + IMAGE_HEADS)
 def test_data_parallel(case: Case, found: dict[str, Any], request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Two processes with two rows each train as one with four."""
     wanted = train(case, tmp_path, 4)

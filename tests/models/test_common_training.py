@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import ANSWERS, ON_OTHERS, OUR_HEADS, TAGS, TOKEN_HEADS, Case, cases, gradients, tensors
+from models_tiny import ANSWERS, IMAGE_HEADS, ON_OTHERS, OUR_HEADS, TAGS, TOKEN_HEADS, Case, cases, gradients, tensors
 from trainer_runs import labelled, losses, rows, trainer
 
 pytestmark = [
@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 LENGTHS = [9, 4, 1, 6]
-HEADS = [case for case in [*cases(ours=True, once=True), *ON_OTHERS] if not case.values[0].is_base]
+HEADS = [case for case in [*cases(ours=True, once=True, images=True), *ON_OTHERS] if not case.values[0].is_base]
 # Other losses: means over tokens, of which rows have different numbers.
 HEADS += [case for case in cases(TAGS, ANSWERS) if "sequence_head" in case.values[0].fields]
 
@@ -76,7 +76,7 @@ def test_accumulation(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", TOKEN_HEADS + OUR_HEADS)
+@pytest.mark.parametrize("case", TOKEN_HEADS + OUR_HEADS + IMAGE_HEADS)
 def test_resuming(case: Case, tmp_path: Path) -> None:
     """Four steps, against two and, in a new model, two more: the same losses and weights to the last bit."""
     data = rows(labelled(case, [9, 4, 1, 6, 5, 5, 3, 8]))
@@ -111,18 +111,28 @@ def test_resuming(case: Case, tmp_path: Path) -> None:
 TASKS = {
     "AutoModelForCausalLM": "CAUSAL_LM",
     "AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM",
+    # PEFT has no name for it, and so is told of the head.
+    "AutoModelForImageClassification": None,
 }
 
 
 # PEFT does not know ModernBERT.
-@pytest.mark.parametrize("case", [*TOKEN_HEADS, *(case for case in OUR_HEADS if "modernbert" not in case.id)])
+@pytest.mark.parametrize(
+    "case", [*TOKEN_HEADS, *IMAGE_HEADS, *(case for case in OUR_HEADS if "modernbert" not in case.id)]
+)
 def test_adapters_without_naming_targets(case: Case, tmp_path: Path) -> None:
     """PEFT knows the family: an adapter is trained, saved, loaded and merged."""
     from peft import LoraConfig, PeftModel, get_peft_model
 
     batch = labelled(case, LENGTHS)
     model = get_peft_model(
-        case.make(), LoraConfig(task_type=TASKS.get(case.auto, "TOKEN_CLS"), r=2, init_lora_weights=False)
+        case.make(),
+        LoraConfig(
+            task_type=TASKS.get(case.auto, "TOKEN_CLS"),
+            r=2,
+            init_lora_weights=False,
+            modules_to_save=["classifier"] if case.family.images else None,
+        ),
     )
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     loss = model(**batch).loss
@@ -131,7 +141,7 @@ def test_adapters_without_naming_targets(case: Case, tmp_path: Path) -> None:
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved
     assert moved == {name for name in before if "lora" in name or "modules_to_save" in name}
-    assert ("classifier" in str(moved)) is (case.auto not in TASKS)
+    assert ("classifier" in str(moved)) is (case.auto not in TASKS or case.family.images)
 
     model.eval().save_pretrained(tmp_path)
     again = PeftModel.from_pretrained(case.make(), tmp_path).eval()

@@ -9,6 +9,7 @@ from math import exp
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 import torch
 import transformers
@@ -25,6 +26,7 @@ from hf_ext.tasks.base.evaluation import job_of_model
 
 # Those of the Hub, at https://huggingface.co/tasks.
 PIPELINE_TAGS = {
+    "image-classification",
     "token-classification",
     "question-answering",
     "text-classification",
@@ -165,6 +167,8 @@ def test_a_run_leaves_a_card_that_the_hub_reads(of_one: tuple[str, Path]) -> Non
 def test_the_code_of_a_card_uses_the_model(of_one: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = of_one
     monkeypatch.chdir(folder)
+    # What the card of a model of images reads.
+    PIL.Image.new("RGB", (9, 7)).save(folder / "photo.jpg")
     text = (folder / "of one" / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     # What a real model has room for.

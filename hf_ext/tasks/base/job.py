@@ -306,7 +306,7 @@ class Job:
         if report is not None:
             Path(report).mkdir(parents=True, exist_ok=True)
         lines = file_of_lines(self, Path(file))
-        tokenizer = AutoTokenizer.from_pretrained(self.model)
+        tokenizer = self.trained_tokenizer()
         model = self.open_trained()
         examples = self.read_evaluation(lines, self.labels_of_model(model.config))
         if not examples:
@@ -358,6 +358,10 @@ class Job:
     def open_trained(self) -> Any:
         """The model that the job names, as it was trained."""
         return self.auto_class.from_pretrained(self.model)
+
+    def trained_tokenizer(self) -> Any:
+        """What the model that the job names was trained to read with."""
+        return AutoTokenizer.from_pretrained(self.model)
 
     def lines_of_row(self, row: Mapping[str, Any]) -> Iterable[str]:
         """The lines of a file, as `read` reads it, for a row of a data set: one of JSON."""

@@ -1,73 +1,28 @@
-"""What all pipelines share: a model with a tokenizer alone, run as in evaluation."""
+"""What the pipelines of texts share: a tokenizer alone, and rows that begin with their first token."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any
 
-from transformers.pipelines.base import Pipeline
-
-from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.ops.padding import padded_on_the_right
-from hf_ext.ops.precision import inference_dtype
 from hf_ext.tasks.base.pipeline_registration import module_imported
+from hf_ext.tasks.base.task_pipeline import TaskPipeline
 
 
-class TextPipeline(Pipeline):
+class TextPipeline(TaskPipeline):
     """A pipeline of texts, with a tokenizer and no other processor."""
 
-    found: ClassVar[str]
-    """What it finds in a text: ``"entities"``."""
-    command: ClassVar[str | None] = None
-    """The command under ``hf-ext train`` that trains its models; None: ``hf-ext predict`` does not run it."""
-    endings: ClassVar[tuple[str, ...]] = ()
-    """How the names of its models' classes end; none: any encoder will do."""
-    reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text",),)
-    """The keys of a document of ``hf-ext predict``, in any of these ways."""
-    predict_options: ClassVar[Mapping[str, str]] = {}
-    """The options of ``hf-ext predict`` that it takes, and its own names of them."""
-
     # Transformers declares these as None and its tokenizers as the slow ones.
-    model: Any
     tokenizer: Any
     _load_processor: Any = False
     _load_image_processor: Any = False
     _load_feature_extractor: Any = False
     _load_tokenizer: Any = True
 
-    @classmethod
-    def labels(cls, config: Any) -> list[str]:
-        """What a model of its tells apart, by the config; of one without labels those that every config has."""
-        names = config.id2label or {}
-        return [str(names[number]) for number in sorted(names)]
-
-    @classmethod
-    def suits(cls, config: Any) -> bool:
-        """Whether a model whose class has such a name is one of its, by the config."""
-        return True
-
-    def run_in(self, dtype: str) -> Self:
-        """Run the model in numbers of another type from now on; give it back.
-
-        Args:
-            dtype: "auto", "float32", "bfloat16" or "float16", as of `hf_ext.inference_dtype`, on the pipeline's device.
-
-        Raises:
-            ValueError: if the name is another.
-        """
-        self.encoder.to(inference_dtype(dtype, self.device))
-        return self
-
-    @property
-    def encoder(self) -> Any:
-        """The part of the model that `run_in` means: all of it, or what is below a head of ours."""
-        return self.model
-
     def forward(self, model_inputs: Any, **forward_params: Any) -> Any:
-        """Run the model as in evaluation, whatever mode it is in, on rows that begin with their first real token.
+        """Run the model as in evaluation, on rows that begin with their first real token.
 
         Padding on the left would shift positions, and whatever counts them.
         """
-        with evaluation_mode(self.model):
-            return super().forward(padded_on_the_right(model_inputs), **forward_params)
+        return super().forward(padded_on_the_right(model_inputs), **forward_params)
 
 
 module_imported(__name__)

@@ -34,6 +34,7 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 # What Transformers' classes are for, by the ends of their names.
 _PIPELINES = {
     "ForSequenceClassification": "text-classification",
+    "ForImageClassification": "image-classification",
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",
     "ForMaskedLM": "fill-mask",

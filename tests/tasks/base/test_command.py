@@ -24,6 +24,7 @@ from hf_ext.tasks.entities.span_head import SpanExtraction
 from hf_ext.tasks.entities.tag_head import SequenceLabeling
 from hf_ext.tasks.events import EventExtractionJob
 from hf_ext.tasks.events.head import EventExtraction
+from hf_ext.tasks.image_classification import ImageClassificationJob
 from hf_ext.tasks.paraphrase import ParaphraseJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.reading_comprehension.head import ReadingComprehension
@@ -38,6 +39,7 @@ JOBS = {
     "classification": [ClassificationJob],
     "dialogue": [DialogueJob],
     "events": [EventExtractionJob],
+    "image-classification": [ImageClassificationJob],
     "ner": [SpanExtractionJob, SequenceLabelingJob],
     "paraphrase": [ParaphraseJob],
     "reading-comprehension": [ReadingComprehensionJob],
@@ -55,6 +57,7 @@ OPTIONS = {
     "classification": "max-length loss loss-options threshold balance-classes class-weights",
     "dialogue": "family max-length train-on",
     "events": "schema-file max-length stride span-head-size threshold",
+    "image-classification": "image-size mirror new-head",
     "ner": "threshold max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
     "paraphrase": "max-length similarity-scale",
     "reading-comprehension": (
@@ -128,6 +131,7 @@ def test_training_arguments_begin_with_those_of_the_job(command, start):
         "classification": ((1e-3, 10), (3e-5, 5)),
         "dialogue": ((1e-3, 10), (5e-5, 5)),
         "events": ((1e-3, 20), (3e-5, 10)),
+        "image-classification": ((1e-3, 10), (3e-5, 5)),
         "ner": ((1e-3, 10), (3e-5, 5)),
         "paraphrase": ((1e-3, 20), (3e-5, 5)),
         "reading-comprehension": ((1e-3, 10), (3e-5, 3)),
@@ -139,6 +143,7 @@ def test_training_arguments_begin_with_those_of_the_job(command, start):
         "autoencoder": ((128, 64), "perplexity", "group_by_length"),
         "classification": ((32, 64), "f1", "group_by_length"),
         "dialogue": ((16, 16), "perplexity", "group_by_length"),
+        "image-classification": ((32, 64), "f1", "random"),
         "paraphrase": ((32, 32), "loss", "random"),
         "similarity": ((64, 64), "spearman", "random"),
         "summarization": ((16, 32), "rougeL", "group_by_length"),
