@@ -58,6 +58,15 @@ from .models.t5_pegasus import (
     T5PegasusForConditionalGeneration as T5PegasusForConditionalGeneration,
     T5PegasusModel as T5PegasusModel,
 )
+from .models.token_mixer import (
+    TokenMixerConfig as TokenMixerConfig,
+    TokenMixerForMaskedLM as TokenMixerForMaskedLM,
+    TokenMixerForMultipleChoice as TokenMixerForMultipleChoice,
+    TokenMixerForQuestionAnswering as TokenMixerForQuestionAnswering,
+    TokenMixerForSequenceClassification as TokenMixerForSequenceClassification,
+    TokenMixerForTokenClassification as TokenMixerForTokenClassification,
+    TokenMixerModel as TokenMixerModel,
+)
 from .models.unilm_bert import (
     UniLMBertConfig as UniLMBertConfig,
     UniLMBertForCausalLM as UniLMBertForCausalLM,

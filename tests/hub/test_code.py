@@ -70,6 +70,8 @@ OTHERS = [
     Load("nezha", "causal", "AutoModelForCausalLM", saves=True),
     Load("flash", "mixed chunk", SPANS),
     Load("flash", "causal", "AutoModelForCausalLM"),
+    Load("token_mixer", "gmlp", SPANS),
+    Load("token_mixer", "fnet", "AutoModelForMaskedLM", words=False, saves=True),
     Load("unilm_bert", "unilm", "AutoModelForSequenceClassification"),
     Load("gpt_cdial", "causal", "AutoModelForCausalLM", words=False),
     Load("t5_pegasus", "pair", "AutoModelForSeq2SeqLM", words=True, from_hub=True, saves=True),

@@ -67,6 +67,14 @@ PUBLIC = {
         "FLASHForSequenceClassification",
         "FLASHForTokenClassification",
     },
+    "TokenMixerConfig": {
+        "TokenMixerModel",
+        "TokenMixerForMaskedLM",
+        "TokenMixerForMultipleChoice",
+        "TokenMixerForQuestionAnswering",
+        "TokenMixerForSequenceClassification",
+        "TokenMixerForTokenClassification",
+    },
     "T5PegasusConfig": {"T5PegasusModel", "T5PegasusEncoderModel", "T5PegasusForConditionalGeneration"},
 }
 
