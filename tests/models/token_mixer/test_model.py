@@ -103,6 +103,63 @@ def test_two_packed_rows_of_two_texts(fields: dict[str, Any]) -> None:
     torch.testing.assert_close(found.flatten(0, 1), run(model, batch)[real], atol=1e-11, rtol=0)
 
 
+@pytest.mark.parametrize("fields", VARIANTS.values(), ids=VARIANTS)
+def test_rows_of_padding_alone(fields: dict[str, Any]) -> None:
+    """Finite numbers and gradients, and nothing of them in other rows."""
+    model, batch = tiny(fields), tokens([6, 3, 4])
+    before = run(model, batch)
+    batch["attention_mask"][1] = 0
+    found = model(**batch).last_hidden_state
+    assert found.isfinite().all()
+    torch.testing.assert_close(found[[0, 2], :4], before[[0, 2], :4], atol=1e-12, rtol=0)
+    found[..., ::3].square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("fields", VARIANTS.values(), ids=VARIANTS)
+def test_half_precision(fields: dict[str, Any], dtype: torch.dtype) -> None:
+    """Outputs and gradients near those of float64, and under autocast too."""
+    batch, numbers = tokens([9, 4, 1, 6]), []
+    for kind, automatic in ((torch.float64, False), (dtype, False), (torch.float32, True)):
+        model = tiny(fields, dtype=kind)
+        with torch.autocast("cpu", dtype=dtype, enabled=automatic):
+            out = model(**batch).last_hidden_state
+        loss = out.double()[..., ::3].square().mean()
+        loss.backward()
+        gradient = torch.cat([p.grad.flatten().double() for p in model.parameters() if p.grad is not None])
+        numbers.append((loss.item(), gradient))
+    exact, exact_gradient = numbers[0]
+    for loss, gradient in numbers[1:]:
+        assert loss == pytest.approx(exact, rel=20 * torch.finfo(dtype).eps)
+        assert (gradient - exact_gradient).norm() < 40 * torch.finfo(dtype).eps * exact_gradient.norm()
+
+
+@pytest.mark.parametrize("fields", VARIANTS.values(), ids=VARIANTS)
+def test_gradient_checkpointing(fields: dict[str, Any]) -> None:
+    batch, found = tokens([9, 4, 1, 6]), []
+    for checkpointing in (False, True):
+        model = tiny(fields, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1).train()
+        if checkpointing:
+            model.gradient_checkpointing_enable()
+        torch.manual_seed(7)
+        out = model(**batch).last_hidden_state
+        out[..., ::3].square().sum().backward()
+        found.append([out.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    torch.testing.assert_close(*found, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", VARIANTS.values(), ids=VARIANTS)
+def test_one_graph(fields: dict[str, Any]) -> None:
+    """Each mixer compiles without a break, padding and all, and gives the same."""
+    torch._dynamo.reset()
+    model, batch = tiny(fields, num_hidden_layers=1), tokens([9, 4, 1, 6], "left")
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    real = batch["attention_mask"].bool()
+    torch.testing.assert_close(run(compiled, batch)[real], run(model, batch)[real], atol=1e-10, rtol=0)
+
+
 def test_graphs_take_no_packed_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modeling_token_mixer, "in_graph", lambda: True)
     row = {"input_ids": torch.ones(1, 4, dtype=torch.long), "position_ids": torch.tensor([[0, 1, 0, 1]])}
