@@ -78,11 +78,15 @@ class _FourierMix(torch.autograd.Function):
 
 
 def _transform(x: Tensor) -> Tensor:
-    size = x.shape[-1]
+    out, size = torch.empty_like(x), x.shape[-1]
     half = torch.fft.rfft2(x).real
+    known = half.shape[-1]
+    out[..., :known] = half
     # The other half of the features is there already: out[k, H - h] = out[L - k, h].
-    rest = half[..., 1 : (size + 1) // 2].flip(-2, -1).roll(1, -2)
-    return torch.cat((half, rest), dim=-1)
+    rest = half[..., 1 : (size + 1) // 2].flip(-1)
+    out[:, :1, known:] = rest[:, :1]
+    out[:, 1:, known:] = rest[:, 1:].flip(-2)
+    return out
 
 
 def fourier_matrices(size: int, lengths: Tensor, dtype: torch.dtype = torch.float32) -> Waves:

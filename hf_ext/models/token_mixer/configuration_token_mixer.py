@@ -43,7 +43,7 @@ class TokenMixerConfig(EncoderConfig):
             ``"synthesizer_random"``, ``"synthesizer_dense"``: attention by learnt scores, or by scores that each token
             makes alone (2005.00743); ``"external"``: attention to learnt keys and values (2105.02358).
         num_attention_heads: number of heads of a Synthesizer; without meaning elsewhere.
-        hidden_act: None: ``"gelu_new"`` (the form with tanh) in FNet, else ``"gelu"``.
+        hidden_act: None: ``"gelu_pytorch_tanh"`` in FNet, else ``"gelu"``.
         layer_norm_eps: None: 1e-5 where norms stand in front, as in gMLP and Mixer, else 1e-12.
         intermediate_size: width I of the feed-forward layer; of gMLP, both halves together.
         attention_probs_dropout_prob: of aMLP's, the Synthesizers' and external attention's weights.
@@ -94,7 +94,7 @@ class TokenMixerConfig(EncoderConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.hidden_act is None:
-            self.hidden_act = "gelu_new" if self.mixer == "fnet" else "gelu"
+            self.hidden_act = "gelu_pytorch_tanh" if self.mixer == "fnet" else "gelu"
         if self.layer_norm_eps is None:
             self.layer_norm_eps = 1e-5 if self.mixer in PRE_NORM else 1e-12
         super().__post_init__(**kwargs)

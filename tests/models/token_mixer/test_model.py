@@ -411,7 +411,7 @@ def test_defaults_of_the_mixers() -> None:
         "gmlp": ("gelu", 1e-5, False),
         "amlp": ("gelu", 1e-5, False),
         "mlp": ("gelu", 1e-5, False),
-        "fnet": ("gelu_new", 1e-12, True),
+        "fnet": ("gelu_pytorch_tanh", 1e-12, True),
         "synthesizer_random": bert,
         "synthesizer_dense": bert,
         "external": bert,
