@@ -105,7 +105,7 @@ class TokenMixerConfig(EncoderConfig):
         return self.mixer not in PRE_NORM if self.position_embeddings is None else self.position_embeddings
 
     @property
-    def longest(self) -> int | None:
+    def longest_input(self) -> int | None:
         """The most tokens that a text may have; None: any number."""
         return self.max_position_embeddings if self.mixer in LEARNT or self.has_position_embeddings else None
 

@@ -170,7 +170,7 @@ class TokenMixerModel(EncoderModel, TokenMixerPreTrainedModel):
 
     def _check_length(self, columns: int) -> None:
         """Raise ValueError where rows are longer than a matrix or table that there is."""
-        longest = self.config.longest
+        longest = self.config.longest_input
         if longest is not None and columns > longest:
             matrix = "position embeddings" if self.config.has_position_embeddings else "a learnt matrix of tokens"
             raise ValueError(
