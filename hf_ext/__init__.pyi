@@ -83,6 +83,15 @@ from .models.t_ta import (
     TTAForTokenClassification as TTAForTokenClassification,
     TTAModel as TTAModel,
 )
+from .models.token_mixer import (
+    TokenMixerConfig as TokenMixerConfig,
+    TokenMixerForMaskedLM as TokenMixerForMaskedLM,
+    TokenMixerForMultipleChoice as TokenMixerForMultipleChoice,
+    TokenMixerForQuestionAnswering as TokenMixerForQuestionAnswering,
+    TokenMixerForSequenceClassification as TokenMixerForSequenceClassification,
+    TokenMixerForTokenClassification as TokenMixerForTokenClassification,
+    TokenMixerModel as TokenMixerModel,
+)
 from .models.unilm_bert import (
     UniLMBertConfig as UniLMBertConfig,
     UniLMBertForCausalLM as UniLMBertForCausalLM,

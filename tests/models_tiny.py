@@ -37,6 +37,8 @@ SIZES: dict[str, Any] = {
     "attention_probs_dropout_prob": 0.0,
 }
 UNITS: dict[str, Any] = SIZES | {"num_attention_heads": 1, "attention_key_size": 8}
+# The matrix of a gate begins so near to 0 that nobody would see it.
+GATE: dict[str, Any] = {"gate_initializer_range": 20.0}
 V2: dict[str, Any] = {"norm_type": "rms_norm", "use_bias": False}
 
 ENCODER_HEADS = (
@@ -198,6 +200,34 @@ FAMILIES: dict[str, Family] = {
         types=None,
         unpads=False,
         images=True,
+    ),
+    ),
+    "token_mixer": Family(
+        hf_ext.TokenMixerConfig,
+        SIZES,
+        {
+            "gmlp": Variant(GATE, (*ENCODER_HEADS, SPANS, EVENTS)),
+            "gmlp, causal": Variant(GATE | {"attention_mode": "causal"}, (TAGS,)),
+            "gmlp, toeplitz": Variant(GATE | {"toeplitz": True, "embedding_size": 16}, ("AutoModelForMaskedLM",)),
+            "amlp": Variant(GATE | {"mixer": "amlp", "attention_key_size": 8}, ("AutoModelForMaskedLM", TAGS)),
+            "amlp, causal": Variant(GATE | {"mixer": "amlp", "toeplitz": True, "is_decoder": True}, ()),
+            "fnet": Variant({"mixer": "fnet"}, ("AutoModelForMaskedLM", "AutoModelForSequenceClassification", ANSWERS)),
+            "mlp": Variant({"mixer": "mlp", "pooler_activation": "tanh"}, ("AutoModelForMaskedLM", RELATIONS)),
+            "synthesizer_random": Variant({"mixer": "synthesizer_random"}, ("AutoModelForTokenClassification",)),
+            "synthesizer_dense": Variant({"mixer": "synthesizer_dense"}, ("AutoModelForMaskedLM",)),
+            "synthesizer, factorised": Variant(
+                {
+                    "mixer": "synthesizer_dense",
+                    "synthesizer_tile": 8,
+                    "synthesizer_mixture": ["dot_product", "random"],
+                },
+                ("AutoModelForMaskedLM",),
+            ),
+            "external": Variant({"mixer": "external", "memory_size": 6}, ("AutoModelForMaskedLM",)),
+        },
+        back_ends=("eager",),
+        unpads=False,
+        attentions=False,
     ),
     "t5_pegasus": Family(
         hf_ext.T5PegasusConfig,

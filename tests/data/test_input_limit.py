@@ -29,6 +29,9 @@ def config_of(model_type, **fields):
         ("esm", {"pad_token_id": 1, "position_embedding_type": "absolute"}, 10),
         ("unilm_bert", {}, 12),
         ("gpt_cdial", {}, 12),
+        ("token_mixer", {"mixer": "gmlp"}, 12),
+        ("token_mixer", {"mixer": "fnet"}, 12),
+        ("token_mixer", {"mixer": "synthesizer_random", "position_embeddings": False}, 12),
     ],
 )
 def test_a_table_of_positions_has_as_many_as_a_model_runs(model_type, fields, longest):
@@ -50,6 +53,8 @@ def test_a_table_of_positions_has_as_many_as_a_model_runs(model_type, fields, lo
         ("nezha", {}),
         ("gau_alpha", {}),
         ("flash", {}),
+        ("token_mixer", {"mixer": "fnet", "position_embeddings": False}),
+        ("token_mixer", {"mixer": "external", "position_embeddings": False}),
         ("modernbert", {}),
         ("deberta-v2", {"position_biased_input": False, "relative_attention": True}),
         ("esm", {"pad_token_id": 1, "position_embedding_type": "rotary"}),

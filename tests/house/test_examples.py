@@ -98,6 +98,13 @@ def test_states_of_constant_size(script):
     assert held[0] == held[1]
 
 
+@pytest.mark.parametrize("mixer", ["gmlp", "fnet"])
+def test_token_mixer(mixer):
+    printed = run("token_mixer.py", "--mixer", mixer, "--steps", 2, "--rows", 4)
+    assert f"{mixer}: " in printed
+    assert "of the masked characters are told right" in printed
+
+
 def test_gau_alpha(tmp_path):
     printed = run("gau_alpha.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
     assert "accuracy: " in printed

@@ -72,6 +72,8 @@ OTHERS = [
     Load("flash", "causal", "AutoModelForCausalLM"),
     Load("linear_roformer", "exp", SPANS),
     Load("linear_roformer", "causal favor", "AutoModelForCausalLM"),
+    Load("token_mixer", "gmlp", SPANS),
+    Load("token_mixer", "fnet", "AutoModelForMaskedLM", words=False, saves=True),
     Load("unilm_bert", "unilm", "AutoModelForSequenceClassification"),
     Load("gpt_cdial", "causal", "AutoModelForCausalLM", words=False),
     Load("t_ta", "mask token", "AutoModelForMaskedLM", words=False, saves=True),

@@ -86,6 +86,14 @@ PUBLIC = {
         "LinearRoFormerForTokenClassification",
     },
     "RoPEViTConfig": {"RoPEViTModel", "RoPEViTForImageClassification"},
+    "TokenMixerConfig": {
+        "TokenMixerModel",
+        "TokenMixerForMaskedLM",
+        "TokenMixerForMultipleChoice",
+        "TokenMixerForQuestionAnswering",
+        "TokenMixerForSequenceClassification",
+        "TokenMixerForTokenClassification",
+    },
     "T5PegasusConfig": {"T5PegasusModel", "T5PegasusEncoderModel", "T5PegasusForConditionalGeneration"},
 }
 
