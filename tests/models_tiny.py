@@ -80,6 +80,7 @@ class Family:
         places: whether positions count, and not distances alone, so that padding on the left needs ``position_ids``.
         unpads: whether it has ``config.unpad``.
         attentions: whether it has attention weights to show.
+        prefix: whether it takes the keys and values that prefix tuning learns.
         images: whether it reads images; tests of texts leave it out.
         ours: whether the models are this package's.
         close: how near the same numbers by other ways come in float64.
@@ -93,6 +94,7 @@ class Family:
     places: bool = False
     unpads: bool = True
     attentions: bool = True
+    prefix: bool = True
     images: bool = False
     ours: bool = True
     close: float = 1e-11
@@ -152,6 +154,7 @@ FAMILIES: dict[str, Family] = {
             "softmax": Variant({"normalization": "softmax"}, ("AutoModelForMaskedLM",)),
         },
         back_ends=("gated_attention", "eager", "sdpa", "flex_attention"),
+        prefix=False,
     ),
     "flash": Family(
         hf_ext.FLASHConfig,
@@ -164,6 +167,7 @@ FAMILIES: dict[str, Family] = {
         back_ends=("eager",),
         unpads=False,
         attentions=False,
+        prefix=False,
     ),
     "linear_roformer": Family(
         hf_ext.LinearRoFormerConfig,
@@ -179,6 +183,7 @@ FAMILIES: dict[str, Family] = {
         },
         back_ends=("eager",),
         attentions=False,
+        prefix=False,
     ),
     "rope_vit": Family(
         hf_ext.RoPEViTConfig,
@@ -200,7 +205,6 @@ FAMILIES: dict[str, Family] = {
         types=None,
         unpads=False,
         images=True,
-    ),
     ),
     "token_mixer": Family(
         hf_ext.TokenMixerConfig,
@@ -228,6 +232,7 @@ FAMILIES: dict[str, Family] = {
         back_ends=("eager",),
         unpads=False,
         attentions=False,
+        prefix=False,
     ),
     "t5_pegasus": Family(
         hf_ext.T5PegasusConfig,
@@ -256,6 +261,7 @@ FAMILIES: dict[str, Family] = {
         },
         types=None,
         places=True,
+        prefix=False,
     ),
     "univae": Family(
         hf_ext.UniVAEConfig,
@@ -298,6 +304,7 @@ FAMILIES: dict[str, Family] = {
         ours=False,
         # Its softmax and its angles are float32 in any model.
         close=1e-5,
+        prefix=False,
     ),
     "qwen3": Family(
         Qwen3Config,
