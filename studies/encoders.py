@@ -4,7 +4,7 @@ A RoFormer and a GAU-alpha of characters, a RoFormer of words, as WoBERT, and a 
 ended is left as it is, one that was broken off goes on from its last checkpoint, so the command may be given again. At
 the end the curves of all are in ``curves.csv`` and ``curves.png``.
 
-    python -m studies.encoders --output encoders --operations 6e14
+    python -m studies.encoders --output encoders --operations 3.5e14
 """
 
 import argparse
@@ -42,7 +42,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the data sets")
     parser.add_argument("--only", choices=ENCODERS, action="append", help="this encoder; may be given again")
     parser.add_argument("--config", default="small", help="size of the encoders (small)")
-    parser.add_argument("--operations", type=float, default=6e14, help="that each may take, of matrix products (6e14)")
+    parser.add_argument(
+        "--operations", type=float, default=3.5e14, help="that each may take, of matrix products (3.5e14)"
+    )
     parser.add_argument("--max-length", type=int, default=128, help="tokens of a row (128)")
     parser.add_argument("--batch-size", type=int, default=32, help="rows of a step (32)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="the highest (1e-3)")
@@ -88,7 +90,7 @@ def operations_per_token(name: str, texts: Path, given: Any) -> float:
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if name not in known:
         folder = given.output / "trials" / name
-        run(name, texts, given, folder, 2, logging_steps=1, overwrite=True)
+        run(name, texts, given, folder, 2, held_out=20, overwrite=True, logging_steps=1)
         known[name] = next(one["operations_per_token"] for one in log_of(folder) if "operations_per_token" in one)
         with atomic_write(path) as file:
             json.dump(known, file, indent=2)
@@ -96,12 +98,19 @@ def operations_per_token(name: str, texts: Path, given: Any) -> float:
 
 
 def run(
-    name: str, texts: Path, given: Any, folder: Path, steps: int, overwrite: bool = False, **more: Any
+    name: str,
+    texts: Path,
+    given: Any,
+    folder: Path,
+    steps: int,
+    held_out: int = 500,
+    overwrite: bool = False,
+    **more: Any,
 ) -> dict[str, float]:
     """A run of the job of an encoder, and its scores."""
     kind, options = ENCODERS[name]
-    lengths = {"max_length": given.max_length, "min_count": 2, "held_out": 20 if given.quick else 500}
-    job = kind(texts, config=given.config, overwrite=overwrite, **lengths, **options)
+    options = {"max_length": given.max_length, "min_count": 2, "held_out": 20 if given.quick else held_out, **options}
+    job = kind(texts, config=given.config, overwrite=overwrite, **options)
     settings = {
         "max_steps": steps,
         "per_device_train_batch_size": given.batch_size,
