@@ -27,6 +27,7 @@ class RoFormerConfig(RotaryConfig):
         layer_norm_eps: epsilon inside the embeddings and blocks, 1e-7 in the originals.
         rotary_value: whether values are rotated too (no released model does), so that positions count and not distances
             alone.
+        trainable_frequencies: whether the frequencies of the rotation are learnt, from those that ``rope_theta`` gives.
         rope_parameters: ``rope_theta``, and ``rope_type`` with its settings to stretch the context.
     """
 
@@ -40,6 +41,7 @@ class RoFormerConfig(RotaryConfig):
     max_position_embeddings: int = 1536
     layer_norm_eps: float = 1e-7
     rotary_value: bool = False
+    trainable_frequencies: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
         # Of a folder: the family has one type in memory.
@@ -56,6 +58,7 @@ class RoFormerConfig(RotaryConfig):
             self.norm_type == "layer_norm"
             and self.use_bias
             and self.pooler_activation is None
+            and not self.trainable_frequencies
             and self.resolved_attention_mode == ("causal" if self.is_decoder else "bidirectional")
             and rope.get("rope_type", "default") == "default"
             and rope.get("rope_theta", self.default_theta) == self.default_theta
@@ -76,6 +79,18 @@ class RoFormerConfig(RotaryConfig):
         if settings.get("model_type") == cls.own_type:
             settings["model_type"] = cls.model_type
         return settings, unused
+
+    def validate_frequencies(self) -> None:
+        """Refuse to learn frequencies that are computed for each length.
+
+        Raises:
+            ValueError: naming the fields and their values.
+        """
+        kind = (self.rope_parameters or {}).get("rope_type", "default")
+        if self.trainable_frequencies and kind != "default":
+            raise ValueError(
+                f'rope_parameters: rope_type must be "default" under trainable_frequencies=True, got {kind!r}'
+            )
 
     def validate_heads(self) -> None:
         """Refuse heads that cannot be rotated.
