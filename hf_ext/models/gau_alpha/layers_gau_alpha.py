@@ -18,6 +18,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
 from hf_ext.modules.attention import attend
 from hf_ext.modules.norm import UncenteredNorm
+from hf_ext.modules.normalised_attention import normalised_attention_forward
 from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.gated_attention import Rotation, gated_attention, log_n_factor, split_projection, visible_keys
 from hf_ext.transformers_private import attention_implementation
@@ -81,13 +82,17 @@ class GatedAttentionUnit(nn.Module):
         projected = self.i_dense(hidden_states)
         scales = self.q_scaleoffset.weight, self.k_scaleoffset.weight
         dropout = self.dropout if self.training else 0.0
-        if attention_implementation(self.config) == FUSED:
+        other_norm = self.config.attention_normalization != "softmax"
+        if attention_implementation(self.config) == FUSED and not other_norm:
             gated = gated_attention(
                 projected, *scales, *rotations, attention_mask, sequence_lengths, dropout, self.activation
             )
             return self.o_dense(gated), None
         gate, *heads = split_projection(projected, *scales, *rotations, self.activation)
         query, key, value = (x.unsqueeze(1) for x in heads)
+        if other_norm:
+            normalization = self.config.attention_normalization
+            kwargs |= {"function": normalised_attention_forward, "normalization": normalization}
         # What scales the scores is part of the queries' rotation.
         attended, weights = attend(
             self, query, key, value, attention_mask, 1.0, dropout, sequence_lengths=sequence_lengths, **kwargs

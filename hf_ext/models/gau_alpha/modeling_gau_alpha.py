@@ -18,6 +18,7 @@ from hf_ext.modules.family_heads import (
     SequenceClassificationHead,
     TokenClassificationHead,
 )
+from hf_ext.modules.normalised_attention import BACK_ENDS
 from hf_ext.modules.rotary_positions import rotations
 from hf_ext.transformers_private import OutputRecorder
 
@@ -36,7 +37,18 @@ class GAUAlphaPreTrainedModel(EncoderPreTrainedModel):
     }
 
     def get_correct_attn_implementation(self, requested_attention: str | None, *args: Any, **kwargs: Any) -> str:
-        """The attention implementation that runs: unless told otherwise, the one made for these units."""
+        """The attention implementation that runs: unless told otherwise, the one made for these units.
+
+        Raises:
+            ValueError: for one that divides by the sum of the weights, where the config wants another norm.
+        """
+        if self.config.attention_normalization != "softmax":
+            requested_attention = requested_attention or BACK_ENDS[0]
+            if requested_attention not in BACK_ENDS:
+                raise ValueError(
+                    f"attn_implementation must be one of {BACK_ENDS} under "
+                    f"attention_normalization={self.config.attention_normalization!r}, got {requested_attention!r}"
+                )
         return super().get_correct_attn_implementation(requested_attention or FUSED, *args, **kwargs)
 
 
