@@ -50,6 +50,7 @@ def test_a_table_of_positions_has_as_many_as_a_model_runs(model_type, fields, lo
         ("nezha", {}),
         ("gau_alpha", {}),
         ("flash", {}),
+        ("urpe", {}),
         ("modernbert", {}),
         ("deberta-v2", {"position_biased_input": False, "relative_attention": True}),
         ("esm", {"pad_token_id": 1, "position_embedding_type": "rotary"}),

@@ -63,6 +63,7 @@ QUICK = [
 OTHERS = [
     Load("roformer", "v2", "AutoModelForMaskedLM", words=False, from_hub=True, saves=True),
     Load("roformer", "v1", RELATIONS, words=False),
+    Load("roformer", "learnt frequencies", "AutoModelForMaskedLM"),
     Load("roformer", "unilm", "AutoModelForCausalLM", from_hub=True),
     Load("gau_alpha", "softmax plus", TAGS, words=False, from_hub=True, saves=True),
     Load("gau_alpha", "softmax plus", "AutoModelForMultipleChoice"),
@@ -70,6 +71,8 @@ OTHERS = [
     Load("nezha", "causal", "AutoModelForCausalLM", saves=True),
     Load("flash", "mixed chunk", SPANS),
     Load("flash", "causal", "AutoModelForCausalLM"),
+    Load("urpe", "gain", SPANS),
+    Load("urpe", "causal", "AutoModelForCausalLM", saves=True),
     Load("unilm_bert", "unilm", "AutoModelForSequenceClassification"),
     Load("gpt_cdial", "causal", "AutoModelForCausalLM", words=False),
     Load("t5_pegasus", "pair", "AutoModelForSeq2SeqLM", words=True, from_hub=True, saves=True),

@@ -67,6 +67,15 @@ PUBLIC = {
         "FLASHForSequenceClassification",
         "FLASHForTokenClassification",
     },
+    "URPEConfig": {
+        "URPEModel",
+        "URPEForCausalLM",
+        "URPEForMaskedLM",
+        "URPEForMultipleChoice",
+        "URPEForQuestionAnswering",
+        "URPEForSequenceClassification",
+        "URPEForTokenClassification",
+    },
     "T5PegasusConfig": {"T5PegasusModel", "T5PegasusEncoderModel", "T5PegasusForConditionalGeneration"},
 }
 
