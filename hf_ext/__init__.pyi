@@ -108,6 +108,16 @@ from .models.univae import (
     UniVAEForTextAutoencoding as UniVAEForTextAutoencoding,
     UniVAEModel as UniVAEModel,
 )
+from .models.urpe import (
+    URPEConfig as URPEConfig,
+    URPEForCausalLM as URPEForCausalLM,
+    URPEForMaskedLM as URPEForMaskedLM,
+    URPEForMultipleChoice as URPEForMultipleChoice,
+    URPEForQuestionAnswering as URPEForQuestionAnswering,
+    URPEForSequenceClassification as URPEForSequenceClassification,
+    URPEForTokenClassification as URPEForTokenClassification,
+    URPEModel as URPEModel,
+)
 from .ops.precision import inference_dtype as inference_dtype
 from .tasks.dialogue.chat import Chat as Chat
 from .tasks.entities.samples import generate_samples as generate_samples

@@ -6,7 +6,7 @@ A new family is a row in ``FAMILIES``; the tests of what all models have in comm
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -61,10 +61,11 @@ UNILM_HEADS = (*DECODER_HEADS, "ForParaphrase")
 
 
 class Variant(NamedTuple):
-    """Settings of a family, and which heads are tested under them beside the base model."""
+    """Settings of a family, the heads that are tested under them beside the base model, and fewer back ends if so."""
 
     fields: dict[str, Any]
     heads: tuple[str, ...]
+    back_ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ FAMILIES: dict[str, Family] = {
                 ("AutoModelForMaskedLM", "AutoModelForSequenceClassification", TAGS, SPANS, ANSWERS),
             ),
             "factorized": Variant({"embedding_size": 16, "pooler_activation": "tanh"}, ("AutoModelForMaskedLM",)),
+            "learnt frequencies": Variant({"trainable_frequencies": True}, ("AutoModelForMaskedLM",)),
             "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
             "unilm": Variant({"attention_mode": "unilm", "pooler_activation": "linear"}, UNILM_HEADS),
         },
@@ -128,6 +130,23 @@ FAMILIES: dict[str, Family] = {
             "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
         },
         back_ends=("eager",),
+    ),
+    "urpe": Family(
+        hf_ext.URPEConfig,
+        SIZES | {"relative_buckets": 8, "relative_distance": 6, "gain_init": None},
+        {
+            "gain": Variant({"pooler_activation": "tanh"}, (*ENCODER_HEADS, SPANS, TAGS)),
+            "l2, a table a layer": Variant(
+                {"attention_normalization": "l2", "shared_tables": False, "gain_relu": True}, ("AutoModelForMaskedLM",)
+            ),
+            "a row a distance": Variant(
+                {"attention_normalization": "none", "gain": None, "gain_init": 1.0, "relative_buckets": None}
+                | {"relative_distance": 128, "max_position_embeddings": 5},
+                ("AutoModelForMaskedLM",),
+            ),
+            "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
+        },
+        back_ends=("eager", "flex_attention"),
     ),
     "unilm_bert": Family(
         hf_ext.UniLMBertConfig,
@@ -152,6 +171,7 @@ FAMILIES: dict[str, Family] = {
         {
             "softmax plus": Variant({}, (*ENCODER_HEADS, TAGS, RELATIONS, ANSWERS)),
             "softmax": Variant({"normalization": "softmax"}, ("AutoModelForMaskedLM",)),
+            "l2": Variant({"attention_normalization": "l2"}, ("AutoModelForMaskedLM",), ("eager", "flex_attention")),
         },
         back_ends=("gated_attention", "eager", "sdpa", "flex_attention"),
         prefix=False,
@@ -360,6 +380,13 @@ class Case(NamedTuple):
         """Whether the outputs are hidden states."""
         return self.auto in ("AutoModel", "AutoModelForTextEncoding")
 
+    @property
+    def weights_add_up(self) -> bool:
+        """Whether the attention weights of a query add up to 1."""
+        config = self.config()
+        plain = getattr(config, "attention_normalization", "softmax") == "softmax"
+        return plain and getattr(config, "gain", None) is None
+
     def config(self, **fields: Any) -> Any:
         """A tiny config, with three labels where there is a choice."""
         return self.family.config(**(self.family.fields | {"num_labels": 3} | self.fields | fields))
@@ -488,9 +515,9 @@ def cases(*autos: str, ours: bool = False, once: bool = False, images: bool = Fa
 def all_cases() -> Iterator[tuple[str, str, Case]]:
     """Family, variant and case."""
     for name, family in FAMILIES.items():
-        for variant, (fields, heads) in family.variants.items():
+        for variant, (fields, heads, back_ends) in family.variants.items():
             for auto in ("AutoModel", *heads):
-                yield name, variant, Case(family, fields, auto)
+                yield name, variant, Case(replace(family, back_ends=back_ends or family.back_ends), fields, auto)
 
 
 # Our heads over encoders that are not.

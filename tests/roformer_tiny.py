@@ -10,7 +10,7 @@ from hf_ext.models.roformer import RoFormerConfig
 __all__ = ["TINY", "V2", "VARIANTS", "packed", "tiny", "tiny_config", "tokens"]
 
 TINY = SIZES
-VARIANTS: dict[str, dict[str, Any]] = {name: fields for name, (fields, _) in FAMILIES["roformer"].variants.items()}
+VARIANTS: dict[str, dict[str, Any]] = {name: fields for name, (fields, *_) in FAMILIES["roformer"].variants.items()}
 VARIANTS["rotated values"] = {"rotary_value": True}
 
 

@@ -147,6 +147,7 @@ RULES: tuple[tuple[Condition, Condition, str], ...] = (
     (BIAS, WINDOW, _LOCAL),
     (XPOS, WINDOW, _LOCAL),
     (BIAS, FREQUENCIES, "a bias takes the place of the rotation"),
+    (OTHER_ROPE, FREQUENCIES, "it computes frequencies, which here are learnt"),
     (BIAS, ROTARY_VALUE, "a bias takes the place of the rotation"),
     (REROPE, ROTARY_VALUE, "values are turned back by the query's place alone, not by a distance that is limited"),
     (XPOS, ROTARY_VALUE, "only scores decay, and no article has both"),
@@ -156,8 +157,11 @@ RULES: tuple[tuple[Condition, Condition, str], ...] = (
     (FULL_LAYERS, NO_WINDOW, "all layers see everything anyway"),
     (FULL_POSITIONS, NO_FULL_LAYERS, "it says what these have"),
     (LOG_N, ALL_WINDOWS, "no query sees more keys than in training"),
-    (REROPE, L2, "its scores end in a softmax"),
-    (WINDOW, L2, "its scores end in a softmax"),
+    *((method, L2, "its scores end in a softmax") for method in (REROPE, XPOS, BIAS, WINDOW)),
+    *(
+        (L2, back_end, "a fused kernel divides by the sum of the weights, and ends there")
+        for back_end in (SDPA, FLASH, GATED)
+    ),
     (LOG_N, SOFTMAX_PLUS, "its scores grow with the logarithm already"),
     *((method, FIXED_CACHE, "distances are counted to the last key that there is") for method in (REROPE, XPOS, BIAS)),
     (WINDOW, FIXED_CACHE, "the keys of a window are the last that there are"),

@@ -9,25 +9,6 @@ from torch import Tensor, nn
 from hf_ext.ops.graphs import is_exported
 
 
-def sinusoidal_table(
-    rows: int, dim: int, device: torch.device | None = None, dtype: torch.dtype | None = None
-) -> Tensor:
-    """Sinusoids of the row number: sines in even columns, cosines in odd ones, ``angle = row * 10000^(-2i/dim)``.
-
-    Args:
-        rows: number of rows.
-        dim: number of columns, even.
-        device: where the result lies.
-        dtype: of the result; the angles are computed in float64 all the same.
-
-    Returns:
-        ``[rows, dim]``.
-    """
-    numbers = torch.arange(rows, device=device, dtype=torch.float64)[:, None]
-    angles = numbers * 10000.0 ** -(torch.arange(0, dim, 2, device=device, dtype=torch.float64) / dim)
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).to(dtype)
-
-
 def relative_attention(
     query: Tensor,
     key: Tensor,

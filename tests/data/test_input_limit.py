@@ -55,6 +55,7 @@ def test_a_table_of_positions_has_as_many_as_a_model_runs(model_type, fields, lo
         ("flash", {}),
         ("token_mixer", {"mixer": "fnet", "position_embeddings": False}),
         ("token_mixer", {"mixer": "external", "position_embeddings": False}),
+        ("urpe", {}),
         ("modernbert", {}),
         ("deberta-v2", {"position_biased_input": False, "relative_attention": True}),
         ("esm", {"pad_token_id": 1, "position_embedding_type": "rotary"}),

@@ -121,6 +121,13 @@ def test_t_ta(tmp_path):
     assert config["architectures"] == ["TTAForMaskedLM"]
 
 
+def test_urpe():
+    printed = run("urpe.py", "--steps", 3, "--length", 4).splitlines()
+    # What learns nothing in three steps has one of four right.
+    assert printed[0].startswith("a bias before softmax: 0.25 right; ")
+    assert [line.rpartition(" ")[2] for line in printed] == ["False", "True", "True"]
+
+
 def test_wobert(tmp_path):
     output = tmp_path / "model"
     printed = run("wobert.py", "--output-dir", output, "--max-steps", 2, "--words", 50, "--max-length", 24)

@@ -34,7 +34,8 @@ STANDS_ON = {
     "task": ("tasks/base",),
     "conversion": ("tasks/base",),
     "hub": ("tasks/base",),
-    "cli": ("tasks", "task", "conversion", "hub"),
+    "analysis": ("tasks/base",),
+    "cli": ("tasks", "task", "conversion", "hub", "analysis"),
 }
 BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 

@@ -63,6 +63,7 @@ QUICK = [
 OTHERS = [
     Load("roformer", "v2", "AutoModelForMaskedLM", words=False, from_hub=True, saves=True),
     Load("roformer", "v1", RELATIONS, words=False),
+    Load("roformer", "learnt frequencies", "AutoModelForMaskedLM"),
     Load("roformer", "unilm", "AutoModelForCausalLM", from_hub=True),
     Load("gau_alpha", "softmax plus", TAGS, words=False, from_hub=True, saves=True),
     Load("gau_alpha", "softmax plus", "AutoModelForMultipleChoice"),
@@ -74,6 +75,8 @@ OTHERS = [
     Load("linear_roformer", "causal favor", "AutoModelForCausalLM"),
     Load("token_mixer", "gmlp", SPANS),
     Load("token_mixer", "fnet", "AutoModelForMaskedLM", words=False, saves=True),
+    Load("urpe", "gain", SPANS),
+    Load("urpe", "causal", "AutoModelForCausalLM", saves=True),
     Load("unilm_bert", "unilm", "AutoModelForSequenceClassification"),
     Load("gpt_cdial", "causal", "AutoModelForCausalLM", words=False),
     Load("t_ta", "mask token", "AutoModelForMaskedLM", words=False, saves=True),

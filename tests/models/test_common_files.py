@@ -94,6 +94,15 @@ PUBLIC = {
         "TokenMixerForSequenceClassification",
         "TokenMixerForTokenClassification",
     },
+    "URPEConfig": {
+        "URPEModel",
+        "URPEForCausalLM",
+        "URPEForMaskedLM",
+        "URPEForMultipleChoice",
+        "URPEForQuestionAnswering",
+        "URPEForSequenceClassification",
+        "URPEForTokenClassification",
+    },
     "T5PegasusConfig": {"T5PegasusModel", "T5PegasusEncoderModel", "T5PegasusForConditionalGeneration"},
 }
 

@@ -1,12 +1,11 @@
 """Relative attention against the formula with an [L, L, D] tensor."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
 
-from hf_ext.ops.relative_attention import relative_attention, sinusoidal_table
+from hf_ext.ops.relative_attention import relative_attention
+from hf_ext.ops.sinusoidal import sinusoidal_table
 
 
 def naive(query: Tensor, key: Tensor, value: Tensor, table: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
@@ -25,15 +24,6 @@ def inputs(queries: int, keys: int, dtype: torch.dtype = torch.float64) -> tuple
     generator = torch.Generator().manual_seed(queries * 100 + keys)
     shapes = ((2, 3, queries, 8), (2, 3, keys, 8), (2, 3, keys, 8))
     return tuple(torch.randn(shape, generator=generator, dtype=dtype, requires_grad=True) for shape in shapes)
-
-
-def test_table() -> None:
-    table = sinusoidal_table(7, 6, dtype=torch.float64)
-    for row in range(7):
-        for i in range(3):
-            angle = row / 10000 ** (2 * i / 6)
-            assert table[row, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-15)
-            assert table[row, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-15)
 
 
 @pytest.mark.parametrize("masked", [None, "bool", "additive"])

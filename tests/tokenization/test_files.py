@@ -164,7 +164,7 @@ def test_arguments_reach_the_tokenizer_that_the_vocabulary_chooses(tmp_path):
         AutoTokenizer.from_pretrained(path)
 
 
-@pytest.mark.parametrize("model_type", ["roformer", "gau_alpha", "nezha", "t5_pegasus", "unilm_bert", "bert"])
+@pytest.mark.parametrize("model_type", ["roformer", "gau_alpha", "nezha", "t5_pegasus", "unilm_bert", "urpe", "bert"])
 @pytest.mark.parametrize("source", ["vocab.txt", "named", "saved", "json alone"])
 def test_character_models_read_texts_as_the_originals(tmp_path, model_type, source):
     characters = ["哈", *"aοδσς"]

@@ -28,6 +28,9 @@ class GAUAlphaConfig(ExtrapolationConfig):
         softmax_plus_min_keys: rows with fewer keys count as having this many under ``"softmax_plus"``. 16 is the rule
             of the original's present code; the release was trained, and is reproduced, with 1. They differ for texts
             of less than 16 tokens.
+        attention_normalization: what weights are divided by: ``"softmax"``, their sum; or ``"l2"``, the root of the sum
+            of their squares, so that equal tokens are told apart by their places (kexue.fm/archives/9105). Under
+            ``"l2"`` attention runs eagerly or by flex attention.
         attention_scale: whether scores are divided by the root of ``attention_key_size``.
         rope_parameters: ``rope_theta``, and ``rope_type`` with its settings to stretch the context.
     """
@@ -64,6 +67,7 @@ class GAUAlphaConfig(ExtrapolationConfig):
     use_bias: bool = False
     normalization: str = "softmax_plus"
     softmax_plus_min_keys: int = 16
+    attention_normalization: str = "softmax"
     attention_scale: bool = True
 
     @property
@@ -79,6 +83,8 @@ class GAUAlphaConfig(ExtrapolationConfig):
         """
         if self.normalization not in ("softmax_plus", "softmax"):
             raise ValueError(f'normalization must be "softmax_plus" or "softmax", got {self.normalization!r}')
+        if self.attention_normalization not in ("softmax", "l2"):
+            raise ValueError(f'attention_normalization must be "softmax" or "l2", got {self.attention_normalization!r}')
         if self.softmax_plus_min_keys < 1:
             raise ValueError(f"softmax_plus_min_keys must be at least 1, got {self.softmax_plus_min_keys}")
         if self.attention_key_size < 2 or self.attention_key_size % 2:

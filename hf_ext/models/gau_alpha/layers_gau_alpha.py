@@ -19,6 +19,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from hf_ext.models.gau_alpha.configuration_gau_alpha import GAUAlphaConfig
 from hf_ext.modules.extrapolating_attention import Sight, attend_in_sight, turns, unit_keys
 from hf_ext.modules.norm import UncenteredNorm
+from hf_ext.modules.normalised_attention import normalised_attention_forward
 from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.gated_attention import Rotation, gated_attention, log_n_factor, split_projection, visible_keys
 from hf_ext.ops.key_counts import key_counts
@@ -84,7 +85,8 @@ class GatedAttentionUnit(nn.Module):
         projected = self.i_dense(hidden_states)
         scales = self.q_scaleoffset.weight, self.k_scaleoffset.weight
         dropout = self.dropout if self.training else 0.0
-        if attention_implementation(self.config) == FUSED:
+        other_norm = self.config.attention_normalization != "softmax"
+        if attention_implementation(self.config) == FUSED and not other_norm:
             gated = gated_attention(
                 projected, *scales, *rotations, attention_mask, sequence_lengths, dropout, self.activation
             )
@@ -93,6 +95,9 @@ class GatedAttentionUnit(nn.Module):
         query, key, value = (x.unsqueeze(1) for x in heads)
         if self.config.key_norm:
             key = unit_keys(key)
+        if other_norm:
+            normalization = self.config.attention_normalization
+            kwargs |= {"function": normalised_attention_forward, "normalization": normalization}
         # What scales the scores is part of the queries' rotation.
         attended, weights = attend_in_sight(
             self, query, key, value, attention_mask, 1.0, dropout, sequence_lengths=sequence_lengths, **kwargs

@@ -6,14 +6,13 @@ Shapes: B batch, L tokens, N heads, D head size, E embedding size. Parameter nam
 from typing import Any
 
 from torch import Tensor
-from transformers.cache_utils import Cache
 from transformers.generation import GenerationMixin
 
 from hf_ext.models.nezha.configuration_nezha import NezhaConfig
 from hf_ext.modules.attention import attend
 from hf_ext.modules.causal_lm_head import CausalLMHead
 from hf_ext.modules.embeddings import TokenEmbeddings
-from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel
+from hf_ext.modules.encoder_model import EncoderPreTrainedModel
 from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -21,37 +20,19 @@ from hf_ext.modules.family_heads import (
     SequenceClassificationHead,
     TokenClassificationHead,
 )
-from hf_ext.modules.renamed_cache import takes_past_key_values
-from hf_ext.modules.transformer_block import SelfAttention, transformer_stack
-from hf_ext.ops.relative_attention import relative_attention, sinusoidal_table
+from hf_ext.modules.token_distances import DistanceAttention, DistanceModel
+from hf_ext.modules.transformer_block import transformer_stack
+from hf_ext.ops.relative_attention import relative_attention
+from hf_ext.ops.sinusoidal import sinusoidal_table
 
 
-class NezhaSelfAttention(SelfAttention):
+class NezhaSelfAttention(DistanceAttention):
     """Multi-head attention with the distance of query and key in scores and values."""
-
-    @takes_past_key_values
-    def forward(
-        self,
-        hidden_states: Tensor,
-        attention_mask: Any = None,
-        positions: tuple[Tensor, ...] = (),
-        cache: Cache | None = None,
-        **kwargs: Any,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Attend within ``hidden_states`` ``[B, L, H]``; returns the joined heads and the weights."""
-        cached: Any = cache.get_seq_length(self.layer_idx) if cache is not None else 0
-        if isinstance(cached, Tensor):
-            # A cache of fixed size counts in a tensor of its own, which the update changes.
-            cached = cached.clone()
-        return super().forward(hidden_states, attention_mask, positions, cache, first_query=cached, **kwargs)
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Any, first_query: int | Tensor = 0, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend with ``[B, N, L, D]``; returns ``[B, L, N, D]`` and the weights.
-
-        Distances are those of tokens in their sequence. ``first_query`` is the number of cached keys.
-        """
+        """Attend with ``[B, N, L, D]``; returns ``[B, L, N, D]`` and the weights."""
         rows = 2 * self.config.max_relative_position + 1
         table = sinusoidal_table(rows, self.head_size, query.device, query.dtype)
 
@@ -85,7 +66,7 @@ class NezhaPreTrainedModel(EncoderPreTrainedModel):
     ]
 
 
-class NezhaModel(EncoderModel, NezhaPreTrainedModel):
+class NezhaModel(DistanceModel, NezhaPreTrainedModel):
     """NEZHA without a head. ``position_ids`` mark documents only: distances are counted in tokens."""
 
     config: NezhaConfig
@@ -94,12 +75,6 @@ class NezhaModel(EncoderModel, NezhaPreTrainedModel):
         """Make embeddings and blocks."""
         self.embeddings = TokenEmbeddings(config)
         self.encoder = transformer_stack(config, NezhaSelfAttention)
-
-    def may_unpad(self, attention_mask: Tensor) -> bool:
-        """Padding between tokens keeps them apart, and only rows without it may lose theirs."""
-        starts = (attention_mask[:, 1:] != 0) & (attention_mask[:, :-1] == 0)
-        runs = starts.sum(-1) + (attention_mask[:, 0] != 0)
-        return bool((runs <= 1).all())
 
 
 NezhaPreTrainedModel.base_model_class = NezhaModel

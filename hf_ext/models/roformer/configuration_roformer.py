@@ -27,6 +27,7 @@ class RoFormerConfig(ExtrapolationConfig):
         layer_norm_eps: epsilon inside the embeddings and blocks, 1e-7 in the originals.
         rotary_value: whether values are rotated too (no released model does), so that positions count and not distances
             alone.
+        trainable_frequencies: whether the frequencies of the rotation are learnt, from those that ``rope_theta`` gives.
         rope_parameters: ``rope_theta``, and ``rope_type`` with its settings to stretch the context.
     """
 
@@ -40,6 +41,7 @@ class RoFormerConfig(ExtrapolationConfig):
     max_position_embeddings: int = 1536
     layer_norm_eps: float = 1e-7
     rotary_value: bool = False
+    trainable_frequencies: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
         # Of a folder: the family has one type in memory.
@@ -56,6 +58,7 @@ class RoFormerConfig(ExtrapolationConfig):
             self.norm_type == "layer_norm"
             and self.use_bias
             and self.pooler_activation is None
+            and not self.trainable_frequencies
             and self.resolved_attention_mode == ("causal" if self.is_decoder else "bidirectional")
             and rope.get("rope_type", "default") == "default"
             and rope.get("rope_theta", self.default_theta) == self.default_theta

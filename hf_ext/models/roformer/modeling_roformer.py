@@ -15,6 +15,7 @@ from hf_ext.modules.embeddings import TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderPreTrainedModel
 from hf_ext.modules.extrapolating_attention import ExtrapolatingSelfAttention
 from hf_ext.modules.extrapolating_model import ExtrapolatingModel, chosen_implementation
+from hf_ext.modules.extrapolation_rules import check_combinations
 from hf_ext.modules.family_heads import (
     MaskedLMHead,
     MultipleChoiceHead,
@@ -24,6 +25,7 @@ from hf_ext.modules.family_heads import (
 )
 from hf_ext.modules.paraphrase_head import ParaphraseHead
 from hf_ext.modules.rotary_positions import rotations
+from hf_ext.modules.trainable_frequencies import TrainableFrequencies
 from hf_ext.modules.transformer_block import transformer_stack
 
 
@@ -38,6 +40,7 @@ class RoFormerPreTrainedModel(EncoderPreTrainedModel):
     base_model_prefix = "roformer"
     # The table of sines that the built-in RoFormer saves, and a pooler where the head does without.
     _keys_to_ignore_on_load_unexpected = [r"encoder\.embed_positions\.weight", r"pooler\."]  # noqa: RUF012
+    _keep_in_fp32_modules_strict = ["rotary"]  # noqa: RUF012
 
     def get_correct_attn_implementation(self, requested_attention: str | None, *args: Any, **kwargs: Any) -> str:
         """The attention implementation that runs: unless told otherwise, one that can do what the config says."""
@@ -54,9 +57,16 @@ class RoFormerModel(ExtrapolatingModel, RoFormerPreTrainedModel):
         """Make embeddings and blocks."""
         self.embeddings = TokenEmbeddings(config)
         self.encoder = transformer_stack(config, RoFormerSelfAttention)
+        if config.trainable_frequencies:
+            theta = (config.rope_parameters or {}).get("rope_theta", config.default_theta)
+            self.rotary = TrainableFrequencies(config.head_size, theta)
 
     def position_tensors(self, position_ids: Tensor) -> tuple[Tensor, ...]:
         """Rotations of all layers, cos and sin ``[B or 1, L, D/2]`` each, in float32 or better."""
+        if self.config.trainable_frequencies:
+            check_combinations(self.config)
+            rotary: TrainableFrequencies = self.rotary
+            return rotary(position_ids, self.dtype)
         return rotations(self.config, position_ids, self.dtype)
 
 

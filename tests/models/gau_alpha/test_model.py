@@ -246,6 +246,7 @@ def test_auto_classes_and_the_config_of_the_hub() -> None:
 
 REFUSED: dict[str, dict[str, Any]] = {
     "normalization must be .*'squared_relu'": {"normalization": "squared_relu"},
+    "attention_normalization must be .*'none'": {"attention_normalization": "none"},
     "softmax_plus_min_keys must be at least 1, got 0": {"softmax_plus_min_keys": 0},
     "attention_key_size must be even.*got 7": {"attention_key_size": 7},
     "use_bias must be False": {"use_bias": True},
@@ -265,6 +266,25 @@ def test_refused_settings(message: str, fields: dict[str, Any]) -> None:
 def test_flash_attention_is_refused() -> None:
     with pytest.raises(ValueError, match="does not support Flash Attention"):
         tiny(GAUAlphaModel).set_attn_implementation("flash_attention_2")
+
+
+def test_other_norms_of_the_weights() -> None:
+    """Of length 1; not by what is fused, nor in its stead where the config is changed later."""
+    batch = tokens(LENGTHS)
+    model = tiny(GAUAlphaModel, "eager", attention_normalization="l2")
+    assert GAUAlphaModel(model.config).config._attn_implementation == "eager"
+    for back_end in ("gated_attention", "sdpa"):
+        with pytest.raises(ValueError, match=f"'l2' does not go with attn_implementation='{back_end}'"):
+            model.set_attn_implementation(back_end)
+    with torch.no_grad():
+        output = model(**batch, output_attentions=True)
+    for weights in output.attentions:
+        torch.testing.assert_close(weights.square().sum(-1), torch.ones_like(weights[..., 0]))
+        assert (weights.sum(-1)[batch["attention_mask"].bool()[:, None].expand(-1, 1, -1)] > 1 - 1e-12).all()
+    for back_end in BACK_ENDS:
+        changed = tiny(GAUAlphaModel, back_end)
+        changed.config.attention_normalization = "l2"
+        torch.testing.assert_close(run(changed, batch), output.last_hidden_state, atol=1e-11, rtol=0)
 
 
 def test_adapters_find_their_layers() -> None:
