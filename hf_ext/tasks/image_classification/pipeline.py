@@ -1,6 +1,7 @@
 """The pipeline "image-classes": Transformers' own of images, as ``hf-ext predict`` runs it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from transformers import AutoModelForImageClassification
@@ -15,7 +16,7 @@ class ImageClassesPipeline(TaskPipeline, ImageClassificationPipeline):
     """Finds the classes of images with a model of `AutoModelForImageClassification`.
 
     ``pipeline("image-classes", model=folder)`` takes and gives what Transformers' ``pipeline("image-classification")``
-    does, and also images as ``{"image": path}``.
+    does, and also images as ``{"image": path}``, of which there must be a file.
     """
 
     found: ClassVar[str] = "classes"
@@ -30,8 +31,16 @@ class ImageClassesPipeline(TaskPipeline, ImageClassificationPipeline):
         super().__init__(*args, **kwargs)
 
     def preprocess(self, image: Any, timeout: float | None = None) -> Any:  # type: ignore[override]
-        """Model inputs of an image."""
-        return super().preprocess(image["image"] if isinstance(image, Mapping) else image, timeout)
+        """Model inputs of an image.
+
+        Raises:
+            ValueError: if there is no file of the path that ``{"image": path}`` has.
+        """
+        if isinstance(image, Mapping):
+            image = image["image"]
+            if not image.startswith(("http://", "https://")) and not Path(image).is_file():
+                raise ValueError(f"an image must be there, got {image}: no such file")
+        return super().preprocess(image, timeout)
 
 
 register_task("image-classes", ImageClassesPipeline, AutoModelForImageClassification, kind="image")

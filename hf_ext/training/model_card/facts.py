@@ -39,12 +39,12 @@ class CardFile:
 
 
 def name_of(source: str | PathLike[str]) -> str:
-    """A file, or a data set on this machine and its split, without the folders; another data set as it is."""
+    """A file or folder, or a data set on this machine and its split, without the folders; another data set as it is."""
     whole = fspath(source)
     start, _, split = whole.rpartition(" (")
     if split.endswith(")") and Path(start).exists():
         return f"{Path(start).resolve().name} ({split}"
-    return Path(whole).name if Path(whole).is_file() else whole
+    return Path(whole).resolve().name if Path(whole).exists() else whole
 
 
 @dataclass

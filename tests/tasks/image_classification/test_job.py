@@ -118,9 +118,13 @@ def test_pipeline(trained: Path, data: Path) -> None:
 
 
 def test_predict_refuses_what_is_no_image(trained: Path, tmp_path: Path) -> None:
-    for given in ([tmp_path / "none.png"], ["--file", tmp_path], ["--threshold", 0.5, "x.png"]):
-        result = run("predict", trained, *given)
-        assert result.exit_code != 0
+    for given, message in (
+        ([tmp_path / "none.png"], "an image must be there, got .*none.png: no such file"),
+        (["--file", tmp_path], "a folder must have images, got 'none'"),
+        (["--threshold", 0.5, "x.png"], "threshold has no effect with a model that finds classes"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CliRunner().invoke(app, ["predict", str(trained), *map(str, given)], catch_exceptions=False)
 
 
 def test_evaluate(trained: Path, data: Path, tmp_path: Path) -> None:
