@@ -112,6 +112,11 @@ FAMILIES: dict[str, Family] = {
             "factorized": Variant({"embedding_size": 16, "pooler_activation": "tanh"}, ("AutoModelForMaskedLM",)),
             "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
             "unilm": Variant({"attention_mode": "unilm", "pooler_activation": "linear"}, UNILM_HEADS),
+            # Texts longer than in training.
+            "far": Variant(
+                {"attention_window": 5, "full_attention_layers": [-1], "log_n": "always", "key_norm": True},
+                ("AutoModelForMaskedLM",),
+            ),
         },
     ),
     "nezha": Family(
