@@ -120,6 +120,11 @@ FAMILIES: dict[str, Family] = {
             "learnt frequencies": Variant({"trainable_frequencies": True}, ("AutoModelForMaskedLM",)),
             "causal": Variant({"attention_mode": "causal"}, DECODER_HEADS),
             "unilm": Variant({"attention_mode": "unilm", "pooler_activation": "linear"}, UNILM_HEADS),
+            # Texts longer than in training.
+            "far": Variant(
+                {"attention_window": 5, "full_attention_layers": [-1], "log_n": "always", "key_norm": True},
+                ("AutoModelForMaskedLM",),
+            ),
         },
     ),
     "nezha": Family(

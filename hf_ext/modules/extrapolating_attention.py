@@ -161,7 +161,7 @@ def _by_distance(sight: Sight) -> Any:
             scores = scores + module.distance_bias(distance)
         else:
             decay = module.config.rope_parameters["decay"]
-            scores = scores * xpos_decay(distance, decay)[:, None].type_as(scores)
+            scores = scores * xpos_decay(distance.type_as(scores), decay)[:, None]
         return attend_by_scores(module, scores, value, mask, dropout)
 
     return function

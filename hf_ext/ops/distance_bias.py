@@ -92,9 +92,13 @@ def xpos_decay(distance: Tensor, decay: float) -> Tensor:
     Args:
         distance: any shape.
         decay: between 0 and 1.
+
+    Returns:
+        In the type of ``distance`` if it is floating, else in float64 (float32 on Apple's MPS).
     """
-    dtype = torch.float32 if distance.device.type == "mps" else torch.float64
-    return (distance.clamp(min=0).to(dtype) * math.log(decay)).exp()
+    if not distance.is_floating_point():
+        distance = distance.to(torch.float32 if distance.device.type == "mps" else torch.float64)
+    return (distance.clamp(min=0) * math.log(decay)).exp()
 
 
 def _by_head(x: Tensor) -> Tensor:

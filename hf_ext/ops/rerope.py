@@ -70,7 +70,6 @@ def rerope_maps(
         causal: leave out the map of keys after a query, whose scores then mean nothing.
     """
     i, j = (places.to(_angle_dtype(places)) for places in (query_places, key_places))
-    distance = (i[:, :, None] - j[:, None, :])[:, None]
     rate = 1 / step
 
     def rotation(places: Tensor) -> Rotation:
@@ -79,9 +78,12 @@ def rerope_maps(
     # Under ReRoPE the far keys are as they are.
     far_key = rotation(j * rate) if rate else None
     maps = [ScoreMap(rotation(i), rotation(j))]
-    maps.append(ScoreMap(rotation((i - window) * rate + window), far_key, distance >= window))
+    # Comparisons, rather than distances, take a byte a pair.
+    before = ((i - window)[:, :, None] >= j[:, None, :])[:, None]
+    maps.append(ScoreMap(rotation((i - window) * rate + window), far_key, before))
     if not causal:
-        maps.append(ScoreMap(rotation((i + window) * rate - window), far_key, distance <= -window))
+        after = ((i + window)[:, :, None] <= j[:, None, :])[:, None]
+        maps.append(ScoreMap(rotation((i + window) * rate - window), far_key, after))
     return maps
 
 
