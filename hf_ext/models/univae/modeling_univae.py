@@ -318,9 +318,10 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
                 upper["attention_mask"] = padded_mask(config, "causal", hidden_states, wider, cache=cache)
 
         kwargs |= {"cache": cache, "is_causal": True}
-        for number, layer in enumerate(self.encoder.layer):
+        encoder: Any = self.encoder
+        for number, layer in enumerate(encoder.layer):
             if number >= begin and not past:
-                state = self.encoder.latent(number - begin)(latents[:, number - begin])
+                state = encoder.latent(number - begin)(latents[:, number - begin])
                 hidden_states = room.make(hidden_states) if number == begin else hidden_states
                 hidden_states = replace_states(hidden_states, room.latents, state)
             hidden_states = layer(hidden_states, **(upper if number >= begin else lower), **kwargs)

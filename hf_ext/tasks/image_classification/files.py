@@ -39,7 +39,7 @@ def read_labelled_images(path: str | os.PathLike[str], labels: Sequence[str] | N
     if not path.exists():
         raise ValueError(f"{path} must be a folder with a folder for each class, or a file of JSON lines, got neither")
     examples = []
-    found = list(_of_folder(path) if path.is_dir() else _of_lines(path))
+    found: list[tuple[FileLine | str, Path, str]] = [*(_of_folder(path) if path.is_dir() else _of_lines(path))]
     console = Console(stderr=True)
     shown = track(
         found,
