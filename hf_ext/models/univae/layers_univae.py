@@ -48,8 +48,9 @@ class BatchNorm(nn.BatchNorm1d):
     def forward(self, input: Tensor) -> Tensor:
         """``[S, Z]`` normalised over the texts in training, by running statistics else."""
         kept: Any = (self.running_mean, self.running_var)
-        statistics = [each.to(input.dtype) for each in kept]
-        normed = F.batch_norm(input, *statistics, training=self.training, momentum=self.momentum or 0.0, eps=self.eps)
+        mean, variance = statistics = [each.to(input.dtype) for each in kept]
+        options: dict[str, Any] = {"training": self.training, "momentum": self.momentum, "eps": self.eps}
+        normed = F.batch_norm(input, mean, variance, **options)
         if self.training:
             for each, new in zip(kept, statistics):
                 # Where they are of one type they have been changed in place.
