@@ -50,7 +50,7 @@ def cosine_quantile(u: Tensor, size: int, kappa: float) -> Tensor:
         ValueError: if ``size`` or ``kappa`` does not fit.
     """
     check_von_mises_fisher(size, kappa)
-    cosines, cumulative = (table.to(u.device) for table in _cumulative(size, kappa))
+    cosines, cumulative = _table(size, kappa).to(u.device)
     exact = at_least_float32(u)
     wanted = exact.to(cumulative.dtype).clamp(0, 1)
     above = torch.searchsorted(cumulative, wanted.contiguous()).clamp(1, len(cumulative) - 1)
@@ -91,7 +91,6 @@ def draw_von_mises_fisher(
     return F.normalize(cosine * mean + (1 - cosine.square()).clamp(min=0).sqrt() * across, dim=-1)
 
 
-@lru_cache(maxsize=256)
 def mean_cosine(size: int, kappa: float) -> float:
     """The mean cosine between a sample and the mean, ``I_{Z/2}(kappa) / I_{Z/2-1}(kappa)``.
 
@@ -101,7 +100,6 @@ def mean_cosine(size: int, kappa: float) -> float:
     return _moments(size, kappa)[1]
 
 
-@lru_cache(maxsize=256)
 def kl_to_uniform(size: int, kappa: float) -> float:
     """The Kullback-Leibler divergence to the uniform distribution on the sphere, in nats; the same for any mean.
 
@@ -112,7 +110,6 @@ def kl_to_uniform(size: int, kappa: float) -> float:
     return kappa * cosine - log_of_partition
 
 
-@lru_cache(maxsize=256)
 def log_partition(size: int, kappa: float) -> float:
     """The logarithm of the mean value of ``exp(kappa <mean, z>)`` over the sphere.
 
@@ -124,7 +121,20 @@ def log_partition(size: int, kappa: float) -> float:
     return _moments(size, kappa)[0]
 
 
+@torch.compiler.assume_constant_result
 def _moments(size: int, kappa: float) -> tuple[float, float]:
+    """What `_series` gives; in a graph a constant, as a cache has no place there."""
+    return _series(size, kappa)
+
+
+@torch.compiler.assume_constant_result
+def _table(size: int, kappa: float) -> Tensor:
+    """What `_cumulative` gives; in a graph a constant."""
+    return _cumulative(size, kappa)
+
+
+@lru_cache(maxsize=256)
+def _series(size: int, kappa: float) -> tuple[float, float]:
     """`log_partition`, and its derivative by ``kappa``, which is the mean cosine.
 
     The partition is ``sum_m Gamma(Z/2) (kappa/2)^(2m) / (m! Gamma(m + Z/2))``, Bessel's series without its factor: all
@@ -138,8 +148,8 @@ def _moments(size: int, kappa: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=64)
-def _cumulative(size: int, kappa: float) -> tuple[Tensor, Tensor]:
-    """Cosines in order, and the part of all samples below each, float64 ``[_GRID]``."""
+def _cumulative(size: int, kappa: float) -> Tensor:
+    """Cosines in order, and the part of all samples below each, float64 ``[2, _GRID]``."""
     power = (size - 3) / 2
 
     def log_density(w: float) -> float:
@@ -168,4 +178,4 @@ def _cumulative(size: int, kappa: float) -> tuple[Tensor, Tensor]:
         density = density + power * ((1 - w * w).clamp(min=1e-300) / (1 - top * top)).log()
     density = density.exp()
     cumulative = F.pad((density[1:] + density[:-1]).cumsum(0), (1, 0))
-    return w, cumulative / cumulative[-1]
+    return torch.stack((w, cumulative / cumulative[-1]))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hf_ext.metrics import gaussian_latents, sphere_latents
+from hf_ext.metrics import gaussian_latents, point_latents, sphere_latents
 from hf_ext.ops.von_mises_fisher import draw_von_mises_fisher, kl_to_uniform
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "vae_diagnostics"
@@ -35,6 +35,17 @@ def test_gaussian_latents(golden: dict[str, Tensor], monkeypatch: pytest.MonkeyP
             np.testing.assert_allclose(value, golden[name], atol=TOLERANCE, rtol=0, err_msg=name)
         parts = found["mutual_information"] + found["aggregate_kl"]
         assert parts == pytest.approx(found["kl_sampled"], abs=1e-12)
+
+
+def test_points(golden: dict[str, Tensor]) -> None:
+    """Distributions that have no width."""
+    found = point_latents(golden["mu"])
+    wanted = gaussian_latents(golden["mu"], torch.full_like(golden["mu"], -700.0), golden["mu"])
+    assert set(found) == {"mean_variance", "active_units", "aggregate.mean", "aggregate.second_moment"}
+    for name, value in found.items():
+        np.testing.assert_allclose(value, wanted[name], atol=1e-12, rtol=0)
+    with pytest.raises(ValueError, match=r"z must have shape \[n, D\]"):
+        point_latents(golden["mu"][0])
 
 
 def test_the_sphere(golden: dict[str, Tensor]) -> None:

@@ -42,6 +42,23 @@ class LatentPass:
     codes: list[Tensor] = field(default_factory=list)
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of numbers in float32 or better, whatever type the model is in."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[S, Z]`` normalised over the texts in training, by running statistics else."""
+        kept: Any = (self.running_mean, self.running_var)
+        mean, variance = statistics = [each.to(input.dtype) for each in kept]
+        options: dict[str, Any] = {"training": self.training, "momentum": self.momentum, "eps": self.eps}
+        normed = F.batch_norm(input, mean, variance, **options)
+        if self.training:
+            for each, new in zip(kept, statistics):
+                # Where they are of one type they have been changed in place.
+                if each is not new:
+                    each.copy_(new)
+        return normed
+
+
 class BatchPosterior(nn.Module):
     """Means and deviations normalised over the texts of a batch (kexue.fm/archives/7381).
 
@@ -54,7 +71,7 @@ class BatchPosterior(nn.Module):
         self.tau = config.batch_norm_tau
         # Of Keras: eps as in the article, and the default of 0.99 for what is kept of the statistics so far.
         self.mean, self.deviation = (
-            nn.BatchNorm1d(config.latent_size, eps=1e-8, momentum=0.01, affine=False) for _ in range(2)
+            BatchNorm(config.latent_size, eps=1e-8, momentum=0.01, affine=False) for _ in range(2)
         )
         self.theta = nn.Parameter(torch.zeros(config.latent_size))
 

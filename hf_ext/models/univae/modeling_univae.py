@@ -69,6 +69,7 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
     """UniVAE without a head: `forward` codes texts, and `decode` reads codes."""
 
     config: UniVAEConfig
+    encoder: UniVAEStack
     takes_cache = False
     own_arguments = frozenset({"latents"})
 

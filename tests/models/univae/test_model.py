@@ -125,6 +125,35 @@ def test_normalised_posteriors_tell_texts_apart() -> None:
         model(batch["input_ids"][:1])
 
 
+def test_normalised_posteriors_in_half_precision() -> None:
+    for dtype in (torch.bfloat16, torch.float16):
+        model = tiny(latent="gaussian", latent_norm="batch").to(dtype)
+        before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        for training in (True, False):
+            output = model.train(training)(**texts())
+            assert output.mean.dtype == torch.float32
+            assert output.kl.isfinite().all()
+            assert output.logits.isfinite().all()
+        for name, buffer in model.named_buffers():
+            assert buffer.dtype in (dtype, torch.long)
+            assert torch.equal(buffer, before[name]) == (buffer.dtype == torch.long)
+
+
+def test_training_compiles() -> None:
+    """The whole of a step in one graph, with drawn latents, and the same loss by the same noise."""
+    torch._dynamo.reset()
+    for fields in ({"latent": "vmf"}, {"latent": "gaussian"}):
+        model, batch = tiny(num_hidden_layers=2, num_latent_layers=1, **fields).train(), texts()
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        compiled = torch.compile(model, fullgraph=True, backend="eager")
+        found = []
+        for one in (model, compiled):
+            torch.manual_seed(1)
+            found.append(one(**batch, labels=labels).loss)
+            assert found[-1].requires_grad
+        torch.testing.assert_close(*found)
+
+
 def test_running_statistics_are_saved(tmp_path: Path) -> None:
     model = tiny(latent="gaussian", latent_norm="batch").float().train()
     model(**texts())
