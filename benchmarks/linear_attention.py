@@ -97,7 +97,7 @@ def run(part: str, mode: str, work: str, options: argparse.Namespace, threads: i
         harness.report("linear_attention", case | {"dtype": options.dtype}, sides, ours, options.output, options.device)
         found[length] = {side: measured.least for side, measured in sides.items()}
         for side, measured in sides.items():
-            if part == "attention" and side in WIDTHS and length >= 8 * HEAD * WIDTHS[side]:
+            if part == "attention" and side in WIDTHS and length >= 32 * HEAD * WIDTHS[side]:
                 held = length * length * 4 * options.heads
                 if measured.peak_bytes >= held:
                     raise SystemExit(

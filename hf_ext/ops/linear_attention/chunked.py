@@ -12,7 +12,7 @@ from hf_ext.ops.linear_attention.kernels import CosSin, Features, check_kernel, 
 from hf_ext.ops.mixed_chunk_attention.chunked import chunk_length, split
 from hf_ext.ops.precision import at_least_float32
 
-CHUNK_SIZE = 64
+CHUNK_SIZE = 128
 """Tokens of a chunk of the causal form. The result does not depend on it, time and memory do."""
 
 
@@ -82,7 +82,7 @@ def _all_to_all(features: Features, value: Tensor) -> Tensor:
 def divide(out: Tensor, sums: Tensor) -> Tensor:
     """Outputs ``[..., E]`` over the sums of their weights ``[..., 1]``: 0 where no key is seen.
 
-    Sums of exponentials are about 1 at least. Those of ``"cosine"`` can be 0, or less by rounding.
+    Sums of exponentials are not near 0. Those of ``"cosine"`` can be 0, or less by rounding.
     """
     return out / sums.clamp(min=8 * torch.finfo(sums.dtype).eps)
 

@@ -1,7 +1,7 @@
 """The feature maps of linear attention, whose scalar products are the similarities of queries and keys.
 
 All but one are exponentials. Their logarithms are shifted so that nothing overflows and no sum vanishes: a number for
-each feature moves from the keys to the queries, and one for each query falls out in the division.
+each feature moves from the keys to the queries, and a factor for each query falls out in the division.
 
 Shapes: B batch, N heads, L tokens, D key size, M features.
 """
@@ -123,8 +123,8 @@ def make_features(
             # A key so far beyond the first of its text counts for as much as fits.
             k = k.clamp(max=0.7 * math.log(torch.finfo(k.dtype).max))
         psi = (k if padding is None else k.masked_fill(padding, -torch.inf)).exp()
-        q = q + shift[:, :, None]
-        phi = (q - q.detach().amax(-1, keepdim=True)).exp()
+        # The softmax is the fastest of the exponentials that cannot overflow; what it divides by falls out.
+        phi = (q + shift[:, :, None]).softmax(-1)
     turned = (phi, psi) if rotation is None else (_turn(phi, rotation), _turn(psi, rotation))
     return Features(phi, psi, *turned, shift, divided=kernel != "double_softmax")
 
