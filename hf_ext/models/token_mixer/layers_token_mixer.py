@@ -168,20 +168,27 @@ class MixerBlock(nn.Module):
         return x + self.dropout(self.o_dense(self.activation(self.i_dense(self.feature_norm(x)))))
 
 
+class WideLayerNorm(nn.LayerNorm):
+    """A norm that computes in the type of its input, however narrow its own numbers are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension of ``x`` ``[..., H]``."""
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
 class FourierSublayer(nn.Module):
     """FNet's mixing and its residual."""
 
     def __init__(self, config: TokenMixerConfig):
         super().__init__()
-        self.LayerNorm = make_mixer_norm(config, config.hidden_size)
+        assert config.layer_norm_eps is not None
+        self.LayerNorm = WideLayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor, around: Surroundings) -> Tensor:
         """Transform ``[B, L, H]``; what is added has a sum over the whole text in it, so that all is in float32."""
         assert around.fourier is not None
-        mixed, norm = around.fourier(x), self.LayerNorm
-        mixed = mixed + at_least_float32(x)
-        weight, bias = (parameter.to(mixed.dtype) for parameter in (norm.weight, norm.bias))
-        return F.layer_norm(mixed, norm.normalized_shape, weight, bias, norm.eps).to(x.dtype)
+        return self.LayerNorm(around.fourier(x) + at_least_float32(x)).to(x.dtype)
 
 
 class ExternalAttention(nn.Module):
