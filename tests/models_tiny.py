@@ -187,7 +187,6 @@ FAMILIES: dict[str, Family] = {
             "external": Variant({"mixer": "external", "memory_size": 6}, ("AutoModelForMaskedLM",)),
         },
         back_ends=("eager",),
-        unpads=False,
         attentions=False,
     ),
     "t5_pegasus": Family(
