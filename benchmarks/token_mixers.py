@@ -3,9 +3,9 @@
     python benchmarks/token_mixers.py --layers 4
 
 RoFormer has ``--layers`` blocks, FNet half as many again, and gMLP twice as many of a width that makes its parameters
-equal; the embeddings are not counted. "train" is forward and backward. RoFormer runs unpadded, without dropout of
-attention weights; our FNet transforms each text over its own tokens, that of Transformers whole rows, padding
-included. Both FNets have the same weights, and their outputs are compared, padding aside, before anything is timed.
+equal; the embeddings are not counted. "train" is forward and backward. Our sides run unpadded, RoFormer without
+dropout of attention weights; our FNet transforms each text over its own tokens, that of Transformers whole rows,
+padding included. Outputs of both FNets of the same weights are compared, padding aside, before anything is timed.
 """
 
 import argparse
@@ -81,19 +81,20 @@ def build(layers: int, hidden_size: int) -> dict[str, Any]:
     """Each side's model."""
     torch.manual_seed(0)
     shared: dict[str, Any] = {"vocab_size": VOCABULARY, "hidden_size": hidden_size, "max_position_embeddings": LONGEST}
+    unpadded = {**shared, "unpad": True}
     attention = {
         "num_hidden_layers": layers,
         "num_attention_heads": hidden_size // 64,
         "intermediate_size": 4 * hidden_size,
         "attention_probs_dropout_prob": 0.0,
     }
-    roformer = RoFormerModel(RoFormerConfig(**shared, **attention, unpad=True))
+    roformer = RoFormerModel(RoFormerConfig(**unpadded, **attention))
     # What is left for the two matrices of a block beside that of its tokens.
     left = count(roformer) / (2 * layers) - LONGEST**2 - LONGEST - 3 * hidden_size
     width = 2 * round(left / (3 * hidden_size + 4))
-    gmlp = TokenMixerConfig(**shared, num_hidden_layers=2 * layers, intermediate_size=width)
+    gmlp = TokenMixerConfig(**unpadded, num_hidden_layers=2 * layers, intermediate_size=width)
     fourier: dict[str, Any] = {"num_hidden_layers": layers * 3 // 2, "intermediate_size": 4 * hidden_size}
-    ours = TokenMixerModel(TokenMixerConfig(**shared, **fourier, mixer="fnet"))
+    ours = TokenMixerModel(TokenMixerConfig(**unpadded, **fourier, mixer="fnet"))
     stock = FNetModel(FNetConfig(**shared, **fourier, type_vocab_size=2, pad_token_id=0), add_pooling_layer=False)
     return {"roformer": roformer, "gmlp": TokenMixerModel(gmlp), "fnet": ours, "transformers fnet": stock}
 

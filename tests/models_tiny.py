@@ -255,7 +255,6 @@ FAMILIES: dict[str, Family] = {
             "external": Variant({"mixer": "external", "memory_size": 6}, ("AutoModelForMaskedLM",)),
         },
         back_ends=("eager",),
-        unpads=False,
         attentions=False,
         prefix=False,
     ),

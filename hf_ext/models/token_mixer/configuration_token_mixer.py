@@ -74,7 +74,6 @@ class TokenMixerConfig(EncoderConfig):
         "norm_type": "layer_norm",
         "use_bias": True,
         "add_cross_attention": False,
-        "unpad": False,
     }
 
     mixer: str = "gmlp"
@@ -146,6 +145,8 @@ class TokenMixerConfig(EncoderConfig):
                     f"{field} must be {default!r} under mixer={self.mixer!r}, got {getattr(self, field)!r}: it is a "
                     f"setting of {' and '.join(mixers)}"
                 )
+        if self.unpad and self.padding == "as_padded":
+            raise ValueError('unpad must be False under padding="as_padded", whose rows are mixed padding and all')
         if self.mixer not in GATED and self.resolved_attention_mode == "causal":
             raise ValueError(
                 f'attention_mode must be "bidirectional" under mixer={self.mixer!r}, which has no causal form, got '

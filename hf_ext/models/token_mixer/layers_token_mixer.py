@@ -18,7 +18,6 @@ from hf_ext.models.token_mixer.synthesizer_token_mixer import SynthesizerAttenti
 from hf_ext.modules.embeddings import PositionTable, TokenEmbeddings
 from hf_ext.modules.transformer_block import AttentionSublayer, Intermediate, ResidualOutput
 from hf_ext.ops.masked_softmax import masked_softmax
-from hf_ext.ops.mixed_chunk_attention import RowAlignment
 from hf_ext.ops.precision import at_least_float32
 from hf_ext.ops.toeplitz import toeplitz_matrix
 
@@ -72,8 +71,8 @@ class SpatialGate(nn.Module):
 
     def forward(self, x: Tensor, around: Surroundings) -> Tensor:
         """The gate ``[B, L, I / 2]`` of ``x`` ``[B, L, I / 2]``."""
-        length = x.shape[1]
-        return self.matrix(length) @ around.cleared(self.LayerNorm(x)) + self.bias[:length, None]
+        length = around.length(x)
+        return around.gather(self.matrix(length) @ around.spread(self.LayerNorm(x)) + self.bias[:length, None])
 
 
 class TinyAttention(nn.Module):
@@ -89,14 +88,14 @@ class TinyAttention(nn.Module):
 
     def forward(self, x: Tensor, around: Surroundings) -> Tensor:
         """``[B, L, I / 2]`` of the normalised input ``[B, L, H]`` of the block."""
-        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        query, key, value = around.spread(self.qkv(x)).chunk(3, dim=-1)
         visible = None if around.real is None else around.real[:, None]
         if self.is_causal:
-            places = torch.arange(x.shape[1], device=x.device)
+            places = torch.arange(around.length(x), device=x.device)
             before = places <= places[:, None]
             visible = before if visible is None else visible & before
         weights = self.dropout(masked_softmax(query @ key.mT * self.size**-0.5, visible))
-        return self.out(weights.type_as(value) @ value)
+        return self.out(around.gather(weights.type_as(value) @ value))
 
 
 class GatedBlock(nn.Module):
@@ -164,8 +163,17 @@ class MixerBlock(nn.Module):
 
     def forward(self, x: Tensor, around: Surroundings) -> Tensor:
         """Transform ``[B, L, H]``."""
-        x = x + self.dropout(self.tokens(around.cleared(self.token_norm(x))))
+        x = x + self.dropout(around.gather(self.tokens(around.spread(self.token_norm(x)))))
         return x + self.dropout(self.o_dense(self.activation(self.i_dense(self.feature_norm(x)))))
+
+
+class WideLayerNorm(nn.LayerNorm):
+    """A norm that computes in the type of its input, however narrow its own numbers are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension of ``x`` ``[..., H]``."""
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
 
 
 class FourierSublayer(nn.Module):
@@ -173,15 +181,14 @@ class FourierSublayer(nn.Module):
 
     def __init__(self, config: TokenMixerConfig):
         super().__init__()
-        self.LayerNorm = make_mixer_norm(config, config.hidden_size)
+        assert config.layer_norm_eps is not None
+        self.LayerNorm = WideLayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor, around: Surroundings) -> Tensor:
         """Transform ``[B, L, H]``; what is added has a sum over the whole text in it, so that all is in float32."""
         assert around.fourier is not None
-        mixed, norm = around.fourier(x), self.LayerNorm
-        mixed = mixed + at_least_float32(x)
-        weight, bias = (parameter.to(mixed.dtype) for parameter in (norm.weight, norm.bias))
-        return F.layer_norm(mixed, norm.normalized_shape, weight, bias, norm.eps).to(x.dtype)
+        mixed = around.gather(around.fourier(around.spread(x)))
+        return self.LayerNorm(mixed + at_least_float32(x)).to(x.dtype)
 
 
 class ExternalAttention(nn.Module):
@@ -203,9 +210,9 @@ class ExternalAttention(nn.Module):
     def forward(self, x: Tensor, around: Surroundings) -> tuple[Tensor]:
         """Transform ``[B, L, H]``."""
         visible = None if around.real is None else around.real.unsqueeze(-1)
-        weights = masked_softmax(self.query(x) @ self.memory_key.T, visible, dim=1)
+        weights = masked_softmax(around.spread(self.query(x) @ self.memory_key.T), visible, dim=1)
         weights = self.dropout(weights / (weights.sum(-1, keepdim=True) + 1e-9))
-        return (weights.to(x.dtype) @ self.memory_value,)
+        return (around.gather(weights).to(x.dtype) @ self.memory_value,)
 
 
 class PostNormBlock(nn.Module):
@@ -237,10 +244,6 @@ class TokenMixerLayer(GradientCheckpointingLayer):
         super().__init__()
         self.block = _BLOCKS.get(config.mixer, PostNormBlock)(config)
 
-    def forward(
-        self, hidden_states: Tensor, around: Surroundings, alignment: RowAlignment | None = None, **kwargs: Any
-    ) -> Tensor:
-        """Transform ``hidden_states`` ``[B, L, H]``; given an ``alignment``, its rows are aligned within."""
-        if alignment is None:
-            return self.block(hidden_states, around)
-        return alignment.restore(self.block(alignment.align(hidden_states), around), len(hidden_states))
+    def forward(self, hidden_states: Tensor, around: Surroundings, **kwargs: Any) -> Tensor:
+        """Transform ``hidden_states`` ``[B, L, H]``."""
+        return self.block(hidden_states, around)

@@ -1,8 +1,9 @@
 """Encoders whose tokens are mixed by other means than attention, the model and its heads (kexue.fm/archives/8431).
 
-Shapes: B batch, L tokens, R rows of M tokens of the aligned batch, H hidden, E embedding size.
+Shapes: B batch, L tokens, R rows of M tokens of the grid, H hidden, E embedding size.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,9 @@ from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.fourier import fourier_matrices, fourier_mix, fourier_mix_by_matrices, has_fft, rows_by_length
 from hf_ext.ops.graphs import in_graph
+from hf_ext.ops.masks import document_ids
 from hf_ext.ops.mixed_chunk_attention import RowAlignment
+from hf_ext.ops.packing import pack, unpack, unpadded_index
 from hf_ext.ops.pooling import first_token
 from hf_ext.transformers_private import capture_outputs, merge_with_config_defaults
 
@@ -94,7 +97,8 @@ class TokenMixerModel(EncoderModel, TokenMixerPreTrainedModel):
             **kwargs: ``output_hidden_states`` and others that all models take.
 
         Returns:
-            ``last_hidden_state`` ``[B, L, H]``, and ``pooler_output`` ``[B, H]`` or None.
+            ``last_hidden_state`` ``[B, L, H]`` (zeros at padding under ``config.unpad``), and ``pooler_output``
+            ``[B, H]`` or None.
 
         Raises:
             TypeError: for an argument that no model takes.
@@ -117,29 +121,39 @@ class TokenMixerModel(EncoderModel, TokenMixerPreTrainedModel):
             raise ValueError(
                 f"attention_mask must have shape [B, L] = [{batch_size}, {length}], got {list(attention_mask.shape)}"
             )
-        alignment = self._align(attention_mask, position_ids, batch_size)
-        columns = length if alignment is None else alignment.length
+        documents = index = None
+        if position_ids is not None and attention_mask is None:
+            documents = self._find_documents(position_ids.expand(batch_size, -1))
+            self._check_packed_rows(documents)
+        if attention_mask is not None and self._may_unpad(kwargs):
+            found = unpadded_index(attention_mask)[0]
+            # A batch without padding, or of padding alone, runs as it is.
+            if 0 < len(found) < attention_mask.numel():
+                index = found
+                documents = document_ids(pack((attention_mask != 0).cumsum(-1), index))
+                tokens = pack(tokens, index)
+                if position_ids is not None:
+                    position_ids = pack(position_ids.expand(batch_size, -1), index)
+                if token_type_ids is not None:
+                    token_type_ids = pack(token_type_ids.expand(batch_size, -1), index)
+        alignment, real = self._align(attention_mask, documents)
+        columns = tokens.shape[1] if alignment is None else alignment.length
         self._check_length(columns)
         if position_ids is None and alignment is not None:
             # A text's first token is the first of its row.
-            position_ids = (alignment.places % columns).view(batch_size, length)
+            position_ids = (alignment.places % columns).view(tokens.shape[:2])
         elif position_ids is None:
-            position_ids = torch.arange(length, device=tokens.device)[None]
+            position_ids = torch.arange(columns, device=tokens.device)[None]
 
         hidden_states = self.embeddings.word_embeddings(tokens) if input_ids is not None else tokens
         hidden_states = self.embeddings(hidden_states, token_type_ids, (position_ids,))
         if hasattr(self, "embeddings_project"):
             hidden_states = self.embeddings_project(hidden_states)
-
-        around = self._look_around(hidden_states, alignment)
-        if alignment is not None and not self._wants("hidden_states", kwargs):
-            hidden_states = self.encoder(alignment.align(hidden_states), around)
-            hidden_states = alignment.restore(hidden_states, batch_size)
-        else:
-            # What hooks record between the layers is to be in the caller's shape and part of the graph.
-            hidden_states = self.encoder(hidden_states, around, alignment=alignment)
+        hidden_states = self.encoder(hidden_states, self._look_around(hidden_states, alignment, real))
         if hasattr(self, "norm"):
             hidden_states = self.norm(hidden_states)
+        if index is not None:
+            hidden_states = unpack(hidden_states, index, batch_size, length)
         pooled = self.pooler(first_token(hidden_states, attention_mask)) if self.pooler is not None else None
         return BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=hidden_states, pooler_output=pooled)
 
@@ -147,26 +161,37 @@ class TokenMixerModel(EncoderModel, TokenMixerPreTrainedModel):
     def _as_padded(self) -> bool:
         return self.config.padding == "as_padded"
 
-    def _align(
-        self, attention_mask: Tensor | None, position_ids: Tensor | None, batch_size: int
-    ) -> RowAlignment | None:
-        """Where each text has a row of its own, from its first column on; None where it has that already."""
-        documents = None
-        if position_ids is not None and attention_mask is None:
-            documents = self._find_documents(position_ids.expand(batch_size, -1))
+    def _may_unpad(self, kwargs: dict[str, Any]) -> bool:
+        """Whether padding is to be taken out; hooks record inner states in the shape that the layers run in."""
+        return self.config.unpad and not in_graph() and not self._wants("hidden_states", kwargs)
+
+    def _check_packed_rows(self, documents: Tensor | None) -> None:
+        """Raise ValueError where several texts in a row cannot be kept apart."""
         if documents is not None and self._as_padded:
             raise ValueError(
                 'packed rows (position_ids without attention_mask) need padding="exact", as "as_padded" transforms '
                 "whole rows; give attention_mask for one text a row"
             )
+        if documents is not None and in_graph():
+            raise ValueError(
+                "packed rows (position_ids without attention_mask) cannot be compiled: how many texts there are is "
+                "known from the data alone; give attention_mask"
+            )
+
+    def _align(
+        self, attention_mask: Tensor | None, documents: Tensor | None
+    ) -> tuple[RowAlignment | None, Tensor | None]:
+        """The grid of one text a row, and what is real in it, of a mask or of documents, each ``[B, L]``."""
         if documents is not None:
-            if in_graph():
-                raise ValueError(
-                    "packed rows (position_ids without attention_mask) cannot be compiled: how many texts there are is "
-                    "known from the data alone; give attention_mask"
-                )
-            return RowAlignment.from_documents(documents)
-        return None if attention_mask is None or self._as_padded else RowAlignment.from_mask(attention_mask)
+            alignment = RowAlignment.from_documents(documents)
+            return alignment, alignment.real
+        if attention_mask is None or self._as_padded:
+            return None, None
+        real = attention_mask != 0
+        if not in_graph() and bool((real[:, 1:] <= real[:, :-1]).all()):
+            return None, real
+        alignment = RowAlignment.from_mask(attention_mask)
+        return alignment, alignment.real
 
     def _check_length(self, columns: int) -> None:
         """Raise ValueError where rows are longer than a matrix or table that there is."""
@@ -178,22 +203,20 @@ class TokenMixerModel(EncoderModel, TokenMixerPreTrainedModel):
                 f"mixer={self.config.mixer!r} has {matrix} of that size, got {columns}: shorten them"
             )
 
-    def _look_around(self, hidden_states: Tensor, alignment: RowAlignment | None) -> Surroundings:
-        """What the layers need to know, of tokens ``[B, L, H]`` before they are aligned."""
-        real = None if alignment is None else alignment.real
+    def _look_around(self, x: Tensor, alignment: RowAlignment | None, real: Tensor | None) -> Surroundings:
+        """What the layers need to know, of tokens ``[B, L, H]``."""
+        around = Surroundings(len(x), alignment, real)
         if self.config.mixer != "fnet":
-            return Surroundings(real)
-        device = hidden_states.device
-        if has_fft(device) and not in_graph():
+            return around
+        if has_fft(x.device) and not in_graph():
             groups = None if real is None else rows_by_length(real)
-            return Surroundings(real, partial(fourier_mix, groups=groups))
-        dtype = torch.promote_types(hidden_states.dtype, torch.float32)
+            return replace(around, fourier=partial(fourier_mix, groups=groups))
+        dtype, size = torch.promote_types(x.dtype, torch.float32), self.config.hidden_size
         if real is None:
-            real = torch.ones(1, hidden_states.shape[1], dtype=torch.bool, device=device)
+            real = torch.ones(1, x.shape[1], dtype=torch.bool, device=x.device)
         tokens = fourier_matrices(real.shape[1], real.sum(-1), dtype)
-        size = self.config.hidden_size
-        features = fourier_matrices(size, torch.full((1,), size, device=device), dtype)
-        return Surroundings(real, partial(fourier_mix_by_matrices, tokens=tokens, features=features))
+        features = fourier_matrices(size, torch.full((1,), size, device=x.device), dtype)
+        return replace(around, fourier=partial(fourier_mix_by_matrices, tokens=tokens, features=features))
 
 
 TokenMixerPreTrainedModel.base_model_class = TokenMixerModel

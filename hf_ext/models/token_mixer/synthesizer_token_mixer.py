@@ -1,6 +1,7 @@
 """Synthesizer: attention by scores that are learnt, or that a token makes alone (kexue.fm/archives/7430; 2005.00743).
 
-Shapes: B rows, L tokens, T tokens of the longest text, N heads, D head size, H hidden.
+Shapes: B rows of L tokens, R rows of M tokens of the grid, T tokens of the longest text, N heads, D head size,
+H hidden.
 """
 
 import torch
@@ -14,7 +15,7 @@ from hf_ext.ops.masked_softmax import masked_softmax
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """``[B, L, N * D]`` as ``[B, N, L, D]``."""
+    """``[R, M, N * D]`` as ``[R, N, M, D]``."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
@@ -43,9 +44,9 @@ class RandomScores(nn.Module):
         for matrix in (*self.parameters(), *self.buffers()):
             init.normal_(matrix, std=self.scale)
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        """Scores ``[N, L, L]``, of which ``hidden_states`` ``[B, L, H]`` say the length alone."""
-        length = hidden_states.shape[1]
+    def forward(self, hidden_states: Tensor, around: Surroundings) -> Tensor:
+        """Scores ``[N, M, M]``, which ``hidden_states`` ``[B, L, H]`` do not tell in."""
+        length = around.length(hidden_states)
         if hasattr(self, "weight"):
             return self.weight[:, :length, :length]
         return self.query_weight[:, :length] @ self.key_weight[:, :length].mT
@@ -78,13 +79,13 @@ class DenseScores(nn.Module):
             init.normal_(getattr(self, f"{part}weight"), std=self.initializer_range)
             init.zeros_(getattr(self, f"{part}bias"))
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        """Scores ``[B, N, L, L]`` of ``hidden_states`` ``[B, L, H]``.
+    def forward(self, hidden_states: Tensor, around: Surroundings) -> Tensor:
+        """Scores ``[R, N, M, M]`` of ``hidden_states`` ``[B, L, H]``.
 
         Of two tiles, the first says what group of neighbours a place is in, the second which of them it is.
         """
-        length = hidden_states.shape[1]
-        hidden = split_heads(self.hidden(hidden_states).relu(), self.heads)
+        length = around.length(hidden_states)
+        hidden = split_heads(around.spread(self.hidden(hidden_states).relu()), self.heads)
         if hasattr(self, "weight"):
             return hidden @ self.weight[:, :length].mT + self.bias[:, None, :length]
         group = hidden @ self.group_weight.mT + self.group_bias[:, None]
@@ -101,9 +102,9 @@ class DotProductScores(nn.Module):
         self.query = nn.Linear(config.hidden_size, config.hidden_size)
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        """Scores ``[B, N, L, L]`` of ``hidden_states`` ``[B, L, H]``."""
-        query, key = (split_heads(layer(hidden_states), self.heads) for layer in (self.query, self.key))
+    def forward(self, hidden_states: Tensor, around: Surroundings) -> Tensor:
+        """Scores ``[R, N, M, M]`` of ``hidden_states`` ``[B, L, H]``."""
+        query, key = (split_heads(around.spread(layer(hidden_states)), self.heads) for layer in (self.query, self.key))
         return query @ key.mT * self.scaling
 
 
@@ -130,12 +131,12 @@ class SynthesizerAttention(nn.Module):
 
     def forward(self, hidden_states: Tensor, around: Surroundings) -> tuple[Tensor]:
         """Joined heads ``[B, L, H]`` of ``hidden_states`` ``[B, L, H]``."""
-        kinds = [make(hidden_states) for make in self.scores.values()]
+        kinds = [make(hidden_states, around) for make in self.scores.values()]
         scores = kinds[0]
         if len(kinds) > 1:
             shares = self.mixture.softmax(0)
             scores = sum((share * kind for share, kind in zip(shares[1:], kinds[1:])), start=shares[0] * scores)
         weights = masked_softmax(scores, None if around.real is None else around.real[:, None, None])
-        value = split_heads(self.value(hidden_states), self.heads)
+        value = split_heads(around.spread(self.value(hidden_states)), self.heads)
         attended = F.dropout(weights, self.dropout.p, self.training).type_as(value) @ value
-        return (attended.transpose(1, 2).flatten(-2),)
+        return (around.gather(attended.transpose(1, 2).flatten(-2)),)

@@ -96,10 +96,9 @@ def test_blocks(golden: Path, name: str, dtype: torch.dtype) -> None:
     load(block, {key: io[key] for key in io.files if key.startswith(f"weights.{family}.")}, NAMES[family])
     mask = torch.from_numpy(io["attention_mask"])
     hidden = torch.from_numpy(io["hidden"]).to(dtype)
-    # The texts are padded on the right, and so as aligned as they get.
-    alignment = model._align(mask if masked else None, None, len(hidden))
+    alignment, real = model._align(mask if masked else None, None)
     with torch.no_grad():
-        around = model._look_around(hidden, alignment)
+        around = model._look_around(hidden, alignment, real)
         if family in ("synthesizer", "external"):
             found = block.mixing.output.dense(block.mixing.self(hidden, around)[0])
         else:

@@ -316,7 +316,7 @@ def test_synthesizers_are_their_definition(fields: dict[str, Any]) -> None:
     real = torch.arange(7) < torch.tensor([[7], [5]])
     attention = model.encoder.layer[0].block.mixing.self
     with torch.no_grad():
-        found = attention(x, Surroundings(real))[0]
+        found = attention(x, Surroundings(2, real=real))[0]
         for row, length in enumerate((7, 5)):
             wanted = synthesized(attention, model.config, x[row, :length])
             torch.testing.assert_close(found[row, :length], wanted, atol=1e-12, rtol=0)
@@ -370,7 +370,7 @@ REFUSED = [
     ({"synthesizer_mixture": ["random"]}, "synthesizer_mixture must be None under mixer='gmlp'"),
     ({"norm_position": "post"}, "norm_position must be 'pre'"),
     ({"mixer": "fnet", "norm_position": "pre"}, "norm_position must be 'post'"),
-    ({"unpad": True}, "unpad must be False"),
+    ({"mixer": "fnet", "padding": "as_padded", "unpad": True}, "unpad must be False"),
 ]
 
 
