@@ -99,7 +99,7 @@ def keep_image(image: Any) -> Path:
     return file
 
 
-def _of_folder(folder: Path) -> Iterator[tuple[str, Path, str]]:
+def _of_folder(folder: Path) -> Iterator[tuple[FileLine | str, Path, str]]:
     """Place, image and class."""
     for file in image_files(folder):
         label, *rest = file.relative_to(folder).parts
@@ -108,7 +108,7 @@ def _of_folder(folder: Path) -> Iterator[tuple[str, Path, str]]:
         yield str(file), file, label
 
 
-def _of_lines(path: Path) -> Iterator[tuple[FileLine, Path, str]]:
+def _of_lines(path: Path) -> Iterator[tuple[FileLine | str, Path, str]]:
     for where, record in json_records(read_lines(path)):
         if not isinstance(record, Mapping):
             fail(where, "a line must be a JSON object with image and label", record)
