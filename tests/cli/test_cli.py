@@ -25,6 +25,7 @@ from hf_ext.tasks.dialogue import DialogueJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob, write_entities
 from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
 from hf_ext.tasks.events import EventExtractionJob
+from hf_ext.tasks.image_classification import ImageClassificationJob
 from hf_ext.tasks.paraphrase import ParaphraseJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.relations import RelationExtractionJob
@@ -470,8 +471,9 @@ def test_trained_tags_beyond_those_of_the_training_file(side, tag, f1, tmp_path)
 @pytest.mark.parametrize(
     "job",
     [
-        ClassificationJob, DialogueJob, EventExtractionJob, ParaphraseJob, ReadingComprehensionJob,
-        RelationExtractionJob, SequenceLabelingJob, SimilarityJob, SpanExtractionJob, SummarizationJob,
+        ClassificationJob, DialogueJob, EventExtractionJob, ImageClassificationJob, ParaphraseJob,
+        ReadingComprehensionJob, RelationExtractionJob, SequenceLabelingJob, SimilarityJob, SpanExtractionJob,
+        SummarizationJob,
     ],
 )  # fmt: skip
 def test_every_job_needs_a_start(job):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 import hf_ext_cli
 from hf_ext.tasks.base.task_files import task_files
 
+IMAGE = Path(__file__).resolve().parents[2] / "docs" / "images" / "pointer_growth.png"
 SPAN = {"start": 0, "end": 1, "text": "😀"}
 OTHER = {"start": 3, "end": 5, "text": "\n乙"}
 TEXT = "😀甲 \n乙"
@@ -34,6 +36,7 @@ EXAMPLES = {
     "classification": ([{"text": "甲", "label": "x"}, {"text": "乙", "label": "y"}], True),
     "summarization": ([{"text": "甲", "summary": "乙"}, {"text": "丙", "summary": "丁"}], True),
     "paraphrase": ([{"text": "甲", "synonyms": ["乙", "丙"]}], True),
+    "image-classification": ([{"image": str(IMAGE), "label": "x"}], False),
     "similarity": ([{"text1": "甲", "text2": "乙", "score": 0.5}], False),
     "autoencoder": ([{"text": "甲"}, {"text": "乙"}], False),
     "dialogue": ([{"turns": ["甲", "乙"]}], False),

@@ -27,7 +27,7 @@ def read_labelled_images(path: str | os.PathLike[str], labels: Sequence[str] | N
         labels: the only classes that there may be; None: any.
 
     Returns:
-        Dicts ``{"image", "label"}``: the path and the name of the class, by the order of their names or lines.
+        Dicts ``{"image", "label"}``: the whole path and the name of the class, by the order of their names or lines.
 
     Raises:
         ValueError: naming the file, if it is no image or has no class, or another than ``labels``.
@@ -52,7 +52,8 @@ def read_labelled_images(path: str | os.PathLike[str], labels: Sequence[str] | N
         if labels is not None and label not in labels:
             fail(where, f"the class must be one of {', '.join(labels)}", label)
         _check_image(image, where)
-        examples.append({"image": str(image), "label": label})
+        # Whole, as they are read from elsewhere too, when they have been written to a file.
+        examples.append({"image": str(image.absolute()), "label": label})
     return examples
 
 
@@ -98,7 +99,7 @@ def keep_image(image: Any) -> Path:
     return file
 
 
-def _of_folder(folder: Path) -> Iterator[tuple[str, Path, str]]:
+def _of_folder(folder: Path) -> Iterator[tuple[FileLine | str, Path, str]]:
     """Place, image and class."""
     for file in image_files(folder):
         label, *rest = file.relative_to(folder).parts
@@ -107,7 +108,7 @@ def _of_folder(folder: Path) -> Iterator[tuple[str, Path, str]]:
         yield str(file), file, label
 
 
-def _of_lines(path: Path) -> Iterator[tuple[FileLine, Path, str]]:
+def _of_lines(path: Path) -> Iterator[tuple[FileLine | str, Path, str]]:
     for where, record in json_records(read_lines(path)):
         if not isinstance(record, Mapping):
             fail(where, "a line must be a JSON object with image and label", record)
