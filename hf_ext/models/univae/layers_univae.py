@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
-from hf_ext.models.roformer.modeling_roformer import RoFormerSelfAttention
 from hf_ext.models.univae.configuration_univae import UniVAEConfig
+from hf_ext.modules.rotary_attention import RotarySelfAttention
 from hf_ext.modules.transformer_block import LayerStack, TransformerLayer
 from hf_ext.ops.precision import at_least_float32
 from hf_ext.ops.von_mises_fisher import draw_von_mises_fisher
@@ -143,7 +143,7 @@ class UniVAEStack(LayerStack):
     """The blocks, of which the last ones are given a latent each in place of the first token."""
 
     def __init__(self, config: UniVAEConfig):
-        super().__init__([TransformerLayer(config, i, RoFormerSelfAttention) for i in range(config.num_hidden_layers)])
+        super().__init__([TransformerLayer(config, i, RotarySelfAttention) for i in range(config.num_hidden_layers)])
         self.latents = nn.ModuleList(Latent(config) for _ in range(config.latents))
 
     def forward(self, hidden_states: Tensor, *args: Any, latents: LatentPass, **kwargs: Any) -> Tensor:
