@@ -367,6 +367,8 @@ COMMANDS = (
     "export-release",
     "predict",
     "push",
+    "sample",
+    "score",
     "whiten",
 )
 
@@ -376,7 +378,7 @@ def test_version_and_help():
 
     assert run("--version").output.strip() == __version__
     group = typer.main.get_command(app)
-    assert group.commands.keys() == {*COMMANDS, "check", "train"}
+    assert group.commands.keys() == {*COMMANDS, "check", "pretrain", "train"}
     for name in COMMANDS:
         shown = run(name, "--help", env={"COLUMNS": "200", "LINES": "100"})
         assert shown.exit_code == 0, shown.output

@@ -156,7 +156,7 @@ def test_a_pair_is_as_alike_as_its_vectors(tmp_path):
     result = run("predict", tmp_path / "model", "--task", "ner", "甲")
     assert "one of ...ForSequenceLabeling, ...ForSpanExtraction, got BertModel in" in str(result.exception)
     result = run("predict", tmp_path / "model", "--task", "sleep", "甲")
-    assert "task must be one of classification, dialogue, events, ner" in str(result.exception)
+    assert "task must be one of autoencoder, classification, dialogue, events, " in str(result.exception)
     result = run("predict", tmp_path / "model", "--task", "similarity", input=json.dumps(pairs))
     assert [json.loads(line)["similarity"] for line in result.stdout.splitlines()] == pytest.approx(wanted, abs=1e-6)
 

@@ -1,6 +1,7 @@
 """docs/formats.md has a sample of each format, and the tasks that it names read it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from hf_ext.data.formats.registry import format_of, formats
 from hf_ext.data.formats.source import Source
 from hf_ext.tasks.base.task_files import task_files
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+PAGE = (DOCS / "formats.md").read_text(encoding="utf-8")
+IMAGE = DOCS / "images" / "pointer_growth.png"
 SAMPLES = re.findall(r"^Tasks: ([\w, -]+)\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -17,6 +20,9 @@ SAMPLES = re.findall(r"^Tasks: ([\w, -]+)\n\n```\w+\n(.*?)^```$", PAGE, re.MULTI
 def test_samples_are_read(tasks, sample, tmp_path):
     path = tmp_path / "sample"
     path.write_text(sample, encoding="utf-8")
+    for image in re.findall(r'"image": "(.*?)"', sample):
+        (tmp_path / image).parent.mkdir()
+        shutil.copyfile(IMAGE, tmp_path / image)
     for task in tasks.split(", "):
         assert task_files()[task].read(path)
 
