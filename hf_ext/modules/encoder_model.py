@@ -139,11 +139,6 @@ class EncoderModel(_Base):
         """What stands behind the position inputs for :meth:`layer_arguments`, ``[B or 1, L, ...]``."""
         return ()
 
-    @property
-    def masks_keys(self) -> bool:
-        """Whether there is a layer that needs a mask."""
-        return True
-
     def layer_arguments(
         self,
         positions: tuple[Tensor, ...],
@@ -253,13 +248,8 @@ class EncoderModel(_Base):
         if hasattr(self, "embeddings_project"):
             hidden_states = self.embeddings_project(hidden_states)
 
-        mask: Any = None
-        if packing is not None:
-            mask = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
-            kwargs |= packed_arguments(self.config, packing)
-        elif self.masks_keys:
-            mask = padded_mask(self.config, mode, hidden_states, attention_mask, token_type_ids, documents, cache)
-        kwargs |= self.layer_arguments(positions, attention_mask, documents, packing, cache)
+        mask, packed = self.visibility(hidden_states, attention_mask, token_type_ids, documents, packing, cache)
+        kwargs |= packed
         if encoder_attention_mask is not None:
             encoder_attention_mask = create_bidirectional_mask(
                 config=self.config,
@@ -275,6 +265,7 @@ class EncoderModel(_Base):
             encoder_attention_mask=encoder_attention_mask,
             cache=cache,
             **kwargs,
+            **self.layer_arguments(positions, attention_mask, documents, packing, cache),
         )
         if index is not None:
             hidden_states = unpack(hidden_states, index, batch_size, length)
@@ -282,6 +273,35 @@ class EncoderModel(_Base):
         return BaseModelOutputWithPoolingAndCrossAttentions(
             last_hidden_state=hidden_states, pooler_output=pooled, cache=cache
         )
+
+    def visibility(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        documents: Tensor | None,
+        packing: Packing | None,
+        cache: Cache | None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Which tokens see which, in the form that the layers take; once in each forward pass.
+
+        Args:
+            hidden_states: ``[B, L, H]``, or those of a packed row ``[1, T, H]``.
+            attention_mask: as in :meth:`forward`.
+            token_type_ids: ``[B, L]`` or ``[1, T]``.
+            documents: ``[B, L]``, number of the document each token is in; None: each row is one.
+            packing: where the sequences of a packed row lie; None: there is none.
+            cache: keys and values of the tokens before.
+
+        Returns:
+            The layers' mask, and further arguments of theirs.
+        """
+        mode = self.config.resolved_attention_mode
+        if packing is not None:
+            masks = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
+            return masks, packed_arguments(self.config, packing)
+        mask = padded_mask(self.config, mode, hidden_states, attention_mask, token_type_ids, documents, cache)
+        return mask, {}
 
     @staticmethod
     def _find_documents(position_ids: Tensor) -> Tensor | None:

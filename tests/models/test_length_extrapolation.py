@@ -459,7 +459,7 @@ BROKEN: list[tuple[str, dict[str, Any], Situation | None, str]] = [
     ("roformer", {"attention_window": 3}, Situation(whole_mask=True), "attention_window=3 .*4 dimensions"),
 ]
 # What another field than those of this package's present models would have to say.
-NOT_HERE = ("trainable_frequencies", "attention_normalization")
+NOT_HERE = ("trainable_frequencies", "attention_normalization", "linear_roformer")
 
 
 @pytest.mark.parametrize(("family", "fields", "situation", "message"), BROKEN)
