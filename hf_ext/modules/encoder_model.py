@@ -217,7 +217,7 @@ class EncoderModel(_Base):
         # Packed rows have no next step that a cache would serve.
         may_cache = mode != "bidirectional" and documents is None and not self.training
         if use_cache and may_cache and cache is None:
-            cache = DynamicCache(config=self.config)
+            cache = self.new_cache()
             if encoder_hidden_states is not None:
                 cache = EncoderDecoderCache(cache, DynamicCache(config=self.config))
         if position_ids is None:
@@ -273,6 +273,10 @@ class EncoderModel(_Base):
         return BaseModelOutputWithPoolingAndCrossAttentions(
             last_hidden_state=hidden_states, pooler_output=pooled, cache=cache
         )
+
+    def new_cache(self) -> Cache:
+        """What a causal or UniLM model that is asked to keep something begins with."""
+        return DynamicCache(config=self.config)
 
     def visibility(
         self,
