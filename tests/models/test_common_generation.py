@@ -315,7 +315,8 @@ def test_gradients_of_inner_states(case: Case) -> None:
     # Of a vector that is normalised without a gain the sum of squares is constant.
     (output.last_hidden_state[..., ::3].square().sum() if case.is_base else output.loss).backward()
     for name, states in shown.items():
-        for state in states:
+        # Latents are made in front of blocks: what the last one of the encoder makes is of no use to the loss.
+        for state in states[:-1] if case.auto == "ForTextAutoencoding" else states:
             assert state.grad is not None, name
             assert state.grad.any(), name
 

@@ -14,12 +14,12 @@ from hf_ext.tasks.similarity.job import SimilarityTrainer
 
 LENGTHS = [6, 3, 1, 4]
 HEADS = [case for case in [*cases(ours=True, once=True), *ON_OTHERS] if not case.values[0].is_base]
-REFUSED = (*ANY_ENCODER, "ForParaphrase", "AutoModelForQuestionAnswering")
+REFUSED = (*ANY_ENCODER, "ForParaphrase", "ForTextAutoencoding", "AutoModelForQuestionAnswering")
 
 
 def refuses(case: Case) -> bool:
     # Trainer knows by the name of a class whether its logits are of the next token.
-    return case.auto in REFUSED or (case.auto.endswith("CausalLM") and "RoFormer" not in case.base_class.__name__)
+    return case.auto in REFUSED or (case.auto.endswith("CausalLM") and not case.base_class.__name__.startswith("RoFormer"))
 
 
 def smoothed(case: Case, folder: Path, **fields: Any) -> Any:
