@@ -19,7 +19,8 @@ REFUSED = (*ANY_ENCODER, "ForParaphrase", "ForTextAutoencoding", "AutoModelForQu
 
 def refuses(case: Case) -> bool:
     # Trainer knows by the name of a class whether its logits are of the next token.
-    return case.auto in REFUSED or (case.auto.endswith("CausalLM") and not case.base_class.__name__.startswith("RoFormer"))
+    shifts = case.base_class.__name__.startswith("RoFormer")
+    return case.auto in REFUSED or (case.auto.endswith("CausalLM") and not shifts)
 
 
 def smoothed(case: Case, folder: Path, **fields: Any) -> Any:
