@@ -9,6 +9,7 @@ import pytest
 from hf_ext.cli.errors import error_line
 from hf_ext.extras import MissingExtraError, extra
 from hf_ext.tasks.base.job import Job
+from hf_ext.tasks.entities.span_job import SpanExtractionJob
 from hf_ext.tasks.pretraining.pseudo_summary import select_pseudo_summary
 from hf_ext.tasks.summarization import SummarizationJob, summary_scores
 from hf_ext.training.curves import plot_curves, save_curves
@@ -73,7 +74,9 @@ def test_a_run_goes_without_its_picture_and_says_so(monkeypatch, tmp_path, caplo
 
 
 def test_what_a_run_says_that_it_saved(tmp_path):
-    assert Job.saved() == "the model, README.md, scores.json, report.html and curves.png"
+    assert SpanExtractionJob.saved() == "the model, README.md, scores.json, report.html and curves.png"
+    # Without an error report.
+    assert Job.saved() == "the model, README.md, scores.json and curves.png"
     (tmp_path / "scores.json").touch()
     assert Job.saved(tmp_path) == "the model and scores.json"
     (tmp_path / "README.md").touch()
