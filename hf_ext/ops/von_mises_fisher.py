@@ -5,8 +5,11 @@ Its density at z is proportional to ``exp(kappa <mean, z>)``. Shapes: Z size of 
 
 import math
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -50,7 +53,7 @@ def cosine_quantile(u: Tensor, size: int, kappa: float) -> Tensor:
         ValueError: if ``size`` or ``kappa`` does not fit.
     """
     check_von_mises_fisher(size, kappa)
-    cosines, cumulative = _table(size, kappa).to(u.device)
+    cosines, cumulative = _table(size, kappa, u.device)
     exact = at_least_float32(u)
     wanted = exact.to(cumulative.dtype).clamp(0, 1)
     above = torch.searchsorted(cumulative, wanted.contiguous()).clamp(1, len(cumulative) - 1)
@@ -128,9 +131,9 @@ def _moments(size: int, kappa: float) -> tuple[float, float]:
 
 
 @torch.compiler.assume_constant_result
-def _table(size: int, kappa: float) -> Tensor:
-    """What `_cumulative` gives; in a graph a constant."""
-    return _cumulative(size, kappa)
+def _table(size: int, kappa: float, device: torch.device) -> Tensor:
+    """What `_cumulative` gives, as a tensor; in a graph a constant."""
+    return torch.as_tensor(_cumulative(size, kappa), device=device)
 
 
 @lru_cache(maxsize=256)
@@ -141,15 +144,21 @@ def _series(size: int, kappa: float) -> tuple[float, float]:
     terms are positive, and beyond ``m = kappa`` each is less than a quarter of the one before.
     """
     check_von_mises_fisher(size, kappa)
-    m = torch.arange(math.ceil(kappa) + 64, dtype=torch.float64)
-    terms = 2 * m * math.log(kappa / 2) - torch.lgamma(m + 1) - torch.lgamma(m + size / 2)
-    mean = float((terms.softmax(0) * m).sum()) * 2 / kappa
-    return float(terms.logsumexp(0)) + math.lgamma(size / 2), mean
+    half = math.log(kappa / 2)
+    logs = [2 * m * half - math.lgamma(m + 1) - math.lgamma(m + size / 2) for m in range(math.ceil(kappa) + 64)]
+    greatest = max(logs)
+    terms = [math.exp(each - greatest) for each in logs]
+    total = math.fsum(terms)
+    mean = 2 / kappa * math.fsum(m * term for m, term in enumerate(terms)) / total
+    return greatest + math.log(total) + math.lgamma(size / 2), mean
 
 
 @lru_cache(maxsize=64)
-def _cumulative(size: int, kappa: float) -> Tensor:
-    """Cosines in order, and the part of all samples below each, float64 ``[2, _GRID]``."""
+def _cumulative(size: int, kappa: float) -> NDArray[Any]:
+    """Cosines in order, and the part of all samples below each, float64 ``[2, _GRID]``.
+
+    An array: a tensor that is kept would be one of the mode or the device under which it was first asked for.
+    """
     power = (size - 3) / 2
 
     def log_density(w: float) -> float:
@@ -172,10 +181,10 @@ def _cumulative(size: int, kappa: float) -> Tensor:
         return inside
 
     low, high = border(-1.0), border(1.0)
-    w = torch.linspace(low, high, _GRID, dtype=torch.float64)
-    density = kappa * (w - top)
+    w = np.linspace(low, high, _GRID)
+    logs = kappa * (w - top)
     if power:
-        density = density + power * ((1 - w * w).clamp(min=1e-300) / (1 - top * top)).log()
-    density = density.exp()
-    cumulative = F.pad((density[1:] + density[:-1]).cumsum(0), (1, 0))
-    return torch.stack((w, cumulative / cumulative[-1]))
+        logs += power * np.log(np.maximum(1 - w * w, 1e-300) / (1 - top * top))
+    density = np.exp(logs)
+    cumulative = np.concatenate(([0.0], np.cumsum(density[1:] + density[:-1])))
+    return np.stack((w, cumulative / cumulative[-1]))
