@@ -42,7 +42,8 @@ def sides_of(tokenizer: Any, vocab_size: int, blocks: int, longest: int, device:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", default="16,32,64,128", help="tokens of a text")
-    parser.add_argument("--texts", type=int, default=8, help="texts scored in a call")
+    parser.add_argument("--texts", type=int, default=32, help="texts scored in a call")
+    parser.add_argument("--no-bert", action="store_true", help="leave BERT out, which takes most of the time")
     parser.add_argument("--vocab-size", type=int, default=21128)
     parser.add_argument("--blocks", type=int, default=3, help="of T-TA and of the masked model of equal size")
     parser.add_argument("--rounds", type=int, default=3, help="timings of each side")
@@ -56,6 +57,8 @@ def main() -> None:
     characters = [chr(0x4E00 + number) for number in range(2000)]
     tokenizer = build_char_tokenizer(characters, model_input_names=["input_ids", "attention_mask"])
     scorers = sides_of(tokenizer, arguments.vocab_size, arguments.blocks, max(lengths), arguments.device)
+    if arguments.no_bert:
+        del scorers["BERT, masked"]
     for length in lengths:
         picked = torch.randint(len(characters), (arguments.texts, length - 2)).tolist()
         texts = ["".join(characters[number] for number in row) for row in picked]

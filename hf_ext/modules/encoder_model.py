@@ -141,11 +141,6 @@ class EncoderModel(_Base):
         """What stands behind the position inputs for :meth:`layer_arguments`, ``[B or 1, L, ...]``."""
         return ()
 
-    @property
-    def masks_keys(self) -> bool:
-        """Whether there is a layer that needs a mask."""
-        return True
-
     def layer_arguments(
         self,
         positions: tuple[Tensor, ...],
@@ -257,7 +252,6 @@ class EncoderModel(_Base):
 
         mask, packed = self.visibility(hidden_states, attention_mask, token_type_ids, documents, packing, cache)
         kwargs |= packed
-        kwargs |= self.layer_arguments(positions, attention_mask, documents, packing, cache)
         if encoder_attention_mask is not None:
             encoder_attention_mask = create_bidirectional_mask(
                 config=self.config,
@@ -273,6 +267,7 @@ class EncoderModel(_Base):
             encoder_attention_mask=encoder_attention_mask,
             cache=cache,
             **kwargs,
+            **self.layer_arguments(positions, attention_mask, documents, packing, cache),
         )
         if index is not None:
             hidden_states = unpack(hidden_states, index, batch_size, length)
@@ -311,8 +306,6 @@ class EncoderModel(_Base):
         if packing is not None:
             masks = packed_masks(self.config, mode, packing, token_type_ids, hidden_states.dtype)
             return masks, packed_arguments(self.config, packing)
-        if not self.masks_keys:
-            return None, {}
         mask = padded_mask(self.config, mode, hidden_states, attention_mask, token_type_ids, documents, cache)
         return mask, {}
 

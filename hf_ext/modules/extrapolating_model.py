@@ -62,10 +62,11 @@ class ExtrapolatingModel(EncoderModel):
         runs = starts.sum(-1) + (attention_mask[:, 0] != 0)
         return self.config.attention_window is None or bool((runs <= 1).all())
 
-    @property
-    def masks_keys(self) -> bool:
-        """Whether there is a layer without a window, which needs a mask."""
-        return any(self.config.sees_all(layer) for layer in range(self.config.num_hidden_layers))
+    def visibility(self, *args: Any) -> tuple[Any, dict[str, Any]]:
+        """As in :class:`EncoderModel`; layers with a window go without a mask."""
+        if not any(self.config.sees_all(layer) for layer in range(self.config.num_hidden_layers)):
+            return None, {}
+        return super().visibility(*args)
 
     def layer_arguments(
         self,

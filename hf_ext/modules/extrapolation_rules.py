@@ -124,7 +124,17 @@ PLACELESS = Condition(
 )
 NARROW = Condition("a window of ReRoPE smaller than it", _is("a smaller window of ReRoPE", _narrow))
 FREQUENCIES = Condition("trainable_frequencies", _field("trainable_frequencies"))
-L2 = Condition('attention_normalization `"l2"`, of GAU-alpha', _field("attention_normalization", "l2"))
+OTHER_NORM = Condition(
+    'an attention_normalization but `"softmax"`, of GAU-alpha',
+    lambda config, now: (
+        ""
+        if getattr(config, "attention_normalization", "softmax") == "softmax"
+        else _field("attention_normalization")(config, now)
+    ),
+)
+LINEAR = Condition(
+    "linear_roformer", _is("linear attention", lambda config, now: config.model_type == "linear_roformer")
+)
 SOFTMAX_PLUS = Condition('normalization `"softmax_plus"`, of GAU-alpha', _field("normalization", "softmax_plus"))
 
 _TWO_MAPS = "two maps of scores are merged in front of the softmax, where a fused kernel lets nobody in"
@@ -156,10 +166,11 @@ RULES: tuple[tuple[Condition, Condition, str], ...] = (
     (WINDOW, NARROW, "layers with a window turn by the plain distance"),
     (FULL_LAYERS, NO_WINDOW, "all layers see everything anyway"),
     (FULL_POSITIONS, NO_FULL_LAYERS, "it says what these have"),
+    *((method, LINEAR, "it has no scores of pairs") for method in (REROPE, XPOS, BIAS, WINDOW, LOG_N, KEY_NORM)),
     (LOG_N, ALL_WINDOWS, "no query sees more keys than in training"),
-    *((method, L2, "its scores end in a softmax") for method in (REROPE, XPOS, BIAS, WINDOW)),
+    *((method, OTHER_NORM, "its scores end in a softmax") for method in (REROPE, XPOS, BIAS, WINDOW)),
     *(
-        (L2, back_end, "a fused kernel divides by the sum of the weights, and ends there")
+        (OTHER_NORM, back_end, "a fused kernel divides by the sum of the weights, and ends there")
         for back_end in (SDPA, FLASH, GATED)
     ),
     (LOG_N, SOFTMAX_PLUS, "its scores grow with the logarithm already"),

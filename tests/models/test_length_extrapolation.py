@@ -78,7 +78,9 @@ def back_ends(family: str, fields: dict[str, Any]) -> list[str]:
 
 def config_of(family: str, fields: dict[str, Any], **more: Any) -> Any:
     sizes = {"max_position_embeddings": TRAINED, "num_hidden_layers": 3} | fields | more
-    return hf_ext.RoFormerConfig(**SIZES | sizes) if family == "roformer" else hf_ext.GAUAlphaConfig(**UNITS | sizes)
+    if family == "gau_alpha":
+        return hf_ext.GAUAlphaConfig(**UNITS | sizes)
+    return {"roformer": hf_ext.RoFormerConfig, "linear_roformer": hf_ext.LinearRoFormerConfig}[family](**SIZES | sizes)
 
 
 def model_of(family: str, fields: dict[str, Any], back_end: str, model_class: Any = None, **more: Any) -> Any:
@@ -436,6 +438,17 @@ BROKEN: list[tuple[str, dict[str, Any], Situation | None, str]] = [
     ("roformer", CAUSAL | {"attention_window": 3} | rope("xpos", decay=0.9), None, "'xpos' .*attention_window=3"),
     ("roformer", CAUSAL | {"position_bias": "alibi", **LEARNT}, None, "'alibi' .*trainable_frequencies=True"),
     ("roformer", LEARNT | rope("ntk_old", factor=2.0), None, "'ntk_old' .*trainable_frequencies=True"),
+    *(
+        ("linear_roformer", fields, None, f"{name} does not go with linear attention: it has no scores of pairs")
+        for fields, name in (
+            (rope("rerope", window=3), "rope_type='rerope'"),
+            (CAUSAL | rope("xpos", decay=0.9), "rope_type='xpos'"),
+            (CAUSAL | {"position_bias": "alibi"}, "position_bias='alibi'"),
+            ({"attention_window": 3}, "attention_window=3"),
+            ({"log_n": "always"}, "log_n='always'"),
+            ({"key_norm": True}, "key_norm=True"),
+        )
+    ),
     *(
         ("gau_alpha", L2 | fields, None, f"{name} does not go with attention_normalization='l2'")
         for fields, name in (

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 
 from hf_ext.models.roformer.configuration_roformer import RoFormerConfig
-from hf_ext.modules.rotary_positions import RotaryConfig
 from hf_ext.ops.linear_attention import KERNELS, check_kernel
 
 
@@ -37,16 +36,8 @@ class LinearRoFormerConfig(RoFormerConfig):
         "rotary_value": False,
         "attention_probs_dropout_prob": 0,
         "add_cross_attention": False,
-        # They change scores, of which there are none, or the frequencies, which the features have their own of.
-        "log_n": None,
-        "attention_window": None,
-        "full_attention_layers": None,
-        "full_attention_positions": False,
-        "key_norm": False,
-        "position_bias": None,
         "trainable_frequencies": False,
     }
-    rope_settings: ClassVar[dict[str, tuple[str, ...]]] = RotaryConfig.rope_settings
 
     attention_probs_dropout_prob: float | int = 0
     attention_kernel: str = "exp"

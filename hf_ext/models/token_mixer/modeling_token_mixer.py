@@ -205,7 +205,8 @@ class TokenMixerModel(EncoderModel, TokenMixerPreTrainedModel):
 
     def _look_around(self, x: Tensor, alignment: RowAlignment | None, real: Tensor | None) -> Surroundings:
         """What the layers need to know, of tokens ``[B, L, H]``."""
-        around = Surroundings(len(x), alignment, real)
+        # Not by `len`, which a graph would keep as a number.
+        around = Surroundings(x.shape[0], alignment, real)
         if self.config.mixer != "fnet":
             return around
         if has_fft(x.device) and not in_graph():

@@ -208,7 +208,8 @@ class Job:
     @classmethod
     def saved(cls, folder: Path | None = None) -> str:
         """What a run leaves in the output folder; of one that has ended, what it has left there."""
-        files = ("README.md", "scores.json", "report.html", "curves.png", *cls.written)
+        report = () if cls.compare is Job.compare else ("report.html",)
+        files = ("README.md", "scores.json", *report, "curves.png", *cls.written)
         there = [name for name in files if folder is None or (folder / name).is_file()]
         return " and ".join((", ".join(("the model", *there[:-1])), *there[-1:]))
 

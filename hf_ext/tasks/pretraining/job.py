@@ -428,7 +428,8 @@ def _config_of_family(
             "attention_key_size": 128 if width >= 384 else 64,
         }
     if family == "t_ta":
-        size |= {"mask_token_id": tokenizer.mask_token_id}
+        ids = {"mask": tokenizer.mask_token_id, "bos": tokenizer.cls_token_id, "eos": tokenizer.sep_token_id}
+        size |= {f"{name}_token_id": id for name, id in ids.items()}
     kind: Any = CONFIG_MAPPING[family]
     known = {one.name for one in fields(kind)} - set(getattr(kind, "fixed_fields", ()))
     if "unpad" in known:

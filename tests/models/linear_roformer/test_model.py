@@ -327,13 +327,6 @@ def test_what_cannot_be_compiled(what: str) -> None:
         ({"rotary_value": True}, "rotary_value must be False"),
         ({"is_decoder": True, "add_cross_attention": True}, "add_cross_attention must be False"),
         ({"rope_parameters": {"rope_type": "lineal", "factor": 2.0}}, "rope_type must be one of"),
-        ({"rope_parameters": {"rope_type": "rerope", "window": 3}}, "rope_type must be one of .* got 'rerope'"),
-        ({"rope_parameters": {"rope_type": "xpos", "decay": 0.5}}, "rope_type must be one of .* got 'xpos'"),
-        ({"log_n": "always"}, "log_n must be None"),
-        ({"attention_window": 3}, "attention_window must be None"),
-        ({"attention_window": 3, "full_attention_layers": [0]}, "attention_window must be None"),
-        ({"key_norm": True}, "key_norm must be False"),
-        ({"attention_mode": "causal", "position_bias": "alibi"}, "position_bias must be None"),
         ({"trainable_frequencies": True}, "trainable_frequencies must be False"),
     ],
 )
