@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import get_linear_schedule_with_warmup
 
 from hf_ext import UniVAEConfig, UniVAEForTextAutoencoding
+from hf_ext.metrics import point_latents
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.tasks.autoencoding import diagnose
 from studies.sources import Sources
@@ -94,15 +95,13 @@ def codes_of(model: UniVAEForTextAutoencoding, texts: list[Sentence], sample: bo
 
 
 def write(model: UniVAEForTextAutoencoding, codes: Tensor) -> list[Sentence]:
-    """What the model writes from codes ``[N, K * Z]``, the likeliest token each time; without what stands behind END."""
+    """What the model writes from codes ``[N, K * Z]``, up to END: the likeliest token each time."""
     with evaluation_mode(model):
         ids: list[Sentence] = model.generate(z=codes).tolist()
     return [text[: text.index(END) + 1] if END in text else text for text in ids]
 
 
-def common_measures(
-    model: UniVAEForTextAutoencoding, part: str, seed: int, texts: int = _SCORED
-) -> Mapping[str, float]:
+def common_measures(model: UniVAEForTextAutoencoding, part: str, seed: int, texts: int = _SCORED) -> Mapping[str, Any]:
     """Share of sentences of a part that are written again to the letter, and whether the decoder reads the latents.
 
     Args:
@@ -117,7 +116,8 @@ def common_measures(
         ``active_units``, in how many the means vary over texts.
     """
     scored = sentences(part, texts, random.Random(f"{part} {seed}"))
-    written = write(model, codes_of(model, scored))
+    codes = codes_of(model, scored)
+    written = write(model, codes)
     report = diagnose(model, rows_of(scored), collate, batch_size=texts, seed=seed)
     losses, latents = report["reconstruction"], report["latents"]
     return {
@@ -126,4 +126,5 @@ def common_measures(
         "loss_mean": losses["mean"],
         "loss_sampled": losses["sampled"],
         **{name: latents.get(name, "") for name in ("mutual_information", "kl")},
+        "active_units": point_latents(codes)["active_units"],
     }
