@@ -13,7 +13,16 @@ import datasets
 import torch
 import transformers
 
-from studies import crf_learning_rate, entities, equal_inputs, exact_loss, label_imbalance
+from studies import (
+    crf_learning_rate,
+    entities,
+    equal_inputs,
+    exact_loss,
+    label_imbalance,
+    latent_collapse,
+    latent_prior,
+    latent_swaps,
+)
 from studies.drawing import save_figure
 from studies.sources import Sources
 from studies.study import Experiment, Results, run_experiment
@@ -29,6 +38,9 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (entities.FLAT, "GlobalPointer and tags: flat entities"),
         (entities.LONGER, "Flat entities, three times the training"),
         (entities.NESTED, "GlobalPointer and tags: nested entities"),
+        (latent_swaps.EXPERIMENT, "UniVAE: what each latent holds"),
+        (latent_collapse.EXPERIMENT, "UniVAE: which posteriors collapse"),
+        (latent_prior.EXPERIMENT, "UniVAE: what the prior decodes to"),
         (equal_inputs.EXPERIMENT, "Where does each of equal tokens stand?"),
     )
 }

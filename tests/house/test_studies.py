@@ -97,6 +97,11 @@ def test_plots_are_drawn_of_the_file_alone(name, tmp_path):
     invented = {
         "f1": 0.5, "precision": 0.5, "recall": 0.5, "nested_recall": 0.25, "cpu_s": 9, "accuracy": 0.75,
         "accuracy_in_training": 0.9, "bias": -0.2, "illegal_per_1000": 1, "moved": 0.1, "allowed_minus_forbidden": 0.2,
+        "exact": 0.5, "permuted_gain": 1, "mutual_information": 2, "active_units": 8, "kl": 3,
+        "early_topic": 0.1, "early_template": 0.9, "late_topic": 0.9, "late_template": 0.1, "topic_deeper": 0.5,
+        **{f"{factor}_{number}": 0.5 for factor in ("topic", "template") for number in range(6)},
+        "grammatical": 0.5, "different": 0.4, "fitted_grammatical": 0.5, "fitted_different": 0.4, "mean_moment": 0.1,
+        "second_moment": 1, "uniformity": -3,
         "threshold": 0, "micro_f1": 0.5, "macro_f1": 0.5, "micro_f1_calibrated": 0.5, "macro_f1_calibrated": 0.5,
     }  # fmt: skip
     settings = experiment.tests(dict.fromkeys(experiment.sides, 0.1))[:-1]
