@@ -22,6 +22,7 @@ from studies import (
     latent_collapse,
     latent_prior,
     latent_swaps,
+    token_mixers,
 )
 from studies.drawing import save_figure
 from studies.sources import Sources
@@ -42,6 +43,7 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (latent_collapse.EXPERIMENT, "UniVAE: which posteriors collapse"),
         (latent_prior.EXPERIMENT, "UniVAE: what the prior decodes to"),
         (equal_inputs.EXPERIMENT, "Where does each of equal tokens stand?"),
+        (token_mixers.EXPERIMENT, "Encoders without attention: pre-training and transfer"),
     )
 }
 

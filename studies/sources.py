@@ -52,6 +52,11 @@ _LABELLED: dict[str, dict[str, Split]] = {
         "dev": ("tnews/train.tsv", 8000, None),
         "test": ("tnews/dev.tsv", None, None),
     },
+    "inference": {
+        "train": ("ocnli/train.3k.json", None, 2600),
+        "dev": ("ocnli/train.3k.json", 2600, None),
+        "test": ("ocnli/dev.json", None, None),
+    },
     "sentiment": {
         "train": ("sentiment_bert4keras/sentiment.train.data", None, None),
         "dev": ("sentiment_bert4keras/sentiment.valid.data", None, None),
@@ -88,7 +93,7 @@ class Sources:
         return [dict(example) for example in examples[first:last]]
 
     def labelled(self, name: str, part: str) -> list[Example]:
-        """Texts with a class, or with any number of them: "train", "dev" or "test" of a data set."""
+        """Texts or pairs with a class, or with any number: "train", "dev" or "test" of a data set."""
         if self.data is None:
             return [_generated_classes(one, name) for one in generate_samples(_QUICK_TEXTS, _seed(name, part))]
         file, first, last = _LABELLED[name][part]
@@ -110,7 +115,8 @@ def _generated_classes(example: Example, name: str) -> Example:
     labels = sorted({entity["label"] for entity in example["entities"]})
     if name in ("events", "divorce"):
         return {"text": example["text"], "labels": labels}
-    return {"text": example["text"], "label": str(int("person" in labels))}
+    second = {"text2": example["text"][::-1]} if name == "inference" else {}
+    return {"text": example["text"], **second, "label": str(int("person" in labels))}
 
 
 def _relation_ends(path: Path) -> list[Example]:
