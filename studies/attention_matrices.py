@@ -36,6 +36,7 @@ class MaterialisedAttention(nn.Module):
         Returns:
             The joined heads ``[B, L, N * D]``, and the weights ``[B, N, L, L]``.
         """
+        assert attention_mask is None
         value = self.attention.heads(self.attention.value(hidden_states)).transpose(1, 2)
         weights = self.weights(hidden_states, positions)
         return (weights @ value.to(weights.dtype)).transpose(1, 2).flatten(-2).to(value.dtype), weights

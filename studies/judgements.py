@@ -57,7 +57,7 @@ def rows(data: Path | None, part: str, length: int) -> Tensor:
     return torch.tensor(ids[: len(ids) // length * length]).view(-1, length)
 
 
-def masked(ids: Tensor, share: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+def masked(ids: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Rows with a share of their characters masked, and which they are: ``[B, L]`` ids and bool."""
     chosen = torch.rand(ids.shape, generator=generator) < share
     return ids.masked_fill(chosen, MASK), chosen

@@ -60,11 +60,11 @@ class Side:
 
 SIDES: dict[str, Side] = {
     "softmax": Side(),
+    "softmax, window": Side(window=_WINDOW),
+    "equal weights": Side(even=True),
     **{kernel: Side(kernel) for kernel in ("exp", "elu", "cosine", "favor")},
     **{f"{kernel} x4": Side(kernel, 4) for kernel in ("exp", "elu", "cosine", "favor")},
-    "softmax, window": Side(window=_WINDOW),
     "exp, window": Side("exp", window=_WINDOW),
-    "equal weights": Side(even=True),
 }
 
 
@@ -77,8 +77,11 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     optimizer = torch.optim.AdamW(trained, setting["learning_rate"], weight_decay=0.01, fused=True)
     schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
     texts = judgements.rows(sources.data, "train", _LENGTH)
+    # Of its own, so that all models see the same rows and masks.
+    generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
-        logits, wanted = predictions(model, texts[torch.randint(len(texts), (_BATCH,))], causal)
+        batch = texts[torch.randint(len(texts), (_BATCH,), generator=generator)]
+        logits, wanted = predictions(model, batch, causal, generator)
         F.cross_entropy(logits, wanted).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
@@ -113,12 +116,10 @@ def build(side: Side, causal: bool, vocabulary: int) -> Any:
     return model
 
 
-def predictions(
-    model: Any, ids: Tensor, causal: bool, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
+def predictions(model: Any, ids: Tensor, causal: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Scores ``[P, V]`` of the characters that are asked for, and these ``[P]``.
 
-    They are all but the first of each row ``[B, L]``, or those that ``generator`` has drawn to be masked.
+    They are all but the first of each row ``[B, L]``, or those that ``generator`` draws to be masked.
     """
     if causal:
         shown, wanted, asked = ids[:, :-1], ids[:, 1:], torch.ones_like(ids[:, 1:], dtype=torch.bool)

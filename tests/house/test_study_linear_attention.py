@@ -127,14 +127,14 @@ def test_all_models_are_asked_for_the_same_characters():
     ]
     assert torch.equal(asked[0][1], asked[1][1])
     assert 0.1 < len(asked[0][1]) / ids.numel() < 0.2
-    logits, wanted = predictions(build(SIDES["elu x4"], True, 30), ids, True)
+    logits, wanted = predictions(build(SIDES["elu x4"], True, 30), ids, True, torch.Generator())
     assert logits.shape == (4 * 127, 30)
     assert torch.equal(wanted.view(4, -1), ids[:, 1:])
 
 
 def test_masked_characters_cannot_be_seen():
     ids = torch.randint(3, 30, (4, 128))
-    shown, chosen = judgements.masked(ids, 0.5)
+    shown, chosen = judgements.masked(ids, 0.5, torch.Generator())
     assert set(shown[chosen].tolist()) == {judgements.MASK}
     assert torch.equal(shown[~chosen], ids[~chosen])
 
