@@ -22,6 +22,7 @@ from studies import (
     latent_collapse,
     latent_prior,
     latent_swaps,
+    linear_attention,
     token_mixers,
 )
 from studies.drawing import save_figure
@@ -44,6 +45,7 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (latent_prior.EXPERIMENT, "UniVAE: what the prior decodes to"),
         (equal_inputs.EXPERIMENT, "Where does each of equal tokens stand?"),
         (token_mixers.EXPERIMENT, "Encoders without attention: pre-training and transfer"),
+        (linear_attention.EXPERIMENT, "Kernels of linear attention beside softmax"),
     )
 }
 

@@ -94,7 +94,7 @@ def test_plots_are_drawn_of_the_file_alone(name, tmp_path):
     """Of made-up numbers, also where some runs are missing."""
     experiment = EXPERIMENTS[name][0]
     results = Results(experiment, tmp_path)
-    invented = {
+    invented = dict.fromkeys(experiment.measures, 0.5) | {
         "f1": 0.5, "precision": 0.5, "recall": 0.5, "nested_recall": 0.25, "cpu_s": 9, "accuracy": 0.75,
         "accuracy_in_training": 0.9, "bias": -0.2, "illegal_per_1000": 1, "moved": 0.1, "allowed_minus_forbidden": 0.2,
         "exact": 0.5, "permuted_gain": 1, "mutual_information": 2, "active_units": 8, "kl": 3,
