@@ -145,7 +145,7 @@ def train(fields: Mapping[str, Any], stream: Tensor, learning_rate: float, steps
 @torch.no_grad()
 def score(model: RoFormerForCausalLM, ends: Tensor) -> dict[str, float]:
     """`MEASURES`, and the mean loss of each: of the same last characters, with ever more text in front of them."""
-    found = {}
+    found: dict[str, float] = {}
     for measure in MEASURES:
         kind, times = measure.removesuffix("x").split("_")
         sums = torch.zeros(3, dtype=torch.float64)
