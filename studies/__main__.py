@@ -22,6 +22,8 @@ from studies import (
     latent_collapse,
     latent_prior,
     latent_swaps,
+    length_at_test,
+    length_in_training,
     linear_attention,
     token_mixers,
 )
@@ -46,6 +48,8 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (equal_inputs.EXPERIMENT, "Where does each of equal tokens stand?"),
         (token_mixers.EXPERIMENT, "Encoders without attention: pre-training and transfer"),
         (linear_attention.EXPERIMENT, "Kernels of linear attention beside softmax"),
+        (length_at_test.EXPERIMENT, "A trained model that reads longer texts"),
+        (length_in_training.EXPERIMENT, "A model trained to read longer texts"),
     )
 }
 

@@ -105,6 +105,7 @@ def test_plots_are_drawn_of_the_file_alone(name, tmp_path):
         "threshold": 0, "micro_f1": 0.5, "macro_f1": 0.5, "micro_f1_calibrated": 0.5, "macro_f1_calibrated": 0.5,
         "masked_accuracy": 0.2, "masked_loss": 5, "most_frequent_class": 0.1,
     }  # fmt: skip
+    invented = dict.fromkeys(experiment.measures, 0.5) | invented
     settings = experiment.tests(dict.fromkeys(experiment.sides, 0.1))[:-1]
     with results.path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*settings[0], "seed", *invented])
