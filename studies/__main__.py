@@ -13,7 +13,15 @@ import datasets
 import torch
 import transformers
 
-from studies import crf_learning_rate, entities, equal_inputs, exact_loss, label_imbalance
+from studies import (
+    crf_learning_rate,
+    entities,
+    equal_inputs,
+    exact_loss,
+    label_imbalance,
+    log_n,
+    random_positions,
+)
 from studies.drawing import save_figure
 from studies.sources import Sources
 from studies.study import Experiment, Results, run_experiment
@@ -30,6 +38,8 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (entities.LONGER, "Flat entities, three times the training"),
         (entities.NESTED, "GlobalPointer and tags: nested entities"),
         (equal_inputs.EXPERIMENT, "Where does each of equal tokens stand?"),
+        (log_n.EXPERIMENT, "Log n: masked characters in texts longer than in training"),
+        (random_positions.EXPERIMENT, "Random positions: tasks longer than in training"),
     )
 }
 
