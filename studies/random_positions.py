@@ -127,9 +127,10 @@ def draw(figure: "Figure", results: Results) -> None:
     for axes, (measure, title) in zip(figure.subplots(1, 2, sharey=True), titles.items()):
         sides = {side: [results.values(measure, task=task, positions=side) for task in tasks] for side in SIDES}
         grouped_bars(axes, [task.replace("_", "\n") for task in tasks], sides)
-        for place, task in enumerate(tasks):
-            axes.hlines(results.values("majority", task=task)[:1], place - 0.45, place + 0.45, "black", "dotted")
         axes.set_title(title)
+    for place, task in enumerate(tasks):
+        majority = results.values("majority", task=task)[:1]
+        figure.axes[1].hlines(majority, place - 0.45, place + 0.45, "black", "dotted")
     figure.axes[0].set_ylabel("accuracy; dotted: always the commonest")
     legend_below(figure, figure.axes[0], "positions in training")
 
