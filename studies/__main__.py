@@ -25,6 +25,8 @@ from studies import (
     length_at_test,
     length_in_training,
     linear_attention,
+    log_n,
+    random_positions,
     token_mixers,
 )
 from studies.drawing import save_figure
@@ -50,6 +52,8 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (linear_attention.EXPERIMENT, "Kernels of linear attention beside softmax"),
         (length_at_test.EXPERIMENT, "A trained model that reads longer texts"),
         (length_in_training.EXPERIMENT, "A model trained to read longer texts"),
+        (log_n.EXPERIMENT, "Log n: masked characters in texts longer than in training"),
+        (random_positions.EXPERIMENT, "Random positions: tasks longer than in training"),
     )
 }
 

@@ -60,6 +60,23 @@ def grouped_bars(axes: "Axes", groups: Sequence[str], sides: Mapping[str, Sequen
     axes.set_axisbelow(True)
 
 
+def lines(axes: "Axes", places: Sequence[float], sides: Mapping[str, Sequence[Sequence[float]]]) -> None:
+    """Lines through means, and a dot for each seed.
+
+    Args:
+        axes: to draw on.
+        places: on the horizontal axis.
+        sides: for each side, at each place the values of all seeds.
+    """
+    for number, (side, values) in enumerate(sides.items()):
+        known = [(place, each) for place, each in zip(places, values) if each]
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.plot([place for place, _ in known], [mean(each) for _, each in known], color=colour, label=side)
+        dots = [(place, value) for place, each in known for value in each]
+        axes.scatter([place for place, _ in dots], [value for _, value in dots], color=colour, s=6, zorder=3)
+    axes.grid(alpha=0.3)
+
+
 def legend_below(figure: "Figure", axes: "Axes", title: str | None = None) -> None:
     """A legend of what ``axes`` show, in a line below the figure, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()

@@ -130,6 +130,18 @@ def write_texts(path: Path, data: Path | None, seed: int = 0) -> int:
     return sum(map(len, texts))
 
 
+def judgements(data: Path | None) -> list[str]:
+    """Judgements of CAIL 2019, each whole and once; without ``data`` chains of generated sentences."""
+    if data is None:
+        sentences = list(_generated())
+        return ["".join(sentences[first::10]) * 4 for first in range(10)]
+    found: list[str] = []
+    for kind in ("divorce", "labor", "loan"):
+        with (data / "cail2019_elements" / f"{kind}.train.json").open(encoding="utf-8") as file:
+            found += _judgements(file)
+    return list(dict.fromkeys(found))
+
+
 def _read(data: Path) -> Iterator[str]:
     for name, (texts, most) in _FILES.items():
         with (data / name).open(encoding="utf-8-sig") as file:
