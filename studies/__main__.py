@@ -13,7 +13,7 @@ import datasets
 import torch
 import transformers
 
-from studies import crf_learning_rate, entities, equal_inputs, exact_loss, label_imbalance
+from studies import crf_learning_rate, entities, equal_inputs, exact_loss, label_imbalance, t_ta
 from studies.drawing import save_figure
 from studies.sources import Sources
 from studies.study import Experiment, Results, run_experiment
@@ -30,6 +30,9 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (entities.LONGER, "Flat entities, three times the training"),
         (entities.NESTED, "GlobalPointer and tags: nested entities"),
         (equal_inputs.EXPERIMENT, "Where does each of equal tokens stand?"),
+        (t_ta.TIME, "A pseudo-log-likelihood: T-TA and a masked model of equal size"),
+        (t_ta.LEARNING, "T-TA and a masked model of equal size, by step and by second"),
+        (t_ta.LEAK, "T-TA that sees what it is to predict"),
     )
 }
 

@@ -98,6 +98,7 @@ def test_plots_are_drawn_of_the_file_alone(name, tmp_path):
         "f1": 0.5, "precision": 0.5, "recall": 0.5, "nested_recall": 0.25, "cpu_s": 9, "accuracy": 0.75,
         "accuracy_in_training": 0.9, "bias": -0.2, "illegal_per_1000": 1, "moved": 0.1, "allowed_minus_forbidden": 0.2,
         "threshold": 0, "micro_f1": 0.5, "macro_f1": 0.5, "micro_f1_calibrated": 0.5, "macro_f1_calibrated": 0.5,
+        "ms": 3.0, "pll": -5.0, "auc": 0.8, "train_s": 60.0,
     }  # fmt: skip
     settings = experiment.tests(dict.fromkeys(experiment.sides, 0.1))[:-1]
     with results.path.open("w", encoding="utf-8", newline="") as file:
