@@ -40,7 +40,7 @@ _MASK = SPECIAL_TOKENS.index("[MASK]")
 # Ids below are of no character.
 FIRST = len(SPECIAL_TOKENS)
 _MIN_COUNT = 20
-_LENGTH, _ROWS, _SCORED = 32, 64, 256
+_LENGTH, _ROWS, _SCORED = 32, 32, 256
 _LENGTHS, _TEXTS, _VOCABULARY = (16, 32, 64, 128), 16, 4000
 _STEPS = (500, 1000, 2000)
 # Of runs that choose none.
@@ -137,7 +137,7 @@ def fit(model: Any, masked: bool, rows: Tensor, steps: int, rate: float, seed: i
         model: that learns.
         masked: ask for masked characters; else for all tokens.
         rows: ``[R, L]``.
-        steps: of 64 rows each.
+        steps: of 32 rows each.
         rate: the highest; it rises for a tenth of the steps and falls to 0 in a line.
         seed: of the rows.
 

@@ -98,11 +98,12 @@ def test_rows_are_of_one_length_and_parts_apart(tmp_path):
         assert 1 not in rows
 
 
+@pytest.mark.slow
 def test_only_t_ta_that_sees_itself_learns_to_copy():
     """The detector of leaks, on noise, of which nothing else can be learnt."""
     rows = torch.randint(t_ta.FIRST, 60, (500, 16), generator=torch.Generator().manual_seed(0))
     accuracy = {}
     for side in (t_ta.T_TA, t_ta.SEEN):
         torch.manual_seed(0)
-        accuracy[side], _ = t_ta.fit(t_ta.new_model(side, 60, 16), False, rows, 60, 3e-3, 0)
+        accuracy[side], _ = t_ta.fit(t_ta.new_model(side, 60, 16), False, rows, 100, 3e-3, 0)
     assert accuracy[t_ta.SEEN] > 0.9 > 0.1 > accuracy[t_ta.T_TA]

@@ -20,6 +20,7 @@ from transformers import (
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.model_name import is_checkpoint
+from hf_ext.data.token_types import leave_out_types
 from hf_ext.metrics.comparison import Comparison, Item
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
@@ -261,6 +262,7 @@ class Job:
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
         model = self.load_model(tokenizer, files)
+        leave_out_types(tokenizer, model.config)
         train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
