@@ -27,6 +27,7 @@ from studies import (
     linear_attention,
     log_n,
     random_positions,
+    t_ta,
     token_mixers,
 )
 from studies.drawing import save_figure
@@ -54,6 +55,9 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (length_in_training.EXPERIMENT, "A model trained to read longer texts"),
         (log_n.EXPERIMENT, "Log n: masked characters in texts longer than in training"),
         (random_positions.EXPERIMENT, "Random positions: tasks longer than in training"),
+        (t_ta.TIME, "A pseudo-log-likelihood: T-TA and a masked model of equal size"),
+        (t_ta.LEARNING, "T-TA and a masked model of equal size, by step and by second"),
+        (t_ta.LEAK, "T-TA that sees what it is to predict"),
     )
 }
 

@@ -105,6 +105,7 @@ def test_plots_are_drawn_of_the_file_alone(name, tmp_path):
         "threshold": 0, "micro_f1": 0.5, "macro_f1": 0.5, "micro_f1_calibrated": 0.5, "macro_f1_calibrated": 0.5,
         "masked_accuracy": 0.2, "masked_loss": 5, "most_frequent_class": 0.1,
         "within": 1, "beyond": 0.5, "majority": 0.25, "at_64": 0.5, "at_128": 0.5, "at_256": 0.5, "at_512": 0.5,
+        "ms": 3.0, "pll": -5.0, "auc": 0.8, "train_s": 60.0,
     }  # fmt: skip
     invented = dict.fromkeys(experiment.measures, 0.5) | invented
     settings = experiment.tests(dict.fromkeys(experiment.sides, 0.1))[:-1]

@@ -127,7 +127,7 @@ class DocumentJob(PretrainingJob):
             return config_of_size(name, **own)
         if name not in SIZES:
             raise ValueError(f"config must be a folder or one of the sizes {', '.join(SIZES)}, got {name!r}")
-        return _config_of_family(family, SIZES[name], self.length, tokenizer, own)
+        return _config_of_family(family, SIZES[name], self.length, own)
 
 
 @dataclass
@@ -285,10 +285,19 @@ class AllTokensJob(_PackedJob):
     program: ClassVar[str] = "pretrain"
     command: ClassVar[str] = "t-ta"
     default_family: ClassVar[str] = "t_ta"
+    next_steps: ClassVar[tuple[str, ...]] = ("score {output_dir} --file FILE", *_PackedJob.next_steps)
 
     def check_config(self, config: Any) -> None:
         """Refuse a model whose output at a token sees this token."""
         check_blind(config)
+
+    def new_config(self, tokenizer: PreTrainedTokenizerBase, **more: Any) -> Any:
+        """The config that a model from scratch is made from, whose queries are made of the tokenizer's mask token."""
+        config = super().new_config(tokenizer, **more)
+        if hasattr(config, "mask_token_id"):
+            config.mask_token_id = tokenizer.mask_token_id
+            config.bos_token_id, config.eos_token_id = tokenizer.cls_token_id, tokenizer.sep_token_id
+        return config
 
     def ask(self, tokenizer: PreTrainedTokenizerBase) -> Any:
         """Leaves rows as they are; batches ask for each token."""
@@ -411,9 +420,7 @@ def _itself(row: Any, number: int) -> Any:
     return row
 
 
-def _config_of_family(
-    family: str, size: Mapping[str, Any], length: int, tokenizer: PreTrainedTokenizerBase, own: dict[str, Any]
-) -> Any:
+def _config_of_family(family: str, size: Mapping[str, Any], length: int, own: dict[str, Any]) -> Any:
     """A config of a size in another family, of about as many operations a token."""
     if family not in CONFIG_MAPPING:
         raise ValueError(f"family must be the model type of a config, such as roformer, got {family!r}")
@@ -427,9 +434,6 @@ def _config_of_family(
             "intermediate_size": 2 * width,
             "attention_key_size": 128 if width >= 384 else 64,
         }
-    if family == "t_ta":
-        ids = {"mask": tokenizer.mask_token_id, "bos": tokenizer.cls_token_id, "eos": tokenizer.sep_token_id}
-        size |= {f"{name}_token_id": id for name, id in ids.items()}
     kind: Any = CONFIG_MAPPING[family]
     known = {one.name for one in fields(kind)} - set(getattr(kind, "fixed_fields", ()))
     if "unpad" in known:

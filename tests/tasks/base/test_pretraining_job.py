@@ -19,10 +19,13 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
+    BertTokenizer,
+    pipeline,
 )
 from typer.testing import CliRunner
 
 import hf_ext
+from hf_ext import TTAConfig
 from hf_ext.cli import app
 from hf_ext.tasks.base.command import jobs_of_command
 from hf_ext.tasks.base.job_parser import JobParser, OptionError
@@ -157,6 +160,38 @@ def test_the_loss_of_all_tokens_is_that_of_each_text_alone(texts, tmp_path, blin
         for ids in DocumentEncoder(tokenizer, 32, whole_words=False)(document(n) for n in range(5))["input_ids"]:
             losses.append(cross_entropy(model(torch.tensor([ids])).logits[0], torch.tensor(ids), reduction="none"))
     check_loss(scores, losses)
+
+
+@pytest.fixture
+def other_order(texts: Path, tmp_path: Path) -> str:
+    """A folder with a tokenizer whose special tokens are last, in another order than in a released T-TA."""
+    found = hf_ext.build_char_tokenizer(document(n) for n in range(40)).get_vocab()
+    entries = [entry for entry in sorted(found, key=lambda entry: found[entry]) if not entry.startswith("[")]
+    entries += ["[MASK]", "[SEP]", "[CLS]", "[UNK]", "[PAD]"]
+    folder = tmp_path / "other"
+    BertTokenizer({entry: number for number, entry in enumerate(entries)}).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("more", [{}, {"words": 5}, {"tokenizer": "other"}, {"config": "folder"}], ids=str)
+def test_t_ta_is_made_to_be_scored_with(more, texts, tmp_path, other_order):
+    """Its tokenizer gives what it takes, and its queries are of the mask token, whatever number that has."""
+    if "config" in more:
+        TTAConfig(**SIZE, max_position_embeddings=32).save_pretrained(tmp_path / "config")
+        more = {"config": str(tmp_path / "config"), "tokenizer": other_order}
+    elif "tokenizer" in more:
+        more = {"tokenizer": other_order}
+    job = make("t-ta", texts, **{"config": "tiny", **more})
+    train("t-ta", texts, tmp_path / "out", steps=2, job=job)
+    model: Any = AutoModelForMaskedLM.from_pretrained(tmp_path / "out").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer.model_input_names == ["input_ids", "attention_mask"]
+    ids = model.config.mask_token_id, model.config.bos_token_id, model.config.eos_token_id
+    assert ids == (tokenizer.mask_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
+    text = document(3)[:20]
+    inputs = tokenizer(text, return_tensors="pt")
+    found = pipeline("text-scoring", model=str(tmp_path / "out"), special_tokens=True)(text)
+    assert found["score"] == pytest.approx(float(model.score(**inputs)), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mlm", "wwm"])
