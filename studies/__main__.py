@@ -13,7 +13,15 @@ import datasets
 import torch
 import transformers
 
-from studies import crf_learning_rate, entities, equal_inputs, exact_loss, label_imbalance
+from studies import (
+    crf_learning_rate,
+    entities,
+    equal_inputs,
+    exact_loss,
+    image_positions,
+    label_imbalance,
+    rotary_bases,
+)
 from studies.drawing import save_figure
 from studies.sources import Sources
 from studies.study import Experiment, Results, run_experiment
@@ -30,6 +38,9 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (entities.LONGER, "Flat entities, three times the training"),
         (entities.NESTED, "GlobalPointer and tags: nested entities"),
         (equal_inputs.EXPERIMENT, "Where does each of equal tokens stand?"),
+        (image_positions.DIGITS, "Digits on larger canvases: positions of patches"),
+        (image_positions.MARKS, "Where is A, seen from B? Positions of patches"),
+        (rotary_bases.EXPERIMENT, "Masked characters: bases of the rotation"),
     )
 }
 

@@ -99,6 +99,7 @@ def test_plots_are_drawn_of_the_file_alone(name, tmp_path):
         "accuracy_in_training": 0.9, "bias": -0.2, "illegal_per_1000": 1, "moved": 0.1, "allowed_minus_forbidden": 0.2,
         "threshold": 0, "micro_f1": 0.5, "macro_f1": 0.5, "micro_f1_calibrated": 0.5, "macro_f1_calibrated": 0.5,
     }  # fmt: skip
+    invented |= {measure: 0.5 for measure in experiment.measures if measure not in invented}
     settings = experiment.tests(dict.fromkeys(experiment.sides, 0.1))[:-1]
     with results.path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*settings[0], "seed", *invented])
