@@ -18,6 +18,7 @@ from studies import (
     entities,
     equal_inputs,
     exact_loss,
+    image_positions,
     label_imbalance,
     latent_collapse,
     latent_prior,
@@ -27,6 +28,7 @@ from studies import (
     linear_attention,
     log_n,
     random_positions,
+    rotary_bases,
     t_ta,
     token_mixers,
 )
@@ -58,6 +60,9 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (t_ta.TIME, "A pseudo-log-likelihood: T-TA and a masked model of equal size"),
         (t_ta.LEARNING, "T-TA and a masked model of equal size, by step and by second"),
         (t_ta.LEAK, "T-TA that sees what it is to predict"),
+        (image_positions.DIGITS, "Digits on larger canvases: positions of patches"),
+        (image_positions.MARKS, "Where is A, seen from B? Positions of patches"),
+        (rotary_bases.EXPERIMENT, "Masked characters: bases of the rotation"),
     )
 }
 

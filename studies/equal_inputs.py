@@ -12,6 +12,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreT
 import hf_ext
 from hf_ext.analysis import probe_positions
 from studies.drawing import grouped_bars, legend_below
+from studies.fitting import fit
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
 
@@ -29,10 +30,8 @@ _SIZES: dict[str, Any] = {
 }
 _UNITS: dict[str, Any] = _SIZES | {"num_attention_heads": 1, "attention_key_size": 32}
 _PLAIN: dict[str, Any] = {"gain": None}
-_LENGTHS = (16,)
+_LENGTHS = (16, 32)
 _STEPS, _ROWS = 200, 4
-# Set beforehand, and the same for all: those that cannot tell positions would not by another.
-_RATE = 3e-3
 # Ids that no row repeats.
 _SPECIAL = 2
 
@@ -65,35 +64,32 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     """Train a model to say where each of equal tokens stands, and ask it of every token."""
     side, length = SIDES[setting["model"]], setting["length"]
     model: Any = AutoModelForTokenClassification.from_config(side.config(**side.fields, num_labels=length))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.0)
     steps = 20 if sources.quick else _STEPS
-    warm_up = max(1, steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / (steps - warm_up))
-    )
-    loss = torch.zeros(())
-    for _ in range(steps):
+
+    def loss() -> Tensor:
         tokens = torch.randint(_SPECIAL, model.config.vocab_size, (_ROWS,))
         logits = answers(model, tokens, length, side.special_tokens)
-        loss = F.cross_entropy(logits.flatten(0, 1), torch.arange(length).repeat(_ROWS))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        return F.cross_entropy(logits.flatten(0, 1), torch.arange(length).repeat(_ROWS))
+
+    last = fit(model, loss, steps, setting["learning_rate"])
     # In float64, so that rounding does not choose among equal scores.
-    model = model.double().eval()
+    model = model.double()
     with torch.no_grad():
-        logits = answers(model, torch.arange(_SPECIAL, model.config.vocab_size), length, side.special_tokens)
+        logits = answers(model, scored_tokens(setting["part"]), length, side.special_tokens)
     around = ([0], [1]) if side.special_tokens else ([], [])
     return {
         "accuracy": float((logits.argmax(-1) == torch.arange(length)).double().mean()),
         # As text, since four digits after the point would be zeros.
         "spread": f"{probe_positions(model, length, None, *around).spread:.0e}",
-        "loss": loss.item(),
+        "loss": last,
         "steps": steps,
         "parameters": model.num_parameters(),
     }
+
+
+def scored_tokens(part: str) -> Tensor:
+    """Every second token for the choice of a rate, on "dev", and the others for the report, on "test"."""
+    return torch.arange(_SPECIAL + (part == "test"), _SIZES["vocab_size"], 2)
 
 
 def answers(model: PreTrainedModel, tokens: Tensor, length: int, special_tokens: bool) -> Tensor:
@@ -127,5 +123,6 @@ EXPERIMENT = Experiment(
     score="accuracy",
     run=run,
     draw=draw,
+    rates=(1e-3, 3e-3),
     measures=("accuracy",),
 )

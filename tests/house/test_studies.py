@@ -107,7 +107,6 @@ def test_plots_are_drawn_of_the_file_alone(name, tmp_path):
         "within": 1, "beyond": 0.5, "majority": 0.25, "at_64": 0.5, "at_128": 0.5, "at_256": 0.5, "at_512": 0.5,
         "ms": 3.0, "pll": -5.0, "auc": 0.8, "train_s": 60.0,
     }  # fmt: skip
-    invented = dict.fromkeys(experiment.measures, 0.5) | invented
     settings = experiment.tests(dict.fromkeys(experiment.sides, 0.1))[:-1]
     with results.path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*settings[0], "seed", *invented])
