@@ -51,12 +51,11 @@ class MaterialisedAttention(nn.Module):
             layer(hidden_states).unflatten(-1, (-1, attention.key_size)).transpose(1, 2)
             for layer in (attention.query, attention.key)
         )
+        rotation: Any = positions or None
         omega = attention.random_features.omega if attention.kernel == "favor" else None
         seen = window_mask(length, length, self.window or 2 * length, attention.is_causal)
         with torch.autocast(hidden_states.device.type, enabled=False):
-            features = make_features(
-                query, key, attention.kernel, attention.is_causal, omega=omega, rotation=positions or None
-            )
+            features = make_features(query, key, attention.kernel, attention.is_causal, omega=omega, rotation=rotation)
             above = features.turned_query @ features.turned_key.mT * seen
             if not features.divided:
                 return above

@@ -183,7 +183,8 @@ def share(right: Tensor) -> float:
 def run(task: Task, setting: Setting, sources: Sources) -> Mapping[str, Any]:
     """Train a vision transformer, and score it on images of the size of training and on larger ones."""
     fields = SIDES[setting["positions"]]
-    config = hf_ext.RoPEViTConfig(**_SIZES, **fields, image_size=task.side, num_labels=task.classes)
+    config = hf_ext.RoPEViTConfig(**_SIZES, **fields, image_size=task.side)
+    config.num_labels = task.classes
     model = hf_ext.RoPEViTForImageClassification(config)
 
     def loss() -> Tensor:

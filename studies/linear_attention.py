@@ -100,7 +100,7 @@ def build(side: Side, causal: bool, vocabulary: int) -> Any:
     """A model of random weights."""
     shared = {**_SIZES, "vocab_size": vocabulary, "is_decoder": causal}
     if side.kernel is None:
-        kind = hf_ext.RoFormerForCausalLM if causal else hf_ext.RoFormerForMaskedLM
+        kind: Any = hf_ext.RoFormerForCausalLM if causal else hf_ext.RoFormerForMaskedLM
         model: Any = kind(hf_ext.RoFormerConfig(**shared, attention_window=side.window))
     else:
         kind = hf_ext.LinearRoFormerForCausalLM if causal else hf_ext.LinearRoFormerForMaskedLM

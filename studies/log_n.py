@@ -161,7 +161,7 @@ def scale_scores(model: RoFormerForMaskedLM, factor: float) -> None:
     """Multiply the scores of attention by a number, which rotations let through."""
     for name, weight in model.named_parameters():
         if ".self.query." in name:
-            weight *= factor
+            weight.mul_(factor)
 
 
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:

@@ -89,16 +89,15 @@ def accuracies(
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     """Train on short texts, and score short and long ones."""
     side, task = SIDES[setting["positions"]], setting["task"]
-    model: Any = AutoModelForTokenClassification.from_config(
-        RoFormerConfig(
-            # Padding, and the blank.
-            vocab_size=TASKS[task].symbols + 2,
-            num_labels=TASKS[task].classes,
-            log_n=side.log_n,
-            max_position_embeddings=longest_row(task),
-            **_SIZES,
-        )
+    config = RoFormerConfig(
+        # Padding, and the blank.
+        vocab_size=TASKS[task].symbols + 2,
+        log_n=side.log_n,
+        max_position_embeddings=longest_row(task),
+        **_SIZES,
     )
+    config.num_labels = TASKS[task].classes
+    model: Any = AutoModelForTokenClassification.from_config(config)
 
     def loss() -> Tensor:
         length = int(torch.randint(_SHORTEST, TRAINED + 1, ()))

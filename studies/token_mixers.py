@@ -203,7 +203,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Mapping[str, s
 
 def padded(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row]) -> Mapping[str, Tensor]:
     """Rows as a batch."""
-    batch: Mapping[str, Tensor] = DataCollatorWithPadding(tokenizer)(list(rows))
+    batch: Mapping[str, Tensor] = DataCollatorWithPadding(tokenizer)([dict(row) for row in rows])
     return batch
 
 
