@@ -66,7 +66,7 @@ class Reader(nn.Module):
     def __init__(self, name: str, vocabulary: int) -> None:
         super().__init__()
         self.is_bag = name == "bag"
-        self.encoder = AutoModel.from_config(encoder_config(name, vocabulary))
+        self.encoder: Any = AutoModel.from_config(encoder_config(name, vocabulary))
         self.transform = nn.Sequential(nn.Linear(_WIDTH, _WIDTH), nn.GELU(), nn.LayerNorm(_WIDTH))
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         # Pre-training needs none.
