@@ -39,7 +39,7 @@ def reader(name, tokenizer):
         # Far from the start, where gates and memories do next to nothing.
         for weight in made.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
-    made.classifier = torch.nn.Linear(128, 3)
+    made.classifier = torch.nn.Linear(96, 3)
     return made
 
 
