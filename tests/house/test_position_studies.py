@@ -65,7 +65,8 @@ def test_scores_of_one_who_does_not_look(task):
     """Whoever always says class 0 is right as often as it comes, and every measure of the table is there."""
     made = task(0)
     images, classes = made.batch()
-    assert images.shape == (64, 1, made.side, made.side)
+    assert images.shape[1:] == (1, made.side, made.side)
+    assert len(images) == len(classes) > 1
     assert set(classes.tolist()) <= set(range(made.classes))
     scores = made.scores(lambda shown: torch.zeros(len(shown), dtype=torch.long), "dev", 1000)
     assert scores["accuracy"] == pytest.approx(1 / made.classes, abs=0.05)
