@@ -315,8 +315,6 @@ def test_gradients_of_inner_states(case: Case) -> None:
     # Of a vector that is normalised without a gain the sum of squares is constant.
     (output.last_hidden_state[..., ::3].square().sum() if case.is_base else output.loss).backward()
     if case.auto == "ForTextAutoencoding":
-        # The decoder's are shown without that of the latent, as a copy.
-        del shown["decoder_hidden_states"]
         # Latents are made in front of blocks: what the last one of the encoder makes is of no use to the loss.
         shown = {name: states if name.startswith("decoder") else states[:-1] for name, states in shown.items()}
     for name, states in shown.items():
@@ -325,7 +323,10 @@ def test_gradients_of_inner_states(case: Case) -> None:
             assert state.grad.any(), name
 
 
-@pytest.mark.parametrize("case", cases("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM", ours=True))
+@pytest.mark.parametrize(
+    "case",
+    cases("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "ForTextAutoencoding", ours=True),
+)
 def test_chosen_hidden_states(case: Case) -> None:
     """`output_hidden_states` may name layers, counted from either end; the others are None."""
     model, batch = case.make("eager"), case.batch([6, 3, 1, 4], "left")

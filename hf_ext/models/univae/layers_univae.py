@@ -1,6 +1,6 @@
 """The latents of UniVAE, and the blocks that they stand between.
 
-Shapes: S texts, H hidden, K latents of a text, Z size of one.
+Shapes: S texts, M tokens of the decoder, H hidden, K latents of a text, Z size of one.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from transformers import initialization as init
 from hf_ext.models.univae.configuration_univae import UniVAEConfig
 from hf_ext.modules.rotary_attention import RotarySelfAttention
 from hf_ext.modules.transformer_block import LayerStack, TransformerLayer
+from hf_ext.ops.packing import Packing
 from hf_ext.ops.precision import at_least_float32
 from hf_ext.ops.von_mises_fisher import draw_von_mises_fisher
 
@@ -139,19 +140,79 @@ class Latent(nn.Module):
         return self.state(code.to(self.state.weight.dtype))
 
 
+@dataclass(frozen=True)
+class Room:
+    """Room for a latent before the tokens of each text that is written: of each row of a batch, or in a packed row.
+
+    Attributes:
+        latents: ``[S]``, where the latents are in a packed row with room; None: first in each row of a batch.
+        tokens: where the tokens of a packed row are then.
+        packing: of that row.
+    """
+
+    latents: Tensor | None = None
+    tokens: Tensor | None = None
+    packing: Packing | None = None
+
+    @classmethod
+    def in_row(cls, packing: Packing) -> "Room":
+        """In a row of texts."""
+        offsets = packing.cu_seq_lens.long()
+        number = torch.arange(len(packing.lengths), device=offsets.device)
+        text = number.repeat_interleave(offsets.diff())
+        wider = Packing.from_lengths([length + 1 for length in packing.lengths], offsets.device)
+        return cls(offsets[:-1] + number, torch.arange(len(text), device=offsets.device) + text + 1, wider)
+
+    def join(self, x: Tensor, before: Tensor | None = None) -> Tensor:
+        """``x`` ``[B or 1, M, ...]`` with ``before`` ``[S, ...]`` in front of each text's tokens; None: with zeros."""
+        if self.latents is None or self.tokens is None:
+            first = torch.zeros_like(x[:, 0]) if before is None else before.to(x.dtype)
+            return torch.cat((first[:, None], x), 1)
+        row = x.new_zeros(1, x.shape[1] + len(self.latents), *x.shape[2:]).index_copy(1, self.tokens, x)
+        return row if before is None else row.index_copy(1, self.latents, before.to(x.dtype)[None])
+
+    def tokens_of(self, x: Tensor) -> Tensor:
+        """``x`` without what stands in front of the texts."""
+        return x[:, 1:] if self.tokens is None else x[:, self.tokens]
+
+
+class UniVAELayer(TransformerLayer):
+    """A block that may be given latents for the tokens to see; what becomes of those is of no use to anything."""
+
+    def __init__(self, config: UniVAEConfig, layer_idx: int):
+        super().__init__(config, layer_idx, RotarySelfAttention)
+
+    def forward(  # type: ignore[override]
+        self, hidden_states: Tensor, latents: Tensor | None = None, room: Room | None = None, **kwargs: Any
+    ) -> Tensor:
+        """Transform tokens ``[B, M, H]``.
+
+        Args:
+            hidden_states: those of all texts in one row where the keywords say how long each is.
+            latents: states ``[S, H]`` that stand before the texts; None: there are none.
+            room: for them.
+            **kwargs: of all blocks; mask, positions and lengths are of rows with that room.
+        """
+        if latents is None or room is None:
+            return super().forward(hidden_states, **kwargs)
+        return room.tokens_of(super().forward(room.join(hidden_states, latents), **kwargs))
+
+
 class UniVAEStack(LayerStack):
     """The blocks, of which the last ones are given a latent each in place of the first token."""
 
     def __init__(self, config: UniVAEConfig):
-        super().__init__([TransformerLayer(config, i, RotarySelfAttention) for i in range(config.num_hidden_layers)])
+        super().__init__([UniVAELayer(config, i) for i in range(config.num_hidden_layers)])
         self.latents = nn.ModuleList(Latent(config) for _ in range(config.latents))
 
-    def forward(self, hidden_states: Tensor, *args: Any, latents: LatentPass, **kwargs: Any) -> Tensor:
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Any = None, *, latents: LatentPass, **kwargs: Any
+    ) -> Tensor:
         """Run texts ``[B, L, H]`` through the blocks, in front of whose last ones their first tokens are replaced.
 
         Args:
             hidden_states: embedded tokens; those of all texts in one row where the keywords say how long each is.
-            *args: of the blocks.
+            attention_mask: of the blocks.
             latents: what to do with latents; what they are is put there.
             **kwargs: of the blocks.
         """
@@ -164,20 +225,17 @@ class UniVAEStack(LayerStack):
         begin = len(self.layer) - len(self.latents)
         for number, layer in enumerate(self.layer):
             if number >= begin:
-                state = self._pass_latent(number - begin, hidden_states.flatten(0, 1)[first], latents)
-                hidden_states = replace_states(hidden_states, first, state)
+                flat = hidden_states.flatten(0, 1)
+                state = self._pass_latent(number - begin, flat[first], latents)
+                hidden_states = flat.index_copy(0, first, state.to(flat.dtype)).view_as(hidden_states)
             if latents.ends_early and number == len(self.layer) - 1:
                 break
-            hidden_states = layer(hidden_states, *args, **kwargs)
+            hidden_states = layer(hidden_states, attention_mask=attention_mask, **kwargs)
         return hidden_states
-
-    def latent(self, number: int) -> Any:
-        """A latent by its number, 0 that of the lowest layer that has one."""
-        return self.latents[number]
 
     def _pass_latent(self, number: int, states: Tensor, latents: LatentPass) -> Tensor:
         """The states ``[S, H]`` of the texts' first tokens after a latent, of those before."""
-        latent = self.latent(number)
+        latent: Any = self.latents[number]
         mean, log_variance = latent.posterior(states)
         noise = None if latents.noise is None else [part[:, number] for part in latents.noise]
         code = latent.draw(mean, log_variance, noise) if latents.sample else mean
@@ -186,9 +244,3 @@ class UniVAEStack(LayerStack):
         if log_variance is not None:
             latents.log_variances.append(log_variance)
         return latent(code)
-
-
-def replace_states(hidden_states: Tensor, places: Tensor, states: Tensor) -> Tensor:
-    """``hidden_states`` ``[B, L, H]`` with ``states`` ``[S, H]`` at ``places`` ``[S]`` of the flattened batch."""
-    flat = hidden_states.flatten(0, 1)
-    return flat.index_copy(0, places, states.to(flat.dtype)).view_as(hidden_states)

@@ -20,14 +20,14 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple
 
 from hf_ext.models.univae.configuration_univae import UniVAEConfig
-from hf_ext.models.univae.layers_univae import LatentPass, UniVAEStack, replace_states
+from hf_ext.models.univae.layers_univae import LatentPass, Room, UniVAEStack
 from hf_ext.modules.attention_mask import packed_arguments, packed_masks, padded_mask
 from hf_ext.modules.embeddings import TokenEmbeddings
 from hf_ext.modules.encoder_model import EncoderModel, EncoderPreTrainedModel, one_input
 from hf_ext.modules.rotary_positions import rotations
 from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
-from hf_ext.ops.packing import Packing, pack, unpack, unpadded_index
+from hf_ext.ops.packing import pack, unpack, unpadded_index
 from hf_ext.transformers_private import capture_outputs, merge_with_config_defaults
 
 _KNOWN_KWARGS = frozenset(TransformersKwargs.__annotations__)
@@ -61,6 +61,7 @@ class UniVAEPreTrainedModel(EncoderPreTrainedModel):
 
     config: UniVAEConfig
     base_model_prefix = "roformer"
+    _no_split_modules = ["UniVAELayer"]  # noqa: RUF012
     # The table of sines that the built-in RoFormer saves, and a pooler where the head does without.
     _keys_to_ignore_on_load_unexpected = [r"encoder\.embed_positions\.weight", r"pooler\."]  # noqa: RUF012
 
@@ -214,7 +215,7 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
             ValueError: if there are more than ``half_length`` tokens, or an argument does not fit.
         """
         tokens = one_input(input_ids, inputs_embeds)
-        outputs = self._decode(
+        return self._decode(
             self.latents_of(z, len(tokens)),
             tokens,
             attention_mask,
@@ -223,9 +224,6 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
             return_dict=True,
             **kwargs,
         )
-        if outputs.hidden_states is not None:
-            outputs.hidden_states = tuple(state[:, -tokens.shape[1] :] for state in outputs.hidden_states)
-        return outputs
 
     def latents_of(self, z: Tensor, texts: int | None = None) -> Tensor:
         """Codes ``[B, K * Z]`` as latents ``[B, K, Z]``, normalised where they lie on a sphere.
@@ -296,11 +294,11 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
         if hasattr(self, "embeddings_project"):
             hidden_states = self.embeddings_project(hidden_states)
 
-        room = _Room.in_batch(hidden_states) if packing is None else _Room.in_row(packing)
+        room = Room() if packing is None else Room.in_row(packing)
         lower: dict[str, Any] = {"positions": self.position_tensors(places)}
         upper: dict[str, Any] = lower
         if not past:
-            upper = {"positions": self.position_tensors(room.make(places[..., None])[..., 0])}
+            upper = {"positions": self.position_tensors(room.join(places))}
         if packing is not None:
             assert room.packing is not None
             for arguments, own in ((lower, packing), (upper, room.packing)):
@@ -310,7 +308,7 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
             wider = None if attention_mask is None else F.pad(attention_mask, (1, 0), value=1)
             if not past:
                 lower["attention_mask"] = padded_mask(config, "causal", hidden_states, attention_mask)
-                upper["attention_mask"] = padded_mask(config, "causal", room.make(hidden_states), wider)
+                upper["attention_mask"] = padded_mask(config, "causal", room.join(hidden_states), wider)
             elif begin:
                 lower["attention_mask"] = padded_mask(config, "causal", hidden_states, attention_mask, cache=cache)
                 upper = lower | {"attention_mask": _with_a_key_before(lower["attention_mask"])}
@@ -320,57 +318,15 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
 
         kwargs |= {"cache": cache, "is_causal": True}
         encoder: Any = self.encoder
-        for number, layer in enumerate(encoder.layer):
-            if number >= begin and not past:
-                state = encoder.latent(number - begin)(latents[:, number - begin])
-                hidden_states = room.make(hidden_states) if number == begin else hidden_states
-                hidden_states = replace_states(hidden_states, room.latents, state)
-            hidden_states = layer(hidden_states, **(upper if number >= begin else lower), **kwargs)
-        if not past:
-            hidden_states = room.clear(hidden_states)
+        for layer in encoder.layer[:begin]:
+            hidden_states = layer(hidden_states, **lower, **kwargs)
+        for layer, latent, code in zip(encoder.layer[begin:], encoder.latents, latents.unbind(1)):
+            # A cache has the key of the latent already.
+            before = () if past else (latent(code), room)
+            hidden_states = layer(hidden_states, *before, **upper, **kwargs)
         if index is not None:
             hidden_states = unpack(hidden_states, index, batch_size, length)
         return BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=hidden_states, cache=cache)
-
-
-@dataclass(frozen=True)
-class _Room:
-    """Room for a latent before the tokens of each text.
-
-    Attributes:
-        latents: ``[S]``, where the latents are in the flattened batch with room.
-        tokens: where the tokens of one row ``[1, T]`` of packed texts are then; None: a column further.
-        packing: of that row.
-    """
-
-    latents: Tensor
-    tokens: Tensor | None = None
-    packing: Packing | None = None
-
-    @classmethod
-    def in_batch(cls, hidden_states: Tensor) -> "_Room":
-        """In a batch ``[B, M, H]``."""
-        batch_size, length = hidden_states.shape[:2]
-        return cls(torch.arange(batch_size, device=hidden_states.device) * (length + 1))
-
-    @classmethod
-    def in_row(cls, packing: Packing) -> "_Room":
-        """In a row of texts."""
-        offsets = packing.cu_seq_lens.long()
-        number = torch.arange(len(packing.lengths), device=offsets.device)
-        text = number.repeat_interleave(offsets.diff())
-        wider = Packing.from_lengths([length + 1 for length in packing.lengths], offsets.device)
-        return cls(offsets[:-1] + number, torch.arange(len(text), device=offsets.device) + text + 1, wider)
-
-    def make(self, x: Tensor) -> Tensor:
-        """``x`` ``[B or 1, M, ...]`` with a zero before the tokens of each text."""
-        if self.tokens is None:
-            return F.pad(x, (0, 0, 1, 0))
-        return x.new_zeros(1, x.shape[1] + len(self.latents), *x.shape[2:]).index_copy(1, self.tokens, x)
-
-    def clear(self, x: Tensor) -> Tensor:
-        """``x`` without what stands before the texts."""
-        return x[:, 1:] if self.tokens is None else x[:, self.tokens]
 
 
 def _with_a_key_before(mask: Any) -> Any:
