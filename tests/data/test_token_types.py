@@ -8,8 +8,6 @@ from transformers import AutoTokenizer
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.token_types import leave_out_token_types
 
-CONFIGS = [({"type_vocab_size": 0}, False), ({"type_vocab_size": 2}, True), ({}, True)]
-
 
 @pytest.mark.parametrize(
     ("config", "kept"), [({"type_vocab_size": 0}, False), ({"type_vocab_size": 2}, True), ({}, True)]

@@ -6,9 +6,11 @@ Shapes: B batch, L tokens, H hidden, P places asked for, V vocabulary.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
+from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.ops.precision import at_least_float32
 from hf_ext.tasks.base.head_guard import OtherHeadError
 from hf_ext.tasks.base.saved_model import SavedModel
@@ -73,7 +75,26 @@ def prediction_of(model: Any) -> str:
         )
     if getattr(config, "fixed_fields", {}).get("shared_segment_embeddings"):
         raise ValueError(f"model must read plain texts, got {name}, which reads who says what in a dialogue")
+    if _looks_ahead(model):
+        raise ValueError(
+            f"model must predict a token from those before it, got {name}, which sees those behind it too; a BERT that "
+            "is to be causal has is_decoder=True in its config"
+        )
     return "causal"
+
+
+@torch.no_grad()
+def _looks_ahead(model: Any) -> bool:
+    """Whether what a model says at a token depends on the next one: no config says so of every model."""
+    first = []
+    with evaluation_mode(model):
+        for following in (1, 2):
+            ids = torch.tensor([[0, following]], device=model.device)
+            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
+            first.append(at_least_float32(model(**inputs, return_dict=True).logits[0, 0]))
+    # Rounding may depend on the next token, as where it decides which tokens an expert has.
+    rounding = torch.finfo(model.dtype).eps ** 0.5 * first[0].abs().max()
+    return bool((first[0] - first[1]).abs().max() > rounding)
 
 
 def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> Tensor:
@@ -95,7 +116,11 @@ def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tens
         # One module is both.
         return at_least_float32(model(**inputs, return_dict=True).logits[rows, columns])
 
+    ran = False
+
     def pick(module: Any, arguments: Any, output: Any) -> Any:
+        nonlocal ran
+        ran = True
         picked = output[0][rows, columns][None]
         if isinstance(output, tuple):
             return (picked, *output[1:])
@@ -107,6 +132,9 @@ def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tens
         logits = model(**inputs, return_dict=True).logits
     finally:
         hook.remove()
+    if not ran:
+        # Some heads run a part of their encoder alone.
+        return at_least_float32(logits[rows, columns])
     if logits.shape[:2] != (1, len(rows)):
         raise ValueError(
             f"model must predict each token by a vector of its own, got logits of shape {list(logits.shape)} "

@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import BertConfig, BertForMaskedLM, BertModel, GPT2Config, GPT2LMHeadModel, pipeline
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertLMHeadModel,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    OPTConfig,
+    OPTForCausalLM,
+    pipeline,
+)
 
 import hf_ext
 from hf_ext import build_char_tokenizer
@@ -57,6 +67,14 @@ def gpt2(**tokens: Any) -> Any:
     return GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **size)), tokenizer
 
 
+def opt() -> Any:
+    """Of a head that runs the decoder of its base model, and not the base model."""
+    tokenizer = tokenizer_of(**TYPELESS)
+    size = {"hidden_size": 16, "word_embed_proj_dim": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    more = {"ffn_dim": 24, "max_position_embeddings": 32, "init_std": 0.5}
+    return OPTForCausalLM(OPTConfig(vocab_size=len(tokenizer), **size, **more)), tokenizer
+
+
 MAKERS: dict[str, tuple[str, Callable[[], Any]]] = {
     "t-ta": ("one pass", tta),
     "roformer": ("masked", lambda: roformer("ForMaskedLM")),
@@ -64,6 +82,7 @@ MAKERS: dict[str, tuple[str, Callable[[], Any]]] = {
     "causal roformer": ("causal", lambda: roformer("ForCausalLM", attention_mode="causal")),
     "gpt-2": ("causal", gpt2),
     "gpt-2 that begins": ("causal", lambda: gpt2(bos_token="[CLS]")),
+    "opt": ("causal", opt),
 }
 
 
@@ -202,6 +221,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         'attention_mode must be "causal" to score a text by itself, got "unilm"',
     ),
     "a token that sees itself": (lambda: tta(self_mask=False), "self_mask must be True to score tokens"),
+    "a causal head over both sides": (
+        lambda: bert(BertLMHeadModel),
+        "model must predict a token from those before it, got BertLMHeadModel, which sees those behind it too",
+    ),
     "speakers": (
         lambda: (
             hf_ext.CDialGPTForCausalLM(hf_ext.CDialGPTConfig(vocab_size=len(tokenizer_of()), **SIZE)),
