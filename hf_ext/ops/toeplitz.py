@@ -1,21 +1,24 @@
 """Matrices whose entries depend on the distance alone."""
 
+import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from hf_ext.ops.graphs import in_graph
 
 
-def toeplitz_matrix(table: Tensor, length: int) -> Tensor:
-    """``W[i, j] = table[j - i + T - 1]``, by views and one copy, whose gradient needs no scattered sums.
+def toeplitz_matrix(values: Tensor, rows: int) -> Tensor:
+    """``W[..., i, j] = values[..., j - i + Q - 1]``: each pair of a query and a key gets the number of its distance.
 
     Args:
-        table: ``[2T - 1]``, for the distances from ``1 - T`` to ``T - 1``.
-        length: L, at most T.
+        values: ``[..., Q + S - 1]``, for the distances from ``1 - Q`` to ``S - 1``.
+        rows: Q.
 
     Returns:
-        ``[L, L]``.
+        ``[..., Q, S]``.
     """
-    middle = len(table) // 2
-    near = table[middle - length + 1 : middle + length]
-    # Rows of 2L numbers, read again in rows of 2L - 1: each begins one number further on.
-    rows = F.pad(near, (0, 1)).expand(length, -1).reshape(-1)
-    return rows[: length * (2 * length - 1)].view(length, 2 * length - 1)[:, length - 1 :]
+    columns = values.shape[-1] - rows + 1
+    if in_graph():
+        # A view by windows would hold for this number of columns alone.
+        places = torch.arange(columns, device=values.device) - torch.arange(rows, device=values.device)[:, None]
+        return values[..., places + rows - 1]
+    return values.unfold(-1, columns, 1).flip(-2)

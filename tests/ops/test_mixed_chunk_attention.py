@@ -10,7 +10,6 @@ from torch import Tensor
 
 from hf_ext.ops.mixed_chunk_attention import (
     MixedChunkState,
-    RowAlignment,
     extend_state,
     mixed_chunk_attention,
     squared_relu_attention,
@@ -18,6 +17,7 @@ from hf_ext.ops.mixed_chunk_attention import (
 )
 from hf_ext.ops.mixed_chunk_attention.naive import naive_mixed_chunk_attention
 from hf_ext.ops.rotary import apply_rotary, rotary_cos_sin
+from hf_ext.ops.row_alignment import RowAlignment
 
 B, C, K, I = 3, 4, 6, 5  # noqa: E741
 SCALINGS = ("length", "key_size")
@@ -284,18 +284,3 @@ def test_unknown_scaling() -> None:
         squared_relu_attention(query, query, query, "rows")
     with pytest.raises(ValueError, match="scaling must be"):
         mixed_chunk_attention(query, query, query, query, query, C, False, scaling="rows")
-
-
-def test_alignment() -> None:
-    """Real tokens come first and in order, and everything comes back."""
-    mask = torch.tensor([[0, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]])
-    x = torch.arange(16).view(4, 4)
-    alignment = RowAlignment.from_mask(mask)
-    assert alignment.align(x).tolist() == [[1, 3, 0, 2], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]
-    assert alignment.real.sum(-1).tolist() == [2, 4, 0, 2]
-    assert torch.equal(alignment.restore(alignment.align(x), 4), x)
-    documents = RowAlignment.from_documents(torch.tensor([[0, 0, 1, 2], [0, 0, 0, 0]]))
-    rows = torch.arange(1, 9).view(2, 4)
-    assert documents.align(rows).tolist() == [[1, 2, 0, 0], [3, 0, 0, 0], [4, 0, 0, 0], [5, 6, 7, 8]]
-    assert documents.real.sum(-1).tolist() == [2, 1, 1, 4]
-    assert torch.equal(documents.restore(documents.align(rows), 2), rows)

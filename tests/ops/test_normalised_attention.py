@@ -11,7 +11,6 @@ from torch import Tensor
 
 from hf_ext.ops.normalised_attention import (
     NORMALIZATIONS,
-    along_diagonals,
     flex_normalised_attention,
     normalised_attention,
 )
@@ -197,14 +196,6 @@ def test_dropout_comes_after_the_gain() -> None:
     kept = dropped != 0
     assert 0 < kept.sum() < kept.numel()
     torch.testing.assert_close(dropped[kept], 2 * whole[kept])
-
-
-def test_numbers_along_diagonals() -> None:
-    found = along_diagonals(torch.arange(2 * 6.0).view(2, 6), 3)
-    assert found.shape == (2, 3, 4)
-    assert found[0].tolist() == [[2, 3, 4, 5], [1, 2, 3, 4], [0, 1, 2, 3]]
-    compiled = torch.compile(along_diagonals, backend="eager", fullgraph=True)
-    assert torch.equal(compiled(torch.arange(2 * 6.0).view(2, 6), 3), found)
 
 
 def test_refused() -> None:

@@ -19,13 +19,13 @@ from hf_ext.models.flash.configuration_flash import FLASHConfig
 from hf_ext.modules.embeddings import TokenTable, TypeTable
 from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.ops.mixed_chunk_attention import (
-    RowAlignment,
     extend_state,
     mixed_chunk_attention,
     squared_relu_attention,
     step_state,
 )
 from hf_ext.ops.rotary import apply_rotary
+from hf_ext.ops.row_alignment import RowAlignment
 
 CosSin = tuple[Tensor, Tensor]
 

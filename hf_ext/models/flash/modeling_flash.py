@@ -29,9 +29,9 @@ from hf_ext.modules.rotary_positions import rotations
 from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.graphs import in_graph, is_exported
 from hf_ext.ops.masks import document_ids
-from hf_ext.ops.mixed_chunk_attention import RowAlignment
 from hf_ext.ops.pooling import first_token
 from hf_ext.ops.rotary import rotary_cos_sin
+from hf_ext.ops.row_alignment import RowAlignment
 from hf_ext.transformers_private import capture_outputs, merge_with_config_defaults
 
 _KNOWN_KWARGS = frozenset(TransformersKwargs.__annotations__)

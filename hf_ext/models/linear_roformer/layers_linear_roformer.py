@@ -15,7 +15,7 @@ from hf_ext.models.linear_roformer.configuration_linear_roformer import LinearRo
 from hf_ext.modules.renamed_cache import takes_past_key_values
 from hf_ext.modules.transformer_block import SelfAttention
 from hf_ext.ops.linear_attention import extend_state, linear_attention, random_features
-from hf_ext.ops.mixed_chunk_attention import RowAlignment
+from hf_ext.ops.row_alignment import RowAlignment
 
 
 class RandomFeatures(nn.Module):

@@ -28,8 +28,8 @@ from hf_ext.modules.family_heads import (
 from hf_ext.modules.rotary_positions import rotations
 from hf_ext.modules.transformer_block import TransformerLayer, transformer_stack
 from hf_ext.ops.graphs import in_graph
-from hf_ext.ops.mixed_chunk_attention import RowAlignment
 from hf_ext.ops.packing import Packing
+from hf_ext.ops.row_alignment import RowAlignment
 
 
 class LinearRoFormerPreTrainedModel(EncoderPreTrainedModel):

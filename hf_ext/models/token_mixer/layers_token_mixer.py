@@ -66,7 +66,11 @@ class SpatialGate(nn.Module):
 
     def matrix(self, length: int) -> Tensor:
         """What a token takes of each other one, ``[L, L]``."""
-        whole = toeplitz_matrix(self.table, length) if hasattr(self, "table") else self.weight[:length, :length]
+        longest = len(self.bias)
+        if hasattr(self, "table"):
+            whole = toeplitz_matrix(self.table[longest - length : longest + length - 1], length)
+        else:
+            whole = self.weight[:length, :length]
         return whole.tril() if self.is_causal else whole
 
     def forward(self, x: Tensor, around: Surroundings) -> Tensor:

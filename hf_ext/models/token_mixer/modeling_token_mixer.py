@@ -29,9 +29,9 @@ from hf_ext.modules.transformer_block import LayerStack
 from hf_ext.ops.fourier import fourier_matrices, fourier_mix, fourier_mix_by_matrices, has_fft, rows_by_length
 from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.masks import document_ids
-from hf_ext.ops.mixed_chunk_attention import RowAlignment
 from hf_ext.ops.packing import pack, unpack, unpadded_index
 from hf_ext.ops.pooling import first_token
+from hf_ext.ops.row_alignment import RowAlignment
 from hf_ext.transformers_private import capture_outputs, merge_with_config_defaults
 
 _KNOWN_KWARGS = frozenset(TransformersKwargs.__annotations__)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hf_ext.ops.mixed_chunk_attention import RowAlignment
+from hf_ext.ops.row_alignment import RowAlignment
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ Shapes: B batch, N heads, L tokens, D key size, M features, E value size, C chun
 import torch
 from torch import Tensor
 
+from hf_ext.ops.chunks import chunk_length, split
 from hf_ext.ops.graphs import is_exported
 from hf_ext.ops.linear_attention.kernels import CosSin, Features, check_kernel, make_features
-from hf_ext.ops.mixed_chunk_attention.chunked import chunk_length, split
 from hf_ext.ops.precision import at_least_float32
 
 CHUNK_SIZE = 128

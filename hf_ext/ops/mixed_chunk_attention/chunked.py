@@ -5,8 +5,8 @@ Shapes: B rows, L tokens, C chunk size, G chunks, K key size, I value size.
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from hf_ext.ops.chunks import chunk_length, split
 from hf_ext.ops.graphs import is_exported
 from hf_ext.ops.mixed_chunk_attention.squared_relu import computing_type, scales, squared_relu_weights
 
@@ -127,16 +127,3 @@ def causal_chunks(
         lq = (lq / before[..., None, None]).to(dtype)
         out = torch.baddbmm(local.flatten(0, 1), lq.flatten(0, 1), sums.to(dtype).flatten(0, 1))
         return out.view(batch_size, chunks * size, -1)[:, :length].to(value.dtype), sums
-
-
-def chunk_length(chunk_size: int, length: int) -> int:
-    """Tokens of a chunk in a text of ``length`` tokens: no more than it has, but where a graph is to take any text."""
-    return chunk_size if is_exported() else min(chunk_size, max(length, 1))
-
-
-def split(x: Tensor, size: int) -> Tensor:
-    """Cut ``x`` ``[B, L, D]`` into chunks ``[B, G, size, D]``, the last one filled up with zeros."""
-    missing = -x.shape[1] % size
-    if is_exported() or missing:
-        x = F.pad(x, (0, 0, 0, missing))
-    return x.unflatten(1, (-1, size))

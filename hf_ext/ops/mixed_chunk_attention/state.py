@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from hf_ext.ops.mixed_chunk_attention.chunked import causal_chunks
-from hf_ext.ops.mixed_chunk_attention.row_alignment import RowAlignment
 from hf_ext.ops.mixed_chunk_attention.squared_relu import computing_type, scales, squared_relu_weights
+from hf_ext.ops.row_alignment import RowAlignment
 from hf_ext.ops.row_state import RowState
 
 

@@ -4,6 +4,6 @@ A readable form, which gives the weights, and one by flex attention, which makes
 """
 
 from hf_ext.ops.normalised_attention.flex import flex_normalised_attention
-from hf_ext.ops.normalised_attention.naive import NORMALIZATIONS, along_diagonals, normalised_attention
+from hf_ext.ops.normalised_attention.naive import NORMALIZATIONS, normalised_attention
 
-__all__ = ["NORMALIZATIONS", "along_diagonals", "flex_normalised_attention", "normalised_attention"]
+__all__ = ["NORMALIZATIONS", "flex_normalised_attention", "normalised_attention"]

@@ -7,29 +7,11 @@ Shapes: B batch, N heads, Q queries, S keys, D head size.
 import torch
 from torch import Tensor, nn
 
-from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.precision import at_least_float32
+from hf_ext.ops.toeplitz import toeplitz_matrix
 
 NORMALIZATIONS = ("softmax", "l2", "none")
 """What weights are divided by: their sum, the root of the sum of their squares, or nothing."""
-
-
-def along_diagonals(values: Tensor, queries: int) -> Tensor:
-    """Give each pair of a query and a key the number of their distance.
-
-    Args:
-        values: ``[N, Q + S - 1]``, at ``j - i + Q - 1`` the number for query i and key j.
-        queries: Q.
-
-    Returns:
-        ``[N, Q, S]``.
-    """
-    keys = values.shape[-1] - queries + 1
-    if in_graph():
-        # A view by windows would hold for this number of keys alone.
-        places = torch.arange(keys, device=values.device) - torch.arange(queries, device=values.device)[:, None]
-        return values[..., places + queries - 1]
-    return values.unfold(-1, keys, 1).flip(-2)
 
 
 def normalised_attention(
@@ -70,7 +52,7 @@ def normalised_attention(
     queries = query.shape[2]
     scores = at_least_float32(query @ key.transpose(2, 3)) * scaling
     if bias is not None:
-        scores = scores + along_diagonals(bias.to(scores.dtype), queries)
+        scores = scores + toeplitz_matrix(bias.to(scores.dtype), queries)
     seen = attention_mask
     if attention_mask is not None and attention_mask.dtype != torch.bool:
         seen = attention_mask > torch.finfo(attention_mask.dtype).min / 2
@@ -82,7 +64,7 @@ def normalised_attention(
         # Else a query that sees nothing would get the mean of all that is hidden.
         weights = weights.masked_fill(~seen, 0)
     if gain is not None:
-        weights = weights * along_diagonals(gain.to(weights.dtype), queries)
+        weights = weights * toeplitz_matrix(gain.to(weights.dtype), queries)
     weights = nn.functional.dropout(weights, p=dropout)
     # Neither gains nor weights without a denominator are bounded, as half precision is.
     with torch.autocast(query.device.type, enabled=False):

@@ -1,7 +1,7 @@
 """Where the texts of a batch begin: every text moved to the start of a row of its own, and back.
 
-Chunks are counted from the start of a text. With padding on the left, or several texts in one row, the same text would
-otherwise be cut elsewhere, and its outputs would depend on its neighbours.
+Where places count from the start of a text, as chunks of it and matrices of its tokens do, the same text with padding
+on its left, or several texts in one row, would otherwise give something else, which depended on its neighbours.
 """
 
 from dataclasses import dataclass
