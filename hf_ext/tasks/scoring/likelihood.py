@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from hf_ext.ops.precision import at_least_float32
+from hf_ext.tasks.base.asked_places import head_at
 from hf_ext.tasks.base.head_guard import OtherHeadError
 from hf_ext.tasks.base.saved_model import SavedModel
 
@@ -79,8 +80,6 @@ def prediction_of(model: Any) -> str:
 def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> Tensor:
     """Logits ``[P, V]``, in float32 or better, at some places of a batch; the head runs at these alone.
 
-    Over a large vocabulary it costs as much as some blocks do.
-
     Args:
         model: with a head over the vocabulary, that of each place made of its vector alone.
         inputs: of the model, ``[B, L]`` each.
@@ -90,23 +89,12 @@ def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tens
     Raises:
         ValueError: if the head is of another kind.
     """
-    encoder = model.base_model
-    if encoder is model:
+    if model.base_model is model:
         # One module is both.
         return at_least_float32(model(**inputs, return_dict=True).logits[rows, columns])
 
-    def pick(module: Any, arguments: Any, output: Any) -> Any:
-        picked = output[0][rows, columns][None]
-        if isinstance(output, tuple):
-            return (picked, *output[1:])
-        output["last_hidden_state"] = picked
-        return output
-
-    hook = encoder.register_forward_hook(pick)
-    try:
+    with head_at(model, rows, columns):
         logits = model(**inputs, return_dict=True).logits
-    finally:
-        hook.remove()
     if logits.shape[:2] != (1, len(rows)):
         raise ValueError(
             f"model must predict each token by a vector of its own, got logits of shape {list(logits.shape)} "
