@@ -29,10 +29,12 @@ from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.pretraining_job import Objective, PretrainingJob
 from hf_ext.tasks.pretraining.all_tokens import BLIND_TO_ITSELF, DataCollatorForAllTokens, check_blind
 from hf_ext.tasks.pretraining.document_encoding import DocumentEncoder
+from hf_ext.tasks.pretraining.masked_trainer import MaskedTokensTrainer
 from hf_ext.tasks.pretraining.packed_rows import IGNORED, fill_rows, join_rows, keeps_documents_apart, pad_rows
 from hf_ext.tasks.pretraining.pseudo_summary import DataCollatorForPseudoSummary, split_sentences
 from hf_ext.tasks.pretraining.recipes import RECIPES
 from hf_ext.tasks.pretraining.whole_word_masking import DataCollatorForWholeWordMasking
+from hf_ext.training.job_trainer import JobTrainer
 
 DEFAULT_LENGTH = 512
 
@@ -217,6 +219,7 @@ class MaskedLanguageModelingJob(_PackedJob):
     mlm_probability: float = option("Share of the tokens or words that is predicted.", 0.15, group="Loss", kw_only=True)
 
     auto_class: ClassVar[Any] = AutoModelForMaskedLM
+    trainer_class: ClassVar[type[JobTrainer]] = MaskedTokensTrainer
     program: ClassVar[str] = "pretrain"
     command: ClassVar[str] = "mlm"
 

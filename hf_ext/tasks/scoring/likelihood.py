@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.ops.precision import at_least_float32
+from hf_ext.tasks.base.asked_places import head_at
 from hf_ext.tasks.base.head_guard import OtherHeadError
 from hf_ext.tasks.base.saved_model import SavedModel
 
@@ -100,8 +101,6 @@ def _looks_ahead(model: Any) -> bool:
 def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> Tensor:
     """Logits ``[P, V]``, in float32 or better, at some places of a batch; the head runs at these alone.
 
-    Over a large vocabulary it costs as much as some blocks do.
-
     Args:
         model: with a head over the vocabulary, that of each place made of its vector alone.
         inputs: of the model, ``[B, L]`` each.
@@ -111,28 +110,13 @@ def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tens
     Raises:
         ValueError: if the head is of another kind.
     """
-    encoder = model.base_model
-    if encoder is model:
+    if model.base_model is model:
         # One module is both.
         return at_least_float32(model(**inputs, return_dict=True).logits[rows, columns])
 
-    ran = False
-
-    def pick(module: Any, arguments: Any, output: Any) -> Any:
-        nonlocal ran
-        ran = True
-        picked = output[0][rows, columns][None]
-        if isinstance(output, tuple):
-            return (picked, *output[1:])
-        output["last_hidden_state"] = picked
-        return output
-
-    hook = encoder.register_forward_hook(pick)
-    try:
+    with head_at(model, rows, columns) as picked:
         logits = model(**inputs, return_dict=True).logits
-    finally:
-        hook.remove()
-    if not ran:
+    if not picked:
         # Some heads run a part of their encoder alone.
         return at_least_float32(logits[rows, columns])
     if logits.shape[:2] != (1, len(rows)):
