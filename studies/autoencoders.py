@@ -2,16 +2,16 @@
 
 import random
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
-import torch
 from torch import Tensor
-from transformers import get_linear_schedule_with_warmup
 
 from hf_ext import UniVAEConfig, UniVAEForTextAutoencoding
 from hf_ext.metrics import point_latents
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.tasks.autoencoding import diagnose
+from studies.descent import descend
 from studies.sources import Sources
 from studies.topic_grammar import BEGIN, END, LONGEST, PADDING, VOCABULARY, Sentence, collate, sentences
 
@@ -41,28 +41,25 @@ def fit(
             first half of the training, with the others in full from the start.
         layers: of the Transformer.
         latents: how many of the last ones have one.
-        learning_rate: the highest; it rises for a tenth of the steps and falls to 0 in a line.
+        learning_rate: the highest.
         seed: of the sentences.
         sources: say whether two steps are enough.
         steps: of 64 sentences each.
     """
     steps = 2 if sources.quick else steps
-    model = UniVAEForTextAutoencoding(_config(posterior, layers, latents)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.01, fused=True)
-    schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
+    model = UniVAEForTextAutoencoding(_config(posterior, layers, latents))
     chance = random.Random(seed)
-    for step in range(steps):
+    passed = count()
+
+    def loss() -> Tensor:
         if posterior == ANNEALED:
-            model.kl_factor = min(1.0, 2 * step / steps)
-        batch = collate(rows_of(sentences("train", _BATCH, chance)))
-        loss = model(**batch).loss
-        assert loss is not None
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-    return model.eval()
+            model.kl_factor = min(1.0, 2 * next(passed) / steps)
+        found = model(**collate(rows_of(sentences("train", _BATCH, chance)))).loss
+        assert found is not None
+        return found
+
+    descend(model, loss, steps, learning_rate)
+    return model
 
 
 def _config(posterior: str, layers: int, latents: int) -> UniVAEConfig:

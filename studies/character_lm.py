@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hf_ext import RoFormerConfig, RoFormerForCausalLM
 from hf_ext.metrics import next_token_sums
+from studies.descent import descend
 from studies.drawing import grouped_bars, legend_below
 from studies.pretraining_texts import write_texts
 from studies.sources import Sources
@@ -121,24 +122,18 @@ def train(fields: Mapping[str, Any], stream: Tensor, learning_rate: float, steps
     Args:
         fields: of the config, beside `SIZES`.
         stream: the texts ``[T]``.
-        learning_rate: the highest; it rises for a tenth of the steps and falls to 0 in a line.
+        learning_rate: the highest.
         steps: of 32 rows each.
     """
-    model: Any = RoFormerForCausalLM(RoFormerConfig(**SIZES, **fields)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.01, fused=True)
-    warm_up = max(1, steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
-    )
-    for _ in range(steps):
+    model: Any = RoFormerForCausalLM(RoFormerConfig(**SIZES, **fields))
+
+    def loss() -> Tensor:
         rows = training_rows(stream)
         # In float32: at this width bfloat16 takes as long.
-        model(input_ids=rows, labels=_asked(rows), use_cache=False).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-    model.eval()
+        found: Tensor = model(input_ids=rows, labels=_asked(rows), use_cache=False).loss
+        return found
+
+    descend(model, loss, steps, learning_rate)
     return model
 
 

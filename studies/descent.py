@@ -1,25 +1,28 @@
 """Training without Trainer, for models that learn from batches made on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import mean
 
 import torch
 from torch import Tensor, nn
 
 
-def descend(model: nn.Module, loss: Callable[[], Tensor], steps: int, learning_rate: float) -> float:
+def descend(
+    model: nn.Module, loss: Callable[[], Tensor], steps: int, learning_rate: float, weight_decay: float = 0.01
+) -> list[float]:
     """Train with AdamW; the rate rises for a tenth of the steps and falls to 0 in a line, gradients are clipped to 1.
 
     Args:
-        model: whose parameters learn.
+        model: whose parameters learn; it comes back as for evaluation.
         loss: of a batch that it makes anew at each call.
         steps: how many.
         learning_rate: the highest.
+        weight_decay: of all parameters.
 
     Returns:
-        The mean loss of the last tenth of the steps.
+        The loss of each step.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
     warm_up = max(1, steps // 10)
     losses = []
     model.train()
@@ -33,4 +36,9 @@ def descend(model: nn.Module, loss: Callable[[], Tensor], steps: int, learning_r
         optimizer.zero_grad()
         losses.append(now.item())
     model.eval()
-    return mean(losses[-warm_up:])
+    return losses
+
+
+def at_the_end(values: Sequence[float]) -> float:
+    """The mean of the last tenth of what was seen step by step."""
+    return mean(values[-max(1, len(values) // 10) :])

@@ -11,8 +11,8 @@ from transformers import AutoModelForTokenClassification, PreTrainedConfig, PreT
 
 import hf_ext
 from hf_ext.analysis import probe_positions
+from studies.descent import descend
 from studies.drawing import grouped_bars, legend_below
-from studies.fitting import fit
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
 
@@ -71,7 +71,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
         logits = answers(model, tokens, length, side.special_tokens)
         return F.cross_entropy(logits.flatten(0, 1), torch.arange(length).repeat(_ROWS))
 
-    last = fit(model, loss, steps, setting["learning_rate"])
+    losses = descend(model, loss, steps, setting["learning_rate"], weight_decay=0.0)
     # In float64, so that rounding does not choose among equal scores.
     model = model.double()
     with torch.no_grad():
@@ -81,7 +81,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
         "accuracy": float((logits.argmax(-1) == torch.arange(length)).double().mean()),
         # As text, since four digits after the point would be zeros.
         "spread": f"{probe_positions(model, length, None, *around).spread:.0e}",
-        "loss": last,
+        "loss": losses[-1],
         "steps": steps,
         "parameters": model.num_parameters(),
     }

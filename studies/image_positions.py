@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import hf_ext
+from studies.descent import at_the_end, descend
 from studies.drawing import grouped_bars, legend_below
-from studies.fitting import fit
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
 
@@ -197,9 +197,9 @@ def run(task: Task, setting: Setting, sources: Sources) -> Mapping[str, Any]:
         return torch.cat([model(some).logits.argmax(-1) for some in images.split(250)])
 
     steps = 2 if sources.quick else task.steps
-    last = fit(model, loss, steps, setting["learning_rate"], weight_decay=0.01)
+    losses = descend(model, loss, steps, setting["learning_rate"])
     scores = task.scores(answer, setting["part"], 20 if sources.quick else _SCORED)
-    return {**scores, "loss": last, "steps": steps, "parameters": model.num_parameters()}
+    return {**scores, "loss": at_the_end(losses), "steps": steps, "parameters": model.num_parameters()}
 
 
 def draw(figure: "Figure", results: Results) -> None:

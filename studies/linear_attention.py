@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import get_linear_schedule_with_warmup
 
 import hf_ext
 from studies import judgements
 from studies.attention_matrices import materialise, matrices_of, mean_entropy, mean_rank, negative_share
+from studies.descent import descend
 from studies.drawing import grouped_bars, legend_below
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
@@ -72,26 +72,21 @@ SIDES: dict[str, Side] = {
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     """Train a model to predict characters, and look at its matrices."""
     side, causal = SIDES[setting["attention"]], setting["task"] == "causal"
-    model = build(side, causal, judgements.vocabulary_size(sources.data)).train()
+    model = build(side, causal, judgements.vocabulary_size(sources.data))
     steps = 2 if sources.quick else _STEPS[setting["task"]]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, setting["learning_rate"], weight_decay=0.01, fused=True)
-    schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
     texts = judgements.rows(sources.data, "train", _LENGTH)
     # Of its own, so that all models see the same rows and masks.
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
+
+    def loss() -> Tensor:
         batch = texts[torch.randint(len(texts), (_BATCH,), generator=generator)]
-        logits, wanted = predictions(model, batch, causal, generator)
-        F.cross_entropy(logits, wanted).backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-    texts = judgements.rows(sources.data, setting["part"], _LENGTH)
+        return F.cross_entropy(*predictions(model, batch, causal, generator))
+
+    descend(model, loss, steps, setting["learning_rate"])
+    scored = judgements.rows(sources.data, setting["part"], _LENGTH)
     return {
-        **scores(model.eval(), texts, causal),
-        **shape_of_matrices(model, side, texts[:_MATRICES], causal),
+        **scores(model, scored, causal),
+        **shape_of_matrices(model, side, scored[:_MATRICES], causal),
         "parameters": model.num_parameters(only_trainable=True),
         "steps": steps,
     }

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hf_ext import RoFormerConfig, RoFormerForMaskedLM
-from studies.descent import descend
+from studies.descent import at_the_end, descend
 from studies.drawing import legend_below, lines
 from studies.pretraining_texts import judgements
 from studies.sources import Sources
@@ -127,8 +127,8 @@ def trained(sources: Sources, lengths: str, log_n: str | None, rate: float, seed
         asked = torch.rand(ids.shape) < _MASKED
         return F.cross_entropy(predictions(model, ids, asked).float(), ids[asked])
 
-    last = descend(model, loss, 2 if sources.quick else _STEPS, rate)
-    return last, {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+    losses = descend(model, loss, 2 if sources.quick else _STEPS, rate)
+    return at_the_end(losses), {name: weight.detach().clone() for name, weight in model.state_dict().items()}
 
 
 def config(characters: int, fields: Mapping[str, Any]) -> RoFormerConfig:

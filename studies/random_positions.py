@@ -11,7 +11,7 @@ from transformers import AutoModelForTokenClassification, default_data_collator
 from hf_ext import RoFormerConfig
 from hf_ext.training import DataCollatorWithRandomPositions
 from studies.che_tasks import TASKS, encoder_batch
-from studies.descent import descend
+from studies.descent import at_the_end, descend
 from studies.drawing import grouped_bars, legend_below
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
@@ -104,7 +104,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
         now: Tensor = model(**batch(task, _ROWS, length, side.positions, training=True)).loss
         return now
 
-    last = descend(model, loss, 2 if sources.quick else _STEPS, setting["learning_rate"])
+    losses = descend(model, loss, 2 if sources.quick else _STEPS, setting["learning_rate"])
     # The same texts for all sides and seeds, and others for development.
     torch.manual_seed(1 if setting["part"] == "dev" else 2)
     rows = 2 if sources.quick else _SCORED
@@ -114,7 +114,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
         "beyond": mean(found[length][0] for length in BEYOND),
         "majority": mean(found[length][1] for length in BEYOND),
         **{f"at_{length}": found[length][0] for length in BEYOND},
-        "loss": last,
+        "loss": at_the_end(losses),
         "parameters": model.num_parameters(),
     }
 

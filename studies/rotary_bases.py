@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import hf_ext
+from studies.descent import at_the_end, descend
 from studies.drawing import grouped_bars, legend_below
-from studies.fitting import fit
 from studies.pretraining_texts import write_texts
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
@@ -103,7 +103,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
         return F.cross_entropy(*logits_and_wanted(train[first + torch.arange(_LENGTH)], generator))
 
     steps = 2 if sources.quick else _STEPS
-    last = fit(model, loss, steps, setting["learning_rate"], weight_decay=0.01)
+    losses = descend(model, loss, steps, setting["learning_rate"])
     scored = texts.parts[setting["part"]]
     rows = scored[: len(scored) // _LENGTH * _LENGTH].view(-1, _LENGTH)[:_SCORED_ROWS]
     with torch.no_grad():
@@ -113,7 +113,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
         "loss": F.cross_entropy(logits, wanted).item(),
         # As a factor, of the frequency that has changed most.
         "moved": "" if begin is None else (frequencies(model) - begin).abs().max().exp().item(),
-        "loss_in_training": last,
+        "loss_in_training": at_the_end(losses),
         "steps": steps,
         "parameters": model.num_parameters(),
     }

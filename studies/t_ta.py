@@ -7,17 +7,19 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BertConfig, BertForMaskedLM, get_linear_schedule_with_warmup
+from transformers import BertConfig, BertForMaskedLM
 
 from hf_ext import TTAConfig, TTAForMaskedLM, build_char_tokenizer
 from hf_ext.data.char_vocabulary import SPECIAL_TOKENS
 from hf_ext.tasks.scoring.likelihood import logits_at
+from studies.descent import descend
 from studies.drawing import grouped_bars, legend_below
 from studies.pretraining_texts import write_texts
 from studies.sources import Sources
@@ -84,7 +86,6 @@ def learn(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     model = new_model(side, vocab_size, _LENGTH)
     steps = 2 if sources.quick else setting["steps"]
     in_training, seconds = fit(model, side == MASKED, parts["train"], steps, setting.get("learning_rate", _RATE), seed)
-    model.eval()
     held_out = parts[setting["part"]]
     found, right = score(model, held_out, side == MASKED)
     spoiled, is_spoiled = spoil(held_out)
@@ -138,33 +139,31 @@ def fit(model: Any, masked: bool, rows: Tensor, steps: int, rate: float, seed: i
         masked: ask for masked characters; else for all tokens.
         rows: ``[R, L]``.
         steps: of 32 rows each.
-        rate: the highest; it rises for a tenth of the steps and falls to 0 in a line.
+        rate: the highest.
         seed: of the rows.
 
     Returns:
         The accuracy of characters asked for in the last tenth of the steps, and the CPU seconds of all, by the median
         step.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.01)
-    schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
     drawn = torch.Generator().manual_seed(seed)
-    accuracies, seconds = [], []
-    model.train()
-    for _ in range(steps):
-        start = time.process_time()
+    accuracies, starts = [], []
+
+    def loss() -> Tensor:
+        starts.append(time.process_time())
         ids = rows[torch.randint(len(rows), (_ROWS,), generator=drawn)]
         inputs, asked = mask(ids, model.config.vocab_size) if masked else (ids, torch.ones_like(ids, dtype=torch.bool))
         wanted = ids[asked]
         logits = logits_at(model, {"input_ids": inputs}, *asked.nonzero(as_tuple=True))
-        F.cross_entropy(logits, wanted).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        seconds.append(time.process_time() - start)
-        right = logits.detach().argmax(-1) == wanted
-        accuracies.append(float(right[wanted >= FIRST].double().mean()))
-    return mean(accuracies[-max(1, steps // 10) :]), steps * median(seconds)
+        # In so few steps that the median one does not have to wait for it.
+        if len(starts) > steps - max(1, steps // 10):
+            right = logits.detach().argmax(-1) == wanted
+            accuracies.append(float(right[wanted >= FIRST].double().mean()))
+        return F.cross_entropy(logits, wanted)
+
+    descend(model, loss, steps, rate)
+    seconds = [end - start for start, end in pairwise((*starts, time.process_time()))]
+    return mean(accuracies), steps * median(seconds)
 
 
 def mask(ids: Tensor, vocab_size: int) -> tuple[Tensor, Tensor]:

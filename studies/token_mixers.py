@@ -15,12 +15,12 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
-    get_linear_schedule_with_warmup,
     set_seed,
 )
 
 from hf_ext import TokenMixerConfig, UniLMBertConfig, build_char_tokenizer
 from hf_ext.tasks.classification import label_names
+from studies.descent import descend
 from studies.drawing import grouped_bars, legend_below
 from studies.pretraining_texts import write_texts
 from studies.sources import Sources
@@ -234,7 +234,7 @@ def fit(
     rate: float,
     quick: bool,
 ) -> None:
-    """Train on all rows, in batches of like length; the rate rises for a tenth of the steps and falls to 0 in a line.
+    """Train on all rows, in batches of like length.
 
     Args:
         reader: to be trained.
@@ -245,15 +245,8 @@ def fit(
         quick: whether two steps are enough.
     """
     drawn = [batch for _ in range(epochs) for batch in batches(rows)][: 2 if quick else None]
-    optimizer = torch.optim.AdamW(reader.parameters(), rate, weight_decay=0.01, fused=True)
-    schedule = get_linear_schedule_with_warmup(optimizer, len(drawn) // 10, len(drawn))
-    reader.train()
-    for batch in drawn:
-        loss(batch).backward()
-        nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+    coming = iter(drawn)
+    descend(reader, lambda: loss(next(coming)), len(drawn), rate)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Where the reference data is, what a run skips and why, and settings that keep tests offline and on few threads."""
 
+import gc
 import importlib
 import os
 import sys
@@ -102,3 +103,9 @@ def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> Iter
     if reasons:
         told = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common())
         terminalreporter.write_line(f"skipped {reasons.total()} ({told})")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there by now out of garbage collections, of which every Trainer makes some."""
+    gc.collect()
+    gc.freeze()

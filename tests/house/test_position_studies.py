@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import hf_ext
 from studies import equal_inputs, image_positions, rotary_bases
-from studies.fitting import fit
 from studies.image_positions import digits, marks, on_canvas, quarter
 from studies.sources import Sources
 
@@ -125,22 +124,3 @@ def test_tokens_that_choose_a_rate_are_not_those_of_the_report():
     dev, test = (set(equal_inputs.scored_tokens(part).tolist()) for part in ("dev", "test"))
     assert dev & test == set()
     assert dev | test == set(range(2, 100))
-
-
-def test_fit_rises_and_falls_to_nothing():
-    """The steps of a descent with a gradient of 1, by hand: AdamW moves by the rate."""
-    weight = torch.nn.Parameter(torch.zeros(()))
-    model = torch.nn.Module()
-    model.weight = weight
-    seen = []
-
-    def loss():
-        seen.append(weight.item())
-        return weight * 1.0
-
-    last = fit(model, loss, 20, 0.1)
-    moves = [before - after for before, after in zip(seen, [*seen[1:], weight.item()])]
-    rates = [0.1 * min((step + 1) / 2, (20 - step) / 18) for step in range(20)]
-    assert moves == pytest.approx(rates, rel=1e-4)
-    assert last == seen[-1]
-    assert not model.training

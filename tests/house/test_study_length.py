@@ -10,7 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hf_ext import RoFormerForMaskedLM
-from studies import descent, log_n, random_positions
+from studies import log_n, random_positions
 from studies.sources import Sources
 
 CHARACTERS = 30
@@ -141,19 +141,3 @@ def test_majority_is_the_share_of_the_commonest_answer():
     ones = int((labels == 1).sum())
     assert right == 1.0
     assert majority == pytest.approx(max(ones, 320 - ones) / 320)
-
-
-def test_descent_goes_down_at_a_rate_that_rises_and_falls():
-    weight = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(weight.weight, 1.0)
-    steps = []
-
-    def loss():
-        steps.append(weight.weight.item())
-        return weight.weight.square().sum()
-
-    last = descent.descend(weight, loss, 40, 0.02)
-    moved = [before - after for before, after in zip(steps, [*steps[1:], weight.weight.item()])]
-    assert moved.index(max(moved)) in range(2, 8)
-    assert moved[0] < max(moved) / 2 > moved[-1]
-    assert last == pytest.approx(sum(one**2 for one in steps[-4:]) / 4)

@@ -3,6 +3,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from hf_ext.ops import pointer_tiles
+from hf_ext.ops.graphs import in_graph
 from hf_ext.ops.pointer import efficient_pointer_scores, pointer_scores, span_mask, top_spans
 from hf_ext.ops.pointer_loss import (
     check_span_labels,
@@ -34,6 +35,16 @@ def take(monkeypatch, way):
     if way.startswith("many chunks"):
         monkeypatch.setattr(pointer_tiles, "_CPU_TILE", 300)
         monkeypatch.setattr(pointer_tiles, "_STARTS", 5)
+
+
+@pytest.fixture(autouse=True)
+def decoding_of_a_gpu(monkeypatch):
+    """Few scores are decoded all at once, which a CPU does in graphs alone."""
+
+    def few(shape, device):
+        return in_graph() or pointer_tiles.few_scores(shape, pointer_tiles.DENSE)
+
+    monkeypatch.setattr("hf_ext.ops.top_spans._all_at_once", few)
 
 
 @pytest.fixture(params=["dense", "one chunk", "many chunks"])
