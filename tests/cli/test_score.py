@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,33 @@ def test_refusals(
     assert done.exit_code
     assert re.search(message, f"{done.stderr} {done.exception}")
     assert Path("texts.txt").read_text(encoding="utf-8") == "天气\n"
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize("job", ["mlm", None])
+def test_other_commands_say_what_a_language_model_is_for(
+    folder: Path, command: str, job: str | None, tmp_path: Path
+) -> None:
+    """Pre-trained here, as job.json says, or elsewhere, where a causal model may be one of dialogues."""
+    if folder.name == "causal":
+        job = "lm"
+    model = tmp_path / "model"
+    shutil.copytree(folder, model)
+    if job is not None:
+        (model / "job.json").write_text(json.dumps({"command": job, "options": {}}), encoding="utf-8")
+    texts = tmp_path / "texts.txt"
+    texts.write_text("天气", encoding="utf-8")
+    done = CliRunner().invoke(app, [command, str(model), "--file", str(texts)])
+    name = re.escape(str(model))
+    assert re.fullmatch(
+        rf"model must be trained for a task, got \w+For(MaskedLM|CausalLM) in {name}: hf-ext score {name} says how "
+        rf"likely it finds texts; hf-ext train TASK --model {name} trains it for one of autoencoder, classification, .*",
+        str(done.exception),
+    )
+    done = CliRunner().invoke(app, [command, str(model), "--file", str(texts), "--task", "ner"])
+    assert "must have a trained head, one of ...ForSequenceLabeling, ...ForSpanExtraction, got" in str(done.exception)
+    done = CliRunner().invoke(app, [command, str(model), "--file", str(texts), "--task", "mlm"])
+    assert "task must be one of autoencoder, classification" in str(done.exception)
 
 
 def test_a_model_without_a_head(tmp_path: Path) -> None:

@@ -65,12 +65,19 @@ class SavedModel:
         """
         known = predictors()
         commands = sorted({kind.command for kind in known.values()})
-        wanted = task or (None if self.job is None else str(self.job["command"]))
-        if wanted is not None and wanted not in commands:
-            raise ValueError(f"task must be one of {', '.join(commands)}, got {wanted!r}")
+        if task is not None and task not in commands:
+            raise ValueError(f"task must be one of {', '.join(commands)}, got {task!r}")
+        trained_for = None if self.job is None else self.job["command"]
+        wanted = task or (trained_for if trained_for in commands else None)
         of_task = {name: kind for name, kind in known.items() if wanted in (None, kind.command)}
         fitting = [pair for pair in of_task.items() if self.has_head(pair[1])]
-        if fitting:
+        uses = [
+            kind.used_by.format(name=self.name)
+            for kind in _pipelines().values()
+            if wanted is None and kind.used_by is not None and self.has_head(kind)
+        ]
+        # A causal model that was pre-trained here has the class of one that was trained on dialogues.
+        if fitting and (trained_for is None or not uses):
             return fitting[0]
         if wanted is not None:
             for pair in of_task.items():
@@ -79,6 +86,11 @@ class SavedModel:
                     return pair
         endings = sorted({f"...{ending}" for kind in of_task.values() for ending in kind.endings})
         seen = ", ".join(self.class_names) or "no class that its config names"
+        if uses:
+            raise ValueError(
+                f"model must be trained for a task, got {seen} in {self.name}: {'; '.join(uses)}; hf-ext train TASK "
+                f"--model {self.name} trains it for one of {', '.join(commands)}"
+            )
         more = "" if wanted else f"; or say by its task what it is for, one of {', '.join(commands)}"
         one_of = f"{'one of ' if len(endings) > 1 else ''}{', '.join(endings)}"
         raise ValueError(f"model must have a trained head, {one_of}, got {seen} in {self.name}{more}")
@@ -102,10 +114,14 @@ class SavedModel:
 
 def predictors() -> dict[str, Any]:
     """The pipelines of all tasks that ``hf-ext predict`` runs, by their names, in the order of their modules."""
+    return {name: kind for name, kind in _pipelines().items() if kind.command is not None}
+
+
+def _pipelines() -> dict[str, Any]:
     for module in task_modules("pipeline"):
         import_module(module)
     from transformers.pipelines import PIPELINE_REGISTRY
 
     kinds = {name: entry["impl"] for name, entry in PIPELINE_REGISTRY.supported_tasks.items()}
     # Transformers names some of its own by strings, and users may add theirs.
-    return {name: kind for name, kind in kinds.items() if getattr(kind, "command", None) is not None}
+    return {name: kind for name, kind in kinds.items() if hasattr(kind, "used_by")}

@@ -17,6 +17,8 @@ class TaskPipeline(Pipeline):
     """What it finds in a text: ``"entities"``."""
     command: ClassVar[str | None] = None
     """The command under ``hf-ext train`` that trains its models; None: ``hf-ext predict`` does not run it."""
+    used_by: ClassVar[str | None] = None
+    """Of one that ``hf-ext predict`` does not run: the command that does, and what it says of the model ``{name}``."""
     endings: ClassVar[tuple[str, ...]] = ()
     """How the names of its models' classes end; none: any encoder will do."""
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text",),)

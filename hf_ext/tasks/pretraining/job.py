@@ -152,6 +152,11 @@ class _PackedJob(DocumentJob):
     )
 
     whole_words: ClassVar[bool] = False
+    next_steps: ClassVar[tuple[str, ...]] = (
+        "score {output_dir} --file FILE",
+        "train TASK --model {output_dir}",
+        *DocumentJob.next_steps,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -288,7 +293,6 @@ class AllTokensJob(_PackedJob):
     program: ClassVar[str] = "pretrain"
     command: ClassVar[str] = "t-ta"
     default_family: ClassVar[str] = "t_ta"
-    next_steps: ClassVar[tuple[str, ...]] = ("score {output_dir} --file FILE", *_PackedJob.next_steps)
 
     def check_config(self, config: Any) -> None:
         """Refuse a model whose output at a token sees this token."""

@@ -17,7 +17,7 @@ from hf_ext.tasks.base.head_guard import OtherHeadError
 from hf_ext.tasks.base.saved_model import SavedModel
 
 # How the names of classes end that have a head over the vocabulary, and what opens their folders.
-_OPENERS = {
+OPENERS = {
     "ForMaskedLM": AutoModelForMaskedLM,
     "BertForPreTraining": AutoModelForMaskedLM,
     "ForCausalLM": AutoModelForCausalLM,
@@ -44,11 +44,11 @@ class AutoLanguageModel:
 
 
 def _opener(class_names: Sequence[str]) -> Any:
-    return next((auto for name in class_names for ending, auto in _OPENERS.items() if name.endswith(ending)), None)
+    return next((auto for name in class_names for ending, auto in OPENERS.items() if name.endswith(ending)), None)
 
 
 def _wanted() -> str:
-    return ", ".join(f"...{ending}" for ending in _OPENERS)
+    return ", ".join(f"...{ending}" for ending in OPENERS)
 
 
 def prediction_of(model: Any) -> str:
@@ -69,6 +69,21 @@ def prediction_of(model: Any) -> str:
         raise ValueError(f"model must be one of {_wanted()}, got {name}")
     if opener is AutoModelForMaskedLM:
         return "masked"
+    check_plain_texts(config, name)
+    if _looks_ahead(model):
+        raise ValueError(
+            f"model must predict a token from those before it, got {name}, which sees those behind it too; a BERT that "
+            "is to be causal has is_decoder=True in its config"
+        )
+    return "causal"
+
+
+def check_plain_texts(config: Any, name: str) -> None:
+    """Refuse a causal model, by its config and the name of its class, that reads something else than a text by itself.
+
+    Raises:
+        ValueError: saying what.
+    """
     if getattr(config, "resolved_attention_mode", None) == "unilm":
         raise ValueError(
             f'attention_mode must be "causal" to score a text by itself, got "unilm": this {name} writes a text that '
@@ -76,12 +91,6 @@ def prediction_of(model: Any) -> str:
         )
     if getattr(config, "fixed_fields", {}).get("shared_segment_embeddings"):
         raise ValueError(f"model must read plain texts, got {name}, which reads who says what in a dialogue")
-    if _looks_ahead(model):
-        raise ValueError(
-            f"model must predict a token from those before it, got {name}, which sees those behind it too; a BERT that "
-            "is to be causal has is_decoder=True in its config"
-        )
-    return "causal"
 
 
 @torch.no_grad()

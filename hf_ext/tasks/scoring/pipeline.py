@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import exp
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from hf_ext.data.input_limit import input_limit
 from hf_ext.data.windows import check_gives_offsets
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
-from hf_ext.tasks.scoring.likelihood import AutoLanguageModel, logits_at, prediction_of
+from hf_ext.tasks.scoring.likelihood import OPENERS, AutoLanguageModel, check_plain_texts, logits_at, prediction_of
 
 # Texts that are sorted by length together.
 _SORTED = 1024
@@ -53,6 +53,7 @@ class LanguageModelPipeline(TextPipeline):
             for takes as many numbers as the vocabulary has entries.
     """
 
+    endings: ClassVar[tuple[str, ...]] = tuple(OPENERS)
     default_input_names: Any = "texts"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -215,6 +216,16 @@ class ScoringPipeline(LanguageModelPipeline):
     """
 
     found = "score"
+    used_by = "hf-ext score {name} says how likely it finds texts"
+
+    @classmethod
+    def suits(cls, config: Any) -> bool:
+        """Whether it reads a text by itself."""
+        try:
+            check_plain_texts(config, config.model_type)
+        except ValueError:
+            return False
+        return True
 
     def _sanitize_parameters(  # type: ignore[override]
         self, token_scores: bool | None = None, **options: Any

@@ -386,6 +386,6 @@ def test_what_to_type_next(command, tmp_path):
         assert lines[0] == "next:"
         assert {line[1] for line in words} <= commands
         assert [line[:3] for line in words][-1] == ["hf-ext", "push", str(folder)]
-        assert all(line[2] == str(folder) for line in words)
+        assert all(line.count(str(folder)) == 1 for line in words)
         arguments = made.training_arguments(folder, use_cpu=True, push_to_hub=True, hub_model_id="org/name")
         assert next_steps(made, arguments) == ["uploaded to https://huggingface.co/org/name", *lines[:-1]]
