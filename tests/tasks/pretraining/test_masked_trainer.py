@@ -1,4 +1,4 @@
-"""The loss of masked tokens from their logits alone: that of all logits, its gradients too, and in an evaluation all."""
+"""The loss of masked tokens from their logits alone is that of all logits, its gradients too; evaluation makes all."""
 
 import pytest
 import torch
