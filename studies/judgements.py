@@ -1,6 +1,5 @@
 """Judgements of courts as rows of characters, whose language is set enough to be learnt within minutes."""
 
-import json
 from collections import Counter
 from collections.abc import Container
 from functools import cache
@@ -10,29 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hf_ext import generate_samples
+from studies.pretraining_texts import judgements
 
 UNKNOWN, MASK = 1, 2
 # Id 0 is that of padding, of which rows have none.
 _SPECIAL = 3
-_FILES = ("divorce", "labor", "loan")
 # Of ten judgements one is to choose learning rates on, and one to report.
 _PARTS: dict[str, Container[int]] = {"train": range(8), "dev": (8,), "test": (9,)}
 
 
-@cache
-def judgements(data: Path | None) -> tuple[str, ...]:
-    """The texts of CAIL 2019's judgements, in the order of its files; None: generated sentences stand in for them."""
-    if data is None:
-        texts = [sample["text"] for sample in generate_samples(400, seed=0)]
-        return tuple("".join(texts[first : first + 20]) for first in range(0, len(texts), 20))
-    paths = [data / "cail2019_elements" / f"{name}.train.json" for name in _FILES]
-    lines = chain.from_iterable(path.read_text(encoding="utf-8").splitlines() for path in paths)
-    return tuple("".join(one["sentence"] for one in json.loads(line)) for line in lines if line.strip())
-
-
 def texts_of(data: Path | None, part: str) -> list[str]:
-    """The judgements of "train", "dev" or "test"."""
+    """The judgements of "train", "dev" or "test"; without ``data`` generated sentences stand in for them."""
     return [text for number, text in enumerate(judgements(data)) if number % 10 in _PARTS[part]]
 
 

@@ -134,7 +134,7 @@ def judgements(data: Path | None) -> list[str]:
     """Judgements of CAIL 2019, each whole and once; without ``data`` chains of generated sentences."""
     if data is None:
         sentences = list(_generated())
-        return ["".join(sentences[first::10]) * 4 for first in range(10)]
+        return ["".join(sentences[first::20]) * 4 for first in range(20)]
     found: list[str] = []
     for kind in ("divorce", "labor", "loan"):
         with (data / "cail2019_elements" / f"{kind}.train.json").open(encoding="utf-8") as file:
