@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LAYERS = 4
-_STEPS = 1500
+_STEPS = 1000
 
 
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:

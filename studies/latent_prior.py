@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LAYERS = 4
-_STEPS = 1500
+_STEPS = 1000
 _SAMPLES = 1000
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LAYERS = 6
 _SIDES = {"2 of 6": 2, "4 of 6": 4, "6 of 6 (k = 0)": 6, "1 of 6": 1}
-_STEPS = 1500
+_STEPS = 1000
 _PAIRS = 400
 
 Moved = tuple[float, float]
