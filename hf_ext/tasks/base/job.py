@@ -26,6 +26,7 @@ from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.data_source import file_of_lines, source_of, with_files
 from hf_ext.tasks.base.job_card import card_facts, card_files
+from hf_ext.tasks.base.methods import Methods
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.run_end import end_run, report_errors, score_file
 from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
@@ -60,7 +61,7 @@ class Files:
 
 
 @dataclass
-class Job:
+class Job(Methods):
     """What to train on, and a model to start from; the help of each field says what it is.
 
     The fields are the options of the job's command too, and the docstring's first line is that command's help.
@@ -202,6 +203,7 @@ class Job:
     """Whether a text with more tokens than a model takes is read in windows, and not cut off."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.model is None) == (self.config is None):
             given = "neither" if self.model is None else "both"
             raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
@@ -266,7 +268,8 @@ class Job:
         train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
-        trainer = self.trainer_class(model=model, args=arguments, **options)
+        trainer_class, own = self.trainer_with_methods(self.trainer_class)
+        trainer = trainer_class(model=model, args=arguments, **options, **own)
         card.files = card_files(self, files)
         trainer.add_callback(ModelCardCallback(trainer, card, curves=False))
         if stopping is not None:

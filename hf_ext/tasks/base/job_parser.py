@@ -14,6 +14,7 @@ from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
 from hf_ext.tasks.base.job import Job
+from hf_ext.tasks.base.methods import METHODS
 from hf_ext.tasks.base.options_file import read_options_file
 
 TRAINING = "Training"
@@ -77,6 +78,10 @@ class JobParser(HfArgumentParser):
         super().__init__(
             classes, prog=f"hf-ext {jobs[0].program}", add_help=False, allow_abbrev=False, exit_on_error=False
         )
+        # Those of methods, which all jobs inherit, behind the jobs' own.
+        last = (METHODS, TRAINING)
+        places = {name: last.index(one.group) + 1 for name, one in self.options.items() if one.group in last}
+        self.options = {name: self.options[name] for name in sorted(self.options, key=lambda name: places.get(name, 0))}
         if options_class is not None:
             return
         output = self.options["output_dir"]

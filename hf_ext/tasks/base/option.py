@@ -14,7 +14,7 @@ def option(
     config_field: str | None = None,
     aliases: Iterable[str] = (),
     default_factory: Callable[[], Any] | None = None,
-    kw_only: bool = False,
+    kw_only: Any = MISSING,
 ) -> Any:
     """A field of a job, stated once for Python and the command line.
 
@@ -26,7 +26,7 @@ def option(
         config_field: the field of the head's config that it gives; None: none.
         aliases: further spellings on the command line.
         default_factory: makes the default, where that is mutable.
-        kw_only: whether Python gives it by its name only.
+        kw_only: whether Python gives it by its name only; else as the class says.
     """
     metadata: dict[str, Any] = {"help": help, "group": group}
     if choices is not None:

@@ -49,7 +49,7 @@ JOBS = {
 }
 START = (
     "train-file validation-file test-file model config tokenizer overwrite keep-checkpoints license language patience "
-    "output-dir dataset dataset-config train-split validation-split test-split columns streaming"
+    "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop"
 )
 # What documents and model cards write.
 OPTIONS = {
