@@ -11,7 +11,7 @@ from studies.character_lm import LENGTH, MEASURES, Characters, draw, read_charac
 from studies.sources import Sources
 from studies.study import Experiment, Setting
 
-_STEPS = 4000
+_STEPS = 2000
 # Set beforehand: all sides are one model.
 _RATE = 3e-3
 

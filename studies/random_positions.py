@@ -24,7 +24,7 @@ WITHIN = (5, 10, 15, 20)
 BEYOND = (21, 30, 40, 50, 60, 70, 80, 90, 100)
 # Texts of 100 symbols, and as many of their answers, need 200.
 _TOP = 256
-_STEPS, _ROWS, _SCORED = 1000, 32, 64
+_STEPS, _ROWS, _SCORED = 1500, 32, 64
 _SIZES: dict[str, Any] = {
     "hidden_size": 64,
     "num_hidden_layers": 3,
@@ -32,6 +32,8 @@ _SIZES: dict[str, Any] = {
     "intermediate_size": 128,
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
+    # 0.02 is for models of 768: with it one so narrow is right within the length of training on sorting alone.
+    "initializer_range": 0.12,
 }
 
 
@@ -136,10 +138,11 @@ def draw(figure: "Figure", results: Results) -> None:
 
 EXPERIMENT = Experiment(
     name="random_positions",
-    cases=[{"task": task} for task in ("bucket_sort", "reverse", "missing_duplicate", "even_pairs")],
+    cases=[{"task": task} for task in ("bucket_sort", "missing_duplicate", "even_pairs")],
     side="positions",
     sides=tuple(SIDES),
-    rates=(1e-3, 3e-3),
+    # Chosen by sorting, where it makes no difference, 3e-3 was too much for the other tasks.
+    rates=(1e-3,),
     score="within",
     run=run,
     draw=draw,

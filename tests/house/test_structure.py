@@ -55,7 +55,7 @@ ROLES = (
         "whole_word_masking",
     ),
     ("*metrics", "evaluate_metric"),
-    ("*job", "*pipeline", "chat", "page", "trainer"),
+    ("*job", "*pipeline", "chat", "page", "*trainer"),
 )
 
 # All that a head may need, directly or not: it is what a checkpoint with code carries.
