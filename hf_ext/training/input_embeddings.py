@@ -239,10 +239,13 @@ class TokenVectors:
 
     def __init__(self, calls: EmbeddingCalls, vocabulary: int) -> None:
         self.calls = calls
-        own = torch.cat([tokens.flatten() for tokens in calls.tokens]).unique()
-        self.known = gather_rows(own).unique()
+        real = [calls.real(call) for call in range(len(calls.tokens))]
+        kept = [tokens.flatten() if own is None else tokens[own] for tokens, own in zip(calls.tokens, real)]
+        self.known = gather_rows(torch.cat(kept).unique()).unique()
         self.others = vocabulary - len(self.known)
-        self.places = [torch.searchsorted(self.known, tokens) for tokens in calls.tokens]
+        # The token of padding, which gets nothing, need not be among them.
+        last = len(self.known) - 1
+        self.places = [torch.searchsorted(self.known, tokens).clamp(max=last) for tokens in calls.tokens]
 
     def unit(self, vectors: Tensor) -> Tensor:
         """The direction ``[U, H]`` of the sum of all processes' vectors."""
