@@ -1,4 +1,4 @@
-"""One of two processes of `training/test_adversarial_parallel.py`. Called as ``adversarial_in_two_processes.py FOLDER``."""
+"""One of two processes of `training/test_adversarial_parallel.py`, with a folder to write into as its argument."""
 
 import sys
 from pathlib import Path

@@ -41,7 +41,7 @@ def fgm_delta(gradient: Tensor, epsilon: float = 0.5, norm: str | Callable[[Tens
 
 
 class AdversarialTrainer(MethodTrainer):
-    """Trainer whose loss is that of input embeddings moved to where it is worse, or has a penalty on its gradient there.
+    """Trainer whose loss is that of embeddings moved to where it is worse, or has a penalty on its gradient there.
 
     ``"fgm"`` takes the loss at ``e + epsilon * g / |g|``, g its gradient, and that alone; ``"penalty"`` adds
     ``epsilon / 2 * |g|^2``, g that of the loss of a whole step, so that the term falls as batches grow. Weights are not
@@ -55,9 +55,10 @@ class AdversarialTrainer(MethodTrainer):
         *args: Trainer's.
         method: ``"fgm"`` or ``"penalty"``.
         epsilon: factor; None: 0.5 for the fast gradient method, 1 for the penalty.
-        norm: what has the norm epsilon: ``"matrix"``, what all places of a token share, as in the original; ``"batch"``,
-            what each place has of its own; ``"row"``, the same, each row by itself. Of a penalty, the gradients of
-            ``"batch"``, each place, as in the original, or ``"matrix"``. None: the original's.
+        norm: what has the norm epsilon: ``"matrix"``, what all places of a token share, as in the original;
+            ``"batch"``, what each place has of its own; ``"row"``, the same, each row by itself. Of a penalty, whose
+            the gradients are: ``"batch"``, those of each place, as in the original, or ``"matrix"``. None: the
+            original's.
         add_clean: add the loss where nothing is moved, in one more pass, as popular ports of the original do.
         **kwargs: Trainer's.
 
@@ -114,14 +115,14 @@ class AdversarialTrainer(MethodTrainer):
         bare = self.bare(model)
         with without_dropout(bare), torch.enable_grad():
             with self._embeddings.watched(inputs) as calls:
-                loss = compute(bare, {**inputs}, False, num_items_in_batch)
+                loss, _ = compute(bare, {**inputs}, True, num_items_in_batch)
             gradients = calls.gradients(loss, loss_scale(self))
         vectors = vectors_of(calls, self.adversarial_norm, self._embeddings.vocabulary)
         delta = fgm_delta(vectors.gather(gradients), self.adversarial_epsilon, vectors.unit)
         with self._embeddings.moved(vectors.spread(delta)):
             loss, outputs = compute(model, {**inputs}, True, num_items_in_batch)
         if self.add_clean:
-            loss = loss + compute(model, {**inputs}, False, num_items_in_batch)
+            loss = loss + compute(model, {**inputs}, True, num_items_in_batch)[0]
         return (loss, outputs) if return_outputs else loss
 
     def _penalty(self, loss: Tensor, calls: EmbeddingCalls, num_items_in_batch: Tensor | int | None) -> Tensor:

@@ -132,8 +132,8 @@ def _counted(labels: Tensor | None, column: int | None = None) -> Tensor | None:
     return (labels if column is None else labels[:, column]) != IGNORED
 
 
-def _log_softmax(*logits: Tensor) -> Sequence[Tensor]:
-    return [at_least_float32(one).log_softmax(-1) for one in logits]
+def _log_softmax(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    return at_least_float32(first).log_softmax(-1), at_least_float32(second).log_softmax(-1)
 
 
 def _kl(clean: Tensor, other: Tensor, counted: Tensor | None) -> Tensor:

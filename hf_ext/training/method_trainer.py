@@ -10,7 +10,7 @@ from transformers import Trainer
 class MethodTrainer(Trainer):
     """Trainer that makes more of a loss than the model does; a subclass says what."""
 
-    def bare(self, model: nn.Module) -> Any:
+    def bare(self, model: nn.Module | None) -> Any:
         """The model without what exchanges gradients between processes, but with adapters and autocast."""
         return self.accelerator.unwrap_model(model)
 

@@ -61,8 +61,8 @@ class VirtualAdversarialTrainer(MethodTrainer):
     whose two losses had an optimizer each; here they have one.
 
     Batches of unlabelled texts are as large as labelled ones, in an order that depends on the seed and the number of
-    the step alone: a resumed run goes on where it broke off, and several processes and micro-batches share out the texts
-    of one.
+    the step alone: a resumed run goes on where it broke off, and several processes and micro-batches share out the
+    texts of one.
 
     Args:
         *args: Trainer's.
@@ -73,8 +73,8 @@ class VirtualAdversarialTrainer(MethodTrainer):
             of a row, is much smaller.
         iterations: tries, of a pass each; 0: noise.
         weight: of the divergence.
-        norm: what has these norms: ``"matrix"``, what all places of a token share, as in the original; ``"batch"``, what
-            each place has of its own; ``"row"``, the same, each row by itself.
+        norm: what has these norms: ``"matrix"``, what all places of a token share, as in the original; ``"batch"``,
+            what each place has of its own; ``"row"``, the same, each row by itself.
         divergence: function of the logits without and with the perturbation and the labels, or None, to a mean over
             the rows of the micro-batch.
         **kwargs: Trainer's.
@@ -150,7 +150,12 @@ class VirtualAdversarialTrainer(MethodTrainer):
             scale = loss_scale(self)
             noise = vectors.noise(torch.Generator(device=calls.zeros[0].device).manual_seed(int(seed)))
             delta = virtual_adversarial_delta(
-                lambda tried: apart(tried) * scale, noise, self.vat_epsilon, self.vat_xi, self.vat_iterations, vectors.unit
+                lambda tried: apart(tried) * scale,
+                noise,
+                self.vat_epsilon,
+                self.vat_xi,
+                self.vat_iterations,
+                vectors.unit,
             )
         return apart(delta)
 

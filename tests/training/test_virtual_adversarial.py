@@ -17,13 +17,13 @@ from hf_ext.training import (
     clean_divergence,
     clean_next_token_divergence,
     clean_span_divergence,
+    input_embeddings,
     next_token_divergence,
     output_divergence,
     pointer_tables_divergence,
     span_divergence,
     virtual_adversarial_delta,
 )
-from hf_ext.training import input_embeddings
 from hf_ext.training.input_embeddings import PlaceVectors, TokenVectors
 from hf_ext.training.virtual_adversarial import endless_order
 

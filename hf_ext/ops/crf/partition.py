@@ -162,11 +162,12 @@ class _LogPartition(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        *scores, mask, tags, counts = ctx.saved_tensors
+        emissions, transitions, start, end, mask, tags, counts = ctx.saved_tensors
         if torch.is_grad_enabled():
             # Derivatives of the gradients are those of the readable form.
-            wanted = [x for x in scores if x.requires_grad]
+            scores = (emissions, transitions, start, end)
             total = naive_log_partition(*scores, mask)
+            wanted = [x for x in scores if x.requires_grad]
             grads = iter(torch.autograd.grad(total, wanted, gradient, create_graph=True))
             return *[next(grads) if x.requires_grad else None for x in scores], None
         weighted = gradient[:, None, None] * tags

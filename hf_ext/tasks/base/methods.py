@@ -48,7 +48,7 @@ class Methods:
         group=METHODS,
     )
     adversarial_norm: str | None = option(
-        "With adversarial: what is moved so far, the matrix of embeddings, what they give for a batch, or for each row; "
+        "With adversarial: what is moved so far, the matrix of embeddings, or what they give for a batch or each row; "
         "else matrix, or batch for the penalty.",
         None,
         group=METHODS,
@@ -129,7 +129,9 @@ class Methods:
             if name.startswith("adversarial_") and self.adversarial is None:
                 raise ValueError(f"{name} goes with adversarial, got {getattr(self, name)} without it")
             if name in _OF_VAT and self.adversarial != VAT:
-                raise ValueError(f"{name} goes with adversarial={VAT}, got {getattr(self, name)} with {self.adversarial}")
+                raise ValueError(
+                    f"{name} goes with adversarial={VAT}, got {getattr(self, name)} with {self.adversarial}"
+                )
         if self.adversarial not in (None, *EPSILONS, VAT):
             raise ValueError(f"adversarial must be one of {', '.join((*EPSILONS, VAT))}, got {self.adversarial!r}")
         for name in ("adversarial_epsilon", "vat_xi", "vat_weight"):

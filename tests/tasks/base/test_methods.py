@@ -12,10 +12,9 @@ from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.similarity import SimilarityJob
-from hf_ext.training import AdversarialTrainer, VirtualAdversarialTrainer
+from hf_ext.training import AdversarialTrainer, VirtualAdversarialTrainer, run_steps
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.r_drop import RDropTrainer
-from hf_ext.training import run_steps
 
 START = {"train_file": "a", "validation_file": "b", "config": "tiny"}
 
@@ -56,9 +55,9 @@ def test_options_that_do_not_fit_are_refused(options, message):
 def test_what_a_task_cannot_take_is_refused_by_name():
     with pytest.raises(ValueError, match="adversarial must be left out or have another value, got vat: a text has a"):
         SimilarityJob(**START, adversarial="vat")
-    with pytest.raises(ValueError, match="r_drop must be left out, got 4.0: a text has a vector here"):
+    with pytest.raises(ValueError, match=r"r_drop must be left out, got 4\.0: a text has a vector here"):
         SimilarityJob(**START, r_drop=4.0)
-    with pytest.raises(ValueError, match="chunk_size must be left out with adversarial=fgm, .* got 8"):
+    with pytest.raises(ValueError, match=r"chunk_size must be left out with adversarial=fgm, .* got 8"):
         SimilarityJob(**START, adversarial="fgm", chunk_size=8)
 
 
@@ -178,6 +177,6 @@ def test_every_job_is_trained_by_a_method_or_refuses_it(tmp_path, monkeypatch, p
 
 
 def test_refused_methods_are_options():
-    known = {one for one in Methods.__dataclass_fields__}
+    known = set(Methods.__dataclass_fields__)
     for case in JOBS.values():
         assert {one.partition("=")[0] for one in case.job.refused_methods} <= known
