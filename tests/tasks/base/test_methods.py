@@ -7,6 +7,7 @@ import torch
 from jobs_tiny import JOBS
 from safetensors.torch import load_file
 
+from hf_ext.tasks.base.job_card import card_facts
 from hf_ext.tasks.base.methods import Methods
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
@@ -118,6 +119,12 @@ def test_unlabelled_pairs_and_questions(tmp_path):
     file.write_text('{"id": "1", "question": "a", "context": "b"}\n', encoding="utf-8")
     wanted = [{"id": "1", "question": "a", "context": "b", "answers": []}]
     assert ReadingComprehensionJob(**START).read_unlabelled(file, FilesOf(())) == wanted
+
+
+def test_a_card_tells_the_methods_that_were_given():
+    job = SpanExtractionJob(**START, adversarial="vat", vat_xi=2.0, unlabelled_file="c")
+    own = {name: value for name, value in card_facts(job).options.items() if name in Methods.__dataclass_fields__}
+    assert own == {"adversarial": "vat", "vat_xi": 2.0}
 
 
 METHODS = {
