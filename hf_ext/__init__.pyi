@@ -129,6 +129,8 @@ from .tasks.relations.head import AutoModelForRelationExtraction as AutoModelFor
 from .tasks.similarity.trainer import SimilarityTrainer as SimilarityTrainer
 from .tasks.similarity.whitening import Whitening as Whitening
 from .tokenization import JiebaWordPieceTokenizer as JiebaWordPieceTokenizer
+from .training.adversarial import AdversarialTrainer as AdversarialTrainer
 from .training.parameter_groups import head_optimizer as head_optimizer
 from .training.r_drop import RDropTrainer as RDropTrainer
+from .training.virtual_adversarial import VirtualAdversarialTrainer as VirtualAdversarialTrainer
 from .version import __version__ as __version__

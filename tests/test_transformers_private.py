@@ -71,7 +71,13 @@ PROTECTED: dict[type, list[str]] = {
         "_save_pretrained",
         "_special_tokens_map",
     ],
-    Trainer: ["_get_train_sampler", "_issue_warnings_after_load", "_prepare_inputs"],
+    Trainer: [
+        "_get_train_sampler",
+        "_issue_warnings_after_load",
+        "_prepare_inputs",
+        "_remove_unused_columns",
+        "_train_batch_size",
+    ],
 }
 
 

@@ -26,6 +26,19 @@ def gather_rows(rows: Tensor) -> Tensor:
     return gathered
 
 
+def sum_of_processes(values: Tensor) -> Tensor:
+    """The sum of all processes' tensors of one shape, without a gradient; the tensor itself where there is one process.
+
+    Args:
+        values: of any shape.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return values
+    summed = values.detach().clone()
+    dist.all_reduce(summed)
+    return summed
+
+
 class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:

@@ -1,3 +1,13 @@
+from .adversarial import AdversarialTrainer as AdversarialTrainer, fgm_delta as fgm_delta
+from .divergences import (
+    clean_divergence as clean_divergence,
+    clean_next_token_divergence as clean_next_token_divergence,
+    clean_span_divergence as clean_span_divergence,
+    next_token_divergence as next_token_divergence,
+    output_divergence as output_divergence,
+    pointer_tables_divergence as pointer_tables_divergence,
+    span_divergence as span_divergence,
+)
 from .head_learning_rate import HeadLearningRate as HeadLearningRate
 from .model_card.callback import ModelCardCallback as ModelCardCallback
 from .model_card.facts import CardFacts as CardFacts, CardFile as CardFile
@@ -8,3 +18,7 @@ from .random_positions import (
 )
 from .stream_trainer import StreamTrainer as StreamTrainer
 from .streamed_batches import StreamedBatches as StreamedBatches
+from .virtual_adversarial import (
+    VirtualAdversarialTrainer as VirtualAdversarialTrainer,
+    virtual_adversarial_delta as virtual_adversarial_delta,
+)

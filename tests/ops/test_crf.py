@@ -131,12 +131,21 @@ def test_gradients(form):
         assert torch.autograd.gradcheck(loss, parts)
 
 
-def test_no_second_order():
-    emissions = scores(1, 3, 2)[0].requires_grad_()
-    (first,) = torch.autograd.grad(
-        crf_log_partition(emissions, torch.zeros(2, 2, dtype=torch.float64)).sum(), emissions, create_graph=True
-    )
-    assert not first.requires_grad
+def test_second_derivatives():
+    inputs = [x.requires_grad_() for x in scores(3, 4, 3)]
+    mask = holes(3, 4)
+
+    def total(emissions, transitions, start, end):
+        return crf_log_partition(emissions, transitions, mask, start, end)
+
+    assert torch.autograd.gradgradcheck(total, inputs)
+    first = torch.autograd.grad(total(*inputs).sum(), inputs)
+    for own, again in zip(first, torch.autograd.grad(total(*inputs).sum(), inputs, create_graph=True)):
+        torch.testing.assert_close(again, own)
+    # Of emissions alone, the gradient that comes from above being a constant.
+    emissions, rest = inputs[0], [x.detach() for x in inputs[1:]]
+    (first,) = torch.autograd.grad(total(emissions, *rest).sum(), emissions, create_graph=True)
+    assert torch.autograd.grad(first.square().sum(), emissions)[0].any()
 
 
 def test_potentials_far_apart_run_as_logarithms():

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from hf_ext.ops.crf.blocks import block_messages
 from hf_ext.ops.crf.naive import naive_log_partition, naive_marginals
@@ -158,13 +157,19 @@ class _LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor) -> Tensor:
         total, tags, counts = _partition(emissions, transitions, start, end, mask, True)
-        ctx.save_for_backward(tags, counts, mask)
+        ctx.save_for_backward(emissions, transitions, start, end, mask, tags, counts)
         return total
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        tags, counts, mask = ctx.saved_tensors
+        emissions, transitions, start, end, mask, tags, counts = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # Derivatives of the gradients are those of the readable form.
+            scores = (emissions, transitions, start, end)
+            total = naive_log_partition(*scores, mask)
+            wanted = [x for x in scores if x.requires_grad]
+            grads = iter(torch.autograd.grad(total, wanted, gradient, create_graph=True))
+            return *[next(grads) if x.requires_grad else None for x in scores], None
         weighted = gradient[:, None, None] * tags
         first = last = None
         if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:

@@ -80,6 +80,10 @@ class AutoencoderJob(EncoderJob):
     kl_weight: float | None = option("Factor of that; else 1.", None, group="Loss", config_field="kl_weight")
     kl_warmup_steps: int = option("Steps over which that factor grows from 0.", 0, group="Loss")
 
+    refused_methods: ClassVar[Mapping[str, str]] = {
+        "r_drop": "latents are drawn anew in each pass, so that two are not to agree",
+        "adversarial=vat": "latents are drawn anew in each pass, so that two are not to agree",
+    }
     auto_class: ClassVar[Any] = UniVAEForTextAutoencoding
     command: ClassVar[str] = "autoencoder"
     metric: ClassVar[str] = "perplexity"

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from hf_ext.data.span_collator import DataCollatorForSpanExtraction
 from hf_ext.data.span_encoding import SpanEncoder
+from hf_ext.data.text_lines import texts_of
 from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.ops.logit import logit
@@ -19,6 +20,7 @@ from hf_ext.tasks.base.encoder_job import EncoderJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.score_threshold import BEST, best_threshold, given_threshold, threshold_option
+from hf_ext.training.divergences import Divergence, pointer_tables_divergence
 from hf_ext.training.run_steps import predict_in_order
 
 
@@ -70,6 +72,10 @@ class ExtractionJob(EncoderJob):
         label2id = {name: number for number, name in enumerate(names)}
         encoder = self.encoder(tokenizer, SimpleNamespace(id2label=dict(enumerate(names)), label2id=label2id))
         return count_in_rows(encoder, examples, ("text", encoder.annotations), "lost_entities")
+
+    def read_unlabelled(self, path: Path, files: Files) -> list[dict[str, Any]]:
+        """Texts, in which nothing is to be found."""
+        return [{"text": text, self.encoder_class.annotations: []} for text in texts_of(path) if text.strip()]
 
     def outputs(self, labels: Sequence[str]) -> Sequence[str]:
         """What a new head tells apart, for the labels of the files: these."""
@@ -175,6 +181,8 @@ class LinkedSpanJob(ExtractionJob):
     )
     threshold: str | None = threshold_option()
 
+    divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)
+    clean_divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)
     defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 10}
 

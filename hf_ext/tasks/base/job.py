@@ -52,12 +52,14 @@ class Files:
         validation: examples to evaluate on, by which the best epoch is chosen.
         labels: what the model is to tell apart, if it is labels.
         test: examples to score the trained model on, where there is such a file.
+        unlabelled: examples to learn from without their labels, where there is such a file.
     """
 
     train: Sequence[Mapping[str, Any]]
     validation: Sequence[Mapping[str, Any]]
     labels: Sequence[str] = ()
     test: Sequence[Mapping[str, Any]] | None = None
+    unlabelled: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass
@@ -268,8 +270,9 @@ class Job(Methods):
         train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
-        trainer_class, own = self.trainer_with_methods(self.trainer_class)
-        trainer = trainer_class(model=model, args=arguments, **options, **own)
+        if files.unlabelled is not None:
+            options["unlabelled_dataset"] = self.encode(files.unlabelled, tokenizer, model)
+        trainer = self.trainer_with_methods(self.trainer_class)(model=model, args=arguments, **options)
         card.files = card_files(self, files)
         trainer.add_callback(ModelCardCallback(trainer, card, curves=False))
         if stopping is not None:
@@ -335,6 +338,10 @@ class Job(Methods):
         if self.test_file is not None:
             files = replace(files, test=self.read_evaluation(self.test_file, files.labels))
             self.check_examples("test_file", files.test)
+        if self.unlabelled_file is not None:
+            unlabelled = self.read_unlabelled(file_of_lines(self, Path(self.unlabelled_file)), files)
+            self.check_examples("unlabelled_file", unlabelled)
+            files = replace(files, unlabelled=unlabelled)
         return files
 
     def read(self) -> Files:
@@ -351,6 +358,18 @@ class Job(Methods):
         Args:
             path: the file.
             labels: what the model tells apart, where it is labels; the file must have no others.
+
+        Raises:
+            ValueError: if it cannot be used, naming it.
+        """
+        raise NotImplementedError
+
+    def read_unlabelled(self, path: Path, files: Files) -> Sequence[Mapping[str, Any]]:
+        """The examples of a file to learn from without labels; what they have in place of labels is not learnt.
+
+        Args:
+            path: the file.
+            files: the others.
 
         Raises:
             ValueError: if it cannot be used, naming it.

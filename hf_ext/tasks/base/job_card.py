@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext.tasks.base.data_source import source_of
+from hf_ext.tasks.base.methods import METHODS
 from hf_ext.training.model_card.facts import CardFacts, CardFile
 from hf_ext.training.model_card.render import template_beside
 
@@ -23,7 +24,10 @@ def card_facts(job: Any) -> CardFacts:
         ValueError: if licence or language is none that the Hub takes.
     """
     dataset = (job.as_given or job).dataset
-    options = {one.name: getattr(job, one.name) for one in fields(job) if one.metadata.get("group") not in _TOLD}
+    told = [one.name for one in fields(job) if one.metadata.get("group") not in (*_TOLD, METHODS)]
+    # A file of texts without labels stands among the files.
+    told += [name for name in job.methods_given() if name != "unlabelled_file"]
+    options = {name: getattr(job, name) for name in told}
     return CardFacts(
         template=template_beside(type(job), "job"),
         examples=job.examples,
@@ -45,7 +49,7 @@ def card_files(job: Any, files: Any) -> list[CardFile]:
         job: with the paths.
         files: what they hold; see `hf_ext.tasks.base.job.Files`.
     """
-    held = {part: getattr(files, part) for part in ("train", "validation", "test")}
+    held = {part: getattr(files, part) for part in ("train", "validation", "test", "unlabelled")}
     return [
         CardFile(part, source_of(job, part), len(examples) if isinstance(examples, Sized) else None)
         for part, examples in held.items()

@@ -92,6 +92,10 @@ class PretrainingJob(Job):
     )
 
     program: ClassVar[str] = "pretrain"
+    refused_methods: ClassVar[Mapping[str, str]] = {
+        "r_drop": "logits are made where they are asked for alone",
+        "adversarial=vat": "logits are made where they are asked for alone",
+    }
     streams: ClassVar[bool] = True
     metric: ClassVar[str] = METRIC
     plotted_metric: ClassVar[str | None] = "accuracy"

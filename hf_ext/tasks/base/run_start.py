@@ -40,6 +40,7 @@ def check_start(job: "Job", arguments: TrainingArguments) -> None:
 def tell_files(job: "Job", files: "Files", arguments: TrainingArguments) -> None:
     """Say what there is to train on and to evaluate on, before it is encoded, which may take its time."""
     parts = {"train": files.train, "validation": files.validation, "test": files.test}
+    parts["unlabelled"] = files.unlabelled
     told = ", ".join(
         f"{_number(own)}{job.examples} in {source_of(job, part)}" for part, own in parts.items() if own is not None
     )

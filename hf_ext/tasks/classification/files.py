@@ -12,7 +12,15 @@ from hf_ext.data.columns import column_records
 from hf_ext.data.formats.registry import Example, read_as
 from hf_ext.data.formats.source import Source
 from hf_ext.data.text_keys import text_keys_of
-from hf_ext.data.text_lines import FileLine, fail, json_records, text_value
+from hf_ext.data.text_lines import (
+    FileLine,
+    fail,
+    json_objects,
+    json_records,
+    looks_like_json,
+    read_lines,
+    text_value,
+)
 from hf_ext.tasks.base.task_files import TaskFiles
 
 logger = logging.getLogger(__name__)
@@ -126,6 +134,34 @@ def _of_tool(examples: Iterable[Example]) -> Iterator[tuple[FileLine, Mapping[st
             (label,) = example.pop("labels")
             example["label"] = label
         yield where, example
+
+
+def read_unlabelled_texts(path: str | os.PathLike[str], pairs: bool = False) -> list[dict[str, str]]:
+    """Read texts, or pairs of texts, whatever labels they have.
+
+    Args:
+        path: JSON lines as those of `read_labelled_texts`, or a text a line; of pairs JSON lines alone.
+        pairs: whether each is a pair.
+
+    Returns:
+        Dicts ``{"text"}``, and of pairs ``"text2"``.
+
+    Raises:
+        ValueError: naming the file and the line, if a line cannot be read, or is a text where there should be a pair,
+            or the other way round.
+    """
+    lines = read_lines(path)
+    if not pairs and not looks_like_json(lines[:3]):
+        return [{"text": text.strip()} for _, text in lines]
+    return [_texts(record, where, pairs) for where, record in json_objects(lines)]
+
+
+def _texts(record: Mapping[str, Any], where: FileLine, pairs: bool) -> dict[str, str]:
+    names = text_keys_of(record)
+    if names is None or len(names) != 1 + pairs:
+        wanted = "two texts, such as 'sentence1' and 'sentence2'" if pairs else "one text, such as 'text'"
+        fail(where, f"a row must have {wanted}", ", ".join(record))
+    return {name: text_value(record[key], key, where) for name, key in zip(("text", "text2"), names)}
 
 
 def _example(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:

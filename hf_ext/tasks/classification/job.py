@@ -27,7 +27,7 @@ from hf_ext.tasks.base.encoder_job import EncoderJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.score_threshold import BEST, given_threshold, threshold_option
-from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts
+from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts, read_unlabelled_texts
 from hf_ext.tasks.classification.metrics import (
     class_probabilities,
     classification_compute_metrics,
@@ -117,6 +117,12 @@ class ClassificationJob(EncoderJob):
     def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
         """Labelled texts with no other classes than these."""
         return read_labelled_texts(path, labels)
+
+    def read_unlabelled(self, path: Path, files: Files) -> list[dict[str, Any]]:
+        """Texts or pairs, as those of training are, with any class."""
+        first = files.train[0]
+        label: dict[str, Any] = {"labels": []} if _multi_label(files.train) else {"label": files.labels[0]}
+        return [{**texts, **label} for texts in read_unlabelled_texts(path, pairs="text2" in first)]
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The text, or both of a pair."""

@@ -28,6 +28,7 @@ from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues
+from hf_ext.training.divergences import Divergence, clean_next_token_divergence, next_token_divergence
 from hf_ext.training.run_steps import predict_in_order
 
 _CONFIGS: dict[str, Any] = {"nezha": NezhaConfig, "gpt_cdial": CDialGPTConfig}
@@ -58,6 +59,11 @@ class DialogueJob(EncoderJob):
         "All turns or the last; else all for NEZHA, the last for CDial-GPT.", None, group="Loss"
     )
 
+    divergence: ClassVar[Divergence] = staticmethod(next_token_divergence)
+    clean_divergence: ClassVar[Divergence] = staticmethod(clean_next_token_divergence)
+    refused_methods: ClassVar[Mapping[str, str]] = {
+        "unlabelled_file": "the labels of a dialogue are its own words, so that any can stand in the training file"
+    }
     auto_class: ClassVar[Any] = AutoModelForCausalLM
     examples: ClassVar[str] = "dialogues"
     metric: ClassVar[str] = "perplexity"

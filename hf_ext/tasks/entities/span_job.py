@@ -17,6 +17,7 @@ from hf_ext.tasks.base.score_threshold import threshold_option
 from hf_ext.tasks.entities.example import EntityExample, check_known_labels, check_labels
 from hf_ext.tasks.entities.files import read_entities
 from hf_ext.tasks.entities.span_head import SPAN_HEADS, AutoModelForSpanExtraction
+from hf_ext.training.divergences import Divergence, pointer_tables_divergence
 
 
 @dataclass
@@ -110,3 +111,5 @@ class SpanExtractionJob(EntityJob):
 
     command: ClassVar[str] = "ner"
     auto_class: ClassVar[Any] = AutoModelForSpanExtraction
+    divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)
+    clean_divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)

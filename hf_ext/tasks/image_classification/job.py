@@ -69,6 +69,7 @@ class ImageClassificationJob(Job):
     )
 
     command: ClassVar[str] = "image-classification"
+    refused_methods: ClassVar[Mapping[str, str]] = {"adversarial": "it moves the embeddings of tokens"}
     auto_class: ClassVar[Any] = AutoModelForImageClassification
     examples: ClassVar[str] = "images"
     defaults: ClassVar[Mapping[str, Any]] = {

@@ -59,6 +59,10 @@ class ParaphraseJob(EncoderJob):
         "Factor of cosines; else 20 for RoFormer and 30 for BERT.", None, group="Loss"
     )
 
+    refused_methods: ClassVar[Mapping[str, str]] = {
+        "r_drop": "the model makes logits where it is asked for tokens alone, and does not return them",
+        "adversarial=vat": "the model makes logits where it is asked for tokens alone, and does not return them",
+    }
     examples: ClassVar[str] = "sentences"
     metric: ClassVar[str] = METRIC
     command: ClassVar[str] = "paraphrase"

@@ -28,6 +28,7 @@ from hf_ext.tasks.reading_comprehension.metrics import (
     reading_scores,
     reading_table,
 )
+from hf_ext.training.divergences import Divergence, clean_span_divergence, span_divergence
 from hf_ext.training.run_steps import predict_in_order
 
 
@@ -82,6 +83,8 @@ class ReadingComprehensionJob(EncoderJob):
     command: ClassVar[str] = "reading-comprehension"
     written: ClassVar[tuple[str, ...]] = ("predictions.json", "nbest_predictions.json")
     label_key: ClassVar[str | None] = "answers"
+    divergence: ClassVar[Divergence] = staticmethod(span_divergence)
+    clean_divergence: ClassVar[Divergence] = staticmethod(clean_span_divergence)
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 3}
 
     def __post_init__(self) -> None:
@@ -113,6 +116,10 @@ class ReadingComprehensionJob(EncoderJob):
     def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
         """Questions on texts."""
         return read_questions(path)
+
+    def read_unlabelled(self, path: Path, files: Files) -> list[dict[str, Any]]:
+        """Questions on texts, as if these had no answers."""
+        return [{**example, "answers": []} for example in read_questions(path)]
 
     def texts(self, example: Mapping[str, Any]) -> Iterable[str]:
         """The question and its text."""

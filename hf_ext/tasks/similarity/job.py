@@ -53,6 +53,10 @@ class SimilarityJob(EncoderJob):
         "Dropout of the encoder's hidden states and attention, which SimCSE lives by; else its own.", None, group="Loss"
     )
 
+    refused_methods: ClassVar[Mapping[str, str]] = {
+        "r_drop": "a text has a vector here, and no distribution",
+        "adversarial=vat": "a text has a vector here, and no distribution",
+    }
     auto_class: ClassVar[Any] = AutoModel
     metric: ClassVar[str] = METRIC
     trainer_class: ClassVar[type[JobTrainer]] = SimilarityTrainer
@@ -78,6 +82,11 @@ class SimilarityJob(EncoderJob):
         super().__post_init__()
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if self.adversarial is not None and self.chunk_size is not None:
+            raise ValueError(
+                f"chunk_size must be left out with adversarial={self.adversarial}, which needs the graph of the whole "
+                f"batch, got {self.chunk_size}"
+            )
 
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """A line of the correlation."""

@@ -62,6 +62,7 @@ class SummarizationJob(Job):
         "Tokens of a summary, in training and in what the model writes.", 64, group="Lengths"
     )
 
+    refused_methods: ClassVar[Mapping[str, str]] = {"unlabelled_file": "the model reads a summary along with its text"}
     auto_class: ClassVar[Any] = AutoModelForSeq2SeqLM
     examples: ClassVar[str] = "texts with summaries"
     metric: ClassVar[str] = METRIC

@@ -17,7 +17,7 @@ class CardFile:
     """A file of a run.
 
     Attributes:
-        part: what it was for: ``"train"``, ``"validation"`` or ``"test"``.
+        part: what it was for: ``"train"``, ``"validation"``, ``"test"`` or ``"unlabelled"``.
         path: of the file, or what a data set is called.
         count: how many texts, questions, pairs ... are in it.
     """

@@ -49,8 +49,20 @@ JOBS = {
 }
 START = (
     "train-file validation-file test-file model config tokenizer overwrite keep-checkpoints license language patience "
-    "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop"
+    "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop "
+    "adversarial adversarial-epsilon adversarial-norm adversarial-add-clean vat-xi vat-iterations vat-weight "
+    "unlabelled-file"
 )
+# Options of methods that go with another.
+GO_WITH = {
+    "adversarial_epsilon": "adversarial=fgm",
+    "adversarial_norm": "adversarial=fgm",
+    "adversarial_add_clean": "adversarial=fgm",
+    "vat_xi": "adversarial=vat",
+    "vat_iterations": "adversarial=vat",
+    "vat_weight": "adversarial=vat",
+    "unlabelled_file": "adversarial=vat",
+}
 # What documents and model cards write.
 OPTIONS = {
     "autoencoder": ("max-length latent num-latent-layers latent-size kappa latent-norm kl kl-weight kl-warmup-steps"),
@@ -114,6 +126,13 @@ def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_pa
     # The job is that of the head; softmax has no transitions.
     head = [f"--head={job.__dataclass_fields__['head'].metadata['choices'][0]}"] if len(JOBS[command]) > 1 else []
     start = f"--{field.name}={word}" if field.name in ("model", "config") else "--config=tiny"
+    with_it = GO_WITH.get(field.name, "")
+    refused = {field.name, f"{field.name}={value}", with_it, with_it.partition("=")[0]} & job.refused_methods.keys()
+    head += [f"--{with_it}"] * bool(with_it)
+    if refused:
+        with pytest.raises(ValueError, match=f"{min(refused).partition('=')[0]} must be left out"):
+            parsed(command, *head, f"--{field.name}={word}")
+        return
     for name in (field.name, field.name.replace("_", "-")):
         made, _ = parsed(command, *head, f"--{name}={word}" if field.name != "model" else start, start=start)
         assert type(made) is job
