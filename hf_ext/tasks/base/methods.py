@@ -1,14 +1,16 @@
 """Ways of training that any task may be given, each by options of every ``hf-ext train`` that stand here alone."""
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar
 
 from transformers import Trainer
 
-from hf_ext.losses.rows import check_at_least
+from hf_ext.losses.rows import check_at_least, check_positive
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
+from hf_ext.training.penalty import PENALTIES, PenaltyTrainer, penalty_of_name
 from hf_ext.training.r_drop import Divergence, RDropTrainer, output_divergence
 
 METHODS = "Methods"
@@ -24,6 +26,25 @@ class Methods:
         None,
         group=METHODS,
     )
+    penalty: str | None = option(
+        "Penalise weights or what modules give: vectors that are not orthogonal, or WEISSI.",
+        None,
+        group=METHODS,
+        choices=PENALTIES,
+    )
+    penalty_weight: float | None = option("Weight of the penalty's sum in the loss.", None, group=METHODS)
+    penalty_pattern: str | None = option(
+        "Regular expression of the whole names of the parameters that are penalised, or for self_orthogonality of the "
+        r"modules: .*\.(value|output\.dense)\.weight.",
+        None,
+        group=METHODS,
+    )
+    penalty_options: Mapping[str, Any] = option(
+        "Of the penalty's function, as sparsity=0.01; may be given several times.",
+        group=METHODS,
+        aliases=["--penalty-option"],
+        default_factory=dict,
+    )
 
     divergence: ClassVar[Divergence] = staticmethod(output_divergence)
     """How far two passes of the task's model are apart; see `hf_ext.training.r_drop.RDropTrainer`."""
@@ -36,14 +57,45 @@ class Methods:
                 raise ValueError(f"{name} must be left out, got {getattr(self, name)}: {self.refused_methods[name]}")
         if self.r_drop is not None:
             check_at_least("r_drop", self.r_drop, 0)
+        self._check_penalty()
+
+    def _check_penalty(self) -> None:
+        given = {name: getattr(self, name) for name in ("penalty_weight", "penalty_pattern", "penalty_options")}
+        for name, value in given.items():
+            if self.penalty is None and value not in (None, {}):
+                raise ValueError(f"{name} has no effect without penalty, got {value!r}; leave it out or add penalty")
+            if self.penalty is not None and value is None:
+                raise ValueError(f"{name} must be given with penalty, got penalty={self.penalty!r} alone")
+        if self.penalty is None:
+            return
+        assert self.penalty_weight is not None and self.penalty_pattern is not None
+        check_positive("penalty_weight", self.penalty_weight)
+        try:
+            re.compile(self.penalty_pattern)
+        except re.error as error:
+            raise ValueError(
+                f"penalty_pattern must be a regular expression, got {self.penalty_pattern!r}: {error}"
+            ) from None
+        self._penalty()
+
+    def _penalty(self) -> Any:
+        assert self.penalty is not None
+        options = {name.replace("-", "_"): value for name, value in self.penalty_options.items()}
+        return penalty_of_name(self.penalty, **options)
 
     def methods_given(self) -> list[str]:
         """The options of methods that have another value than by default."""
         options = [one for one in fields(self) if one.metadata.get("group") == METHODS]
-        return [one.name for one in options if getattr(self, one.name) != one.default]
+        defaults = {
+            one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in options
+        }
+        return [name for name, default in defaults.items() if getattr(self, name) != default]
 
     def method_trainers(self) -> Iterator[tuple[type[Trainer], dict[str, Any]]]:
         """The Trainers of the methods with their arguments, the one around all others first."""
+        if self.penalty is not None:
+            penalties = {self.penalty_pattern: self._penalty()}
+            yield PenaltyTrainer, {"penalties": penalties, "penalty_weight": self.penalty_weight}
         if self.r_drop is not None:
             yield RDropTrainer, {"alpha": self.r_drop, "divergence": type(self).divergence}
 

@@ -78,6 +78,10 @@ class SimilarityJob(EncoderJob):
         super().__post_init__()
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if self.chunk_size is not None and self.penalty is not None:
+            raise ValueError(
+                f"chunk_size must be left out with penalty, which is not added to a loss of chunks, got {self.chunk_size}"
+            )
 
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """A line of the correlation."""

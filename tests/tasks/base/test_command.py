@@ -49,7 +49,8 @@ JOBS = {
 }
 START = (
     "train-file validation-file test-file model config tokenizer overwrite keep-checkpoints license language patience "
-    "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop"
+    "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop "
+    "penalty penalty-weight penalty-pattern penalty-options"
 )
 # What documents and model cards write.
 OPTIONS = {
@@ -66,6 +67,13 @@ OPTIONS = {
     "relations": "schema-file max-length stride span-head-size threshold",
     "similarity": "max-length loss pooling scale chunk-size dropout",
     "summarization": "max-source-length max-target-length",
+}
+# What an option has no effect without.
+BESIDE = {
+    "penalty": ["--penalty-weight=1", "--penalty-pattern=x"],
+    "penalty_weight": ["--penalty=soft", "--penalty-pattern=x"],
+    "penalty_pattern": ["--penalty=soft", "--penalty-weight=1"],
+    "penalty_options": ["--penalty=self_orthogonality", "--penalty-weight=1", "--penalty-pattern=x"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
@@ -113,6 +121,7 @@ def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_pa
         value = word = (own or option.choices)[-1]
     # The job is that of the head; softmax has no transitions.
     head = [f"--head={job.__dataclass_fields__['head'].metadata['choices'][0]}"] if len(JOBS[command]) > 1 else []
+    head += BESIDE.get(field.name, [])
     start = f"--{field.name}={word}" if field.name in ("model", "config") else "--config=tiny"
     for name in (field.name, field.name.replace("_", "-")):
         made, _ = parsed(command, *head, f"--{name}={word}" if field.name != "model" else start, start=start)
