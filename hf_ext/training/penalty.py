@@ -14,7 +14,7 @@ from transformers import Trainer
 from hf_ext.losses.orthogonality import KINDS, OrthogonalityPenalty, SelfOrthogonalityPenalty
 from hf_ext.losses.rows import check_positive
 from hf_ext.losses.weissi import WEISSIPenalty
-from hf_ext.training.named_matrices import NamedMatrix, check_parts, named_matrices, plain_name
+from hf_ext.modules.named_matrices import NamedMatrix, check_parts, named_matrices, plain_name
 
 Penalty = Callable[[Tensor], Tensor]
 
