@@ -7,5 +7,6 @@ from .random_positions import (
     DataCollatorWithRandomPositions as DataCollatorWithRandomPositions,
     RandomPositionsTrainer as RandomPositionsTrainer,
 )
+from .residual_ramp import ResidualRamp as ResidualRamp
 from .stream_trainer import StreamTrainer as StreamTrainer
 from .streamed_batches import StreamedBatches as StreamedBatches
