@@ -53,7 +53,7 @@ def truncated_normal_(
 
 
 def second_moment(function: str | Callable[[Tensor], Tensor]) -> float:
-    """``E f(x)^2`` of an activation over standard normal x, by which its root a layer's output would have to be divided.
+    """``E f(x)^2`` of an activation over standard normal x; divided by its root, outputs have the inputs' moment.
 
     Args:
         function: a name of Transformers' (``"gelu"``), or a function of tensors.
@@ -164,7 +164,7 @@ def initialize_(
 
 
 def set_residual_scale(model: nn.Module, scale: float) -> None:
-    """Set the factor of the residuals of a model's blocks, and ``residual_scale`` of its config, which it is saved with.
+    """Set the factor of the residuals of a model's blocks, and ``residual_scale`` of its config, which is saved.
 
     Args:
         model: of a family with post-norm residuals of ours, without adapters.

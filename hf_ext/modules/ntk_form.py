@@ -1,5 +1,7 @@
 """The NTK form of linear layers: the root of the number of inputs beside the weights, and not in them (8620)."""
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -62,13 +64,13 @@ def from_ntk_form(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: if it has no layers in the NTK form.
     """
-    layers = [
-        one
-        for one in model.modules()
-        if parametrize.is_parametrized(one, "weight") and isinstance(one.parametrizations["weight"][0], NTKForm)  # type: ignore[index, union-attr]
-    ]
+    layers = [one for one in model.modules() if _has_ntk_form(one)]
     if not layers:
         raise ValueError("model must have layers in the NTK form, got none")
     for layer in layers:
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     return model
+
+
+def _has_ntk_form(layer: Any) -> bool:
+    return parametrize.is_parametrized(layer, "weight") and isinstance(layer.parametrizations.weight[0], NTKForm)

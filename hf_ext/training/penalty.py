@@ -15,6 +15,7 @@ from hf_ext.losses.orthogonality import KINDS, OrthogonalityPenalty, SelfOrthogo
 from hf_ext.losses.rows import check_positive
 from hf_ext.losses.weissi import WEISSIPenalty
 from hf_ext.modules.named_matrices import NamedMatrix, check_parts, named_matrices, plain_name
+from hf_ext.modules.token_masks import mask_of, token_masks
 
 Penalty = Callable[[Tensor], Tensor]
 
@@ -63,9 +64,9 @@ class PenaltyTrainer(Trainer):
 
     A pattern is a regular expression that matches whole names, those of the model without adapters: of parameters
     (``r".*\\.(value|output\\.dense)\\.weight"``) or of modules (``r".*\\.value"``). The penalty of a parameter is given
-    the matrix ``[outputs, inputs]`` as it acts, with the product of LoRA's two where there is an adapter; of a fused one
-    (``qkv``) each by itself. That of a module is given what it gives for real tokens ``[T, K]``, without its bias, as a
-    batch. A penalty is added once a training step, as a mean over micro-batches and processes, whatever else runs the
+    the matrix ``[outputs, inputs]`` as it acts, with the product of LoRA's two where there is an adapter; of a fused
+    one (``qkv``) each by itself. That of a module is given what it gives for real tokens ``[T, K]``, without its bias,
+    as a batch. A penalty is added once a training step, as a mean over micro-batches and processes, whatever else runs the
     model more than once in it. Parameters whose penalty says so (``replaces_weight_decay``) have no weight decay.
 
     Args:
@@ -94,7 +95,9 @@ class PenaltyTrainer(Trainer):
         for pattern, penalty in penalties.items():
             self._find(pattern, penalty)
         if self._of_outputs and self.args.torch_compile:
-            raise ValueError("torch_compile must be off with penalties of what modules give, which hooks read, got True")
+            raise ValueError(
+                "torch_compile must be off with penalties of what modules give, which hooks read, got True"
+            )
         # Within a training step, whether the penalty is still to be added.
         self._due: bool | None = None
 
@@ -135,7 +138,7 @@ class PenaltyTrainer(Trainer):
         if not learning and not modules:
             found = f"only what does not learn: {matrices[0].name}" if matrices else "nothing"
             raise ValueError(
-                f"penalties must match names of parameters or modules that learn, got {pattern!r}, which matches {found}"
+                f"penalties must match parameters or modules that learn, got {pattern!r}, which matches {found}"
             )
         self._of_weights += [(one, penalty) for one in learning]
         self._of_outputs += [(name, module, penalty) for name, module in modules.items()]
@@ -181,7 +184,7 @@ class PenaltyTrainer(Trainer):
         if self._due:
             self._due = False
         # Trainer takes the labels out of what it is given.
-        masks = _masks(inputs)
+        masks = token_masks(inputs)
         with self._captured() as captured:
             loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         penalty = torch.stack([*self._penalties_of_weights(), *self._penalties_of_outputs(captured, masks)]).sum()
@@ -193,7 +196,9 @@ class PenaltyTrainer(Trainer):
             for weight in matrix.matrices():
                 yield penalty(weight)
 
-    def _penalties_of_outputs(self, captured: Mapping[str, list[Tensor]], masks: Mapping[str, Tensor]) -> Iterator[Tensor]:
+    def _penalties_of_outputs(
+        self, captured: Mapping[str, list[Tensor]], masks: Mapping[str, Tensor]
+    ) -> Iterator[Tensor]:
         for name, module, penalty in self._of_outputs:
             if not captured[name]:
                 raise ValueError(f"penalties must be of modules that run in training, got {name}, which does not")
@@ -202,7 +207,7 @@ class PenaltyTrainer(Trainer):
 
     @contextmanager
     def _captured(self) -> Iterator[dict[str, list[Tensor]]]:
-        """What the modules give meanwhile; not what they give again in the backward pass, as checkpointing makes them."""
+        """What the modules give meanwhile, and not what checkpointing makes them give again in the backward pass."""
         captured: dict[str, list[Tensor]] = {name: [] for name, _, _ in self._of_outputs}
 
         def keep(name: str, module: nn.Module, args: Any, output: Any) -> None:
@@ -219,7 +224,7 @@ class PenaltyTrainer(Trainer):
                 hook.remove()
 
     def _part_of_step(self, num_items_in_batch: Tensor | int | None) -> float:
-        """The factor by which the penalties of micro-batches are a mean, where Trainer does not divide by their number."""
+        """The factor that makes a mean over micro-batches of penalties, where Trainer does not divide by their number."""
         whole = self.loss_is_scaled_for_ga
         if whole is None:
             whole = (self.model_accepts_loss_kwargs and num_items_in_batch is not None) or (
@@ -237,7 +242,9 @@ def first_tensor(name: str, output: Any) -> Tensor:
     values = list(output.values()) if isinstance(output, dict) else output
     first = values[0] if isinstance(values, tuple | list) and values else values
     if not isinstance(first, Tensor):
-        raise ValueError(f"penalties must be of modules that give a tensor, got {name}, which gives {type(first).__name__}")
+        raise ValueError(
+            f"penalties must be of modules that give a tensor, got {name}, which gives {type(first).__name__}"
+        )
     return first
 
 
@@ -245,10 +252,10 @@ def real_outputs(name: str, module: nn.Module, output: Tensor, masks: Mapping[st
     """What a module gives for real tokens, without its bias.
 
     Args:
-        name: of the module; one in a decoder has the decoder's tokens.
+        name: of the module.
         module: that gave it.
         output: ``[B, L, K]``; ``[1, T, K]`` of a packed row; or ``[B, K]``, all of which counts.
-        masks: bool ``[B, L]`` of the tokens that are real, ``"encoder"`` and ``"decoder"``; none: all are.
+        masks: as of `hf_ext.modules.token_masks.token_masks`; none: all are real.
 
     Returns:
         ``[T, K]``.
@@ -267,29 +274,12 @@ def real_outputs(name: str, module: nn.Module, output: Tensor, masks: Mapping[st
     if output.dim() == 2:
         return output
     if output.dim() == 3:
-        order = ("decoder", "encoder") if "decoder" in name.split(".") else ("encoder", "decoder")
-        known = [masks[side] for side in order if side in masks]
-        for mask in known:
-            if mask.shape == output.shape[:2]:
-                return output[mask]
-        if not known or any(output.shape[:2] == (1, int(mask.sum())) for mask in known):
+        mask = mask_of(name, output.shape[:2], masks)
+        if mask is not None:
+            return output[mask]
+        if not masks or any(output.shape[:2] == (1, int(one.sum())) for one in masks.values()):
             return output.flatten(0, 1)
     raise ValueError(
-        f"penalties must be of modules that give [B, L, K] or [B, K], got {name}, which gives {tuple(output.shape)} for "
-        f"tokens {' and '.join(str(tuple(mask.shape)) for mask in masks.values())}"
+        f"penalties must be of modules that give [B, L, K] or [B, K], got {name}, which gives {tuple(output.shape)} "
+        f"for tokens {' and '.join(str(tuple(mask.shape)) for mask in masks.values())}"
     )
-
-
-def _masks(inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Which tokens of a batch are real."""
-    found = {}
-    for side, name in (("encoder", "attention_mask"), ("decoder", "decoder_attention_mask")):
-        mask = inputs.get(name)
-        if isinstance(mask, Tensor) and mask.dim() == 2:
-            found[side] = mask != 0
-    labels = inputs.get("labels")
-    generates = isinstance(labels, Tensor) and labels.dim() == 2 and "decoder" not in found
-    if generates and labels.shape != inputs.get("input_ids", labels).shape:
-        # Of a model that is given its answers as labels alone.
-        found["decoder"] = labels != -100
-    return found

@@ -1,4 +1,4 @@
-"""Residual branches that grow into a new model: from nothing to their whole, by a fixed step (kexue.fm/archives/8620)."""
+"""Residual branches that grow into a new model, by a fixed step to their whole (kexue.fm/archives/8620)."""
 
 import re
 from typing import Any
@@ -22,8 +22,8 @@ class ResidualRamp(TrainerCallback):
     ``x + alpha F(x)``: a block begins as the identity, or under a norm behind it as that norm. Unlike ReZero's, alpha
     is not learnt. It is a buffer ``residual_alpha`` of the last layer of each branch, so that a checkpoint within the
     ramp holds it; only a run that is resumed reads it. When training has ended it is multiplied into these layers, by
-    the alpha of the model that is kept, and the model is a plain one. For models from scratch: what is pre-trained would
-    be lost.
+    the alpha of the model that is kept, and the model is a plain one. For models from scratch: what is pre-trained
+    would be lost.
 
     Args:
         steps: of the optimiser until alpha is 1.
@@ -59,7 +59,9 @@ class ResidualRamp(TrainerCallback):
         for name, module in self.ends.items():
             if not isinstance(module, nn.Linear | Conv1D):
                 kind = type(module).__name__
-                raise ValueError(f"pattern must match linear layers, got {self.pattern!r}, which matches {name}, a {kind}")
+                raise ValueError(
+                    f"pattern must match linear layers, got {self.pattern!r}, which matches {name}, a {kind}"
+                )
         for module in self.ends.values():
             device = module.weight.device
             module.register_buffer(_BUFFER, torch.tensor(self.alpha(0), dtype=torch.float32, device=device))

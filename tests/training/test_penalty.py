@@ -2,15 +2,25 @@
 
 import copy
 import re
+from pathlib import Path
 
 import peft
+import penalty_in_two_processes
 import pytest
 import torch
+from launch import run_two_processes
 from torch import nn
 from torch.nn.utils import parametrizations
 from trainer_runs import descent
-from transformers import AutoConfig, AutoModelForSequenceClassification, GPT2Config, GPT2Model, T5Config, Trainer
-from transformers import T5ForConditionalGeneration as T5
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    GPT2Config,
+    GPT2Model,
+    T5Config,
+    T5ForConditionalGeneration as T5,
+    Trainer,
+)
 from transformers.pytorch_utils import Conv1D
 
 import hf_ext  # noqa: F401
@@ -21,8 +31,8 @@ from hf_ext.losses import (
     self_orthogonality_penalty,
     weissi_penalty,
 )
-from hf_ext.training import PENALTIES, PenaltyTrainer, penalty_of_name
 from hf_ext.modules.named_matrices import named_matrices, plain_name
+from hf_ext.training import PENALTIES, PenaltyTrainer, penalty_of_name
 from hf_ext.training.r_drop import RDropTrainer
 
 VALUE = r".*\.value\.weight"
@@ -67,7 +77,9 @@ def test_the_loss_has_the_penalty_of_each_match(tmp_path):
         options={"penalty_weight": 0.3},
     )
     loss, outputs = trainer.compute_loss(model, batch(), return_outputs=True)
-    penalty = sum_of_values(model, orthogonality_penalty) + weissi_penalty(model.bert.encoder.layer[1].output.dense.weight)
+    penalty = sum_of_values(model, orthogonality_penalty) + weissi_penalty(
+        model.bert.encoder.layer[1].output.dense.weight
+    )
     torch.testing.assert_close(loss, model(**batch()).loss + 0.3 * penalty)
     assert outputs["logits"].shape == (6, 3)
     model.eval()
@@ -137,7 +149,9 @@ def test_what_modules_give_for_real_tokens(tmp_path, checkpointing):
 
 def test_an_encoder_and_a_decoder_have_their_own_tokens(tmp_path):
     torch.manual_seed(0)
-    config = T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, dropout_rate=0.0, decoder_start_token_id=0)
+    config = T5Config(
+        vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, dropout_rate=0.0, decoder_start_token_id=0
+    )
     model = T5(config).train()
     labels = torch.tensor([[3, 4, -100, -100], [5, 6, 7, -100]])
     inputs = {"input_ids": torch.tensor([[3, 4, 5], [6, 7, 0]]), "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]])}
@@ -164,7 +178,9 @@ def test_two_passes_of_r_drop_have_one_penalty(tmp_path):
     trainer = trainer_for(model, tmp_path, penalties, Both, options={"alpha": 4.0})
     loss = trainer.compute_loss(model, batch())
     # Without dropout both passes are the same.
-    penalty = sum_of_values(model, orthogonality_penalty) + sum(map(self_orthogonality_penalty, by_hand(model, **batch())))
+    penalty = sum_of_values(model, orthogonality_penalty) + sum(
+        map(self_orthogonality_penalty, by_hand(model, **batch()))
+    )
     torch.testing.assert_close(loss, model(**batch()).loss + penalty)
 
 
@@ -260,7 +276,11 @@ def test_names_without_adapters():
     [
         (r".*\.values\.weight", orthogonality_penalty, "which matches nothing"),
         (r"value", orthogonality_penalty, "which matches nothing"),
-        (r".*\.value\.(weight|bias)", orthogonality_penalty, "which matches bert.encoder.layer.0.attention.self.value.bias"),
+        (
+            r".*\.value\.(weight|bias)",
+            orthogonality_penalty,
+            "which matches bert.encoder.layer.0.attention.self.value.bias",
+        ),
         (r".*\.value.*", orthogonality_penalty, "penalties must match parameters or modules"),
         (r".*embeddings\.weight", WEISSIPenalty(), "must not be of embeddings"),
     ],
@@ -273,7 +293,7 @@ def test_patterns_must_fit(pattern, penalty, message, tmp_path):
 def test_what_has_no_effect_is_refused(tmp_path):
     model = tiny()
     model.bert.requires_grad_(False)
-    with pytest.raises(ValueError, match="only what does not learn: bert.encoder.layer.0.attention.self.value.weight"):
+    with pytest.raises(ValueError, match=r"only what does not learn: bert.encoder.layer.0.attention.self.value.weight"):
         trainer_for(model, tmp_path, {VALUE: orthogonality_penalty})
     trainer = trainer_for(model, tmp_path, {r".*\.value": self_orthogonality_penalty})
     with pytest.raises(ValueError, match="whose output has no gradient"):
@@ -288,15 +308,17 @@ def test_what_has_no_effect_is_refused(tmp_path):
         trainer.compute_loss(model, batch())
     trainer = trainer_for(model, tmp_path, {VALUE.removesuffix(r"\.weight"): self_orthogonality_penalty})
     with pytest.raises(ValueError, match=r"which gives \(6, 4, 8\) for tokens \(6, 3\)"):
-        trainer.compute_loss(model, batch() | {"attention_mask": torch.ones(6, 3)} | {"input_ids": torch.ones(6, 4).long()})
+        trainer.compute_loss(
+            model, batch() | {"attention_mask": torch.ones(6, 3)} | {"input_ids": torch.ones(6, 4).long()}
+        )
 
 
 def test_adapters_of_other_kinds_are_refused(tmp_path):
     model = peft.get_peft_model(tiny(), peft.IA3Config(target_modules=["value"], feedforward_modules=[]))
-    with pytest.raises(ValueError, match="adapters must be LoRA to be penalised, got Linear at bert"):
+    with pytest.raises(ValueError, match=r"adapters must be LoRA to be penalised, got Linear at bert"):
         trainer_for(model, tmp_path, {VALUE: orthogonality_penalty})
     model = peft.get_peft_model(tiny(), peft.LoraConfig(target_modules=["value"], use_dora=True))
-    with pytest.raises(ValueError, match="adapters must be plain LoRA to be penalised, got DoRA at bert"):
+    with pytest.raises(ValueError, match=r"adapters must be plain LoRA to be penalised, got DoRA at bert"):
         trainer_for(model, tmp_path, {VALUE: orthogonality_penalty})
 
 
@@ -318,3 +340,26 @@ def test_penalties_by_name():
     ):
         with pytest.raises(ValueError, match=message):
             penalty_of_name(name, **options)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    run_two_processes(Path(penalty_in_two_processes.__file__), tmp_path)
+    whole = penalty_in_two_processes.train(tmp_path / "one", 8)
+    accumulated = penalty_in_two_processes.train(tmp_path / "accumulated", 4, 2)
+    for found in (accumulated, *(torch.load(tmp_path / f"{rank}.pt") for rank in range(2))):
+        torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["soft", "weissi", "self_orthogonality"])
+def test_bfloat16(tmp_path, kind):
+    """Sums are in float32 where the model runs in few digits."""
+    model = tiny()
+    pattern = r".*\.value" if kind == "self_orthogonality" else VALUE
+    trainer = trainer_for(model, tmp_path, {pattern: penalty_of_name(kind)}, bf16=True, learning_rate=1e-3)
+    trainer.train()
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    with trainer.compute_loss_context_manager(), trainer._captured() as captured:
+        model.train()(**batch())
+        found = [*trainer._penalties_of_weights(), *trainer._penalties_of_outputs(captured, {})]
+    assert {one.dtype for one in found} == {torch.float32}

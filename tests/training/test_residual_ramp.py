@@ -36,18 +36,16 @@ class Alphas(TrainerCallback):
 def run(model, path, ramp, resume=None, **arguments):
     alphas = Alphas()
     settings = {"per_device_train_batch_size": 2, "max_steps": 6, "learning_rate": 0.1, **arguments}
-    trainer = Trainer(
-        model, descent(path, **settings), train_dataset=ROWS, eval_dataset=ROWS, callbacks=[ramp, alphas]
-    )
+    trainer = Trainer(model, descent(path, **settings), train_dataset=ROWS, eval_dataset=ROWS, callbacks=[ramp, alphas])
     trainer.train(resume_from_checkpoint=resume)
-    return alphas.seen, trainer
+    return alphas.seen
 
 
 def test_alpha_grows_by_a_fixed_step_and_is_gone_at_the_end(tmp_path):
     model = tiny()
     names = set(model.state_dict())
     ramp = ResidualRamp(4)
-    seen, trainer = run(model, tmp_path, ramp)
+    seen = run(model, tmp_path, ramp)
     assert seen == [0, 0.25, 0.5, 0.75, 1, 1]
     assert set(ramp.ends) == {
         f"bert.encoder.layer.{n}.{end}.dense" for n in range(2) for end in ("attention.output", "output")
@@ -66,9 +64,8 @@ def test_branches_by_hand():
     ramp.attach(model)
     x = torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(0))
     block = model.bert.encoder.layer[0].output
-    torch.testing.assert_close(
-        block(torch.ones(1, 3, 12), x), block.LayerNorm(x + 0.25 * nn.functional.linear(torch.ones(1, 3, 12), *block.dense.parameters()))
-    )
+    branch = nn.functional.linear(torch.ones(1, 3, 12), block.dense.weight, block.dense.bias)
+    torch.testing.assert_close(block(torch.ones(1, 3, 12), x), block.LayerNorm(x + 0.25 * branch))
     assert not any("residual_alpha" in name for name, _ in model.named_parameters())
     # Within the ramp it is a part of the layer.
     wanted = model(torch.tensor([[3, 4]])).logits
@@ -91,7 +88,7 @@ def test_a_resumed_run_is_the_run_without_a_break(tmp_path):
     saved = load_file(checkpoint / "model.safetensors")
     assert saved["bert.encoder.layer.0.output.dense.residual_alpha"] == 0.25
     resumed = tiny()
-    seen, _ = run(resumed, tmp_path / "again", ResidualRamp(4), resume=str(checkpoint))
+    seen = run(resumed, tmp_path / "again", ResidualRamp(4), resume=str(checkpoint))
     assert seen == [0.5, 0.75, 1, 1]
     torch.testing.assert_close(resumed.state_dict(), whole.state_dict())
 
@@ -145,7 +142,9 @@ def test_the_best_model_has_the_alpha_of_its_step(tmp_path):
     ],
 )
 def test_branches_of_other_families(kind, fields, number):
-    model = AutoModel.from_config(AutoConfig.for_model(kind, **{"vocab_size": 20, **fields} if kind != "rope_vit" else fields))
+    model = AutoModel.from_config(
+        AutoConfig.for_model(kind, **{"vocab_size": 20, **fields} if kind != "rope_vit" else fields)
+    )
     ramp = ResidualRamp(4)
     ramp.attach(model)
     assert len(ramp.ends) == number
@@ -162,5 +161,5 @@ def test_what_is_refused(tmp_path):
         ResidualRamp(2, pattern="x").attach(tiny())
     with pytest.raises(ValueError, match=r"which matches bert\.embeddings\.LayerNorm, a LayerNorm"):
         ResidualRamp(2, pattern=r"bert\.embeddings\.LayerNorm").attach(tiny())
-    with pytest.raises(ValueError, match="steps must be at most those of the training, 6, .*got 7"):
+    with pytest.raises(ValueError, match=r"steps must be at most those of the training, 6, .*got 7"):
         run(copy.deepcopy(tiny()), tmp_path, ResidualRamp(7))

@@ -264,10 +264,12 @@ class Job(Methods):
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
         model = self.load_model(tokenizer, files)
+        self.begin(model)
         leave_out_token_types(tokenizer, model.config)
         train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
+        options["callbacks"] = [*options.get("callbacks", ()), *self.method_callbacks()]
         trainer_class, own = self.trainer_with_methods(self.trainer_class)
         trainer = trainer_class(model=model, args=arguments, **options, **own)
         card.files = card_files(self, files)

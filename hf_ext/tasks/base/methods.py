@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar
 
-from transformers import Trainer
+from torch import nn
+from transformers import Trainer, TrainerCallback
 
 from hf_ext.losses.rows import check_at_least, check_positive
+from hf_ext.modules.initialization import SCHEMES, initialize_
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.penalty import PENALTIES, PenaltyTrainer, penalty_of_name
 from hf_ext.training.r_drop import Divergence, RDropTrainer, output_divergence
+from hf_ext.training.residual_ramp import ResidualRamp
 
 METHODS = "Methods"
 """The group of their options."""
@@ -45,6 +48,18 @@ class Methods:
         aliases=["--penalty-option"],
         default_factory=dict,
     )
+    initialization: str | None = option(
+        "How the weights of a model from scratch are drawn, by deepnorm also how its residuals are weighted; else as "
+        "its family says.",
+        None,
+        group=METHODS,
+        choices=SCHEMES,
+    )
+    residual_ramp: int | None = option(
+        "Let the residual branches of a model from scratch grow from nothing to their whole in so many steps.",
+        None,
+        group=METHODS,
+    )
 
     divergence: ClassVar[Divergence] = staticmethod(output_divergence)
     """How far two passes of the task's model are apart; see `hf_ext.training.r_drop.RDropTrainer`."""
@@ -58,6 +73,16 @@ class Methods:
         if self.r_drop is not None:
             check_at_least("r_drop", self.r_drop, 0)
         self._check_penalty()
+        for name in ("initialization", "residual_ramp"):
+            if getattr(self, name) is not None and getattr(self, "model", None) is not None:
+                raise ValueError(
+                    f"{name} must be left out with a model that is trained already, which it would spoil, got "
+                    f"{getattr(self, name)!r}"
+                )
+        if self.initialization not in (None, *SCHEMES):
+            raise ValueError(f"initialization must be one of {', '.join(SCHEMES)}, got {self.initialization!r}")
+        # Made, it checks its number.
+        self.method_callbacks()
 
     def _check_penalty(self) -> None:
         given = {name: getattr(self, name) for name in ("penalty_weight", "penalty_pattern", "penalty_options")}
@@ -68,7 +93,8 @@ class Methods:
                 raise ValueError(f"{name} must be given with penalty, got penalty={self.penalty!r} alone")
         if self.penalty is None:
             return
-        assert self.penalty_weight is not None and self.penalty_pattern is not None
+        assert self.penalty_weight is not None
+        assert self.penalty_pattern is not None
         check_positive("penalty_weight", self.penalty_weight)
         try:
             re.compile(self.penalty_pattern)
@@ -90,6 +116,15 @@ class Methods:
             one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in options
         }
         return [name for name, default in defaults.items() if getattr(self, name) != default]
+
+    def begin(self, model: nn.Module) -> None:
+        """Give a new model the weights that a method begins with."""
+        if self.initialization is not None:
+            initialize_(model, self.initialization)
+
+    def method_callbacks(self) -> list[TrainerCallback]:
+        """The callbacks of the methods."""
+        return [] if self.residual_ramp is None else [ResidualRamp(self.residual_ramp)]
 
     def method_trainers(self) -> Iterator[tuple[type[Trainer], dict[str, Any]]]:
         """The Trainers of the methods with their arguments, the one around all others first."""

@@ -80,7 +80,7 @@ class SimilarityJob(EncoderJob):
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
         if self.chunk_size is not None and self.penalty is not None:
             raise ValueError(
-                f"chunk_size must be left out with penalty, which is not added to a loss of chunks, got {self.chunk_size}"
+                f"chunk_size must be left out with penalty, which a loss of chunks does not have, got {self.chunk_size}"
             )
 
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:

@@ -50,7 +50,7 @@ JOBS = {
 START = (
     "train-file validation-file test-file model config tokenizer overwrite keep-checkpoints license language patience "
     "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop "
-    "penalty penalty-weight penalty-pattern penalty-options"
+    "penalty penalty-weight penalty-pattern penalty-options initialization residual-ramp"
 )
 # What documents and model cards write.
 OPTIONS = {

@@ -45,5 +45,5 @@ def test_what_is_refused(options, message):
 
 
 def test_chunks_of_gradient_caching_have_no_penalty():
-    with pytest.raises(ValueError, match="chunk_size must be left out with penalty, .*got 8"):
+    with pytest.raises(ValueError, match=r"chunk_size must be left out with penalty, .*got 8"):
         job(SimilarityJob, chunk_size=8, **WHOLE)
