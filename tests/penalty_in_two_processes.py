@@ -8,7 +8,7 @@ from torch import Tensor
 from trainer_runs import descent
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from hf_ext.losses import WEISSIPenalty, orthogonality_penalty
+from hf_ext.losses import WEISSIPenalty, for_trainer, orthogonality_penalty
 from hf_ext.training import PenaltyTrainer, ResidualRamp
 
 ROWS = [{"input_ids": [n + 2, 3, 4, 5], "labels": n % 3} for n in range(16)]
@@ -29,7 +29,13 @@ def train(folder: Path, rows: int, steps: int = 1) -> dict[str, Tensor]:
         r".*\.output\.dense\.weight": WEISSIPenalty(1.0, 0.1),
     }
     trainer = PenaltyTrainer(
-        model, arguments, train_dataset=ROWS, penalties=penalties, penalty_weight=0.5, callbacks=[ResidualRamp(2)]
+        model,
+        arguments,
+        train_dataset=ROWS,
+        compute_loss_func=for_trainer("cross_entropy"),
+        callbacks=[ResidualRamp(2)],
+        penalties=penalties,
+        penalty_weight=0.5,
     )
     trainer.train()
     return {name: parameter.detach() for name, parameter in model.named_parameters()}

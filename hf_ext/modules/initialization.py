@@ -159,7 +159,7 @@ def initialize_(
                 if module in small:
                     weight.mul_(factor)
             if getattr(module, "bias", None) is not None:
-                module.bias.zero_()  # type: ignore[operator, union-attr]
+                module.bias.zero_()  # type: ignore[operator]
     return model
 
 

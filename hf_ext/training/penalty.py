@@ -66,8 +66,11 @@ class PenaltyTrainer(Trainer):
     (``r".*\\.(value|output\\.dense)\\.weight"``) or of modules (``r".*\\.value"``). The penalty of a parameter is given
     the matrix ``[outputs, inputs]`` as it acts, with the product of LoRA's two where there is an adapter; of a fused
     one (``qkv``) each by itself. That of a module is given what it gives for real tokens ``[T, K]``, without its bias,
-    as a batch. A penalty is added once a training step, as a mean over micro-batches and processes, whatever else runs the
-    model more than once in it. Parameters whose penalty says so (``replaces_weight_decay``) have no weight decay.
+    as a batch. A penalty is a mean over micro-batches and processes. Parameters whose penalty says so
+    (``replaces_weight_decay``) have no weight decay.
+
+    Trainers that run the model more than once a step, as R-Drop, come before this one in a class of both, and so take
+    the loss of each pass with the penalty in it.
 
     Args:
         penalties: by pattern, functions to a scalar; one for each match, added up.
@@ -98,8 +101,7 @@ class PenaltyTrainer(Trainer):
             raise ValueError(
                 "torch_compile must be off with penalties of what modules give, which hooks read, got True"
             )
-        # Within a training step, whether the penalty is still to be added.
-        self._due: bool | None = None
+        self._added = False
 
     def _find(self, pattern: str, penalty: Penalty) -> None:
         """Look up what a pattern matches."""
@@ -154,21 +156,18 @@ class PenaltyTrainer(Trainer):
         return [name for name in super().get_decay_parameter_names(model) if name not in spared]
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *rest: Any, **kwargs: Any) -> Tensor:
-        """As Trainer's, with the penalty added to the first loss that is made in it.
+        """As Trainer's, with the penalty in the loss.
 
         Raises:
             ValueError: if another Trainer makes the loss of the step in a way of its own, past this one.
         """
-        self._due = True
-        try:
-            loss: Tensor = super().training_step(model, inputs, *rest, **kwargs)
-            if self._due:
-                raise ValueError(
-                    f"penalties have no effect on a loss that is not made by compute_loss, as in the training_step of "
-                    f"{type(self).__name__}"
-                )
-        finally:
-            self._due = None
+        self._added = False
+        loss: Tensor = super().training_step(model, inputs, *rest, **kwargs)
+        if not self._added:
+            raise ValueError(
+                "penalties have no effect on a loss that is not made by compute_loss, as in the training_step of "
+                f"{type(self).__name__}"
+            )
         return loss
 
     def compute_loss(
@@ -179,10 +178,9 @@ class PenaltyTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """As Trainer's, with the penalty while the model is in training."""
-        if not model.training or self._due is False:
+        if not model.training:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if self._due:
-            self._due = False
+        self._added = True
         # Trainer takes the labels out of what it is given.
         masks = token_masks(inputs)
         with self._captured() as captured:
@@ -224,7 +222,7 @@ class PenaltyTrainer(Trainer):
                 hook.remove()
 
     def _part_of_step(self, num_items_in_batch: Tensor | int | None) -> float:
-        """The factor that makes a mean over micro-batches of penalties, where Trainer does not divide by their number."""
+        """The factor of a mean over micro-batches, where Trainer does not divide by their number."""
         whole = self.loss_is_scaled_for_ga
         if whole is None:
             whole = (self.model_accepts_loss_kwargs and num_items_in_batch is not None) or (

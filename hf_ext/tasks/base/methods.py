@@ -128,11 +128,12 @@ class Methods:
 
     def method_trainers(self) -> Iterator[tuple[type[Trainer], dict[str, Any]]]:
         """The Trainers of the methods with their arguments, the one around all others first."""
+        if self.r_drop is not None:
+            yield RDropTrainer, {"alpha": self.r_drop, "divergence": type(self).divergence}
+        # The last: each pass of the others has its own.
         if self.penalty is not None:
             penalties = {self.penalty_pattern: self._penalty()}
             yield PenaltyTrainer, {"penalties": penalties, "penalty_weight": self.penalty_weight}
-        if self.r_drop is not None:
-            yield RDropTrainer, {"alpha": self.r_drop, "divergence": type(self).divergence}
 
     def trainer_with_methods(self, own: type[JobTrainer]) -> tuple[type[JobTrainer], dict[str, Any]]:
         """A Trainer that trains by the methods too, and its arguments for them.
