@@ -32,7 +32,8 @@ from hf_ext.losses import (
     weissi_penalty,
 )
 from hf_ext.modules.named_matrices import named_matrices, plain_name
-from hf_ext.training import PENALTIES, PenaltyTrainer, penalty_of_name
+from hf_ext.training import PenaltyTrainer, penalty_of_name
+from hf_ext.training.penalty import PENALTIES
 from hf_ext.training.r_drop import RDropTrainer
 
 VALUE = r".*\.value\.weight"
