@@ -9,17 +9,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from transformers.pytorch_utils import Conv1D
 
-_FUSED = {
-    "qkv": 3,
-    "qkv_proj": 3,
-    "Wqkv": 3,
-    "c_attn": 3,
-    "in_proj_weight": 3,
-    "gate_up_proj": 2,
-}
+_FUSED = {"qkv": 3, "Wqkv": 3, "gate_up_proj": 2}
 """Names of what holds several matrices of one size behind each other, and how many."""
 
-# Those of each head lie together, so that the rows of one matrix are not.
+# Of these there are as many as fit, each as wide as what comes in: three, or two of attention to another text.
+_FUSED_SQUARES = ("c_attn", "qkv_proj", "in_proj_weight")
+
+# The rows of each head lie together, so that those of one matrix do not.
 _INTERLEAVED = ("query_key_value",)
 
 
@@ -32,7 +28,8 @@ class NamedMatrix:
         module: what it is a parameter of, or the adapter around that.
         parameters: names of the parameters that it is made of, as the model at hand has them.
         tensor: makes it, ``[outputs, inputs]``.
-        parts: how many matrices are fused in it, one behind the other.
+        parts: how many matrices are fused in it, one behind the other; None where they are several, which lie in
+            another way.
         learns: whether one of its parameters does.
     """
 
@@ -40,12 +37,12 @@ class NamedMatrix:
     module: nn.Module
     parameters: tuple[str, ...]
     tensor: Callable[[], Tensor]
-    parts: int
+    parts: int | None
     learns: bool
 
     def matrices(self) -> tuple[Tensor, ...]:
         """The matrices ``[outputs, inputs]`` that it holds, with the graph that leads to the parameters."""
-        return self.tensor().chunk(self.parts)
+        return self.tensor().chunk(self.parts or 1)
 
 
 def plain_name(name: str) -> str:
@@ -72,8 +69,8 @@ def named_matrices(model: nn.Module) -> Iterator[NamedMatrix]:
         if ".original_module" in prefix or ".parametrizations" in f".{prefix}":
             continue
         for attribute, parameters in _parameters(module):
-            tensor = getattr(module, attribute)
-            if tensor.dim() != 2:
+            shape = getattr(module, attribute).shape
+            if len(shape) != 2:
                 continue
             names = [f"{prefix}.{one}" if prefix else one for one in parameters]
             adapter: Any = None if around is None else adapters[around]
@@ -85,7 +82,7 @@ def named_matrices(model: nn.Module) -> Iterator[NamedMatrix]:
                 module if adapter is None else adapter,
                 tuple(names),
                 _acting(name, module, attribute, adapter),
-                _parts(name, attribute),
+                _parts(name, attribute, (shape[1], shape[0]) if isinstance(module, Conv1D) else (shape[0], shape[1])),
                 any(known[one].requires_grad for one in names),
             )
 
@@ -115,15 +112,11 @@ def _acting(name: str, module: nn.Module, attribute: str, adapter: Any) -> Calla
     return make
 
 
-def _parts(name: str, attribute: str) -> int:
+def _parts(name: str, attribute: str, shape: tuple[int, int]) -> int | None:
+    """How many matrices there are in one ``[outputs, inputs]``; None if it is several of unknown places."""
     owner = name.removesuffix(f".{attribute}").rpartition(".")[2]
-    return _FUSED.get(attribute, _FUSED.get(owner, 1))
-
-
-def check_parts(matrix: NamedMatrix) -> None:
-    """Raise ValueError where several matrices lie in one, and their rows not together."""
-    if any(part in _INTERLEAVED for part in matrix.name.split(".")):
-        raise ValueError(
-            f"matrices must lie one behind the other to be penalised by themselves, got {matrix.name}, where those of "
-            "each head lie together"
-        )
+    if owner in _INTERLEAVED:
+        return None
+    if not {owner, attribute}.isdisjoint(_FUSED_SQUARES):
+        return None if shape[0] % shape[1] else shape[0] // shape[1]
+    return _FUSED.get(owner, 1)

@@ -14,7 +14,7 @@ from transformers import Trainer
 from hf_ext.losses.orthogonality import KINDS, OrthogonalityPenalty, SelfOrthogonalityPenalty
 from hf_ext.losses.rows import check_positive
 from hf_ext.losses.weissi import WEISSIPenalty
-from hf_ext.modules.named_matrices import NamedMatrix, check_parts, named_matrices, plain_name
+from hf_ext.modules.named_matrices import NamedMatrix, named_matrices, plain_name
 from hf_ext.modules.token_masks import mask_of, token_masks
 
 Penalty = Callable[[Tensor], Tensor]
@@ -134,7 +134,12 @@ class PenaltyTrainer(Trainer):
                         f"{one.name}"
                     )
         for one in matrices:
-            check_parts(one)
+            if one.parts is None:
+                raise ValueError(
+                    f"penalties must match matrices that lie by themselves or one behind the other, got {pattern!r}, "
+                    f"which matches {one.name}"
+                )
+            # Adapters of another kind are found before training.
             one.matrices()
         learning = [one for one in matrices if one.learns]
         if not learning and not modules:

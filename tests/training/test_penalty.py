@@ -235,6 +235,28 @@ def test_fused_matrices_are_penalised_each_by_itself(tmp_path):
     torch.testing.assert_close(matrix.matrices()[2], value)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "parts"),
+    [
+        ("qkv", (12, 8), 3),
+        ("c_attn", (24, 8), 3),
+        ("c_attn", (16, 8), 2),
+        ("qkv_proj", (12, 8), None),
+        ("gate_up_proj", (10, 8), 2),
+        ("query_key_value", (24, 8), None),
+        ("value", (24, 8), 1),
+    ],
+)
+def test_how_many_matrices_are_in_one(name, shape, parts, tmp_path):
+    model = nn.ModuleDict({name: nn.Linear(*reversed(shape))})
+    (matrix,) = named_matrices(model)
+    assert matrix.parts == parts
+    assert sum(len(one) for one in matrix.matrices()) == shape[0]
+    if parts is None:
+        with pytest.raises(ValueError, match=f"or one behind the other, got '.*weight', which matches {name}.weight"):
+            trainer_for(model, tmp_path, {r".*weight": weissi_penalty})
+
+
 def test_parametrised_weights_and_tied_ones_are_found():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
