@@ -16,6 +16,12 @@ from hf_ext.losses.multilabel_softmax import (
     sparse_multilabel_softmax_loss,
 )
 from hf_ext.losses.noise import NoiseCrossEntropyLoss, noise_cross_entropy_loss, noise_probabilities
+from hf_ext.losses.orthogonality import (
+    OrthogonalityPenalty,
+    SelfOrthogonalityPenalty,
+    orthogonality_penalty,
+    self_orthogonality_penalty,
+)
 from hf_ext.losses.pointer_divergence import PointerDivergence, pointer_divergence
 from hf_ext.losses.r_drop import RDropLoss, r_drop_loss, symmetric_divergence
 from hf_ext.losses.sequence_to_sequence import (
@@ -42,6 +48,7 @@ from hf_ext.losses.span import (
     span_softmax_loss,
 )
 from hf_ext.losses.table import LOSSES, for_trainer
+from hf_ext.losses.weissi import WEISSIPenalty, weissi_penalty
 
 __all__ = [
     "LOSSES",
@@ -57,9 +64,11 @@ __all__ = [
     "LogitAdjustedLoss",
     "MultiLabelSoftmaxLoss",
     "NoiseCrossEntropyLoss",
+    "OrthogonalityPenalty",
     "ParaphraseSimilarityLoss",
     "PointerDivergence",
     "RDropLoss",
+    "SelfOrthogonalityPenalty",
     "SimCSELoss",
     "SmoothAccuracyLoss",
     "SmoothF1Loss",
@@ -67,6 +76,7 @@ __all__ = [
     "SpanLoss",
     "SpanSoftmaxLoss",
     "SparseMultiLabelSoftmaxLoss",
+    "WEISSIPenalty",
     "binary_dice_loss",
     "binary_focal_loss",
     "class_balanced_weights",
@@ -85,11 +95,13 @@ __all__ = [
     "multilabel_softmax_loss",
     "noise_cross_entropy_loss",
     "noise_probabilities",
+    "orthogonality_penalty",
     "pair_features",
     "paraphrase_similarity_loss",
     "pointer_divergence",
     "pointer_span_loss",
     "r_drop_loss",
+    "self_orthogonality_penalty",
     "sequence_to_sequence_loss",
     "sequence_to_sequence_losses",
     "simcse_loss",
@@ -102,4 +114,5 @@ __all__ = [
     "sparse_multilabel_softmax_loss",
     "symmetric_divergence",
     "target_labels",
+    "weissi_penalty",
 ]

@@ -30,6 +30,8 @@ class EncoderConfig(ConfigWithCode, PreTrainedConfig):
         mlm_layer_norm_eps: epsilon of the MLM head's norm, 1e-12 in the originals.
         norm_type: ``"layer_norm"``, or ``"rms_norm"``: uncentred, without gain and offset.
         use_bias: whether the linear layers of the blocks have biases.
+        residual_scale: factor of what a sublayer is added to, before the norm: alpha of DeepNorm
+            (kexue.fm/archives/8978; arXiv 2203.00555), which `hf_ext.modules.initialize_` sets. 1 in all releases.
         pooler_activation: of the pooler on the first token, ``"tanh"`` or ``"linear"``; None: no pooler.
         attention_mode: ``"bidirectional"``, ``"causal"``, or ``"unilm"``: token type 0 is seen by all, each token of
             type 1 sees what is before it. None: causal if ``is_decoder``, else bidirectional.
@@ -86,6 +88,7 @@ class EncoderConfig(ConfigWithCode, PreTrainedConfig):
     mlm_layer_norm_eps: float = 1e-12
     norm_type: str = "layer_norm"
     use_bias: bool = True
+    residual_scale: float | int = 1.0
     pooler_activation: str | None = None
     attention_mode: str | None = None
     unpad: bool = False
@@ -170,6 +173,15 @@ class EncoderConfig(ConfigWithCode, PreTrainedConfig):
                 f"(norm_type={self.norm_type!r}), got embedding_size={self.embedding_size} and "
                 f"hidden_size={self.hidden_size}"
             )
+
+    def validate_residual_scale(self) -> None:
+        """Refuse a factor under which nothing is left of what a sublayer is added to.
+
+        Raises:
+            ValueError: naming the field and its value.
+        """
+        if not self.residual_scale > 0:
+            raise ValueError(f"residual_scale must be above 0, got {self.residual_scale}")
 
     def validate_decoder(self) -> None:
         """Refuse a decoder that sees its future, and cross attention without a decoder.

@@ -109,9 +109,12 @@ class ResidualOutput(nn.Module):
         self.dense = nn.Linear(input_size, config.hidden_size, bias=config.use_bias)
         self.LayerNorm = make_norm(config.norm_type, config.hidden_size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.residual_scale = config.residual_scale
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """Project ``x`` ``[B, L, I]`` and add it to ``residual`` ``[B, L, H]``."""
+        if self.residual_scale != 1:
+            residual = residual * self.residual_scale
         return self.LayerNorm(self.dropout(self.dense(x)) + residual)
 
 

@@ -43,6 +43,7 @@ class FLASHConfig(RotaryConfig):
         "position_embedding_type": "rotary",
         "normalization": "squared_relu",
         "norm_position": "pre",
+        "residual_scale": 1.0,
         "num_attention_heads": 1,
         "attention_probs_dropout_prob": 0,
         "add_cross_attention": False,

@@ -51,6 +51,7 @@ class GAUAlphaConfig(ExtrapolationConfig):
         "full_attention_positions": False,
         "self_attention": True,
         "norm_position": "post",
+        "residual_scale": 1.0,
         "is_glu": False,
         "shared_segment_embeddings": False,
         "hierarchical_position": False,

@@ -57,6 +57,7 @@ class RoFormerConfig(ExtrapolationConfig):
         return (
             self.norm_type == "layer_norm"
             and self.use_bias
+            and self.residual_scale == 1
             and self.pooler_activation is None
             and not self.trainable_frequencies
             and self.resolved_attention_mode == ("causal" if self.is_decoder else "bidirectional")

@@ -52,6 +52,7 @@ class RoPEViTConfig(ConfigWithCode, PreTrainedConfig):
         **EncoderConfig.fixed_fields,
         "position_embedding_type": "rotary",
         "norm_position": "pre",
+        "residual_scale": 1.0,
         "num_register_tokens": 0,
         "use_gated_mlp": False,
         "use_swiglu_ffn": False,

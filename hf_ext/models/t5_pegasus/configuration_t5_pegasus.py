@@ -54,6 +54,7 @@ class T5PegasusConfig(ConfigWithCode, BuiltInMT5Config):
         "normalization": "softmax",
         "attention_scale": False,
         "norm_position": "pre",
+        "residual_scale": 1.0,
         "is_glu": None,
         "shared_segment_embeddings": False,
         "hierarchical_position": False,

@@ -72,6 +72,7 @@ class TokenMixerConfig(EncoderConfig):
         **EncoderConfig.fixed_fields,
         "position_embedding_type": "absolute",
         "norm_type": "layer_norm",
+        "residual_scale": 1.0,
         "use_bias": True,
         "add_cross_attention": False,
     }

@@ -266,12 +266,14 @@ class Job(Methods):
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
         model = self.load_model(tokenizer, files)
+        self.begin(model)
         leave_out_token_types(tokenizer, model.config)
         train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
         if files.unlabelled is not None:
             options["unlabelled_dataset"] = self.encode(files.unlabelled, tokenizer, model)
+        options["callbacks"] = [*options.get("callbacks", ()), *self.method_callbacks()]
         trainer = self.trainer_with_methods(self.trainer_class)(model=model, args=arguments, **options)
         card.files = card_files(self, files)
         trainer.add_callback(ModelCardCallback(trainer, card, curves=False))

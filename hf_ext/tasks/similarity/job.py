@@ -87,6 +87,10 @@ class SimilarityJob(EncoderJob):
                 f"chunk_size must be left out with adversarial={self.adversarial}, which needs the graph of the whole "
                 f"batch, got {self.chunk_size}"
             )
+        if self.chunk_size is not None and self.penalty is not None:
+            raise ValueError(
+                f"chunk_size must be left out with penalty, which a loss of chunks does not have, got {self.chunk_size}"
+            )
 
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """A line of the correlation."""

@@ -51,7 +51,7 @@ START = (
     "train-file validation-file test-file model config tokenizer overwrite keep-checkpoints license language patience "
     "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop "
     "adversarial adversarial-epsilon adversarial-norm adversarial-add-clean vat-xi vat-iterations vat-weight "
-    "unlabelled-file"
+    "unlabelled-file penalty penalty-weight penalty-pattern penalty-options initialization residual-ramp"
 )
 # Options of methods that go with another.
 GO_WITH = {
@@ -78,6 +78,13 @@ OPTIONS = {
     "relations": "schema-file max-length stride span-head-size threshold",
     "similarity": "max-length loss pooling scale chunk-size dropout",
     "summarization": "max-source-length max-target-length",
+}
+# What an option has no effect without.
+BESIDE = {
+    "penalty": ["--penalty-weight=1", "--penalty-pattern=x"],
+    "penalty_weight": ["--penalty=soft", "--penalty-pattern=x"],
+    "penalty_pattern": ["--penalty=soft", "--penalty-weight=1"],
+    "penalty_options": ["--penalty=self_orthogonality", "--penalty-weight=1", "--penalty-pattern=x"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
@@ -125,6 +132,7 @@ def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_pa
         value = word = (own or option.choices)[-1]
     # The job is that of the head; softmax has no transitions.
     head = [f"--head={job.__dataclass_fields__['head'].metadata['choices'][0]}"] if len(JOBS[command]) > 1 else []
+    head += BESIDE.get(field.name, [])
     start = f"--{field.name}={word}" if field.name in ("model", "config") else "--config=tiny"
     with_it = GO_WITH.get(field.name, "")
     refused = {field.name, f"{field.name}={value}", with_it, with_it.partition("=")[0]} & job.refused_methods.keys()
