@@ -264,6 +264,7 @@ class Job(Methods):
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
         model = self.load_model(tokenizer, files)
+        self.prepare_model(model)
         leave_out_token_types(tokenizer, model.config)
         train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
@@ -272,6 +273,8 @@ class Job(Methods):
         trainer = trainer_class(model=model, args=arguments, **options, **own)
         card.files = card_files(self, files)
         trainer.add_callback(ModelCardCallback(trainer, card, curves=False))
+        for callback in self.method_callbacks():
+            trainer.add_callback(callback)
         if stopping is not None:
             trainer.add_callback(stopping)
         tell_run(self, trainer, files, (train, validation))
