@@ -11,7 +11,8 @@ from trainer_runs import descent
 
 from hf_ext.training import EMACallback, LearningRatesTrainer, ReplacementSchedule
 
-SETTINGS = {"optim": "sgd", "max_grad_norm": 1.0, "ddp_find_unused_parameters": False}
+# The loss of a head of Transformers' is a mean, and not divided by the number of all rows.
+SETTINGS = {"optim": "sgd", "ddp_find_unused_parameters": False, "average_tokens_across_devices": False}
 
 
 def found_of(folder: Path, processes: int) -> dict[str, Tensor]:

@@ -47,9 +47,7 @@ class EMACallback(TrainerCallback):
         """Begin, or go on from what a checkpoint keeps."""
         assert model is not None
         if args.fsdp or args.deepspeed:
-            raise ValueError(
-                f"ema_decay must be left out where fsdp or deepspeed divide the weights among processes, got {self.decay}"
-            )
+            raise ValueError(f"ema_decay must be left out where fsdp or deepspeed divide the weights, got {self.decay}")
         # Accelerate wraps optimisers.
         self._optimizer = getattr(optimizer, "optimizer", optimizer)
         self._weights = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

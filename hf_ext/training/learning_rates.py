@@ -35,7 +35,8 @@ class LearningRatesTrainer(Trainer):
         super().__init__(*args, **kwargs)
         if self.optimizer is not None:
             raise ValueError(
-                f"optimizers must be left out where learning rates are to be multiplied, got {type(self.optimizer).__name__}"
+                "optimizers must be left out where learning rates are to be multiplied, got a "
+                f"{type(self.optimizer).__name__}"
             )
         self.layer_decay, self.learning_rate_multipliers = layer_decay, learning_rate_multipliers
 

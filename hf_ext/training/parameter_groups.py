@@ -120,8 +120,8 @@ def check_learning_rates(layer_decay: float | None, multipliers: Mapping[str, fl
 def split_by_factor(optimizer: Optimizer, model: nn.Module, factors: Mapping[str, float]) -> None:
     """Split the groups of an optimiser, before its first step, by what their learning rate is to be multiplied by.
 
-    A group says its factor under ``"learning_rate_factor"``; those of factor 1 stand first, as logs have the rate of the
-    first group.
+    A group says its factor under ``"learning_rate_factor"``; those of factor 1 stand first, as logs have the rate of
+    the first group.
 
     Args:
         optimizer: over parameters of the model.

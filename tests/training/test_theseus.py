@@ -173,7 +173,7 @@ def test_every_family(case, tmp_path):
     batch = case.batch([5, 3])
     before = model(**batch)[0]
     if case.family.paired or "univae" in type(model).__name__.lower():
-        with pytest.raises(ValueError, match="model must .* to get a successor, got a"):
+        with pytest.raises(ValueError, match=r"model must .* to get a successor, got a"):
             attach_successor(model, 2)
         assert torch.equal(model(**batch)[0], before)
         return
@@ -270,8 +270,7 @@ def test_wrong_use():
         with pytest.raises(ValueError, match=f"rate must be above 0 and at most 1, got {rate}"):
             theseus.rate = rate
     with pytest.raises(ValueError, match=r"replaced must have an entry for each of 2 modules, got \[1\]"):
-        with theseus.choosing([1]):
-            pass
+        theseus.choosing([1]).__enter__()
     adapted = peft.get_peft_model(classifier(), peft.LoraConfig(target_modules=["query"]))
     for model in (adapted, adapted.get_base_model()):
         with pytest.raises(ValueError, match="model must be without an adapter"):

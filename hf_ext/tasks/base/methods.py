@@ -123,7 +123,8 @@ class Methods:
         """Raise ValueError if the head of a model is new, as it is to stay as it is."""
         name = getattr(self, "model", None)
         trained = AutoConfig.from_pretrained(name).architectures or ()
-        if type(model).__name__ not in trained:
+        # An encoder alone has none.
+        if model.base_model is not model and type(model).__name__ not in trained:
             raise ValueError(
                 f"model must be trained for the task, as its head stays as it is under compress_to, got "
                 f"{', '.join(trained) or 'no class'} in {name}, and a new head of a {type(model).__name__}"

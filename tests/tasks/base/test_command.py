@@ -49,7 +49,8 @@ JOBS = {
 }
 START = (
     "train-file validation-file test-file model config tokenizer overwrite keep-checkpoints license language patience "
-    "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop"
+    "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop "
+    "compress-to replacement-rate replacement-slope replacement-steps layer-decay learning-rate-multipliers ema-decay"
 )
 # What documents and model cards write.
 OPTIONS = {
@@ -66,6 +67,13 @@ OPTIONS = {
     "relations": "schema-file max-length stride span-head-size threshold",
     "similarity": "max-length loss pooling scale chunk-size dropout",
     "summarization": "max-source-length max-target-length",
+}
+# What an option of a method goes with.
+NEEDS = {
+    "compress_to": ["--model=x"],
+    "replacement_rate": ["--model=x", "--compress-to=2"],
+    "replacement_slope": ["--model=x", "--compress-to=2"],
+    "replacement_steps": ["--model=x", "--compress-to=2"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
@@ -113,9 +121,11 @@ def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_pa
         value = word = (own or option.choices)[-1]
     # The job is that of the head; softmax has no transitions.
     head = [f"--head={job.__dataclass_fields__['head'].metadata['choices'][0]}"] if len(JOBS[command]) > 1 else []
-    start = f"--{field.name}={word}" if field.name in ("model", "config") else "--config=tiny"
+    start, *needed = NEEDS.get(field.name, ["--config=tiny"])
+    if field.name in ("model", "config"):
+        start = f"--{field.name}={word}"
     for name in (field.name, field.name.replace("_", "-")):
-        made, _ = parsed(command, *head, f"--{name}={word}" if field.name != "model" else start, start=start)
+        made, _ = parsed(command, *head, *needed, f"--{name}={word}" if field.name != "model" else start, start=start)
         assert type(made) is job
         assert getattr(made, field.name) == value
     assert option.help.endswith(".")
