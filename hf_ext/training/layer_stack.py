@@ -32,7 +32,8 @@ def layer_stack(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 def base_of(model: nn.Module) -> Any:
     """The model without a head and without an adapter around it."""
-    found: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    found: Any = model
+    found = found.get_base_model() if hasattr(found, "get_base_model") else found
     return getattr(found, "base_model", found)
 
 

@@ -210,12 +210,12 @@ class _WithZeroGradients(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context: Any, value: Tensor, *parameters: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(context: Any, value: Tensor, *parameters: Tensor) -> Tensor:
         context.save_for_backward(*parameters)
         return value.view_as(value)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Any:
         return (gradient, *map(torch.zeros_like, context.saved_tensors))
 
 
@@ -265,7 +265,7 @@ def attach_successor(model: Any, num_layers: int, start: Any = None, embeddings:
             raise ValueError("embeddings must be False where the head's matrix is theirs, which stays, got True")
         embedding = _embeddings(base, layers)
     own = [copy.deepcopy(layer) for layer in layers[:num_layers]]
-    pairs = list(zip(own, chains))
+    pairs: list[tuple[nn.Module, nn.Module]] = [*zip(own, chains)]
     if embedding is not None:
         pairs.insert(0, (embedding, copy.deepcopy(embedding)))
     _start(pairs, start, num_layers, embeddings)
@@ -301,7 +301,8 @@ def _start(pairs: Sequence[tuple[Any, Any]], start: Any, num_layers: int, embedd
     sources = list(layers[:num_layers])
     if embeddings:
         sources.insert(0, _embeddings(base_of(start), layers))
-    for (module, _), source in zip(pairs, sources):
+    # The embeddings, which are the model's own, last: by then nothing is refused.
+    for (module, _), source in reversed([*zip(pairs, sources)]):
         try:
             module.load_state_dict(source.state_dict())
         except RuntimeError as error:

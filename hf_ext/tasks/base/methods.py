@@ -117,7 +117,12 @@ class Methods:
         """
         if self.compress_to is not None:
             self._check_trained(model)
-            attach_successor(model, self.compress_to)
+            try:
+                attach_successor(model, self.compress_to)
+            except ValueError as error:
+                raise ValueError(
+                    f"compress_to={self.compress_to} cannot be had of {getattr(self, 'model', None)}: {error}"
+                ) from error
 
     def _check_trained(self, model: Any) -> None:
         """Raise ValueError if the head of a model is new, as it is to stay as it is."""
