@@ -126,7 +126,7 @@ class Methods:
 
     def _check_trained(self, model: Any) -> None:
         """Raise ValueError if the head of a model is new, as it is to stay as it is."""
-        name = getattr(self, "model", None)
+        name = str(getattr(self, "model", None))
         trained = AutoConfig.from_pretrained(name).architectures or ()
         # An encoder alone has none.
         if model.base_model is not model and type(model).__name__ not in trained:
