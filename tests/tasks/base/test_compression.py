@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel
 from hf_ext.tasks.base.evaluation import job_of_model
 from hf_ext.tasks.classification import ClassificationJob
 
-# One of each task's heads; the others share theirs with one of these.
+# Those of a quick run.
 FAST = {"classes", "spans"}
 CANNOT = {
     "codes": "outputs are others when its layers are run in groups",
