@@ -26,7 +26,7 @@ from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
 from hf_ext.tasks.base.data_source import file_of_lines, source_of, with_files
 from hf_ext.tasks.base.job_card import card_facts, card_files
-from hf_ext.tasks.base.methods import Methods
+from hf_ext.tasks.base.methods.methods import Methods
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.run_end import end_run, report_errors, score_file
 from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
@@ -266,7 +266,7 @@ class Job(Methods):
         # Before a new model's weights are drawn.
         set_seed(arguments.seed)
         model = self.load_model(tokenizer, files)
-        self.begin(model)
+        self.prepare_model(model)
         leave_out_token_types(tokenizer, model.config)
         train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
         data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext.tasks.base.data_source import source_of
-from hf_ext.tasks.base.methods import METHODS
+from hf_ext.tasks.base.option import METHODS
 from hf_ext.training.model_card.facts import CardFacts, CardFile
 from hf_ext.training.model_card.render import template_beside
 

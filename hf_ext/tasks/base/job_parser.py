@@ -14,7 +14,7 @@ from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
 from hf_ext.tasks.base.job import Job
-from hf_ext.tasks.base.methods import METHODS
+from hf_ext.tasks.base.option import METHODS
 from hf_ext.tasks.base.options_file import read_options_file
 
 TRAINING = "Training"

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, field
 from typing import Any
 
+METHODS = "Methods"
+"""The group of the options of methods of training."""
+
 
 def option(
     help: str,

@@ -22,6 +22,7 @@ from hf_ext.tasks.entities.tag_encoding import TagEncoder, tags_to_predictions
 from hf_ext.tasks.entities.tag_head import SEQUENCE_HEADS, AutoModelForSequenceLabeling
 from hf_ext.tasks.entities.tag_metrics import tag_compute_metrics
 from hf_ext.tasks.entities.tag_schemes import tags_of_labels
+from hf_ext.training.head_learning_rate import transitions
 from hf_ext.training.parameter_groups import head_optimizer
 
 # From scratch the rate is some thirty times that of fine-tuning.
@@ -107,8 +108,8 @@ class SequenceLabelingJob(EntityJob):
     ) -> dict[str, Any]:
         """Also the optimiser under which transitions learn faster."""
         options = super().trainer_options(tokenizer, model, files, arguments)
-        config: Any = model.config
-        if config.sequence_head != "softmax":
+        # There are none in a softmax head, and in one that stays as it is none that learn.
+        if transitions(model):
             options["optimizer_cls_and_kwargs"] = head_optimizer(model, arguments)
         return options
 

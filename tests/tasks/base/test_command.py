@@ -51,18 +51,9 @@ START = (
     "train-file validation-file test-file model config tokenizer overwrite keep-checkpoints license language patience "
     "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop "
     "adversarial adversarial-epsilon adversarial-norm adversarial-add-clean vat-xi vat-iterations vat-weight "
-    "unlabelled-file penalty penalty-weight penalty-pattern penalty-options initialization residual-ramp"
+    "unlabelled-file penalty penalty-weight penalty-pattern penalty-options initialization residual-ramp "
+    "compress-to replacement-rate replacement-slope replacement-steps layer-decay learning-rate-multipliers ema-decay"
 )
-# Options of methods that go with another.
-GO_WITH = {
-    "adversarial_epsilon": "adversarial=fgm",
-    "adversarial_norm": "adversarial=fgm",
-    "adversarial_add_clean": "adversarial=fgm",
-    "vat_xi": "adversarial=vat",
-    "vat_iterations": "adversarial=vat",
-    "vat_weight": "adversarial=vat",
-    "unlabelled_file": "adversarial=vat",
-}
 # What documents and model cards write.
 OPTIONS = {
     "autoencoder": ("max-length latent num-latent-layers latent-size kappa latent-norm kl kl-weight kl-warmup-steps"),
@@ -79,12 +70,23 @@ OPTIONS = {
     "similarity": "max-length loss pooling scale chunk-size dropout",
     "summarization": "max-source-length max-target-length",
 }
-# What an option has no effect without.
+# What an option of a method has no effect without.
 BESIDE = {
+    "adversarial_epsilon": ["--adversarial=fgm"],
+    "adversarial_norm": ["--adversarial=fgm"],
+    "adversarial_add_clean": ["--adversarial=fgm"],
+    "vat_xi": ["--adversarial=vat"],
+    "vat_iterations": ["--adversarial=vat"],
+    "vat_weight": ["--adversarial=vat"],
+    "unlabelled_file": ["--adversarial=vat"],
     "penalty": ["--penalty-weight=1", "--penalty-pattern=x"],
     "penalty_weight": ["--penalty=soft", "--penalty-pattern=x"],
     "penalty_pattern": ["--penalty=soft", "--penalty-weight=1"],
     "penalty_options": ["--penalty=self_orthogonality", "--penalty-weight=1", "--penalty-pattern=x"],
+    "compress_to": ["--model=x"],
+    "replacement_rate": ["--model=x", "--compress-to=2"],
+    "replacement_slope": ["--model=x", "--compress-to=2"],
+    "replacement_steps": ["--model=x", "--compress-to=2"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
@@ -132,14 +134,19 @@ def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_pa
         value = word = (own or option.choices)[-1]
     # The job is that of the head; softmax has no transitions.
     head = [f"--head={job.__dataclass_fields__['head'].metadata['choices'][0]}"] if len(JOBS[command]) > 1 else []
-    head += BESIDE.get(field.name, [])
-    start = f"--{field.name}={word}" if field.name in ("model", "config") else "--config=tiny"
-    with_it = GO_WITH.get(field.name, "")
-    refused = {field.name, f"{field.name}={value}", with_it, with_it.partition("=")[0]} & job.refused_methods.keys()
-    head += [f"--{with_it}"] * bool(with_it)
+    beside = BESIDE.get(field.name, [])
+    start = "--model=x" if "--model=x" in beside else "--config=tiny"
+    if field.name in ("model", "config"):
+        start = f"--{field.name}={word}"
+    head += [one for one in beside if one != start]
+    said = [field.name, f"{field.name}={value}"]
+    for one in head:
+        flag = one.removeprefix("--").replace("-", "_")
+        said += [flag, flag.partition("=")[0]]
+    refused = [one for one in said if one in job.refused_methods]
     if refused:
-        with pytest.raises(ValueError, match=f"{min(refused).partition('=')[0]} must be left out"):
-            parsed(command, *head, f"--{field.name}={word}")
+        with pytest.raises(ValueError, match=f"{refused[0].partition('=')[0]} must be left out"):
+            parsed(command, *head, f"--{field.name}={word}", start=start)
         return
     for name in (field.name, field.name.replace("_", "-")):
         made, _ = parsed(command, *head, f"--{name}={word}" if field.name != "model" else start, start=start)

@@ -8,7 +8,7 @@ from jobs_tiny import JOBS
 from safetensors.torch import load_file
 
 from hf_ext.tasks.base.job_card import card_facts
-from hf_ext.tasks.base.methods import Methods
+from hf_ext.tasks.base.methods.methods import Methods
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
