@@ -97,6 +97,19 @@ def label_names(examples: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(names, key=int) if all(re.fullmatch(r"-?\d{1,4300}", name) for name in names) else names
 
 
+def label_value(value: Any, where: FileLine) -> str:
+    """The name of a class from what a file has for it: a string, or the JSON of a number or a boolean.
+
+    Raises:
+        TextFileError: naming the place, if it is something else, blank, or a row of 0 and 1.
+    """
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    label = text_value(json.dumps(value) if is_number else value, "label", where)
+    if _VECTOR.fullmatch(label):
+        fail(where, _NO_VECTORS, label)
+    return label
+
+
 def _records(path: str | os.PathLike[str]) -> Iterator[tuple[FileLine, Mapping[str, Any]]]:
     """Rows as mappings, each after its place."""
     source = Source(path)
@@ -137,20 +150,12 @@ def _example(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
         labels = record["labels"]
         if not isinstance(labels, list):
             fail(where, "labels must be a list", labels)
-        listed = [_label(label, where) for label in labels]
+        listed = [label_value(label, where) for label in labels]
         if max(map(listed.count, _ENTRIES)) > 1:
             fail(where, _NO_VECTORS, labels)
         example["labels"] = sorted(set(listed))
     elif "label" in record:
-        example["label"] = _label(record["label"], where)
+        example["label"] = label_value(record["label"], where)
     else:
         fail(where, "a row must have 'label' or 'labels'", sorted(record))
     return example
-
-
-def _label(value: Any, where: FileLine) -> str:
-    is_number = isinstance(value, int | float) and math.isfinite(value)
-    label = text_value(json.dumps(value) if is_number else value, "label", where)
-    if _VECTOR.fullmatch(label):
-        fail(where, _NO_VECTORS, label)
-    return label
