@@ -52,6 +52,8 @@ class ClozeEncoder:
         if tokenizer.mask_token is None:
             raise ValueError(f"tokenizer must have a mask token, got {type(tokenizer).__name__} without one")
         self.pattern, self.tokenizer, self.max_length = pattern, tokenizer, max_length
+        mask: Any = tokenizer.mask_token
+        self._mask_takes_space = tokenizer(f"a {mask}")["input_ids"] == tokenizer(f"a{mask}")["input_ids"]
         self.soft_ids = soft_token_ids(tokenizer, pattern.soft_tokens)
         self.words = None if pattern.candidates is not None else self._words_of_labels()
         self._label_ids = {} if self.words is None else {name: index for index, name in enumerate(pattern.labels)}
@@ -194,7 +196,9 @@ class ClozeEncoder:
         """
         tokenizer: Any = self.tokenizer
         # A vocabulary with tokens for words behind a space has others for those within a word.
-        ids: list[int] = tokenizer(f" {word}" if after_space else word, add_special_tokens=False)["input_ids"]
+        ids: list[int] = tokenizer(
+            f" {word}" if after_space and self._mask_takes_space else word, add_special_tokens=False
+        )["input_ids"]
         if len(ids) > 1:
             known = tokenizer.get_vocab().get(word)
             # Of SentencePiece, which puts a space before whatever it reads.

@@ -188,7 +188,8 @@ class ClozePattern:
         """What a file of the pattern holds; see `from_json`."""
         said: dict[str, Any] = {"pattern": self.template}
         if self.verbalizer is not None:
-            said["verbalizer"] = {name: list(words) for name, words in self.words.items()}
+            # A config is written with its keys sorted, and the order of labels is that of a model's scores.
+            said["verbalizer"] = [[name, list(words)] for name, words in self.words.items()]
         if self.shared_words:
             said["shared_words"] = True
         if self.blank is not None:
@@ -200,6 +201,8 @@ class ClozePattern:
     @classmethod
     def from_json(cls, said: Mapping[str, Any], source: str = "a pattern") -> "ClozePattern":
         """The pattern that a file holds: ``pattern``, and of the other arguments those that it has.
+
+        A verbalizer is a mapping, or a list of pairs.
 
         Args:
             said: what the file holds.
@@ -215,6 +218,8 @@ class ClozePattern:
             )
         options = {name: value for name, value in said.items() if name != "pattern"}
         try:
+            if isinstance(options.get("verbalizer"), list):
+                options["verbalizer"] = dict(options["verbalizer"])
             return cls(said["pattern"], **options)
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"{source}: {error}") from error
@@ -294,7 +299,7 @@ def _words_of_labels(verbalizer: Mapping[str, str | Sequence[str]], shared: bool
     found: dict[str, tuple[str, ...]] = {}
     owners: dict[str, str] = {}
     for name, given in verbalizer.items():
-        words = (given,) if isinstance(given, str) else tuple(given)
+        words = tuple(given) if isinstance(given, list | tuple) else (given,)
         if not words or not all(isinstance(word, str) and word.strip() for word in words):
             raise ValueError(f"the words of a label must be texts that are not blank, got {given!r} of {name!r}")
         for word in words:

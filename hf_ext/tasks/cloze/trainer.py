@@ -3,6 +3,7 @@
 Shapes: B rows, L tokens, k masks, V vocabulary, C labels, W words of a label, P places asked for.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -73,6 +74,13 @@ class ClozeTrainer(JobTrainer):
             found = self.predict(self.weighed_by)
             self.weight = float((found.predictions.argmax(-1) == found.label_ids).mean())  # type: ignore[union-attr]
         return super().train(*args, **kwargs)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As `JobTrainer`'s."""
+        with warnings.catch_warnings():
+            # PEFT tells that it saves the whole matrix of a vocabulary that was given soft tokens, as it has to.
+            warnings.filterwarnings("ignore", "Setting `save_embedding_layers`")
+            super().save_model(output_dir, _internal_call)
 
     def compute_loss(
         self,
