@@ -315,7 +315,6 @@ def _summaries(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
 _WINDOW = {"max_length": 64, "stride": 8}
 _POINTER = {**_WINDOW, "span_head_size": 8}
 _LENGTH = {"max_length": 64}
-# Tokens masked at random would be others in each process.
 _CLOZE = {**_LENGTH, "pattern": "去{mask}，{text}", "verbalizer": {"上海城": "上", "北京": "北", "天津": "天"}}
 
 JOBS = {
@@ -332,7 +331,7 @@ JOBS = {
     "answers": JobCase(ReadingComprehensionJob, _question, _answers, _WINDOW),
     "classes": JobCase(ClassificationJob, _labelled, _classes, _LENGTH),
     "many classes": JobCase(ClassificationJob, _many_labelled, _classes, _LENGTH),
-    "cloze": JobCase(ClozeJob, _labelled, _cloze, {**_CLOZE, "mlm_probability": 0.0}),
+    "cloze": JobCase(ClozeJob, _labelled, _cloze, _CLOZE),
     "cloze labels": JobCase(ClozeJob, _labelled, _cloze, {**_CLOZE, "predicts": "labels"}),
     "images": JobCase(ImageClassificationJob, _picture, _classes_of_images, {"mirror": True}, "rope_vit"),
     "cosent": JobCase(SimilarityJob, _pair, _similarity, _LENGTH, compares=True),

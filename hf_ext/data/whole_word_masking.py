@@ -124,7 +124,11 @@ class DataCollatorForWholeWordMasking:
         return batch
 
     def mask_words(
-        self, input_ids: Tensor, words: Tensor, generator: torch.Generator | None = None
+        self,
+        input_ids: Tensor,
+        words: Tensor,
+        generator: torch.Generator | None = None,
+        at_least_one: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Mask ``[B, L]`` ids; tokens with the same number in ``words`` ``[B, L]`` are chosen together, -1 never.
 
@@ -132,6 +136,7 @@ class DataCollatorForWholeWordMasking:
             input_ids: the ids.
             words: the numbers.
             generator: source of chance for these; None: that of the collator.
+            at_least_one: whether one is chosen where none would be.
 
         Returns:
             The masked ids and the labels, both ``[B, L]``.
@@ -142,7 +147,7 @@ class DataCollatorForWholeWordMasking:
         allowed = torch.ones_like(numbers, dtype=torch.bool)
         allowed[inverse[torch.isin(input_ids, self._special)[real]]] = False
         chosen = allowed & (torch.rand(len(numbers), generator=chance) < self.mlm_probability)
-        if self.mlm_probability > 0 and allowed.any() and not chosen.any():
+        if at_least_one and self.mlm_probability > 0 and allowed.any() and not chosen.any():
             places = allowed.nonzero().squeeze(-1)
             chosen[places[torch.randint(len(places), (1,), generator=chance)]] = True
         picked = torch.zeros_like(real)

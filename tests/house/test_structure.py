@@ -53,6 +53,7 @@ ROLES = (
         "packed_rows",
         "pseudo_summary",
         "reranking",
+        "rows",
         "soft_tokens",
         "whole_word_masking",
     ),

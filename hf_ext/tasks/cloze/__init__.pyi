@@ -21,5 +21,6 @@ from .pattern import (
     shipped_patterns as shipped_patterns,
 )
 from .pipeline import ClozeClassificationPipeline as ClozeClassificationPipeline
+from .rows import ClozeRows as ClozeRows
 from .soft_tokens import tune_tokens as tune_tokens
 from .trainer import ClozeTrainer as ClozeTrainer

@@ -21,7 +21,8 @@ class DataCollatorForCloze:
     """Pads rows of :func:`encode_cloze`, and masks some of their tokens at random on top.
 
     Each token that is no special one, no mask of the pattern and no soft token is chosen with ``mlm_probability``. Of
-    these 80 % become the mask, 10 % any token that is not special, 10 % stay.
+    these 80 % become the mask, 10 % any token that is not special, 10 % stay. In a text without a pattern at least one is
+    chosen. A row's ``chance``, a number, says which; without it they are drawn from the generator.
 
     With ``predicts="words"`` a batch is what any masked language model trains on: ``labels`` ``[B, L]`` are the tokens
     of the label's word at the pattern's masks, and the original ones where a token was masked at random (the author's
@@ -97,15 +98,9 @@ class DataCollatorForCloze:
         places = [list(row["mask_places"]) for row in rows]
         targets = torch.full(shape, IGNORED)
         if self.mlm_probability > 0:
-            # Each token is a word of its own, which none of those is that are spared.
-            numbers = torch.arange(targets.numel()).view(shape)
-            free = torch.zeros(shape, dtype=torch.bool)
             for line, row in enumerate(rows):
                 if self.predicts == "words" or not row["mask_places"]:
-                    spared = torch.tensor(row["spared"], dtype=torch.bool)
-                    free[line, : len(spared)] = ~spared
-            words = torch.where(free, numbers, -1)
-            batch["input_ids"], targets = self.masking.mask_words(batch["input_ids"], words)
+                    self._mask(row, batch["input_ids"][line : line + 1], targets[line : line + 1])
         if self.predicts == "words":
             for line, row in enumerate(rows):
                 if places[line] and row["labels"] != IGNORED:
@@ -119,6 +114,17 @@ class DataCollatorForCloze:
         if any(row.get("words") is not None for row in rows):
             batch["words"] = self._words_of(rows)
         return batch
+
+    def _mask(self, row: Mapping[str, Any], ids: Tensor, targets: Tensor) -> None:
+        """Mask some of the tokens ``[1, L]`` of a row, in place."""
+        free = ~torch.tensor(row["spared"], dtype=torch.bool)
+        # Each token is a word of its own, which none of those is that are spared.
+        words = torch.full_like(ids, -1)
+        words[0, : len(free)] = torch.where(free, torch.arange(len(free)), -1)
+        chance = row.get("chance")
+        generator = None if chance is None else torch.Generator().manual_seed(int(chance))
+        # A text without a pattern has nothing else to be learnt.
+        ids[:], targets[:] = self.masking.mask_words(ids, words, generator, at_least_one=not row["mask_places"])
 
     def _word(self, row: Mapping[str, Any]) -> Any:
         if row.get("words") is not None:

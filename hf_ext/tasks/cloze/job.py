@@ -6,9 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from datasets import Dataset
-from torch.utils.data import ConcatDataset
 from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
@@ -36,6 +34,7 @@ from hf_ext.tasks.cloze.encoding import (
 from hf_ext.tasks.cloze.files import read_cloze_texts, read_unlabelled_texts
 from hf_ext.tasks.cloze.masked_model import AutoMaskedLanguageModel
 from hf_ext.tasks.cloze.pattern import ClozePattern, text_of_field
+from hf_ext.tasks.cloze.rows import ClozeRows
 from hf_ext.tasks.cloze.soft_tokens import tune_tokens
 from hf_ext.tasks.cloze.trainer import ClozeTrainer
 from hf_ext.training.job_trainer import JobTrainer
@@ -252,16 +251,14 @@ class ClozeJob(EncoderJob):
             options["data_collator"] = DataCollatorForCloze(tokenizer, words, mlm_probability=share)
         elif self.unlabelled_file is not None:
             options["data_collator"] = DataCollatorForCloze(tokenizer, predicts="labels", mlm_probability=share)
-        if self.unlabelled_file is None:
-            return options
-        pattern = self._pattern_of(model)
-        more = read_unlabelled_texts(self.unlabelled_file, pattern)
-        self.check_unlabelled(more)
-        unlabelled = encode_unlabelled(more, pattern, tokenizer, self.max_length)
-        if self.predicts == "words":
-            options["train_dataset"] = ConcatDataset([labelled, unlabelled])
-        else:
-            options["train_dataset"] = PairedRows(labelled, unlabelled, arguments.seed)
+        unlabelled = None
+        if self.unlabelled_file is not None:
+            pattern = self._pattern_of(model)
+            more = read_unlabelled_texts(self.unlabelled_file, pattern)
+            self.check_unlabelled(more)
+            unlabelled = encode_unlabelled(more, pattern, tokenizer, self.max_length)
+        paired = self.predicts == "labels"
+        options["train_dataset"] = ClozeRows(labelled, unlabelled, paired=paired, seed=arguments.seed)
         return options
 
     def check_unlabelled(self, examples: Sequence[Mapping[str, Any]]) -> None:
@@ -320,36 +317,3 @@ class ClozeJob(EncoderJob):
     @staticmethod
     def _pattern_of(model: Any) -> ClozePattern:
         return ClozePattern.from_json(model.config.cloze, "the config's cloze")
-
-
-class PairedRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Labelled rows, each with one of the unlabelled ones, which are drawn anew in each epoch.
-
-    Args:
-        labelled: rows.
-        unlabelled: rows; all of them come before one comes again.
-        seed: of the drawing, which depends on it, the epoch and the number of the row alone.
-    """
-
-    def __init__(self, labelled: Dataset, unlabelled: Dataset, seed: int) -> None:
-        self.labelled, self.unlabelled, self.seed = labelled, unlabelled, seed
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw for an epoch, counted from 0."""
-        most, number = len(self.unlabelled), len(self.labelled)
-        # Where the last epoch ended in the order of all, this one begins.
-        first = epoch * number
-        self._drawn = [self._order((first + row) // most)[(first + row) % most] for row in range(number)]
-
-    def _order(self, turn: int) -> list[int]:
-        if getattr(self, "_turn", None) != turn:
-            generator = torch.Generator().manual_seed(self.seed + turn)
-            self._turn, self._of_turn = turn, torch.randperm(len(self.unlabelled), generator=generator).tolist()
-        return self._of_turn
-
-    def __len__(self) -> int:
-        return len(self.labelled)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {**self.labelled[index], "unlabelled": self.unlabelled[self._drawn[index]]}

@@ -76,8 +76,8 @@ def test_a_run_begins_with_what_is_known_without_training(files, start, tmp_path
 
 
 def test_it_learns(files, start, tmp_path):
-    for predicts in ("words", "labels"):
-        job = ClozeJob(*files, model=str(start), predicts=predicts, **OPTIONS)
+    for predicts, more in (("words", {"mlm_probability": 0.0}), ("labels", {})):
+        job = ClozeJob(*files, model=str(start), predicts=predicts, **more, **OPTIONS)
         scores = run(job, tmp_path / predicts, max_steps=60, learning_rate=1e-2, warmup_steps=0)
         assert scores["accuracy"] == 1.0 > scores["accuracy_before"]
 
@@ -122,12 +122,12 @@ def test_unlabelled_texts_are_learnt_too(files, start, predicts, form, tmp_path,
 
 @pytest.mark.parametrize("unused", [True, False])
 def test_soft_tokens_alone_are_trained_and_saved_in_the_model(files, unused, tmp_path):
-    folder, entries = tmp_path / "start", [*UNUSED] if unused else []
+    folder = tmp_path / "start"
     tokenizer = build_char_tokenizer(["很不满意。甲乙丙丁好坏真"])
     if unused:
-        tokenizer = type(tokenizer)(
-            vocab={one: n for n, one in enumerate(["[PAD]", *entries, *list(tokenizer.vocab)[1:]])}
-        )
+        known = tokenizer.get_vocab()
+        names = ["[PAD]", *UNUSED, *sorted(known, key=lambda one: known[one])[1:]]
+        tokenizer = type(tokenizer)(vocab={one: index for index, one in enumerate(names)})
     torch.manual_seed(0)
     BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), initializer_range=0.3, **SHAPE)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -159,8 +159,16 @@ def test_soft_tokens_alone_are_trained_and_saved_in_the_model(files, unused, tmp
     )
 
 
-def test_a_run_with_soft_tokens_goes_on_after_a_break(files, start, tmp_path):
-    options = {"pattern": "{mask}{text}", "verbalizer": WORDS, "max_length": 32, "soft_tokens": 2}
+@pytest.mark.parametrize(
+    "options", [{"soft_tokens": 2}, {"unlabelled": True}, {"unlabelled": True, "predicts": "labels"}], ids=str
+)
+def test_a_run_goes_on_after_a_break(files, start, options, tmp_path):
+    """In the same order, with the same tokens masked."""
+    options = {**options}
+    if options.pop("unlabelled", False):
+        (tmp_path / "more").write_text("丁真好\n丁真坏\n", encoding="utf-8")
+        options["unlabelled_file"] = tmp_path / "more"
+    options |= {"pattern": "{mask}{text}", "verbalizer": WORDS, "max_length": 32}
     saving = {"save_strategy": "steps", "save_steps": 1, "max_steps": 4, "per_device_train_batch_size": 2}
     run(
         ClozeJob(*files, model=str(start), keep_checkpoints=True, **options),

@@ -14,6 +14,7 @@ from hf_ext import build_char_tokenizer
 from hf_ext.tasks.cloze import (
     ClozeEncoder,
     ClozePattern,
+    ClozeRows,
     ClozeTrainer,
     DataCollatorForCloze,
     add_soft_tokens,
@@ -21,7 +22,6 @@ from hf_ext.tasks.cloze import (
     encode_unlabelled,
     tune_tokens,
 )
-from hf_ext.tasks.cloze.job import PairedRows
 
 TOKENIZER = build_char_tokenizer(["去北京上海很不，甲乙丙丁戊己庚辛"])
 PATTERN = ClozePattern("去{mask}，{text}", {"a": "北京", "b": "上海", "c": "丙丁"})
@@ -146,7 +146,7 @@ def test_unlabelled_texts_are_learnt_beside_labels_by_their_weight(tmp_path):
     collator = DataCollatorForCloze(
         TOKENIZER, predicts="labels", mlm_probability=1.0, mask_replace_prob=1.0, random_replace_prob=0.0
     )
-    rows = PairedRows(labelled, unlabelled, seed=0)
+    rows = ClozeRows(labelled, unlabelled, paired=True)
     found = trained(own, rows, collator, tmp_path, words, mlm_weight=0.25)
     made = collator([rows[number] for number in range(4)])
     logits = before(**{name: made[name] for name in TOKENIZER.model_input_names}).logits
@@ -207,7 +207,7 @@ def test_what_a_trainer_cannot_use_is_refused(tmp_path):
 def test_unlabelled_rows_come_all_before_one_comes_again():
     labelled = encode_cloze(EXAMPLES[:3], PATTERN, TOKENIZER, 64)
     unlabelled = encode_unlabelled([{"text": one} for one in "甲乙丙丁"], PATTERN, TOKENIZER)
-    rows = PairedRows(labelled, unlabelled, seed=1)
+    rows = ClozeRows(labelled, unlabelled, paired=True, seed=1)
 
     def drawn(epoch):
         rows.set_epoch(epoch)
@@ -220,6 +220,28 @@ def test_unlabelled_rows_come_all_before_one_comes_again():
     # An epoch is the same whatever came before.
     assert drawn(2) == epochs[2]
     assert rows[0]["labels"] == labelled[0]["labels"]
+
+
+def test_what_is_masked_depends_on_seed_epoch_and_row_alone():
+    labelled = encode_cloze([{"text": "甲乙丙丁戊己庚辛" * 4, "label": "a"}] * 3, PATTERN, TOKENIZER, 64)
+    unlabelled = encode_unlabelled([{"text": "己庚辛甲" * 8}] * 2, PATTERN, TOKENIZER)
+    collate = DataCollatorForCloze(TOKENIZER, ClozeEncoder(PATTERN, TOKENIZER, 64).words, mlm_probability=0.3)
+
+    def masked(seed, epoch, numbers):
+        rows = ClozeRows(labelled, unlabelled, seed=seed)
+        assert len(rows) == 5
+        rows.set_epoch(epoch)
+        labels = collate([rows[number] for number in numbers])["labels"]
+        return {number: own.tolist() for number, own in zip(numbers, labels)}
+
+    whole = masked(0, 1, [0, 1, 2, 3, 4])
+    for number in range(3):
+        assert masked(0, 1, [number])[number] == whole[number]
+    assert whole[0] != whole[1]
+    assert whole[0] != masked(0, 0, [0])[0]
+    assert whole[0] != masked(1, 1, [0])[0]
+    with pytest.raises(IndexError):
+        ClozeRows(labelled, unlabelled)[5]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
