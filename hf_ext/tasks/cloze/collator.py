@@ -21,8 +21,8 @@ class DataCollatorForCloze:
     """Pads rows of :func:`encode_cloze`, and masks some of their tokens at random on top.
 
     Each token that is no special one, no mask of the pattern and no soft token is chosen with ``mlm_probability``. Of
-    these 80 % become the mask, 10 % any token that is not special, 10 % stay. In a text without a pattern at least one is
-    chosen. A row's ``chance``, a number, says which; without it they are drawn from the generator.
+    these 80 % become the mask, 10 % any token that is not special, 10 % stay. In a text without a pattern one at least
+    is chosen. A row's ``chance``, a number, says which; without it they are drawn from the generator.
 
     With ``predicts="words"`` a batch is what any masked language model trains on: ``labels`` ``[B, L]`` are the tokens
     of the label's word at the pattern's masks, and the original ones where a token was masked at random (the author's

@@ -16,7 +16,6 @@ End = Literal["start", "end"]
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _WHOLE = ":whole"
-_MASK = "mask"
 # Names that are no text's.
 _KINDS: Mapping[str, Kind] = {"mask": "mask", "soft": "soft"}
 _FILE_KEYS = ("pattern", "verbalizer", "shared_words", "blank", "candidates", "answer")
@@ -79,7 +78,7 @@ class ClozePattern:
         names = [name for kind, name in parts if kind != "words"]
         if self.blank == "":
             raise ValueError("blank must be left out or some characters, got ''")
-        if (self.blank is None) == (_MASK not in names):
+        if (self.blank is None) == ("mask" not in names):
             wanted = "at least one {mask}" if self.blank is None else f"no {{mask}} with the blank {self.blank!r}"
             raise ValueError(f"template must have {wanted}, got {self.template!r}")
         if not self.fields:
@@ -98,7 +97,7 @@ class ClozePattern:
     @property
     def masks(self) -> int:
         """How many tokens the template fixes for a word; 0: as many as the words have."""
-        number = sum(kind == _MASK for kind, _ in _parts(self.template))
+        number = sum(kind == "mask" for kind, _ in _parts(self.template))
         return number if number > 1 else 0
 
     @property
@@ -145,7 +144,7 @@ class ClozePattern:
             blanks += len(around) - 1
             for number, piece in enumerate(around):
                 if number:
-                    pieces.append(Segment(_MASK))
+                    pieces.append(Segment("mask"))
                 # What is near the gap says most of it.
                 cut_from: End = "start" if number < len(around) - 1 else "end"
                 pieces.append(Segment("text", piece, cut_from if is_cut else None))

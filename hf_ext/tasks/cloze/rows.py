@@ -13,7 +13,7 @@ class ClozeRows(Dataset[dict[str, Any]]):
     Args:
         labelled: rows of :func:`encode_cloze`.
         unlabelled: rows of :func:`encode_unlabelled`, if any.
-        paired: whether each labelled row brings an unlabelled one along, drawn so that all of them come before one comes
+        paired: whether each labelled row brings an unlabelled one along, all of which come before one comes
             again; else they are rows like the others.
         seed: of all that is drawn.
     """
