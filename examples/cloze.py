@@ -65,6 +65,8 @@ trainer = Trainer(
     ),
     train_dataset=encode_cloze(examples, pattern, tokenizer, max_length=128),
     data_collator=DataCollatorForCloze(tokenizer, ClozeEncoder(pattern, tokenizer, 128).words),
+    # The mean over all targets of a step, which BERT's own loss is not where gradients are accumulated.
+    compute_loss_func=hf_ext.losses.for_trainer("cross_entropy"),
 )
 trainer.train()
 print(f"accuracy on the texts that it was trained on: {accuracy():.3f}")

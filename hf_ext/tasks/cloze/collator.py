@@ -100,7 +100,8 @@ class DataCollatorForCloze:
         if self.mlm_probability > 0:
             for line, row in enumerate(rows):
                 if self.predicts == "words" or not row["mask_places"]:
-                    self._mask(row, batch["input_ids"][line : line + 1], targets[line : line + 1])
+                    own = slice(line, line + 1), slice(len(row["input_ids"]))
+                    self._mask(row, batch["input_ids"][own], targets[own])
         if self.predicts == "words":
             for line, row in enumerate(rows):
                 if places[line] and row["labels"] != IGNORED:
@@ -116,11 +117,10 @@ class DataCollatorForCloze:
         return batch
 
     def _mask(self, row: Mapping[str, Any], ids: Tensor, targets: Tensor) -> None:
-        """Mask some of the tokens ``[1, L]`` of a row, in place."""
+        """Mask some of the tokens ``[1, L]`` of a row without its padding, which would change what is drawn, in place."""
         free = ~torch.tensor(row["spared"], dtype=torch.bool)
         # Each token is a word of its own, which none of those is that are spared.
-        words = torch.full_like(ids, -1)
-        words[0, : len(free)] = torch.where(free, torch.arange(len(free)), -1)
+        words = torch.where(free, torch.arange(len(free)), -1)[None]
         chance = row.get("chance")
         generator = None if chance is None else torch.Generator().manual_seed(int(chance))
         # A text without a pattern has nothing else to be learnt.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from hf_ext.losses.table import for_trainer
 from hf_ext.ops.precision import at_least_float32
 from hf_ext.tasks.base.asked_places import head_at, predicts_by_place
 from hf_ext.tasks.cloze.answers import label_scores
@@ -52,6 +53,9 @@ class ClozeTrainer(JobTrainer):
     ) -> None:
         if not 0 <= mlm_weight < 1:
             raise ValueError(f"mlm_weight must be at least 0 and below 1, got {mlm_weight}")
+        if getattr(kwargs.get("data_collator"), "predicts", None) == "words":
+            # BERT's own takes the mean of each micro-batch, which Trainer would add up.
+            kwargs.setdefault("compute_loss_func", for_trainer("cross_entropy"))
         super().__init__(*args, **kwargs)
         if not isinstance(self.data_collator, DataCollatorForCloze):
             raise ValueError(f"data_collator must be a DataCollatorForCloze, got {type(self.data_collator).__name__}")

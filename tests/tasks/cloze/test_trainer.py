@@ -223,7 +223,9 @@ def test_unlabelled_rows_come_all_before_one_comes_again():
 
 
 def test_what_is_masked_depends_on_seed_epoch_and_row_alone():
-    labelled = encode_cloze([{"text": "甲乙丙丁戊己庚辛" * 4, "label": "a"}] * 3, PATTERN, TOKENIZER, 64)
+    labelled = encode_cloze(
+        [{"text": "甲乙丙丁戊己庚辛" * many, "label": "a"} for many in (4, 4, 2)], PATTERN, TOKENIZER, 64
+    )
     unlabelled = encode_unlabelled([{"text": "己庚辛甲" * 8}] * 2, PATTERN, TOKENIZER)
     collate = DataCollatorForCloze(TOKENIZER, ClozeEncoder(PATTERN, TOKENIZER, 64).words, mlm_probability=0.3)
 
@@ -231,8 +233,10 @@ def test_what_is_masked_depends_on_seed_epoch_and_row_alone():
         rows = ClozeRows(labelled, unlabelled, seed=seed)
         assert len(rows) == 5
         rows.set_epoch(epoch)
-        labels = collate([rows[number] for number in numbers])["labels"]
-        return {number: own.tolist() for number, own in zip(numbers, labels)}
+        batch = collate([rows[number] for number in numbers])
+        lengths = batch["attention_mask"].sum(-1).tolist()
+        columns = zip(batch["labels"].tolist(), batch["input_ids"].tolist())
+        return {number: [one[:length] for one in own] for number, own, length in zip(numbers, columns, lengths)}
 
     whole = masked(0, 1, [0, 1, 2, 3, 4])
     for number in range(3):
