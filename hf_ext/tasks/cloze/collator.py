@@ -117,7 +117,7 @@ class DataCollatorForCloze:
         return batch
 
     def _mask(self, row: Mapping[str, Any], ids: Tensor, targets: Tensor) -> None:
-        """Mask some of the tokens ``[1, L]`` of a row without its padding, which would change what is drawn, in place."""
+        """Mask some tokens of a row ``[1, L]`` in place; without its padding, which would change what is drawn."""
         free = ~torch.tensor(row["spared"], dtype=torch.bool)
         # Each token is a word of its own, which none of those is that are spared.
         words = torch.where(free, torch.arange(len(free)), -1)[None]
