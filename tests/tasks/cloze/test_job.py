@@ -120,6 +120,24 @@ def test_unlabelled_texts_are_learnt_too(files, start, predicts, form, tmp_path,
         assert all(len(batch["labels"]) == 6 and "token_labels" in batch for batch in seen)
 
 
+@pytest.mark.parametrize("predicts", ["words", "labels"])
+def test_two_passes_that_agree_are_one(files, predicts, tmp_path):
+    """R-Drop without dropout; of two micro-batches, with unlabelled texts among them."""
+    tokenizer = build_char_tokenizer(["很不满意。甲乙丙丁好坏真"])
+    torch.manual_seed(0)
+    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.3}
+    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **SHAPE, **off)).save_pretrained(tmp_path / "start")
+    tokenizer.save_pretrained(tmp_path / "start")
+    (tmp_path / "more").write_text("丁真好\n丁真坏\n", encoding="utf-8")
+    options = {"unlabelled_file": tmp_path / "more", "predicts": predicts, **OPTIONS}
+    arguments = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 3, "learning_rate": 1e-3}
+    for name, r_drop in (("plain", None), ("twice", 4.0)):
+        run(ClozeJob(*files, model=str(tmp_path / "start"), r_drop=r_drop, **options), tmp_path / name, **arguments)
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "twice"))
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("unused", [True, False])
 def test_soft_tokens_alone_are_trained_and_saved_in_the_model(files, unused, tmp_path):
     folder = tmp_path / "start"

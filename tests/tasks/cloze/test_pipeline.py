@@ -11,7 +11,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, pipeline
 
 import hf_ext
 from hf_ext import build_char_tokenizer
-from hf_ext.tasks.cloze import ClozePattern, ensemble_scores
+from hf_ext.tasks.cloze import ClozeClassificationPipeline, ClozePattern, ensemble_scores
 
 TOKENIZER = build_char_tokenizer(["很不满意好房间干净今天去北京上海体育军事新闻。，甲乙丙丁戊"])
 TEXTS = ["房间很干净", "今天去北京，好", "甲[MASK]乙", ""]
@@ -98,6 +98,7 @@ def test_several_patterns_are_an_ensemble_also_with_labels_in_another_order(mode
 
 def test_each_text_has_its_labels_whatever_it_is_run_with(model):
     classify = cloze(model, pattern=PATTERN)
+    assert isinstance(classify, ClozeClassificationPipeline)
     alone = [classify(text) for text in TEXTS]
     assert isinstance(alone[0], list)
     for size in (1, 3, 16):
