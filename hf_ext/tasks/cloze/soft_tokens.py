@@ -4,6 +4,7 @@ They are rows of the embedding matrix, and so of the output matrix where that is
 (arXiv 2103.10385; kexue.fm/archives/8295).
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,5 +30,8 @@ def tune_tokens(model: Any, token_ids: Sequence[int]) -> "PeftModel":
         raise ValueError("token_ids must be at least one, got none")
     name = next(name for name, module in model.named_modules() if module is model.get_input_embeddings())
     settings = TrainableTokensConfig(token_indices=list(token_ids), target_modules=[name])
-    tuned: PeftModel = get_peft_model(model, settings)
+    with warnings.catch_warnings():
+        # PEFT asks by its old name whether activations are made again.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        tuned: PeftModel = get_peft_model(model, settings)
     return tuned
