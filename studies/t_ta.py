@@ -18,7 +18,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from hf_ext import TTAConfig, TTAForMaskedLM, build_char_tokenizer
 from hf_ext.data.char_vocabulary import SPECIAL_TOKENS
-from hf_ext.tasks.scoring.likelihood import logits_at
+from hf_ext.tasks.base.asked_places import logits_at
 from studies.descent import descend
 from studies.drawing import grouped_bars, legend_below
 from studies.pretraining_texts import write_texts

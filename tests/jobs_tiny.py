@@ -27,6 +27,7 @@ from hf_ext.metrics import span_scores
 from hf_ext.tasks.autoencoding import AutoencoderJob, DataCollatorForTextAutoencoding
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.classification.metrics import classification_scores
+from hf_ext.tasks.cloze import ClozeJob
 from hf_ext.tasks.dialogue import DialogueJob
 from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
@@ -237,6 +238,12 @@ def _classes(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
     return classification_scores(found, [row.get("labels") or [row["label"]] for row in rows], names)
 
 
+def _cloze(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    classify = pipeline("cloze", model=str(folder), device="cpu")
+    found = [[classify(row["text"])[0]["label"]] for row in rows]
+    return classification_scores(found, [[row["label"]] for row in rows], list(classify.model.config.label2id))
+
+
 def _classes_of_images(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
     classify = pipeline("image-classification", model=str(folder), device="cpu")
     found = [[classify(row["image"])[0]["label"]] for row in rows]
@@ -308,6 +315,7 @@ def _summaries(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
 _WINDOW = {"max_length": 64, "stride": 8}
 _POINTER = {**_WINDOW, "span_head_size": 8}
 _LENGTH = {"max_length": 64}
+_CLOZE = {**_LENGTH, "pattern": "去{mask}，{text}", "verbalizer": {"上海城": "上", "北京": "北", "天津": "天"}}
 
 JOBS = {
     "spans": JobCase(SpanExtractionJob, _entity, _spans("span-extraction"), _POINTER),
@@ -323,6 +331,8 @@ JOBS = {
     "answers": JobCase(ReadingComprehensionJob, _question, _answers, _WINDOW),
     "classes": JobCase(ClassificationJob, _labelled, _classes, _LENGTH),
     "many classes": JobCase(ClassificationJob, _many_labelled, _classes, _LENGTH),
+    "cloze": JobCase(ClozeJob, _labelled, _cloze, _CLOZE),
+    "cloze labels": JobCase(ClozeJob, _labelled, _cloze, {**_CLOZE, "predicts": "labels"}),
     "images": JobCase(ImageClassificationJob, _picture, _classes_of_images, {"mirror": True}, "rope_vit"),
     "cosent": JobCase(SimilarityJob, _pair, _similarity, _LENGTH, compares=True),
     "chunks": JobCase(SimilarityJob, _pair, _similarity, {**_LENGTH, "chunk_size": 3}, compares=True),

@@ -105,7 +105,7 @@ def predict(
     top_k: Annotated[
         int | None,
         typer.Option(
-            help="Of answers, classes of images and paraphrases: how many to give, at most; else 1, 5 and 20."
+            help="Of answers, clozes, classes of images and paraphrases: how many to give at most; else 1, 1, 5, 20."
         ),
     ] = None,
     seed: Annotated[

@@ -3,6 +3,7 @@
 from hf_ext.losses.cosent import CoSENTLoss, CoSENTPairLoss, cosent_loss, cosent_pair_loss
 from hf_ext.losses.cross_entropy import CrossEntropyLoss, class_balanced_weights, cross_entropy_loss
 from hf_ext.losses.dice import BinaryDiceLoss, DiceLoss, binary_dice_loss, dice_loss
+from hf_ext.losses.distillation import DistillationLoss, distillation_for_trainer, distillation_loss
 from hf_ext.losses.exact import ExactLoss, exact_loss
 from hf_ext.losses.focal import BinaryFocalLoss, FocalLoss, binary_focal_loss, focal_loss
 from hf_ext.losses.joint_softmax import JointSoftmaxLoss, joint_softmax_loss
@@ -58,6 +59,7 @@ __all__ = [
     "CoSENTPairLoss",
     "CrossEntropyLoss",
     "DiceLoss",
+    "DistillationLoss",
     "ExactLoss",
     "FocalLoss",
     "JointSoftmaxLoss",
@@ -85,6 +87,8 @@ __all__ = [
     "cosine_similarities",
     "cross_entropy_loss",
     "dice_loss",
+    "distillation_for_trainer",
+    "distillation_loss",
     "efficient_span_loss",
     "exact_loss",
     "focal_loss",

@@ -24,6 +24,7 @@ DOCUMENTS = {
     "events": ("events", ("text",), "event-extraction"),
     "answers": ("answers", ("question", "context"), "reading-comprehension"),
     "classes": ("classes", ("text",), "classification"),
+    "cloze": ("classes", ("text",), "cloze"),
     "cosent": ("similarity", ("text1", "text2"), "text-similarity"),
     "paraphrases": ("paraphrases", ("text",), "paraphrase-generation"),
     "dialogue": ("reply", ("turns",), "dialogue-reply"),
@@ -56,7 +57,12 @@ def test_evaluate_gives_the_scores_of_the_run(trained, tmp_path):
     result = run("evaluate", *words)
     assert result.exit_code == 0, result.output
     measured = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
-    assert set(scores) - set(measured) <= {"spearman_before", "perplexity_before"}
+    assert set(scores) - set(measured) <= {
+        "spearman_before",
+        "perplexity_before",
+        "accuracy_before",
+        "train_accuracy_before",
+    }
     assert flat(measured) == pytest.approx(flat({key: scores[key] for key in measured}), rel=1e-4, abs=1e-6)
     assert flat(measured)
 
@@ -156,7 +162,7 @@ def test_a_pair_is_as_alike_as_its_vectors(tmp_path):
     result = run("predict", tmp_path / "model", "--task", "ner", "甲")
     assert "one of ...ForSequenceLabeling, ...ForSpanExtraction, got BertModel in" in str(result.exception)
     result = run("predict", tmp_path / "model", "--task", "sleep", "甲")
-    assert "task must be one of autoencoder, classification, dialogue, events, " in str(result.exception)
+    assert "task must be one of autoencoder, classification, cloze, dialogue, events, " in str(result.exception)
     result = run("predict", tmp_path / "model", "--task", "similarity", input=json.dumps(pairs))
     assert [json.loads(line)["similarity"] for line in result.stdout.splitlines()] == pytest.approx(wanted, abs=1e-6)
 

@@ -75,6 +75,7 @@ def test_tasks_are_those_of_the_pipelines():
         "event-extraction": ("events", "events", "ForEventExtraction"),
         "reading-comprehension": ("reading-comprehension", "answers", "ForReadingComprehension"),
         "classification": ("classification", "classes", "ForSequenceClassification"),
+        "cloze": ("cloze", "classes", "ForMaskedLM", "BertForPreTraining"),
         "image-classes": ("image-classification", "classes", "ForImageClassification"),
         "text-similarity": ("similarity", "similarity"),
         "paraphrase-generation": ("paraphrase", "paraphrases", "ForParaphrase", "ForCausalLM"),

@@ -166,6 +166,14 @@ def test_classification(tmp_path):
     assert config["problem_type"] == "multi_label_classification"
 
 
+def test_cloze(tmp_path):
+    printed = run("cloze.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert printed.count("accuracy ") == 2
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForMaskedLM"]
+    assert config["cloze"]["pattern"] == "{mask}满意。{text}"
+
+
 def test_image_classification(tmp_path):
     printed = run("image_classification.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
     assert "48 x 48: accuracy " in printed

@@ -41,7 +41,7 @@ BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 
 # What the files of a task are, from below. A file may import those of its own row, and those above it in this list.
 ROLES = (
-    ("labels", "example", "*_schemes", "conll", "english_words", "recipes"),
+    ("labels", "example", "*_schemes", "conll", "english_words", "pattern", "recipes"),
     ("files", "samples", "vector_file", "*head", "whitening"),
     (
         "*encoding",
@@ -49,9 +49,12 @@ ROLES = (
         "answers",
         "collator",
         "likelihood",
+        "masked_model",
         "packed_rows",
         "pseudo_summary",
         "reranking",
+        "rows",
+        "soft_tokens",
         "whole_word_masking",
     ),
     ("*metrics", "evaluate_metric"),

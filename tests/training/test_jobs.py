@@ -158,7 +158,8 @@ def test_a_run_leaves_a_card_that_the_hub_reads(of_one: tuple[str, Path]) -> Non
     for part, count in (("training", 8), ("validation", 5)):
         row = rf"^\| (\S+) \| {part} \| {count} \| [\d.,]+ (bytes|KB) \|$"
         assert re.search(row, card.text, re.MULTILINE)
-    for option, value in case.options.items():
+    for option, given in case.options.items():
+        value = ", ".join(f"{name}={one}" for name, one in given.items()) if isinstance(given, dict) else given
         assert f"| {option.replace('_', ' ')} | {value} |" in card.text
     assert "no score has chosen it" in card.text
     assert f"`hf-ext train {case.job.command}`" in card.text

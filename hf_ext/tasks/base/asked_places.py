@@ -3,12 +3,14 @@
 Shapes: B batch, L tokens, P places asked for, H hidden, V vocabulary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from hf_ext.ops.precision import at_least_float32
 
 
 @contextmanager
@@ -61,3 +63,32 @@ def predicts_by_place(model: Any) -> bool:
         return False
     finally:
         model.train(was_training)
+
+
+def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> Tensor:
+    """Logits ``[P, V]``, in float32 or better, at some places of a batch; the head runs at these alone.
+
+    Args:
+        model: with a head over the vocabulary, that of each place made of its vector alone.
+        inputs: of the model, ``[B, L]`` each.
+        rows: ``[P]``.
+        columns: ``[P]``.
+
+    Raises:
+        ValueError: if the head is of another kind.
+    """
+    if model.base_model is model:
+        # One module is both.
+        return at_least_float32(model(**inputs, return_dict=True).logits[rows, columns])
+
+    with head_at(model, rows, columns) as picked:
+        logits = model(**inputs, return_dict=True).logits
+    if not picked:
+        # Some heads run a part of their encoder alone.
+        return at_least_float32(logits[rows, columns])
+    if logits.shape[:2] != (1, len(rows)):
+        raise ValueError(
+            f"model must predict each token by a vector of its own, got logits of shape {list(logits.shape)} "
+            f"for {len(rows)} places of {type(model).__name__}"
+        )
+    return at_least_float32(logits[0])

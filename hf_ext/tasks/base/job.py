@@ -340,7 +340,7 @@ class Job(Methods):
         if self.test_file is not None:
             files = replace(files, test=self.read_evaluation(self.test_file, files.labels))
             self.check_examples("test_file", files.test)
-        if self.unlabelled_file is not None:
+        if self.unlabelled_file is not None and not self.learns_unlabelled:
             unlabelled = self.read_unlabelled(file_of_lines(self, Path(self.unlabelled_file)), files)
             self.check_examples("unlabelled_file", unlabelled)
             files = replace(files, unlabelled=unlabelled)

@@ -3,16 +3,14 @@
 Shapes: B batch, L tokens, H hidden, P places asked for, V vocabulary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.ops.precision import at_least_float32
-from hf_ext.tasks.base.asked_places import head_at
 from hf_ext.tasks.base.head_guard import OtherHeadError
 from hf_ext.tasks.base.saved_model import SavedModel
 
@@ -105,32 +103,3 @@ def _looks_ahead(model: Any) -> bool:
     # Rounding may depend on the next token, as where it decides which tokens an expert has.
     rounding = torch.finfo(model.dtype).eps ** 0.5 * first[0].abs().max()
     return bool((first[0] - first[1]).abs().max() > rounding)
-
-
-def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> Tensor:
-    """Logits ``[P, V]``, in float32 or better, at some places of a batch; the head runs at these alone.
-
-    Args:
-        model: with a head over the vocabulary, that of each place made of its vector alone.
-        inputs: of the model, ``[B, L]`` each.
-        rows: ``[P]``.
-        columns: ``[P]``.
-
-    Raises:
-        ValueError: if the head is of another kind.
-    """
-    if model.base_model is model:
-        # One module is both.
-        return at_least_float32(model(**inputs, return_dict=True).logits[rows, columns])
-
-    with head_at(model, rows, columns) as picked:
-        logits = model(**inputs, return_dict=True).logits
-    if not picked:
-        # Some heads run a part of their encoder alone.
-        return at_least_float32(logits[rows, columns])
-    if logits.shape[:2] != (1, len(rows)):
-        raise ValueError(
-            f"model must predict each token by a vector of its own, got logits of shape {list(logits.shape)} "
-            f"for {len(rows)} places of {type(model).__name__}"
-        )
-    return at_least_float32(logits[0])

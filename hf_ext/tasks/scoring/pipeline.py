@@ -12,9 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from hf_ext.data.input_limit import input_limit
 from hf_ext.data.windows import check_gives_offsets
+from hf_ext.tasks.base.asked_places import logits_at
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
-from hf_ext.tasks.scoring.likelihood import OPENERS, AutoLanguageModel, check_plain_texts, logits_at, prediction_of
+from hf_ext.tasks.scoring.likelihood import OPENERS, AutoLanguageModel, check_plain_texts, prediction_of
 
 # Texts that are sorted by length together.
 _SORTED = 1024

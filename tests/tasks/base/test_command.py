@@ -18,6 +18,7 @@ from hf_ext.tasks.autoencoding import AutoencoderJob
 from hf_ext.tasks.base.command import jobs_of_command, next_steps
 from hf_ext.tasks.base.job_parser import JobParser, OptionError
 from hf_ext.tasks.classification import ClassificationJob
+from hf_ext.tasks.cloze import ClozeJob
 from hf_ext.tasks.dialogue import DialogueJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.entities.span_head import SpanExtraction
@@ -37,6 +38,7 @@ from hf_ext_cli import app
 JOBS = {
     "autoencoder": [AutoencoderJob],
     "classification": [ClassificationJob],
+    "cloze": [ClozeJob],
     "dialogue": [DialogueJob],
     "events": [EventExtractionJob],
     "image-classification": [ImageClassificationJob],
@@ -58,6 +60,10 @@ START = (
 OPTIONS = {
     "autoencoder": ("max-length latent num-latent-layers latent-size kappa latent-norm kl kl-weight kl-warmup-steps"),
     "classification": "max-length loss loss-options threshold balance-classes class-weights",
+    "cloze": (
+        "max-length pattern verbalizer shared-words soft-tokens tune-all unlabelled-file predicts mlm-probability "
+        "mlm-weight"
+    ),
     "dialogue": "family max-length train-on",
     "events": "schema-file max-length stride span-head-size threshold",
     "image-classification": "image-size mirror new-head",
@@ -163,6 +169,7 @@ def test_training_arguments_begin_with_those_of_the_job(command, start):
     scratch, tuned = {
         "autoencoder": ((1e-3, 20), (2e-5, 10)),
         "classification": ((1e-3, 10), (3e-5, 5)),
+        "cloze": ((1e-3, 20), (1e-5, 10)),
         "dialogue": ((1e-3, 10), (5e-5, 5)),
         "events": ((1e-3, 20), (3e-5, 10)),
         "image-classification": ((1e-3, 10), (3e-5, 5)),
@@ -176,6 +183,7 @@ def test_training_arguments_begin_with_those_of_the_job(command, start):
     batches, metric, sampling = {
         "autoencoder": ((128, 64), "perplexity", "group_by_length"),
         "classification": ((32, 64), "f1", "group_by_length"),
+        "cloze": ((32, 64), "accuracy", "random"),
         "dialogue": ((16, 16), "perplexity", "group_by_length"),
         "image-classification": ((32, 64), "f1", "random"),
         "paraphrase": ((32, 32), "loss", "random"),

@@ -61,6 +61,8 @@ class AdversarialOptions:
         group=METHODS,
     )
 
+    learns_unlabelled: ClassVar[bool] = False
+    """Whether the task itself learns from texts without labels, those of its own ``unlabelled_file``."""
     clean_divergence: ClassVar[Divergence] = staticmethod(clean_divergence)
     """How far one is from a pass that is taken as given; see
     `hf_ext.training.virtual_adversarial.VirtualAdversarialTrainer`."""
@@ -69,7 +71,7 @@ class AdversarialOptions:
         """Raise ValueError for options that have no effect, or do not fit."""
         for name in (*_OF_ANY, *_OF_VAT):
             value = getattr(self, name)
-            if value in (None, False):
+            if value in (None, False) or (name == "unlabelled_file" and self.learns_unlabelled):
                 continue
             if self.adversarial is None:
                 raise ValueError(f"{name} goes with adversarial, got {value} without it")
