@@ -3,3 +3,7 @@ from .enlarge import (
     enlarge as enlarge,
     make_enlargement as make_enlargement,
 )
+from .folder import (
+    EnlargedFolder as EnlargedFolder,
+    enlarge_folder as enlarge_folder,
+)

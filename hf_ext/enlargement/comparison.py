@@ -74,7 +74,8 @@ def differences(small: Any, large: Any, layout: Layout, seed: int = 0) -> tuple[
     spaces = layout.spaces()
     mask = inputs.get("attention_mask")
     real = None if mask is None else mask.flatten(0, -2) != 0
-    found, same = {}, True
+    found: dict[str, float] = {}
+    same = True
     outputs = []
     for model in (small, large):
         outputs.append(_tensors(model(**inputs, output_hidden_states=True, return_dict=True)))
@@ -102,7 +103,7 @@ def differences(small: Any, large: Any, layout: Layout, seed: int = 0) -> tuple[
 
 def _tensors(output: Mapping[str, Any]) -> dict[str, Tensor]:
     """The numbers of an output by name, those of tuples too, but for caches, and choices that rounding may turn."""
-    out = {}
+    out: dict[str, Tensor] = {}
     for name, value in output.items():
         if name in ("spans", "predictions"):
             continue

@@ -296,7 +296,7 @@ class T5PegasusLayout(Layout):
     model_types = ("t5_pegasus",)
     hidden_field, inner_field, heads_field, eps_field = "d_model", "d_ff", "num_heads", "layer_norm_epsilon"
     divides_scores = False
-    bare_head = True  # type: ignore[assignment]
+    bare_head = True
 
     @property
     def head_size(self) -> int:
