@@ -140,7 +140,7 @@ def _class_of(name: str, config: Any) -> Any:
             found = class_named(architecture)
         except AttributeError:
             found = getattr(transformers, architecture, None)
-        if found is not None and isinstance(config, found.config_class):
+        if found is not None and found.config_class is type(config):
             return found
         ending = "For" + architecture.partition("For")[2]
         for one in FAMILIES.get(type(config), {}).values():

@@ -84,8 +84,11 @@ class Enlarger:
         """
         made: dict[tuple[Any, ...], Tensor] = {}
         out = {}
-        for name, tensor in tensors.items():
-            key = (tensor.data_ptr(), tensor.dtype, *tensor.shape, *(self.axes(name) if untie else ()))
+        axes = {name: self.axes(name) if tensor.is_floating_point() else [] for name, tensor in tensors.items()}
+        # What is read has noise, which a tensor that is written too must not have.
+        for name in sorted(tensors, key=lambda name: any(axis.startswith("/") for axis in axes[name])):
+            tensor = tensors[name]
+            key = (tensor.data_ptr(), tensor.dtype, *tensor.shape, *(axes[name] if untie else ()))
             if tensor.numel() == 0 or key not in made:
                 made[key] = self.enlarge(name, tensor)
             out[name] = made[key]

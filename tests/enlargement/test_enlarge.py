@@ -122,7 +122,8 @@ def test_heads_of_transformers(model_class, tied):
     if not tied and not vocabulary:
         return
     config_class: Any = {"B": BertConfig, "R": RobertaConfig, "X": XLMRobertaConfig}[model_class.__name__[0]]
-    model = make(model_class, config_class(**sizes, num_labels=3, tie_word_embeddings=tied))
+    labels = 2 if model_class is BertForQuestionAnswering else 3
+    model = make(model_class, config_class(**sizes, num_labels=labels, tie_word_embeddings=tied))
     for factor, grow in ((2, "heads"), (3, "head_size"), (2, "feed_forward")):
         made = make_enlargement(model, factor, grow, noise=0.2)
         assert made.largest < 1e-12

@@ -101,7 +101,7 @@ def key_of(name: str) -> tuple[str, bool]:
     key = LAYER[module]
     if key.startswith("norm"):
         return f"layer{layer}.{key}_{'gamma' if kind == 'weight' else 'beta'}", False
-    return f"layer{layer}.{key}" + ("_bias" if kind == "bias" else ""), kind == "weight"
+    return f"layer{layer}.{key}" + ("_bias" if kind == "bias" else ""), kind == "weight" and "scale" not in key
 
 
 def small(name: str, found: dict[str, Tensor]) -> Any:
