@@ -7,7 +7,6 @@ The small model is in memory. What is made beside it has random weights, and has
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +44,22 @@ def main() -> None:
         name = "num_layers" if arguments.family == "t5_pegasus" else "num_hidden_layers"
         setattr(config, name, arguments.layers)
     small = model_class(config)
-    grow = partial(make_enlargement, small, arguments.factor, noise=arguments.noise)
-    made = grow()
-    before, after = (sum(one.numel() for one in model.parameters()) / 1e6 for model in (small, made.model))
-    print(f"{before:.0f} to {after:.0f} million parameters, outputs {made.largest:.1e} apart", flush=True)
-    larger = made.model.config
-    del made
-    calls = {"enlarged": lambda: [grow()], "new": lambda: [model_class(larger)]}
+    found: dict[str, Any] = {}
+
+    def enlarged() -> None:
+        made = make_enlargement(small, arguments.factor, noise=arguments.noise)
+        found["config"], found["largest"] = made.model.config, made.largest
+        found["parameters"] = sum(one.numel() for one in made.model.parameters())
+
+    calls = {"enlarged": enlarged, "new": lambda: [model_class(found["config"])]}
     measured = harness.compare(calls, arguments.rounds, warm_up=False, wall=arguments.threads > 1)
-    case = {"family": arguments.family, "factor": arguments.factor, "millions": round(after)}
+    print(f"outputs are {found['largest']:.1e} apart", flush=True)
+    case = {
+        "family": arguments.family,
+        "factor": arguments.factor,
+        "millions": round(sum(one.numel() for one in small.parameters()) / 1e6),
+        "to_millions": round(found["parameters"] / 1e6),
+    }
     harness.report("enlarge", case, measured, "enlarged", arguments.output)
 
 

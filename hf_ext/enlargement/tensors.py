@@ -70,7 +70,7 @@ class Enlarger:
 
     def _draw(self, kernel: Tensor, axis: int, space: Space) -> Tensor:
         """Noise for a kernel, which adds up to zero over the copies of each number that it reads."""
-        drawn = torch.randn(kernel.shape, generator=self.generator, dtype=kernel.dtype)
+        drawn = torch.randn(kernel.shape, generator=self.generator, dtype=torch.float32).to(kernel.dtype)
         # Taking away the mean makes it smaller.
         deviation = self.noise * kernel.square().mean().sqrt() * (1 - 1 / space.copies) ** -0.5
         return space.centre(drawn, axis) * deviation
