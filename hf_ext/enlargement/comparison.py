@@ -84,7 +84,7 @@ def differences(small: Any, large: Any, layout: Layout, seed: int = 0) -> tuple[
     for name, before in outputs[0].items():
         after = outputs[1][name]
         if after.shape != before.shape:
-            space = spaces[layout.pooled_scale if name == "pooler_output" else "hidden"]
+            space = spaces[layout.pooled_space if name == "pooler_output" else "hidden"]
             before = space.spread(before, -1) * space.scale
         elif "hidden" in name or name == "pooler_output":
             # Factorised embeddings are as wide as before.

@@ -256,7 +256,7 @@ class RoPEViTLayout(Layout):
     """The vision transformer, which rotates by frequencies that may be learnt."""
 
     model_types = ("rope_vit",)
-    pooled_scale = "hidden"
+    pooled_space = "hidden"
 
     def own_rows(self) -> Rows:
         """All, as no name is BERT's."""

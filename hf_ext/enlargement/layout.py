@@ -64,7 +64,7 @@ class Layout:
     inner_field: ClassVar[str] = "intermediate_size"
     heads_field: ClassVar[str] = "num_attention_heads"
     eps_field: ClassVar[str] = "layer_norm_eps"
-    pooled_scale: ClassVar[str] = "unscaled"
+    pooled_space: ClassVar[str] = "unscaled"
     """The space of ``pooler_output``."""
     takes_types: ClassVar[bool] = True
     """Whether token types other than 0 may be given."""

@@ -47,7 +47,8 @@ class Enlarger:
         """The tensor of this name in the large model."""
         if not tensor.is_floating_point():
             return tensor.clone()
-        out = tensor.detach().to("cpu", torch.float64)
+        # What stays as it is must not be of both models.
+        out = tensor.detach().to("cpu", torch.float64, copy=True)
         read: list[tuple[int, Space]] = []
         for axis, spec in enumerate(self.axes(name)[: tensor.dim()]):
             if spec == ".":

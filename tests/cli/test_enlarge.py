@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import hf_ext
 import hf_ext_cli
-from hf_ext.enlargement import enlarge_folder
+from hf_ext.enlargement import EnlargedFolder, enlarge_folder
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"甲乙丙丁戊"]
 
@@ -81,6 +81,7 @@ def test_untied_images_and_parts_left_out(tmp_path):
     gau = hf_ext.GAUAlphaConfig(**SIZES | {"num_attention_heads": 1})
     make(hf_ext.GAUAlphaForMaskedLM, gau).save_pretrained(tmp_path / "gau")
     made = enlarge_folder(tmp_path / "gau", tmp_path / "large", 2)
+    assert isinstance(made, EnlargedFolder)
     assert made.enlargement.untied
     assert made.without_tokenizer
     assert "one of its own now" in str(made)

@@ -24,8 +24,9 @@ from transformers import (
 
 import hf_ext
 from hf_ext import RoFormerConfig, RoFormerForCausalLM, RoFormerForMaskedLM, RoFormerModel
-from hf_ext.enlargement import enlarge, make_enlargement
+from hf_ext.enlargement import Enlargement, enlarge, make_enlargement
 from hf_ext.enlargement.families import layout_class
+from hf_ext.registration import FAMILIES
 
 KNOWN = [
     pytest.param(case, id=f"{name}, {variant}, {case.auto.removeprefix('AutoModel') or 'base'}")
@@ -204,6 +205,8 @@ def test_saved_and_loaded(tmp_path):
     model = make(hf_ext.GAUAlphaForMaskedLM, hf_ext.GAUAlphaConfig(**SIZES | {"num_attention_heads": 1}))
     large = enlarge(model, 2)
     assert not large.config.tie_word_embeddings
+    places = [{value.data_ptr() for value in one.state_dict().values()} for one in (model, large)]
+    assert not places[0] & places[1]
     large.save_pretrained(tmp_path)
     loaded = hf_ext.GAUAlphaForMaskedLM.from_pretrained(tmp_path, dtype=torch.float64).eval()
     ids = torch.tensor([[3, 4, 5, 6]])
@@ -270,6 +273,11 @@ def test_bad_arguments(options, message):
         enlarge(model, **{"factor": 2} | options)
 
 
+@pytest.mark.parametrize("config", FAMILIES)
+def test_every_family_has_a_layout(config):
+    assert config.model_type in layout_class(config.model_type).model_types
+
+
 def test_what_is_not_known_is_refused():
     model = make(RoFormerModel, RoFormerConfig(**SIZES))
     model.encoder.extra = torch.nn.Linear(32, 32).double()
@@ -284,6 +292,7 @@ def test_what_is_not_known_is_refused():
 def test_a_loss_is_told(caplog):
     model = make(hf_ext.NezhaModel, hf_ext.NezhaConfig(**SIZES), "eager")
     made = make_enlargement(model, 2, "head_size", exact=False)
+    assert isinstance(made, Enlargement)
     assert made.largest > 1e-3
     assert made.reasons == ["keys and values get a table of sines that is as wide as a head"]
     assert f"hidden states by {made.largest:.2g}" in caplog.text
