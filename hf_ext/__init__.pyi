@@ -5,6 +5,7 @@ from .conversion import (
 from .data.char_vocabulary import build_char_tokenizer as build_char_tokenizer
 from .data.span_collator import DataCollatorForSpanExtraction as DataCollatorForSpanExtraction
 from .data.span_encoding import SpanEncoder as SpanEncoder
+from .enlargement.enlarge import enlarge as enlarge
 from .hub.sentence_transformers_folder import save_for_sentence_transformers as save_for_sentence_transformers
 from .models.flash import (
     FLASHCache as FLASHCache,

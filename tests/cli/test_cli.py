@@ -363,6 +363,7 @@ COMMANDS = (
     "convert-data",
     "demo",
     "embed",
+    "enlarge",
     "evaluate",
     "export-release",
     "predict",

@@ -35,7 +35,8 @@ STANDS_ON = {
     "conversion": ("tasks/base",),
     "hub": ("tasks/base",),
     "analysis": ("tasks/base",),
-    "cli": ("tasks", "task", "conversion", "hub", "analysis"),
+    "enlargement": ("conversion", "hub"),
+    "cli": ("tasks", "task", "conversion", "hub", "analysis", "enlargement"),
 }
 BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 
