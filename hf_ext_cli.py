@@ -8,6 +8,7 @@ import logging
 import runpy
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,11 +58,11 @@ def _constant(definition: ast.ClassDef, name: str) -> Any:
     return None
 
 
-def _command(name: str) -> TyperCommand:
-    """The function that a file of `hf_ext/cli` is named after, as a command."""
+def _command(package: str, name: str) -> TyperCommand:
+    """The function that a file of `hf_ext/cli`, or of a folder in it, is named after, as a command."""
     stem = name.replace("-", "_")
     single = typer.Typer(add_completion=False)
-    single.command(name)(getattr(import_module(f"hf_ext.cli.{stem}"), stem))
+    single.command(name)(getattr(import_module(f"{package}.{stem}"), stem))
     return typer.main.get_command(single)  # type: ignore[return-value]
 
 
@@ -77,12 +78,14 @@ def _checking_command(name: str) -> TyperCommand:
     return import_module("hf_ext.tasks.base.check_command").check_command(name)
 
 
-def _add_commands(app: typer.Typer, folder: Path) -> None:
-    """Add the commands that are no task's: each file of the folder that has a function of its own name."""
+def _add_commands(app: typer.Typer, package: str) -> None:
+    """Add the commands that are no task's: each file of the package that has a function of its own name."""
+    folder = _package().parent.joinpath(*package.split("."))
+    load = partial(_command, package)
     for file in sorted(folder.glob("*.py")):
         for function in _definitions(file, ast.FunctionDef):
             if function.name == file.stem:
-                _add(app, file.stem.replace("_", "-"), ast.get_docstring(function) or "", _command)
+                _add(app, file.stem.replace("_", "-"), ast.get_docstring(function) or "", load)
 
 
 def _add_job_commands(
@@ -119,7 +122,9 @@ def _make_app() -> typer.Typer:
     )
     app.callback()(_options)
     train = typer.Typer(help="Train a model on files.", no_args_is_help=True)
-    _add_commands(app, _package() / "cli")
+    _add_commands(app, "hf_ext.cli")
+    analyze = typer.Typer(help="Find out about a model: what it costs, knows and can say.", no_args_is_help=True)
+    _add_commands(analyze, "hf_ext.cli.analyze")
     check = typer.Typer(help="Check files before training on them.", no_args_is_help=True)
     pretrain = typer.Typer(help="Pre-train a model on texts without labels.", no_args_is_help=True)
     _add_job_commands(train, _package() / "tasks", _training_command)
@@ -128,6 +133,7 @@ def _make_app() -> typer.Typer:
     app.add_typer(train, name="train")
     app.add_typer(pretrain, name="pretrain")
     app.add_typer(check, name="check")
+    app.add_typer(analyze, name="analyze")
     return app
 
 

@@ -1,3 +1,7 @@
+from .embedding_dimension import (
+    embedding_dimension as embedding_dimension,
+    skip_gram_entropy as skip_gram_entropy,
+)
 from .position_probe import (
     PositionProbe as PositionProbe,
     probe_positions as probe_positions,
