@@ -1,3 +1,7 @@
+from .box_margin import (
+    BoxMargin as BoxMargin,
+    box_margin as box_margin,
+)
 from .embedding_dimension import (
     embedding_dimension as embedding_dimension,
     skip_gram_entropy as skip_gram_entropy,
@@ -5,4 +9,8 @@ from .embedding_dimension import (
 from .position_probe import (
     PositionProbe as PositionProbe,
     probe_positions as probe_positions,
+)
+from .unargmaxable import (
+    UnargmaxableTokens as UnargmaxableTokens,
+    unargmaxable_tokens as unargmaxable_tokens,
 )
