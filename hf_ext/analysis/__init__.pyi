@@ -6,6 +6,13 @@ from .embedding_dimension import (
     embedding_dimension as embedding_dimension,
     skip_gram_entropy as skip_gram_entropy,
 )
+from .layer_cost import (
+    LayerCost as LayerCost,
+    crossovers as crossovers,
+    head_cost as head_cost,
+    layer_cost as layer_cost,
+)
+from .layer_time import layer_seconds as layer_seconds
 from .position_probe import (
     PositionProbe as PositionProbe,
     probe_positions as probe_positions,
