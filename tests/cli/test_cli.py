@@ -366,6 +366,7 @@ COMMANDS = (
     "evaluate",
     "export-release",
     "predict",
+    "probe",
     "push",
     "sample",
     "score",
