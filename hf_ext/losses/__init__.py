@@ -4,6 +4,7 @@ from hf_ext.losses.cosent import CoSENTLoss, CoSENTPairLoss, cosent_loss, cosent
 from hf_ext.losses.cross_entropy import CrossEntropyLoss, class_balanced_weights, cross_entropy_loss
 from hf_ext.losses.dice import BinaryDiceLoss, DiceLoss, binary_dice_loss, dice_loss
 from hf_ext.losses.exact import ExactLoss, exact_loss
+from hf_ext.losses.f1_weighted import F1WeightedCrossEntropy, f1_weighted_cross_entropy
 from hf_ext.losses.focal import BinaryFocalLoss, FocalLoss, binary_focal_loss, focal_loss
 from hf_ext.losses.joint_softmax import JointSoftmaxLoss, joint_softmax_loss
 from hf_ext.losses.logit_adjustment import LogitAdjustedLoss, logit_adjusted_loss
@@ -52,6 +53,7 @@ __all__ = [
     "CrossEntropyLoss",
     "DiceLoss",
     "ExactLoss",
+    "F1WeightedCrossEntropy",
     "FocalLoss",
     "JointSoftmaxLoss",
     "LogitAdjustedLoss",
@@ -77,6 +79,7 @@ __all__ = [
     "dice_loss",
     "efficient_span_loss",
     "exact_loss",
+    "f1_weighted_cross_entropy",
     "focal_loss",
     "for_trainer",
     "grouped_classification_loss",
