@@ -2,6 +2,7 @@ from .analytic_classifier import (
     AnalyticClassifier as AnalyticClassifier,
     ClassSums as ClassSums,
 )
+from .backward_bytes import backward_bytes as backward_bytes
 from .box_margin import (
     BoxMargin as BoxMargin,
     box_margin as box_margin,

@@ -37,7 +37,7 @@ def initialize_head_(
         ValueError: if there is no layer of ``num_labels`` outputs with a bias, there are fewer than two classes, texts
             have any number of them, or labels and what comes into the layer do not fit.
     """
-    config, classes = model.config, model.config.num_labels
+    config, classes = model.config, model.config.num_labels or 0
     if classes < 2 or getattr(config, "problem_type", None) in ("regression", "multi_label_classification"):
         wanted = "num_labels must be at least 2, with one class each"
         raise ValueError(f"{wanted}, got {classes} and problem_type={getattr(config, 'problem_type', None)!r}")

@@ -25,11 +25,11 @@ def layer_seconds(config: Any, length: int, device: str = "cpu", rounds: int = 3
     Raises:
         ValueError: if the model cannot have so long a text.
     """
-    fields = {"num_layers": _LAYERS, "num_decoder_layers": _LAYERS} if hasattr(config, "d_kv") else {}
-    fields = fields or {"num_hidden_layers": _LAYERS}
-    for name in ("num_latent_layers", "full_attention_layers"):
-        if getattr(config, name, None):
-            fields[name] = 1 if name == "num_latent_layers" else []
+    fields: dict[str, Any] = {"num_hidden_layers": _LAYERS}
+    if hasattr(config, "d_kv"):
+        fields = {"num_layers": _LAYERS, "num_decoder_layers": _LAYERS}
+    if getattr(config, "num_latent_layers", None):
+        fields["num_latent_layers"] = 1
     settings = copy.deepcopy(config).to_dict() | fields
     longest = getattr(config, "longest_input", None)
     if longest is not None and length > longest:

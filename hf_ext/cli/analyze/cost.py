@@ -76,8 +76,8 @@ def cost(
         "wide_linear": "linear attention of heads four times as wide would",
         "softmax": "this attention costs less than one of all pairs",
     }
-    for name, length in crossovers(config).items():
-        typer.echo(f"from {length:.0f} tokens on {said[name]}")
+    for name, crossing in crossovers(config).items():
+        typer.echo(f"from {crossing:.0f} tokens on {said[name]}")
     if plot is not None:
         _draw(plot, config.model_type, costs, seconds)
         typer.echo(f"the picture: {plot}", err=True)

@@ -45,12 +45,13 @@ def unargmaxable(
     if head is None:
         raise ValueError(f"model must have a matrix over the vocabulary, got {type(loaded).__name__} without one")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    weight, bias = (None if one is None else one.detach().to(device) for one in (head.weight, head.bias))
+    weight = head.weight.detach().to(device)
+    bias = None if head.bias is None else head.bias.detach().to(device)
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("tokens decided", total=len(weight))
         found = unargmaxable_tokens(weight, bias, box or None, report=lambda count: progress.advance(bar, count))
     try:
-        names = AutoTokenizer.from_pretrained(model).convert_ids_to_tokens(list(found.tokens))
+        names: list[Any] = AutoTokenizer.from_pretrained(model).convert_ids_to_tokens(list(found.tokens))
     except (OSError, ValueError):
         names = [None] * len(found.tokens)
     rows = []
