@@ -48,7 +48,7 @@ def test_checkpointing_keeps_less_and_changes_nothing(case: Case):
     for checkpointing in (False, True):
         model = case.make(**depth, **fields).train()
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
         sizes.append(kept(model, batch))
         torch.manual_seed(3)
         loss = model(**batch).loss

@@ -11,7 +11,7 @@ from models_tiny import FAMILIES, Case, all_cases
 from torch.utils.flop_counter import FlopCounterMode
 
 import hf_ext
-from hf_ext.analysis import crossovers, head_cost, layer_cost
+from hf_ext.analysis import LayerCost, crossovers, head_cost, layer_cost
 
 IO = dict(np.load(Path(__file__).resolve().parents[1] / "golden/costs/io.npz"))
 LENGTHS = IO["lengths"].tolist()
@@ -138,7 +138,9 @@ def test_head_is_that_of_the_model():
 
 def test_fourier_transform_grows_with_the_logarithm():
     config = hf_ext.TokenMixerConfig(mixer="fnet", hidden_size=64, num_attention_heads=4, intermediate_size=128)
-    assert layer_cost(config, 32).attention == 32 * 64 * (5 + 6)
+    cost = layer_cost(config, 32)
+    assert cost == LayerCost(0, 32 * 64 * (5 + 6), 2 * 32 * 64 * 128)
+    assert cost.total == cost.attention + cost.feed_forward
     assert crossovers(config) == {}
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from hf_ext.analysis import box_margin, unargmaxable_tokens
+from hf_ext.analysis import BoxMargin, UnargmaxableTokens, box_margin, unargmaxable_tokens
 from hf_ext.analysis.nearest_hull_point import nearest_hull_points
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/unargmaxable"
@@ -54,6 +54,7 @@ def check(found, weight, bias=None, box=100.0):
 @pytest.mark.parametrize("which", BIASES)
 def test_equal_to_the_exhaustive_programs(which):
     found = unargmaxable_tokens(IO["weight"], BIASES[which])
+    assert isinstance(found, UnargmaxableTokens)
     truth = IO[f"unargmaxable_{which}_bias"]
     assert found.unargmaxable == truth.nonzero().flatten().tolist()
     assert found.of_kind("outside") == ((IO[f"margin_{which}_bias"] <= 1e-9) & ~truth).nonzero().flatten().tolist()
@@ -62,7 +63,9 @@ def test_equal_to_the_exhaustive_programs(which):
 
 @pytest.mark.parametrize("which", BIASES)
 def test_margins_are_those_of_the_whole_program(which):
-    margins = [box_margin(IO["weight"], BIASES[which], token).margin for token in range(40)]
+    found = [box_margin(IO["weight"], BIASES[which], token) for token in range(40)]
+    assert all(isinstance(one, BoxMargin) for one in found)
+    margins = [one.margin for one in found]
     np.testing.assert_allclose(margins, IO[f"margin_{which}_bias"].numpy(), rtol=0, atol=1e-6)
     decided = [box_margin(IO["weight"], BIASES[which], token, decide=True).margin for token in range(40)]
     assert [margin > 1e-9 for margin in decided] == [margin > 1e-9 for margin in margins]

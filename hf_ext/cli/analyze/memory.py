@@ -74,7 +74,7 @@ def memory(
     sizes, times = [], []
     for shown in ("all kept", "gradient checkpointing"):
         if sizes:
-            trained.gradient_checkpointing_enable({"use_reentrant": False})
+            trained.activation_checkpointing_enable({"use_reentrant": False})
         sizes.append(backward_bytes(loss))
         times.append(seconds())
         cells = (f"{sizes[-1] / 2**20:.1f}", f"{sizes[-1] / batch_size / length / 2**10:.1f}", f"{times[-1]:.3f}")
