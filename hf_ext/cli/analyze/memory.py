@@ -71,7 +71,8 @@ def memory(
     table = Table("", title=f"{config.model_type}, {batch_size} texts of {length} tokens, {trained.dtype}".lower())
     for name in ("MiB kept", "KiB a token", "s a step"):
         table.add_column(name, justify="right")
-    sizes, times = [], []
+    sizes: list[int] = []
+    times: list[float] = []
     for shown in ("all kept", "gradient checkpointing"):
         if sizes:
             trained.activation_checkpointing_enable({"use_reentrant": False})

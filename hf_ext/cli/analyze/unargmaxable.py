@@ -51,7 +51,7 @@ def unargmaxable(
         bar = progress.add_task("tokens decided", total=len(weight))
         found = unargmaxable_tokens(weight, bias, box or None, report=lambda count: progress.advance(bar, count))
     try:
-        names: list[Any] = AutoTokenizer.from_pretrained(model).convert_ids_to_tokens(list(found.tokens))
+        names: Any = AutoTokenizer.from_pretrained(model).convert_ids_to_tokens(list(found.tokens))
     except (OSError, ValueError):
         names = [None] * len(found.tokens)
     rows = []
