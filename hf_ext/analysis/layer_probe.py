@@ -95,13 +95,13 @@ def probe_layers(
 
 
 def _accuracy(table: Tensor) -> float:
-    return float(table.diagonal().sum() / table.sum())
+    return int(table.diagonal().sum()) / int(table.sum())
 
 
 def _macro_f1(table: Tensor) -> float:
     """Over the classes that occur, as true ones or as found ones."""
     sizes = table.sum(0) + table.sum(1)
-    return float((2 * table.diagonal() / sizes.clamp(min=1))[sizes > 0].mean())
+    return float((2 * table.diagonal().double() / sizes.clamp(min=1))[sizes > 0].mean())
 
 
 def _states(

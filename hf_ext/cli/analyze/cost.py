@@ -22,7 +22,7 @@ def cost(
 ) -> None:
     """Count the multiplications of a layer over the length of the text, and say where attention begins to matter.
 
-    Millions of a text and a layer; floating-point operations are twice as many, and training takes about three times
+    Millions of a text and a layer, and the share of attention; floating-point operations are twice as many, and training takes about three times
     those of the forward pass, four with gradient checkpointing.
     """
     from rich.console import Console
@@ -56,9 +56,9 @@ def cost(
                 seconds[length] = layer_seconds(config, length, device or "cpu")
 
     table = Table(title=f"Multiplications of a layer of {config.model_type}, in millions")
-    parts = ["tokens", "projections", "attention", "feed-forward", "all", "attention %"]
+    parts = ["tokens", "proj.", "attention", "ffn", "all", "share %"]
     parts += ["head"] if head else []
-    parts += ["ms", "us a token"] if measure else []
+    parts += ["ms", "us/token"] if measure else []
     for part in parts:
         table.add_column(part, justify="right")
     for length, one in costs.items():
