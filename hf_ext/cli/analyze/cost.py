@@ -22,8 +22,8 @@ def cost(
 ) -> None:
     """Count the multiplications of a layer over the length of the text, and say where attention begins to matter.
 
-    Millions of a text and a layer, and the share of attention; floating-point operations are twice as many, and training takes about three times
-    those of the forward pass, four with gradient checkpointing.
+    Millions of a text and a layer, and the share of attention; floating-point operations are twice as many, and
+    training takes about three times those of the forward pass, four with gradient checkpointing.
     """
     from rich.console import Console
     from rich.progress import track
