@@ -5,7 +5,9 @@ import logging
 import sys
 
 import pytest
+import torch
 
+from hf_ext.analysis import box_margin, unargmaxable_tokens
 from hf_ext.cli.errors import error_line
 from hf_ext.extras import MissingExtraError, extra
 from hf_ext.tasks.base.job import Job
@@ -43,6 +45,12 @@ def summarize(folder):
             lambda f: select_pseudo_summary(["一", "二"]),
             ("choosing pseudo-summaries", "rapidfuzz", "summaries"),
         ),
+        (
+            "scipy",
+            lambda f: unargmaxable_tokens(torch.tensor([[1.0], [0.5], [0.0]])),
+            ("proving which tokens can never win", "scipy", "analysis"),
+        ),
+        ("scipy", lambda f: box_margin(torch.ones(2, 1), None, 0), ("a linear program", "scipy", "analysis")),
         # Before it trains for hours.
         ("sacrebleu", summarize, ("scoring summaries", "sacrebleu", "summaries")),
     ],

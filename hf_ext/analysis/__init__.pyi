@@ -1,3 +1,28 @@
+from .analytic_classifier import (
+    AnalyticClassifier as AnalyticClassifier,
+    ClassSums as ClassSums,
+)
+from .backward_bytes import backward_bytes as backward_bytes
+from .box_margin import (
+    BoxMargin as BoxMargin,
+    box_margin as box_margin,
+)
+from .embedding_dimension import (
+    embedding_dimension as embedding_dimension,
+    skip_gram_entropy as skip_gram_entropy,
+)
+from .head_initialization import initialize_head_ as initialize_head_
+from .layer_cost import (
+    LayerCost as LayerCost,
+    crossovers as crossovers,
+    head_cost as head_cost,
+    layer_cost as layer_cost,
+)
+from .layer_probe import (
+    LayerScore as LayerScore,
+    probe_layers as probe_layers,
+)
+from .layer_time import layer_seconds as layer_seconds
 from .position_probe import (
     PositionProbe as PositionProbe,
     probe_positions as probe_positions,
@@ -5,4 +30,8 @@ from .position_probe import (
 from .second_moment_probe import (
     Moments as Moments,
     SecondMomentProbe as SecondMomentProbe,
+)
+from .unargmaxable import (
+    UnargmaxableTokens as UnargmaxableTokens,
+    unargmaxable_tokens as unargmaxable_tokens,
 )

@@ -5,6 +5,7 @@ from hf_ext.losses.cross_entropy import CrossEntropyLoss, class_balanced_weights
 from hf_ext.losses.dice import BinaryDiceLoss, DiceLoss, binary_dice_loss, dice_loss
 from hf_ext.losses.distillation import DistillationLoss, distillation_for_trainer, distillation_loss
 from hf_ext.losses.exact import ExactLoss, exact_loss
+from hf_ext.losses.f1_weighted import F1WeightedCrossEntropy, f1_weighted_cross_entropy
 from hf_ext.losses.focal import BinaryFocalLoss, FocalLoss, binary_focal_loss, focal_loss
 from hf_ext.losses.joint_softmax import JointSoftmaxLoss, joint_softmax_loss
 from hf_ext.losses.logit_adjustment import LogitAdjustedLoss, logit_adjusted_loss
@@ -61,6 +62,7 @@ __all__ = [
     "DiceLoss",
     "DistillationLoss",
     "ExactLoss",
+    "F1WeightedCrossEntropy",
     "FocalLoss",
     "JointSoftmaxLoss",
     "LogitAdjustedLoss",
@@ -91,6 +93,7 @@ __all__ = [
     "distillation_loss",
     "efficient_span_loss",
     "exact_loss",
+    "f1_weighted_cross_entropy",
     "focal_loss",
     "for_trainer",
     "grouped_classification_loss",

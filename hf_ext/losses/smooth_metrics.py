@@ -41,15 +41,32 @@ def smooth_f1_loss(logits: Tensor, labels: Tensor, average: str = "micro") -> Te
     Raises:
         ValueError: if an argument does not fit.
     """
+    errors, sizes, counted = smooth_f1_sums(*multi_label_rows(logits, labels), average)
+    return reduced(errors / sizes, counted, "mean")
+
+
+def smooth_f1_sums(logits: Tensor, labels: Tensor, counted: Tensor, average: str) -> tuple[Tensor, Tensor, Tensor]:
+    """What 1 - F1 is a fraction of, with a probability in place of each decision: sums, of which none is negative.
+
+    Args:
+        logits: ``[..., C]`` as `hf_ext.losses.rows.multi_label_rows` gives them.
+        labels: the same.
+        counted: the same.
+        average: "micro" for one sum over everything, "macro" for one of each class.
+
+    Returns:
+        ``sum(y (1 - p) + (1 - y) p)``, ``sum(y + p)``, and whether a label was counted, each ``[1]`` or ``[C]``.
+
+    Raises:
+        ValueError: if the average is another.
+    """
     if average not in ("micro", "macro"):
         raise ValueError(f"average must be 'micro' or 'macro', got {average!r}")
-    logits, labels, counted = multi_label_rows(logits, labels)
     width = 1 if average == "micro" else logits.shape[-1]
     logits, labels, counted = (x.reshape(-1, width) for x in (logits, labels, counted))
     p, q = torch.sigmoid(logits) * counted, torch.sigmoid(-logits) * counted
-    # 1 minus the fraction, as one fraction of sums of what is not negative.
-    size = (labels + p).sum(0).clamp_min(torch.finfo(p.dtype).tiny)
-    return reduced((labels * q + (1 - labels) * p).sum(0) / size, counted.any(0), "mean")
+    sizes = (labels + p).sum(0).clamp_min(torch.finfo(p.dtype).tiny)
+    return (labels * q + (1 - labels) * p).sum(0), sizes, counted.any(0)
 
 
 class SmoothAccuracyLoss(nn.Module):

@@ -13,6 +13,7 @@ from hf_ext.losses.cosent import cosent_loss
 from hf_ext.losses.cross_entropy import cross_entropy_loss
 from hf_ext.losses.dice import binary_dice_loss, dice_loss
 from hf_ext.losses.exact import exact_loss
+from hf_ext.losses.f1_weighted import f1_weighted_cross_entropy
 from hf_ext.losses.focal import binary_focal_loss, focal_loss
 from hf_ext.losses.joint_softmax import joint_softmax_loss
 from hf_ext.losses.logit_adjustment import logit_adjusted_loss
@@ -54,6 +55,7 @@ _TABLE = {
     "multilabel_softmax": Loss(multilabel_softmax_loss, "multi"),
     "binary_dice": Loss(binary_dice_loss, "multi"),
     "binary_focal": Loss(binary_focal_loss, "multi"),
+    "f1_weighted": Loss(f1_weighted_cross_entropy, "multi", whole_batch=True),
     "smooth_f1": Loss(smooth_f1_loss, "multi", whole_batch=True),
     "soft_multilabel_softmax": Loss(soft_multilabel_softmax_loss, "multi"),
     "sparse_multilabel_softmax": Loss(sparse_multilabel_softmax_loss, "multi", countable=False),

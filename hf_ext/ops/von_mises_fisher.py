@@ -21,7 +21,7 @@ _GRID = 16385
 _DEPTH = 50.0
 
 
-def check_von_mises_fisher(size: int, kappa: float) -> None:
+def check_von_mises_fisher(size: float, kappa: float) -> None:
     """Refuse what the density of the cosine is not made for.
 
     Raises:
@@ -94,7 +94,7 @@ def draw_von_mises_fisher(
     return F.normalize(cosine * mean + (1 - cosine.square()).clamp(min=0).sqrt() * across, dim=-1)
 
 
-def mean_cosine(size: int, kappa: float) -> float:
+def mean_cosine(size: float, kappa: float) -> float:
     """The mean cosine between a sample and the mean, ``I_{Z/2}(kappa) / I_{Z/2-1}(kappa)``.
 
     Raises:
@@ -103,7 +103,7 @@ def mean_cosine(size: int, kappa: float) -> float:
     return _moments(size, kappa)[1]
 
 
-def kl_to_uniform(size: int, kappa: float) -> float:
+def kl_to_uniform(size: float, kappa: float) -> float:
     """The Kullback-Leibler divergence to the uniform distribution on the sphere, in nats; the same for any mean.
 
     Raises:
@@ -113,7 +113,7 @@ def kl_to_uniform(size: int, kappa: float) -> float:
     return kappa * cosine - log_of_partition
 
 
-def log_partition(size: int, kappa: float) -> float:
+def log_partition(size: float, kappa: float) -> float:
     """The logarithm of the mean value of ``exp(kappa <mean, z>)`` over the sphere.
 
     The density with respect to the uniform distribution is ``exp(kappa <mean, z> - log_partition)``.
@@ -125,7 +125,7 @@ def log_partition(size: int, kappa: float) -> float:
 
 
 @torch.compiler.assume_constant_result
-def _moments(size: int, kappa: float) -> tuple[float, float]:
+def _moments(size: float, kappa: float) -> tuple[float, float]:
     """What `_series` gives; in a graph a constant, as a cache has no place there."""
     return _series(size, kappa)
 
@@ -137,7 +137,7 @@ def _table(size: int, kappa: float, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _series(size: int, kappa: float) -> tuple[float, float]:
+def _series(size: float, kappa: float) -> tuple[float, float]:
     """`log_partition`, and its derivative by ``kappa``, which is the mean cosine.
 
     The partition is ``sum_m Gamma(Z/2) (kappa/2)^(2m) / (m! Gamma(m + Z/2))``, Bessel's series without its factor: all

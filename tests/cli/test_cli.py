@@ -367,6 +367,7 @@ COMMANDS = (
     "evaluate",
     "export-release",
     "predict",
+    "probe",
     "push",
     "sample",
     "score",

@@ -45,6 +45,7 @@ CASES = {
     "binary focal": ("binary_focal", HOT, {"alpha": 0.3}),
     "binary focal, soft": ("binary_focal", SOFT, {}),
     "binary dice": ("binary_dice", HOT, {}),
+    "F1-weighted": ("f1_weighted", HOT, {"f1": 0.4}),
     "smooth F1": ("smooth_f1", HOT, {}),
     "smooth F1, macro": ("smooth_f1", HOT, {"average": "macro"}),
     "CoSENT": ("cosent", RANKS, {"scale": 5.0}),
