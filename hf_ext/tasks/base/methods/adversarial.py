@@ -73,7 +73,7 @@ class AdversarialOptions:
             value = getattr(self, name)
             if value in (None, False) or (name == "unlabelled_file" and self.learns_unlabelled):
                 continue
-            if self.adversarial is None:
+            if name in _OF_ANY and self.adversarial is None:
                 raise ValueError(f"{name} goes with adversarial, got {value} without it")
             if name in _OF_VAT and self.adversarial != VAT:
                 raise ValueError(f"{name} goes with adversarial={VAT}, got {value} with {self.adversarial}")
