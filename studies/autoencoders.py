@@ -71,7 +71,7 @@ def _config(posterior: str, layers: int, latents: int) -> UniVAEConfig:
         intermediate_size=256,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        # 0.02 is for models of 768: with it one so narrow writes topics from codes after many times the steps.
+        # 0.02 is for models of 768: with it one so narrow has found no topics after 1,000 steps.
         initializer_range=0.12,
         num_latent_layers=latents,
         half_length=LONGEST,
