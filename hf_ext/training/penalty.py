@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
 
 from hf_ext.losses.orthogonality import KINDS, OrthogonalityPenalty, SelfOrthogonalityPenalty
 from hf_ext.losses.rows import check_positive
 from hf_ext.losses.weissi import WEISSIPenalty
 from hf_ext.modules.named_matrices import NamedMatrix, named_matrices, plain_name
 from hf_ext.modules.token_masks import mask_of, token_masks
+from hf_ext.training.method_trainer import MethodTrainer
 
 Penalty = Callable[[Tensor], Tensor]
 
@@ -59,7 +59,7 @@ def penalty_of_name(name: str, **options: Any) -> nn.Module:
     return made
 
 
-class PenaltyTrainer(Trainer):
+class PenaltyTrainer(MethodTrainer):
     """Trainer that adds to the loss of a step ``penalty_weight`` times the sum of penalties, in training alone.
 
     A pattern is a regular expression that matches whole names, those of the model without adapters: of parameters
@@ -191,7 +191,11 @@ class PenaltyTrainer(Trainer):
         with self._captured() as captured:
             loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         penalty = torch.stack([*self._penalties_of_weights(), *self._penalties_of_outputs(captured, masks)]).sum()
-        loss = loss + self.penalty_weight * penalty * self._part_of_step(num_items_in_batch)
+        share = self.penalty_weight
+        # A mean over micro-batches, by whose number Trainer does not always divide.
+        if self.is_of_whole_step(num_items_in_batch):
+            share /= getattr(self, "current_gradient_accumulation_steps", 1)
+        loss = loss + share * penalty
         return (loss, outputs) if return_outputs else loss
 
     def _penalties_of_weights(self) -> Iterator[Tensor]:
@@ -216,8 +220,9 @@ class PenaltyTrainer(Trainer):
         def keep(name: str, module: nn.Module, args: Any, output: Any) -> None:
             captured[name].append(first_tensor(name, output))
 
+        # Before other hooks, which may change what the layer itself gives.
         hooks = [
-            module.register_forward_hook(partial(keep, name))
+            module.register_forward_hook(partial(keep, name), prepend=True)
             for name, module in {name: module for name, module, _ in self._of_outputs}.items()
         ]
         try:
@@ -225,15 +230,6 @@ class PenaltyTrainer(Trainer):
         finally:
             for hook in hooks:
                 hook.remove()
-
-    def _part_of_step(self, num_items_in_batch: Tensor | int | None) -> float:
-        """The factor of a mean over micro-batches, where Trainer does not divide by their number."""
-        whole = self.loss_is_scaled_for_ga
-        if whole is None:
-            whole = (self.model_accepts_loss_kwargs and num_items_in_batch is not None) or (
-                self.compute_loss_func is not None
-            )
-        return 1 / getattr(self, "current_gradient_accumulation_steps", 1) if whole else 1.0
 
 
 def first_tensor(name: str, output: Any) -> Tensor:

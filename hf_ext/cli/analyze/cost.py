@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_ext.cli.analyze.model_config import config_of
 from hf_ext.cli.devices import Device
 
 _LENGTHS = "128,256,512,1024,2048,4096"
@@ -28,13 +29,10 @@ def cost(
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
-    from transformers import AutoConfig
 
     import hf_ext  # noqa: F401  (registers the models)
     from hf_ext.analysis.layer_cost import crossovers, head_cost, layer_cost
     from hf_ext.analysis.layer_time import layer_seconds
-    from hf_ext.data.model_name import check_model_name
-    from hf_ext.models.roformer.sizes_roformer import SIZES, config_of_size
     from hf_ext.training.quiet import quiet_libraries
 
     if plot is not None and not plot.parent.is_dir():
@@ -43,11 +41,7 @@ def cost(
         numbers = [int(part) for part in lengths.split(",")]
     except ValueError:
         raise typer.BadParameter(f"--lengths must be numbers between commas, got {lengths}") from None
-    if model in SIZES and not Path(model).exists():
-        config: Any = config_of_size(model)
-    else:
-        check_model_name(model)
-        config = AutoConfig.from_pretrained(model)
+    config = config_of(model)
     costs = {length: layer_cost(config, length) for length in numbers}
     seconds: dict[int, float] = {}
     if measure:

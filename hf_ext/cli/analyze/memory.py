@@ -1,10 +1,10 @@
 """`hf-ext analyze memory`: what training keeps for the backward pass, with and without gradient checkpointing."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from hf_ext.cli.analyze.model_config import config_of
 from hf_ext.cli.devices import Device
 
 
@@ -25,22 +25,16 @@ def memory(
     import torch
     from rich.console import Console
     from rich.table import Table
-    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
+    from transformers import AutoModel, AutoModelForTextEncoding
 
     import hf_ext  # noqa: F401  (registers the models)
     from hf_ext.analysis.backward_bytes import backward_bytes
-    from hf_ext.data.model_name import check_model_name
-    from hf_ext.models.roformer.sizes_roformer import SIZES, config_of_size
     from hf_ext.training.quiet import quiet_libraries
 
     for name, number in (("length", length), ("batch_size", batch_size), ("layers", layers)):
         if number is not None and number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
-    if model in SIZES and not Path(model).exists():
-        config: Any = config_of_size(model)
-    else:
-        check_model_name(model)
-        config = AutoConfig.from_pretrained(model)
+    config = config_of(model)
     if layers is not None:
         name = "num_layers" if hasattr(config, "d_kv") else "num_hidden_layers"
         config = type(config).from_dict(config.to_dict() | {name: layers})

@@ -49,9 +49,9 @@ def signal(
     from hf_ext.training.quiet import quiet_libraries
 
     check_model_name(model)
-    for name, path in (("csv", csv), ("plot", plot)):
+    for path in (csv, plot):
         if path is not None and not path.parent.is_dir():
-            raise ValueError(f"{name} must be in a folder that exists, got {path}")
+            raise ValueError(f"{path} must be in a folder that exists")
     torch.manual_seed(seed)
     with quiet_libraries():
         net: Any = AutoModel.from_pretrained(model) if new_weights is None else _new(model, new_weights)

@@ -294,14 +294,14 @@ class ClozeJob(EncoderJob):
     ) -> Sequence[Comparison]:
         """The label of each text; worst are those that the model is surest of."""
         config: Any = model.config
+        fields = self._pattern_of(model).fields
         comparisons = []
         for example, row in zip(examples, class_probabilities(found.predictions, multi_label=False)):
             index = int(row.argmax())
             item = Item(config.id2label[index], score=float(row[index]))
             outcomes = pair_items(self.items_of(example), [item])
             wrong = item.label != example["label"]
-            pattern = self._pattern_of(model)
-            texts = {name: text_of_field(example, name) for name in pattern.fields}
+            texts = {name: text_of_field(example, name) for name in fields}
             comparisons.append(Comparison(texts, outcomes, badness=1 + float(row[index]) if wrong else 0.0))
         return comparisons
 

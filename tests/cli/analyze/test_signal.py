@@ -79,7 +79,7 @@ def test_drawn_tokens_and_new_weights(folder, tmp_path):
     ("words", "message"),
     [
         (["--new-weights", "x"], "new_weights must be one of family, bert"),
-        (["--csv", "no/folder/x.csv"], "csv must be in a folder that exists, got no/folder/x.csv"),
+        (["--csv", "no/folder/x.csv"], "no/folder/x.csv must be in a folder that exists"),
         (["--modules", "x"], "pattern must match the name of a module, got 'x'"),
     ],
 )

@@ -18,9 +18,9 @@ def test_a_penalty_is_given_to_the_trainer():
     assert job().methods_given() == []
     made = job(**WHOLE | {"penalty": "weissi"}, penalty_options={"sparsity": 0.5})
     assert made.methods_given() == ["penalty", "penalty_weight", "penalty_pattern", "penalty_options"]
-    kind, options = made.trainer_with_methods(JobTrainer)
-    assert issubclass(kind, PenaltyTrainer)
-    assert issubclass(kind, JobTrainer)
+    ((kind, options),) = made.method_trainers()
+    assert kind is PenaltyTrainer
+    assert issubclass(made.trainer_with_methods(JobTrainer), PenaltyTrainer)
     ((pattern, penalty),) = options["penalties"].items()
     assert (pattern, penalty.sparsity, options["penalty_weight"]) == (WHOLE["penalty_pattern"], 0.5, 0.1)
 

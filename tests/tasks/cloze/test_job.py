@@ -177,6 +177,26 @@ def test_soft_tokens_alone_are_trained_and_saved_in_the_model(files, unused, tmp
     )
 
 
+def test_soft_tokens_are_trained_by_methods_too(files, start, tmp_path):
+    methods = {
+        "plain": {},
+        "r_drop": {"r_drop": 4.0},
+        "fgm": {"adversarial": "fgm", "adversarial_epsilon": 5.0},
+        "averages": {"ema_decay": 0.5},
+        "rates": {"layer_decay": 0.5},
+    }
+    found = {}
+    for name, method in methods.items():
+        job = ClozeJob(*files, model=str(start), soft_tokens=4, **method, **OPTIONS)
+        run(job, tmp_path / name, learning_rate=0.1, warmup_steps=0)
+        found[name] = load_file(tmp_path / name / "model.safetensors")
+        moved = [key for key, value in found[name].items() if not value.equal(found["plain"][key])]
+        assert moved == ([] if name == "plain" else ["bert.embeddings.word_embeddings.weight"]), name
+    job = ClozeJob(*files, model=str(start), soft_tokens=4, compress_to=1, **OPTIONS)
+    with pytest.raises(ValueError, match=r"compress_to=1 cannot be had .* model must be without an adapter"):
+        run(job, tmp_path / "small")
+
+
 @pytest.mark.parametrize(
     "options", [{"soft_tokens": 2}, {"unlabelled": True}, {"unlabelled": True, "predicts": "labels"}], ids=str
 )

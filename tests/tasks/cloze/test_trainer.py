@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch.nn import functional as F
 from trainer_runs import descent
 from transformers import BertConfig, BertForMaskedLM, RobertaConfig, RobertaForMaskedLM, Trainer
@@ -246,6 +247,33 @@ def test_what_is_masked_depends_on_seed_epoch_and_row_alone():
     assert whole[0] != masked(1, 1, [0])[0]
     with pytest.raises(IndexError):
         ClozeRows(labelled, unlabelled)[5]
+
+
+@pytest.mark.parametrize("predicts", ["words", "labels"])
+def test_adapters_lower_precision_and_checkpointing(predicts, tmp_path):
+    """An adapter learns alone, the way is the same under bf16, and checkpointing changes nothing."""
+    rows = encode_cloze(EXAMPLES, PATTERN, TOKENIZER, 64)
+    words = ClozeEncoder(PATTERN, TOKENIZER, 64).words
+
+    def step(own, **arguments):
+        before = {name: one.detach().clone() for name, one in own.named_parameters()}
+        collator = DataCollatorForCloze(TOKENIZER, words, predicts, mlm_probability=0.0)
+        settings = descent(tmp_path, max_steps=2, per_device_train_batch_size=4, **arguments)
+        ClozeTrainer(own, settings, train_dataset=rows, data_collator=collator, words=words).train()
+        return {name: one.detach() - before[name] for name, one in own.named_parameters()}
+
+    plain = step(model())
+    for name, value in step(model(), gradient_checkpointing=True).items():
+        torch.testing.assert_close(value, plain[name], rtol=1e-5, atol=1e-6)
+    wanted, found = (
+        torch.cat([one.flatten() for one in every.values()]) for every in (plain, step(model(), bf16=True))
+    )
+    assert wanted.norm() > 1e-2
+    assert F.cosine_similarity(found, wanted, dim=0) > 0.99
+    adapted = step(get_peft_model(model(), LoraConfig(r=2, target_modules=["query", "value"])))
+    moved = {name for name, value in adapted.items() if value.any()}
+    assert moved
+    assert all("lora_" in name for name in moved)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

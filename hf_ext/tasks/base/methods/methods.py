@@ -16,6 +16,14 @@ from hf_ext.tasks.base.methods.r_drop import RDropOptions
 from hf_ext.tasks.base.option import METHODS
 from hf_ext.training.job_trainer import JobTrainer
 
+_TRAINED = "which begins with a model that is trained already"
+_APART = {
+    ("initialization", "compress_to"): _TRAINED,
+    ("residual_ramp", "compress_to"): _TRAINED,
+    ("penalty=self_orthogonality", "compress_to"): "under which not all modules run in each pass",
+}
+"""Options of methods, or one value, that do not go with another method, and why."""
+
 
 @dataclass(kw_only=True)
 class Methods(
@@ -27,12 +35,15 @@ class Methods(
     """Options of methods that the task cannot be trained with, or one value, as ``"adversarial=vat"``, and why."""
 
     def __post_init__(self) -> None:
-        for name in self.methods_given():
+        given = self.methods_given()
+        refusals = dict(self.refused_methods)
+        refusals |= {one: f"it does not go with {two}, {why}" for (one, two), why in _APART.items() if two in given}
+        for name in given:
             value = getattr(self, name)
             for refused in (name, f"{name}={value}"):
-                if refused in self.refused_methods:
+                if refused in refusals:
                     wanted = "be left out" if refused == name else "be left out or have another value"
-                    raise ValueError(f"{name} must {wanted}, got {value}: {self.refused_methods[refused]}")
+                    raise ValueError(f"{name} must {wanted}, got {value}: {refusals[refused]}")
         self.check_r_drop()
         self.check_adversarial()
         self.check_penalty()
@@ -59,9 +70,10 @@ class Methods(
 
     def method_callbacks(self) -> Iterator[TrainerCallback]:
         """The callbacks of the methods."""
-        yield from self.beginning_callbacks()
         yield from self.compression_callbacks()
         yield from self.learning_rate_callbacks()
+        # At the end of a run it is the averages that alpha is multiplied into.
+        yield from self.beginning_callbacks()
 
     def method_trainers(self) -> Iterator[tuple[type[Trainer], dict[str, Any]]]:
         """The Trainers of the methods with their arguments, the one around all others first."""
