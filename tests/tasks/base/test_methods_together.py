@@ -103,7 +103,7 @@ def test_training_goes_the_same_way(folder, alone, method, settings):
     wanted = direction(*alone(method, dtype=torch.float32))
     found = direction(*run(folder, options(method), dtype=torch.float32, **settings))
     assert wanted.norm() > 1e-3
-    assert cosine_similarity(found, wanted, dim=0) > 0.95
+    assert cosine_similarity(found, wanted, dim=0) > 0.9
     assert float(found.norm() / wanted.norm()) == pytest.approx(1, rel=0.2)
 
 
