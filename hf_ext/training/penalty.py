@@ -145,7 +145,8 @@ class PenaltyTrainer(MethodTrainer):
         if not learning and not modules:
             found = f"only what does not learn: {matrices[0].name}" if matrices else "nothing"
             raise ValueError(
-                f"penalties must match parameters or modules that learn, got {pattern!r}, which matches {found}"
+                f"penalties must match whole names of parameters or modules that learn, got {pattern!r}, which "
+                f"matches {found}"
             )
         self._of_weights += [(one, penalty) for one in learning]
         self._of_outputs += [(name, module, penalty) for name, module in modules.items()]

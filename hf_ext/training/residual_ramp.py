@@ -104,8 +104,8 @@ class ResidualRamp(TrainerCallback):
         assert model is not None
         if self.alpha(state.max_steps) < 1:
             raise ValueError(
-                f"steps must be at most those of the training, {state.max_steps}, so that the model becomes a plain "
-                f"one, got {self.steps}"
+                f"steps of the ramp must be at most the {state.max_steps} of the training, so that the model becomes a "
+                f"plain one, got {self.steps}"
             )
         # A callback that is added later, or a second training.
         self.attach(model)

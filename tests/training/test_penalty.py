@@ -148,6 +148,25 @@ def test_what_modules_give_for_real_tokens(tmp_path, checkpointing):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_what_modules_give_is_taken_before_other_hooks_change_it(tmp_path):
+    """As those of branches that grow do, from 0 on."""
+    model = tiny()
+    inputs = batch()
+    before = [module.output.dense for module in model.bert.encoder.layer]
+    for module in before:
+        module.register_forward_hook(lambda module, args, output: output * 0)
+    trainer = trainer_for(model, tmp_path, {r".*\d\.output\.dense": self_orthogonality_penalty})
+    seen = []
+    hooks = [module.register_forward_pre_hook(lambda module, args: seen.append(args[0])) for module in before]
+    loss = trainer.compute_loss(model, {**inputs})
+    for hook in hooks:
+        hook.remove()
+    real = inputs["attention_mask"] != 0
+    given = [(x @ module.weight.T)[real] for x, module in zip(seen, before)]
+    wanted = model(**inputs).loss + sum(map(self_orthogonality_penalty, given))
+    torch.testing.assert_close(loss, wanted)
+
+
 def test_an_encoder_and_a_decoder_have_their_own_tokens(tmp_path):
     torch.manual_seed(0)
     config = T5Config(

@@ -161,5 +161,5 @@ def test_what_is_refused(tmp_path):
         ResidualRamp(2, pattern="x").attach(tiny())
     with pytest.raises(ValueError, match=r"which matches bert\.embeddings\.LayerNorm, a LayerNorm"):
         ResidualRamp(2, pattern=r"bert\.embeddings\.LayerNorm").attach(tiny())
-    with pytest.raises(ValueError, match=r"steps must be at most those of the training, 6, .*got 7"):
+    with pytest.raises(ValueError, match=r"steps of the ramp must be at most the 6 of the training, .*got 7"):
         run(copy.deepcopy(tiny()), tmp_path, ResidualRamp(7))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.analyze.model_config import config_of
+from hf_ext.cli.model_config import config_of
 from hf_ext.cli.devices import Device
 
 _LENGTHS = "128,256,512,1024,2048,4096"

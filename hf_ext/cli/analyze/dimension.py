@@ -19,13 +19,13 @@ def dimension(
         count, size = int(words), None
     else:
         count, size, measured = _vectors(words)
-        typer.echo(f"{count} vectors of {size} numbers; lengths as of scale {measured:.4g}")
+        typer.echo(f"{count:,} vectors of {size} numbers; the square of their length is {measured:.4g} times that")
         scale = measured if scale is None else scale
     scale = 1.0 if scale is None else scale
     typer.echo(f"by the rule 8.33 ln N: {embedding_dimension(count):.1f}")
     typer.echo(f"exactly, at scale 1: {embedding_dimension(count, exact=True):.1f}")
     if scale != 1:
-        typer.echo(f"exactly, at scale {scale:.4g}: {embedding_dimension(count, scale, exact=True):.1f}")
+        typer.echo(f"exactly, at scale {scale:.4g}: {embedding_dimension(count, scale, exact=True):,.1f}")
     if size is not None:
         typer.echo(f"entropy of a skip-gram model of such vectors: {skip_gram_entropy(size, count, scale):.2f} nats")
 

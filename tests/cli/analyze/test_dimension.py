@@ -35,7 +35,7 @@ def test_a_model(tmp_path):
     model.save_pretrained(tmp_path)
     told = run("dimension", tmp_path).output.splitlines()
     # All have the length 2.
-    assert told[0] == "50 vectors of 16 numbers; lengths as of scale 0.25"
+    assert told[0] == "50 vectors of 16 numbers; the square of their length is 0.25 times that"
     assert [line.partition(":")[0] for line in told[1:]] == [
         "by the rule 8.33 ln N",
         "exactly, at scale 1",

@@ -35,7 +35,7 @@ def test_weights_and_residuals_of_a_new_model():
         ),
         ({"config": None, "model": "m", "residual_ramp": 3}, "residual_ramp must be left out with a model"),
         ({"initialization": "kaiming"}, "initialization must be one of bert, lecun"),
-        ({"residual_ramp": 0}, "steps must be at least 1, got 0"),
+        ({"residual_ramp": 0}, "residual_ramp must be at least 1, got 0"),
     ],
 )
 def test_what_is_refused(options, message):

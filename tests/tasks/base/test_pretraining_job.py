@@ -135,6 +135,25 @@ def test_every_objective_trains_and_goes_on_inside_an_epoch(name, texts, tmp_pat
     assert "(held out)" in card
 
 
+@pytest.mark.parametrize("name", ["wwm", "lm", "t-ta", "pegasus", "simbert"])
+def test_methods_of_training_are_those_of_pre_training_too(name, texts, tmp_path, blind):
+    """Many at once, and over a break."""
+    options: dict[str, Any] = {"adversarial": "fgm", "initialization": "lecun", "residual_ramp": 3, "ema_decay": 0.5}
+    options |= {"penalty": "weissi", "penalty_weight": 0.1, "penalty_pattern": r".*\.(value|v)\.weight"}
+    if name == "pegasus":
+        with pytest.raises(ValueError, match="model must have one stack of blocks"):
+            train(name, texts, tmp_path / "refused", steps=4, job=make(name, texts, layer_decay=0.9))
+    else:
+        options["layer_decay"] = 0.9
+    job = make(name, texts, **options)
+    train(name, texts, tmp_path / "whole", steps=4, job=job)
+    train(name, texts, tmp_path / "resumed", 4, job, resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
+    one, other = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "resumed"))
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert all(bool(value.isfinite().all()) for value in one.values())
+    assert not any("residual_alpha" in key for key in one)
+
+
 def check_loss(scores: dict[str, Any], losses: list[torch.Tensor]) -> None:
     assert scores["held_out_loss"] == pytest.approx(float(torch.cat(losses).mean()), rel=1e-4)
 

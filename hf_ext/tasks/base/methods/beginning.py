@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from hf_ext.losses.rows import check_at_least
 from hf_ext.modules.initialization import SCHEMES, initialize_
 from hf_ext.tasks.base.option import METHODS, option
 from hf_ext.training.residual_ramp import ResidualRamp
@@ -38,8 +39,8 @@ class BeginningOptions:
                 )
         if self.initialization not in (None, *SCHEMES):
             raise ValueError(f"initialization must be one of {', '.join(SCHEMES)}, got {self.initialization!r}")
-        # Made, it checks its number.
-        list(self.beginning_callbacks())
+        if self.residual_ramp is not None:
+            check_at_least("residual_ramp", self.residual_ramp, 1)
 
     def begin(self, model: Any) -> None:
         """Give a new model the weights that it begins with."""

@@ -43,8 +43,11 @@ class CompressionOptions:
             raise ValueError(
                 f"compress_to goes with model, which is trained already, got {self.compress_to} without it"
             )
-        # Made, it checks its numbers.
-        list(self.compression_callbacks())
+        try:
+            # Made, it checks its numbers.
+            list(self.compression_callbacks())
+        except ValueError as error:
+            raise ValueError(f"options of the replacement do not fit: {error}") from None
 
     def compress(self, model: Any) -> None:
         """Make of a model, as it was opened, the one that is trained.
