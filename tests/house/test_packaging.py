@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 EXTRAS = PROJECT["optional-dependencies"]
 # What users install beside the requirements, each for one use.
-USES = ("plots", "summaries", "convert", "images")
+USES = ("plots", "summaries", "convert", "images", "analysis")
 
 # Triton comes with PyTorch where there is a GPU for it.
 OPTIONAL = {"triton"}
@@ -43,8 +43,8 @@ def pins(name):
 
 
 def package_files():
-    """Sources, the stubs that list the public names, templates, and the mark of a typed package."""
-    files = [file for end in ("py", "pyi", "jinja", "html") for file in (ROOT / "hf_ext").rglob(f"*.{end}")]
+    """Sources, the stubs that list the public names, templates, patterns, and the mark of a typed package."""
+    files = [file for end in ("py", "pyi", "jinja", "html", "json") for file in (ROOT / "hf_ext").rglob(f"*.{end}")]
     return {file.relative_to(ROOT).as_posix() for file in (*files, ROOT / "hf_ext" / "py.typed")}
 
 
