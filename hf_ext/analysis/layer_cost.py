@@ -82,10 +82,12 @@ def head_cost(config: Any, length: int) -> int:
     """The multiplications of the head over the vocabulary, if it is run at each of so many tokens.
 
     Raises:
-        ValueError: if the length is below 1.
+        ValueError: if the length is below 1, or the model has no vocabulary.
     """
     if length < 1:
         raise ValueError(f"length must be at least 1, got {length}")
+    if not hasattr(config, "vocab_size"):
+        raise ValueError(f"config must have a vocabulary to have a head over it, got that of {config.model_type}")
     hidden, width = config.hidden_size, getattr(config, "embedding_size", None) or config.hidden_size
     bare = getattr(config, "bare_lm_head", hasattr(config, "d_kv"))
     return length * (config.vocab_size * width + (0 if bare else hidden * width))

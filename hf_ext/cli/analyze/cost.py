@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.model_config import config_of
 from hf_ext.cli.devices import Device
+from hf_ext.cli.model_config import config_of
 
 _LENGTHS = "128,256,512,1024,2048,4096"
 
@@ -26,6 +26,7 @@ def cost(
     Millions of a text and a layer, and the share of attention; floating-point operations are twice as many, and
     training takes about three times those of the forward pass, four with gradient checkpointing.
     """
+    import torch
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
@@ -37,6 +38,8 @@ def cost(
 
     if plot is not None and not plot.parent.is_dir():
         raise ValueError(f"{plot} must be in a folder that exists")
+    if device is not None and not measure:
+        raise ValueError(f"device has no effect without measure, got {device}; leave it out or add --measure")
     try:
         numbers = [int(part) for part in lengths.split(",")]
     except ValueError:
@@ -45,9 +48,10 @@ def cost(
     costs = {length: layer_cost(config, length) for length in numbers}
     seconds: dict[int, float] = {}
     if measure:
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         with quiet_libraries():
             for length in track(numbers, "measuring", console=Console(stderr=True)):
-                seconds[length] = layer_seconds(config, length, device or "cpu")
+                seconds[length] = layer_seconds(config, length, device)
 
     table = Table(title=f"Multiplications of a layer of {config.model_type}, in millions")
     parts = ["tokens", "proj.", "attention", "ffn", "all", "share %"]

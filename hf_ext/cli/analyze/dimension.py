@@ -41,6 +41,8 @@ def _vectors(name: str) -> tuple[int, int, float]:
     check_model_name(name)
     with quiet_libraries():
         model = AutoModel.from_pretrained(name)
+    if not hasattr(model.config, "vocab_size"):
+        raise ValueError(f"words must be a number, or a model that reads tokens, got {name}, a {type(model).__name__}")
     vectors = model.get_input_embeddings().weight.detach().double()
     size = vectors.shape[1]
     return len(vectors), size, float(vectors.norm(dim=-1).mean()) ** 2 / size

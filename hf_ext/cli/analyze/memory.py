@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ext.cli.model_config import config_of
 from hf_ext.cli.devices import Device
+from hf_ext.cli.model_config import config_of
 
 
 def memory(
@@ -35,6 +35,8 @@ def memory(
         if number is not None and number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
     config = config_of(model)
+    if not hasattr(config, "vocab_size"):
+        raise ValueError(f"model must read tokens, got {model}, a {config.model_type}")
     if layers is not None:
         name = "num_layers" if hasattr(config, "d_kv") else "num_hidden_layers"
         config = type(config).from_dict(config.to_dict() | {name: layers})

@@ -4,7 +4,7 @@ import pytest
 from models_tiny import TOKEN_HEADS, Case
 from typer.testing import CliRunner
 
-from hf_ext import RoFormerConfig, TokenMixerConfig
+from hf_ext import RoFormerConfig, RoPEViTConfig, TokenMixerConfig
 from hf_ext.analysis import layer_cost, layer_seconds
 from hf_ext.cli import app
 
@@ -36,6 +36,9 @@ def test_what_cannot_be_counted_is_refused(tmp_path):
     assert "must be at least 1" in str(run("tiny", "--lengths", "0").exception)
     assert run("tiny", "--lengths", "a").exit_code == 2
     assert "must be in a folder that exists" in str(run("tiny", "--plot", tmp_path / "no/cost.png").exception)
+    assert "device has no effect without measure, got cpu" in str(run("tiny", "--device", "cpu").exception)
+    RoPEViTConfig(hidden_size=8, num_attention_heads=2).save_pretrained(tmp_path)
+    assert "config must have a vocabulary" in str(run(tmp_path, "--head").exception)
 
 
 @pytest.mark.parametrize("case", TOKEN_HEADS)

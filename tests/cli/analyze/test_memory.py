@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from hf_ext import UniLMBertConfig
+from hf_ext import RoPEViTConfig, UniLMBertConfig
 from hf_ext.cli import app
 
 
@@ -26,6 +26,8 @@ def test_what_cannot_be_is_refused(tmp_path):
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
     UniLMBertConfig(vocab_size=30, max_position_embeddings=8, **sizes).save_pretrained(tmp_path)
     assert "length must be at most the 8 tokens" in str(run(tmp_path, "--length", 9).exception)
+    RoPEViTConfig(hidden_size=8, num_attention_heads=2).save_pretrained(tmp_path / "images")
+    assert "model must read tokens" in str(run(tmp_path / "images").exception)
 
 
 @pytest.mark.parametrize("option", ["--length", "--batch-size", "--layers"])
