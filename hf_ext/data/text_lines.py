@@ -135,6 +135,18 @@ def texts_of(path: str | os.PathLike[str] | None, whole: bool = False) -> Iterat
     return read_texts(utf8_lines(path), _name(path), whole)
 
 
+def lone_texts(lines: Iterable[tuple[FileLine, str]]) -> Iterator[str]:
+    """The text of each line, without spaces at its ends.
+
+    Raises:
+        TextFileError: naming the place, if a line has a tab, as one with a label or a second text has.
+    """
+    for where, line in lines:
+        if "\t" in line:
+            fail(where, "a line must be one text, without a tab", line)
+        yield line.strip()
+
+
 def text_value(value: Any, name: str, where: FileLine | str) -> str:
     """A text without spaces at its ends.
 

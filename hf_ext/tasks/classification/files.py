@@ -10,7 +10,15 @@ from hf_ext.data.labelled_texts import (
     read_labelled_texts as read_labelled_texts,
 )
 from hf_ext.data.text_keys import text_keys_of
-from hf_ext.data.text_lines import FileLine, fail, json_objects, looks_like_json, read_lines, text_value
+from hf_ext.data.text_lines import (
+    FileLine,
+    fail,
+    json_objects,
+    lone_texts,
+    looks_like_json,
+    read_lines,
+    text_value,
+)
 from hf_ext.tasks.base.task_files import TaskFiles
 
 
@@ -30,7 +38,7 @@ def read_unlabelled_texts(path: str | os.PathLike[str], pairs: bool = False) -> 
     """
     lines = read_lines(path)
     if not pairs and not looks_like_json(lines[:3]):
-        return [{"text": text.strip()} for _, text in lines]
+        return [{"text": text} for text in lone_texts(lines)]
     return [_texts(record, where, pairs) for where, record in json_objects(lines)]
 
 

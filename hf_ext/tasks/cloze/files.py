@@ -8,7 +8,7 @@ from typing import Any
 from hf_ext.data.formats.source import Source
 from hf_ext.data.labelled_texts import label_value, read_labelled_texts
 from hf_ext.data.text_keys import text_keys_of
-from hf_ext.data.text_lines import FileLine, TextFileError, fail, json_objects, texts_of
+from hf_ext.data.text_lines import FileLine, TextFileError, fail, json_objects, lone_texts, read_lines
 from hf_ext.tasks.cloze.pattern import ClozePattern, text_of_field, value_of_field
 
 
@@ -60,7 +60,7 @@ def read_unlabelled_texts(path: str | os.PathLike[str], pattern: ClozePattern) -
                 f"{os.fspath(path)} must have JSON lines with {', '.join(pattern.fields)}, as the pattern says, got "
                 "lines of text"
             )
-        return [{"text": text} for text in texts_of(path)]
+        return [{"text": text} for text in lone_texts(read_lines(path))]
     return [_texts(record, pattern, where) for where, record in _records(path)]
 
 

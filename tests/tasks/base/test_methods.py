@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from hf_ext.tasks.base.job_card import card_facts
 from hf_ext.tasks.base.methods.methods import Methods
 from hf_ext.tasks.classification import ClassificationJob
+from hf_ext.tasks.cloze import ClozePattern, read_unlabelled_texts
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.similarity import SimilarityJob
@@ -100,6 +101,16 @@ def test_unlabelled_texts_of_any_file(tmp_path, content):
         own = job(**START)
         found = own.read_unlabelled(file, FilesOf(files))
         assert found == [{"text": "今天好", **wanted}]
+
+
+def test_unlabelled_lines_with_columns_are_refused(tmp_path):
+    """Else labels would be learnt as words."""
+    file = tmp_path / "train.tsv"
+    file.write_text("今天好\n明天好\t1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"train\.tsv:2: a line must be one text, without a tab, got '明天好"):
+        ClassificationJob(**START).read_unlabelled(file, FilesOf([{"text": "a", "label": "x"}]))
+    with pytest.raises(ValueError, match="a line must be one text, without a tab"):
+        read_unlabelled_texts(file, ClozePattern("{mask}{text}", {"a": "b", "c": "d"}))
 
 
 class FilesOf:

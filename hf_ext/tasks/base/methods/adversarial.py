@@ -55,8 +55,8 @@ class AdversarialOptions:
     )
     vat_weight: float | None = option("With vat: weight of its loss; else 1.", None, group=METHODS)
     unlabelled_file: Path | None = option(
-        "With vat: texts to learn from without their labels, a text a line or like the training file; else those of "
-        "training.",
+        "With vat: texts to learn from without their labels, a text a line or JSON lines like those of training; else "
+        "the texts of training.",
         None,
         group=METHODS,
     )
