@@ -153,6 +153,11 @@ class ClozeJob(EncoderJob):
             raise ValueError(f"predicts must be one of {', '.join(PREDICTS)}, got {self.predicts!r}")
         if self.tune_all and not pattern.soft_tokens:
             raise ValueError("tune_all goes with soft tokens, of which the pattern has none, got True")
+        if self.compress_to is not None and pattern.soft_tokens and not self.tune_all:
+            raise ValueError(
+                f"compress_to goes with tune_all where a pattern has soft tokens, which are trained alone, got "
+                f"{self.compress_to} without it"
+            )
         if self.predicts == "labels" and self.mlm_probability is not None and self.unlabelled_file is None:
             raise ValueError(
                 "mlm_probability has no effect with predicts=labels and without unlabelled_file, got "
