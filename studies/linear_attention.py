@@ -30,14 +30,17 @@ _SIZES: dict[str, Any] = {
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
     "use_cache": False,
+    # 0.02 is for models of 768.
+    "initializer_range": 0.08,
 }
 _HEAD = 32
 _LENGTH = 128
 _WINDOW = 33
 _BATCH = 16
-# A masked text asks for fewer characters, and is the slower to learn; both take half a minute.
-_STEPS = {"masked": 400, "causal": 200}
-_MASKED = 0.15
+# A masked text asks for fewer characters, and is the slower to learn.
+_STEPS = {"causal": 200, "masked": 600}
+# With fewer, softmax has hardly begun to learn after so many steps.
+_MASKED = 0.4
 _MATRICES = 16
 TASKS = tuple(_STEPS)
 
@@ -64,7 +67,7 @@ SIDES: dict[str, Side] = {
     "softmax, window": Side(window=_WINDOW),
     "equal weights": Side(even=True),
     **{kernel: Side(kernel) for kernel in ("exp", "elu", "cosine", "favor")},
-    **{f"{kernel} x4": Side(kernel, 4) for kernel in ("exp", "elu", "cosine", "favor")},
+    **{f"{kernel} x4": Side(kernel, 4) for kernel in ("exp", "favor")},
     "exp, window": Side("exp", window=_WINDOW),
 }
 
@@ -122,10 +125,9 @@ def predictions(model: Any, ids: Tensor, causal: bool, generator: torch.Generato
     else:
         shown, asked = judgements.masked(ids, _MASKED, generator)
         wanted = ids
-    with torch.autocast("cpu", torch.bfloat16):
-        states = model.base_model(shown).last_hidden_state
-        logits = model.cls(states[asked])
-    return logits.float(), wanted[asked]
+    # In float32: at this width bfloat16 takes as long.
+    states = model.base_model(shown).last_hidden_state
+    return model.cls(states[asked]), wanted[asked]
 
 
 @torch.no_grad()
@@ -171,7 +173,7 @@ EXPERIMENT = Experiment(
     cases=[{"task": task} for task in TASKS],
     side="attention",
     sides=tuple(SIDES),
-    rates=(2e-3, 6e-3),
+    rates=(2e-3, 4e-3),
     score="log_likelihood",
     run=run,
     draw=draw,

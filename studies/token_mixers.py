@@ -96,6 +96,8 @@ def encoder_config(name: str, vocabulary: int) -> PreTrainedConfig:
         "max_position_embeddings": _LENGTH,
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
+        # 0.02 is for models of 768: attention told 9 % of masked characters with it, 13 % with this (one seed).
+        "initializer_range": 0.08,
     }
     if name == "attention":
         return UniLMBertConfig(**size, **ENCODERS[name], attention_mode="bidirectional", pooler_activation=None)

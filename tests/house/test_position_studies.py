@@ -12,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import hf_ext
 from studies import equal_inputs, image_positions, rotary_bases
 from studies.image_positions import digits, marks, on_canvas, quarter
-from studies.sources import Sources
 
 
 def test_marks_are_where_their_distances_say():
@@ -100,24 +99,6 @@ def test_only_the_control_sees_no_order_of_characters(side):
     with torch.no_grad():
         plain, moved = (rotary_bases.states(model, ids, side) for ids in (rows, rows[:, order]))
     assert torch.allclose(plain[:, order], moved, atol=1e-10) == (side == "no positions")
-
-
-def test_as_many_characters_of_each_row_are_masked():
-    rows = torch.arange(3, 3 + 5 * 128).view(5, 128)
-    given, places = rotary_bases.masked(rows, torch.Generator().manual_seed(0))
-    assert places.sum(1).tolist() == [19] * 5
-    assert torch.equal(given[~places], rows[~places])
-    assert set(given[places].tolist()) == {rotary_bases._MASK}
-    assert len({tuple(row) for row in places.tolist()}) == 5
-
-
-def test_characters_of_held_out_texts_have_the_ids_of_training(tmp_path):
-    texts = rotary_bases.characters(Sources(tmp_path))
-    ends = {part: int((ids == rotary_bases._END).sum()) for part, ids in texts.parts.items()}
-    assert ends["dev"] == ends["test"] == -(-sum(ends.values()) // 20)
-    assert all(int(ids.min()) >= 0 and int(ids.max()) < texts.vocab_size for ids in texts.parts.values())
-    found = set(texts.parts["train"].tolist())
-    assert found | {rotary_bases._UNKNOWN, rotary_bases._MASK} == set(range(texts.vocab_size))
 
 
 def test_tokens_that_choose_a_rate_are_not_those_of_the_report():
