@@ -16,6 +16,7 @@ from studies import judgements
 from studies.attention_matrices import materialise, matrices_of, mean_entropy, mean_rank, negative_share
 from studies.descent import descend
 from studies.drawing import grouped_bars, legend_below
+from studies.judgements import predictions, scores
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
 
@@ -37,7 +38,6 @@ _WINDOW = 33
 _BATCH = 16
 # A masked text asks for fewer characters, and is the slower to learn; both take half a minute.
 _STEPS = {"masked": 400, "causal": 200}
-_MASKED = 0.15
 _MATRICES = 16
 TASKS = tuple(_STEPS)
 
@@ -110,35 +110,6 @@ def build(side: Side, causal: bool, vocabulary: int) -> Any:
             for parameter in layer.attention.self.query.parameters():
                 parameter.requires_grad_(False).zero_()
     return model
-
-
-def predictions(model: Any, ids: Tensor, causal: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Scores ``[P, V]`` of the characters that are asked for, and these ``[P]``.
-
-    They are all but the first of each row ``[B, L]``, or those that ``generator`` draws to be masked.
-    """
-    if causal:
-        shown, wanted, asked = ids[:, :-1], ids[:, 1:], torch.ones_like(ids[:, 1:], dtype=torch.bool)
-    else:
-        shown, asked = judgements.masked(ids, _MASKED, generator)
-        wanted = ids
-    with torch.autocast("cpu", torch.bfloat16):
-        states = model.base_model(shown).last_hidden_state
-        logits = model.cls(states[asked])
-    return logits.float(), wanted[asked]
-
-
-@torch.no_grad()
-def scores(model: Any, texts: Tensor, causal: bool) -> dict[str, Any]:
-    """Accuracy and mean log-likelihood, in nats, of the characters of ``[R, L]``, of which all models see the same."""
-    generator = torch.Generator().manual_seed(0)
-    parts = [predictions(model, batch, causal, generator) for batch in texts.split(64)]
-    logits, wanted = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-    return {
-        "log_likelihood": -F.cross_entropy(logits, wanted).item(),
-        "accuracy": (logits.argmax(-1) == wanted).float().mean().item(),
-        "scored": len(wanted),
-    }
 
 
 def shape_of_matrices(model: Any, side: Side, texts: Tensor, causal: bool) -> dict[str, float]:
