@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ENCODER, _ENCODER_RATE, _ENCODER_SEED = "attention", 3e-3, 0
-_TASKS = ("news", "sentiment")
-_LABELS = (50, 200, 1000, 5000)
+# As many as there are, at most.
+_LABELS = {"news": (50, 200, 1000, 5000), "sentiment": (50, 200, 1000)}
+_TASKS = tuple(_LABELS)
 _MOST_SCORED = 2000
 _STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 _FOLDS = 5
@@ -100,7 +101,7 @@ def best_strength(rows: Tensor, labels: Tensor, classes: int) -> float:
 
 
 def penalised(rows: Tensor, labels: Tensor, classes: int, strength: float) -> nn.Linear:
-    """Logistic regression on numbers of variance 1: the mean loss, and ``strength`` times half of the squared weights."""
+    """Logistic regression on numbers of variance 1: the mean loss, and ``strength / 2`` times the squared weights."""
     center, scale = rows.double().mean(0), rows.double().std(0, correction=0).clamp(min=1e-6)
     inputs = (rows.double() - center) / scale
     weight = torch.zeros(classes, rows.shape[1], dtype=torch.float64, requires_grad=True)
@@ -220,10 +221,10 @@ def draw_classifiers(figure: "Figure", results: Results) -> None:
     """Accuracy over the number of labels."""
     for axes, task in zip(figure.subplots(1, len(_TASKS)), _TASKS):
         sides: dict[str, Sequence[Sequence[float]]] = {
-            side: [results.values("accuracy", task=task, labels=labels, classifier=side) for labels in _LABELS]
+            side: [results.values("accuracy", task=task, labels=labels, classifier=side) for labels in _LABELS[task]]
             for side in CLASSIFIERS
         }
-        lines(axes, _LABELS, sides)
+        lines(axes, _LABELS[task], sides)
         axes.set(title=task, xlabel="labels", ylabel="accuracy", xscale="log")
     legend_below(figure, figure.axes[0])
 
@@ -244,7 +245,7 @@ def draw_heads(figure: "Figure", results: Results) -> None:
 
 CLASSIFIER = Experiment(
     name="closed_form_classifier",
-    cases=[{"task": task, "labels": labels} for task in _TASKS for labels in _LABELS],
+    cases=[{"task": task, "labels": labels} for task in _TASKS for labels in _LABELS[task]],
     side="classifier",
     sides=tuple(CLASSIFIERS),
     score="accuracy",

@@ -1,6 +1,6 @@
 """Is a language model better begun small and enlarged, or large from the first step (kexue.fm/archives/8444)?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -150,13 +150,9 @@ def steps_left(early: int, vocabulary: int) -> int:
 def draw(figure: "Figure", results: Results) -> None:
     """What each side comes to, and how far copies are apart at the end."""
     likelihood, apart = figure.subplots(1, 2, width_ratios=(2, 1))
-    panels: tuple[tuple[Any, str, tuple[str, ...], Callable[[str], str]], ...] = (
-        (likelihood, "log_likelihood", SIDES, str),
-        (apart, "apart", tuple(NOISES), lambda side: side.removeprefix("enlarged, ")),
-    )
-    for axes, measure, sides, shown in panels:
-        found = [results.values(measure, start=side) for side in sides]
-        grouped_bars(axes, [shown(side).replace(", ", ",\n") for side in sides], {"at the end": found})
+    for axes, measure, sides in ((likelihood, "log_likelihood", SIDES), (apart, "apart", tuple(NOISES))):
+        names = [side.replace(", ", ",\n") for side in sides]
+        grouped_bars(axes, names, {"at the end": [results.values(measure, start=side) for side in sides]})
     before = [value for side in NOISES for value in results.values("before", start=side)]
     likelihood.axhline(sum(before) / max(1, len(before)), color="black", linestyle=":", label="before it grew")
     likelihood.set_title("log-likelihood of a character, nats")
