@@ -14,7 +14,11 @@ import torch
 import transformers
 
 from studies import (
+    closed_form,
     crf_learning_rate,
+    deep_networks,
+    embedding_size,
+    enlargement,
     entities,
     equal_inputs,
     exact_loss,
@@ -23,6 +27,7 @@ from studies import (
     latent_collapse,
     latent_prior,
     latent_swaps,
+    layer_times,
     length_at_test,
     length_in_training,
     linear_attention,
@@ -31,6 +36,7 @@ from studies import (
     rotary_bases,
     t_ta,
     token_mixers,
+    unargmaxable_rows,
 )
 from studies.drawing import save_figure
 from studies.sources import Sources
@@ -63,6 +69,13 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (image_positions.DIGITS, "Digits on larger canvases: positions of patches"),
         (image_positions.MARKS, "Where is A, seen from B? Positions of patches"),
         (rotary_bases.EXPERIMENT, "Masked characters: bases of the rotation"),
+        (enlargement.EXPERIMENT, "A small model that is enlarged, beside a large one, at one price"),
+        (deep_networks.EXPERIMENT, "Deep narrow networks: norms, and how branches begin"),
+        (closed_form.CLASSIFIER, "A classifier in closed form, beside trained ones"),
+        (closed_form.START, "Fine-tuning from a head in closed form"),
+        (unargmaxable_rows.EXPERIMENT, "Words that can never be the likeliest"),
+        (embedding_size.EXPERIMENT, "How many numbers the vectors of words need"),
+        (layer_times.EXPERIMENT, "Where the time of a layer bends"),
     )
 }
 

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 
 def descend(
-    model: nn.Module, loss: Callable[[], Tensor], steps: int, learning_rate: float, weight_decay: float = 0.01
+    model: nn.Module,
+    loss: Callable[[], Tensor],
+    steps: int,
+    learning_rate: float,
+    weight_decay: float = 0.01,
+    warm_up: bool = True,
 ) -> list[float]:
     """Train with AdamW; the rate rises for a tenth of the steps and falls to 0 in a line, gradients are clipped to 1.
 
@@ -18,16 +23,17 @@ def descend(
         steps: how many.
         learning_rate: the highest.
         weight_decay: of all parameters.
+        warm_up: whether the rate rises at first; else it is the highest in the first step.
 
     Returns:
         The loss of each step.
     """
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
-    warm_up = max(1, steps // 10)
+    rising = max(1, steps // 10) if warm_up else 1
     losses = []
     model.train()
     for step in range(steps):
-        share = min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
+        share = min((step + 1) / rising, (steps - step) / max(1, steps - rising))
         optimizer.param_groups[0]["lr"] = learning_rate * share
         now = loss()
         now.backward()

@@ -39,8 +39,6 @@ _WINDOW = 33
 _BATCH = 16
 # A masked text asks for fewer characters, and is the slower to learn.
 _STEPS = {"causal": 200, "masked": 600}
-# With fewer, softmax has hardly begun to learn after so many steps.
-_MASKED = 0.4
 _MATRICES = 16
 TASKS = tuple(_STEPS)
 
@@ -83,12 +81,12 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
 
     def loss() -> Tensor:
         batch = texts[torch.randint(len(texts), (_BATCH,), generator=generator)]
-        return F.cross_entropy(*predictions(model, batch, causal, generator))
+        return F.cross_entropy(*judgements.predictions(model, batch, causal, generator))
 
     descend(model, loss, steps, setting["learning_rate"])
     scored = judgements.rows(sources.data, setting["part"], _LENGTH)
     return {
-        **scores(model, scored, causal),
+        **judgements.scores(model, scored, causal),
         **shape_of_matrices(model, side, scored[:_MATRICES], causal),
         "parameters": model.num_parameters(only_trainable=True),
         "steps": steps,
@@ -113,34 +111,6 @@ def build(side: Side, causal: bool, vocabulary: int) -> Any:
             for parameter in layer.attention.self.query.parameters():
                 parameter.requires_grad_(False).zero_()
     return model
-
-
-def predictions(model: Any, ids: Tensor, causal: bool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Scores ``[P, V]`` of the characters that are asked for, and these ``[P]``.
-
-    They are all but the first of each row ``[B, L]``, or those that ``generator`` draws to be masked.
-    """
-    if causal:
-        shown, wanted, asked = ids[:, :-1], ids[:, 1:], torch.ones_like(ids[:, 1:], dtype=torch.bool)
-    else:
-        shown, asked = judgements.masked(ids, _MASKED, generator)
-        wanted = ids
-    # In float32: at this width bfloat16 takes as long.
-    states = model.base_model(shown).last_hidden_state
-    return model.cls(states[asked]), wanted[asked]
-
-
-@torch.no_grad()
-def scores(model: Any, texts: Tensor, causal: bool) -> dict[str, Any]:
-    """Accuracy and mean log-likelihood, in nats, of the characters of ``[R, L]``, of which all models see the same."""
-    generator = torch.Generator().manual_seed(0)
-    parts = [predictions(model, batch, causal, generator) for batch in texts.split(64)]
-    logits, wanted = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-    return {
-        "log_likelihood": -F.cross_entropy(logits, wanted).item(),
-        "accuracy": (logits.argmax(-1) == wanted).float().mean().item(),
-        "scored": len(wanted),
-    }
 
 
 def shape_of_matrices(model: Any, side: Side, texts: Tensor, causal: bool) -> dict[str, float]:

@@ -56,49 +56,62 @@ def random_inputs(model: Any, layout: Layout, seed: int = 0) -> dict[str, Any]:
     return inputs | ({"output_logits": True} if "output_logits" in takes else {})
 
 
-@torch.no_grad()
-def differences(small: Any, large: Any, layout: Layout, seed: int = 0) -> tuple[dict[str, float], bool]:
-    """How far the outputs of two models lie apart, and whether they are the same but for rounding.
+class OutputComparison:
+    """What a small model makes of random inputs, to compare large ones with.
 
     Args:
         small: a model in float64, in evaluation.
-        large: the same, of enlarged weights.
-        layout: of the small one.
+        layout: of it.
         seed: to draw inputs by.
-
-    Returns:
-        The largest absolute difference of each output, hidden states of all layers among them, padding left out; and
-        whether all are within `TOLERANCE`.
     """
-    inputs = random_inputs(small, layout, seed)
-    spaces = layout.spaces()
-    mask = inputs.get("attention_mask")
-    real = None if mask is None else mask.flatten(0, -2) != 0
-    found: dict[str, float] = {}
-    same = True
-    outputs = []
-    for model in (small, large):
-        outputs.append(_tensors(model(**inputs, output_hidden_states=True, return_dict=True)))
+
+    def __init__(self, small: Any, layout: Layout, seed: int = 0) -> None:
+        self.layout = layout
+        self.inputs = random_inputs(small, layout, seed)
+        self.outputs = _outputs(small, self.inputs)
+
+    def differences(self, large: Any) -> tuple[dict[str, float], bool]:
+        """How far the outputs of an enlarged model lie apart, and whether they are the same but for rounding.
+
+        Args:
+            large: the small model with enlarged weights, in float64, in evaluation.
+
+        Returns:
+            The largest absolute difference of each output, hidden states of all layers among them, padding left out;
+            and whether all are within `TOLERANCE`.
+        """
+        inputs, layout = dict(self.inputs), self.layout
+        spaces = layout.spaces()
+        mask = inputs.get("attention_mask")
+        real = None if mask is None else mask.flatten(0, -2) != 0
         if (states := inputs.get("encoder_hidden_states")) is not None:
             inputs["encoder_hidden_states"] = spaces["hidden"].spread(states, -1) * spaces["hidden"].scale
-    for name, before in outputs[0].items():
-        after = outputs[1][name]
-        if after.shape != before.shape:
-            space = spaces[layout.pooled_space if name == "pooler_output" else "hidden"]
-            before = space.spread(before, -1) * space.scale
-        elif "hidden" in name or name == "pooler_output":
-            # Factorised embeddings are as wide as before.
-            before = before * (spaces["embedded"].scale if layout.growth.widens else 1.0)
-        if real is not None and before.shape[: real.dim()] == real.shape:
-            before, after = before[real], after[real]
-        # Scores of what cannot be are infinite in both.
-        apart = (after - before).masked_fill(after == before, 0).abs()
-        size = before[before.isfinite()].abs()
-        largest = float(apart.max()) if apart.numel() else 0.0
-        same &= largest <= TOLERANCE * max(1.0, float(size.max()) if size.numel() else 0.0)
-        kind = "hidden states" if "hidden" in name else name.partition(" ")[0]
-        found[kind] = max(found.get(kind, 0.0), largest)
-    return found, same
+        outputs = _outputs(large, inputs)
+        found: dict[str, float] = {}
+        same = True
+        for name, before in self.outputs.items():
+            after = outputs[name]
+            if after.shape != before.shape:
+                space = spaces[layout.pooled_space if name == "pooler_output" else "hidden"]
+                before = space.spread(before, -1) * space.scale
+            elif "hidden" in name or name == "pooler_output":
+                # Factorised embeddings are as wide as before.
+                before = before * (spaces["embedded"].scale if layout.growth.widens else 1.0)
+            if real is not None and before.shape[: real.dim()] == real.shape:
+                before, after = before[real], after[real]
+            # Scores of what cannot be are infinite in both.
+            apart = (after - before).masked_fill(after == before, 0).abs()
+            size = before[before.isfinite()].abs()
+            largest = float(apart.max()) if apart.numel() else 0.0
+            same &= largest <= TOLERANCE * max(1.0, float(size.max()) if size.numel() else 0.0)
+            kind = "hidden states" if "hidden" in name else name.partition(" ")[0]
+            found[kind] = max(found.get(kind, 0.0), largest)
+        return found, same
+
+
+@torch.no_grad()
+def _outputs(model: Any, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    return _tensors(model(**inputs, output_hidden_states=True, return_dict=True))
 
 
 def _tensors(output: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_ext.conversion.quiet import quiet
-from hf_ext.enlargement.comparison import differences
+from hf_ext.enlargement.comparison import OutputComparison
 from hf_ext.enlargement.families import layout_class
 from hf_ext.enlargement.growth import Growth
 from hf_ext.enlargement.layout import Layout
@@ -114,19 +114,20 @@ def make_enlargement(
     large = _load(type(model), _config(model, layout, untied), tensors)
     for one in (small, large):
         one.set_attn_implementation(plain)
-    found, same = differences(small, large, layout, seed)
+    comparison = OutputComparison(small, layout, seed)
+    found, same = comparison.differences(large)
     how = ", ".join(f"{name} by {value:.2g}" for name, value in found.items())
     if not same and exact:
         raise ValueError(f"model must keep its outputs, which would change: {how}; exact=False lets it")
     if not same:
         logger.warning("The large model gives other outputs than the small one: %s", how)
 
-    types = {name: value.dtype for name, value in state.items()}
     rounded = found
     if any(value.is_floating_point() and value.dtype != torch.float64 for value in state.values()):
-        _cast(large, types, keep=True)
-        rounded = differences(small, large, layout, seed)[0]
-        _cast(large, types)
+        cast = _round(large, {name: value.dtype for name, value in state.items()})
+        rounded = comparison.differences(large)[0]
+        for tensor, value in cast:
+            tensor.data = value
     _hand_over(model, large, implementation)
     return Enlargement(large, found, rounded, untied, reasons)
 
@@ -171,12 +172,15 @@ def _load(model_class: Any, config: Any, tensors: dict[str, Tensor]) -> Any:
     return loaded.eval()
 
 
-def _cast(model: Any, types: Mapping[str, torch.dtype], keep: bool = False) -> None:
-    """Round the tensors of a model to types; ``keep`` leaves them in float64."""
+def _round(model: Any, types: Mapping[str, torch.dtype]) -> list[tuple[Tensor, Tensor]]:
+    """Round the tensors of a model to types, still in float64; returns each with itself in its type."""
+    made = []
     for name, tensor in model.state_dict(keep_vars=True).items():
         if tensor.is_floating_point():
-            rounded = tensor.data.to(types[name])
-            tensor.data = rounded.to(torch.float64) if keep else rounded
+            made.append((tensor, tensor.data.to(types[name])))
+            # In its own memory, as new memory takes longer than the rounding.
+            tensor.data.copy_(made[-1][1])
+    return made
 
 
 def _hand_over(small: Any, large: Any, implementation: str) -> None:

@@ -77,8 +77,10 @@ class Space:
         if self.copies == 1:
             return x
         axis %= x.dim()
-        blocks = x.unflatten(axis, (-1, self.block))
-        return blocks.repeat_interleave(self.copies, dim=axis).flatten(axis, axis + 1)
+        blocks = x.unflatten(axis, (-1, 1, self.block))
+        shape = list(blocks.shape)
+        shape[axis + 1] = self.copies
+        return blocks.expand(shape).flatten(axis, axis + 2)
 
     def centre(self, x: Tensor, axis: int) -> Tensor:
         """``x``, as large as `spread` makes it, less the mean over the copies of each number."""

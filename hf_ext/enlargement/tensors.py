@@ -12,6 +12,8 @@ from hf_ext.enlargement.growth import Space
 from hf_ext.enlargement.layout import Layout
 
 _LAYER = re.compile(r"(.*)\.(weight|bias)")
+# Of a kernel, that noise is added to at a time.
+_NUMBERS = 2**18
 
 
 class Enlarger:
@@ -58,7 +60,7 @@ class Enlarger:
             # Parts grow apart; of what reads, there is one.
             parts = out.split([space.size for space in spaces], axis) if len(spaces) > 1 else (out,)
             grown = [
-                space.spread(part, axis) * (1 / (space.scale * space.copies) if reads else space.scale)
+                space.spread(part * (1 / (space.scale * space.copies) if reads else space.scale), axis)
                 for space, part in zip(spaces, parts)
             ]
             out = torch.cat(grown, axis) if len(grown) > 1 else grown[0]
@@ -66,15 +68,19 @@ class Enlarger:
                 read.append((axis, spaces[0]))
         if self.noise:
             for axis, space in read:
-                out = out + self._draw(out, axis, space)
+                self._add_noise(out, axis, space)
         return out
 
-    def _draw(self, kernel: Tensor, axis: int, space: Space) -> Tensor:
-        """Noise for a kernel, which adds up to zero over the copies of each number that it reads."""
-        drawn = torch.randn(kernel.shape, generator=self.generator, dtype=torch.float32).to(kernel.dtype)
+    def _add_noise(self, kernel: Tensor, axis: int, space: Space) -> None:
+        """Add noise to a kernel in place, which adds up to zero over the copies of each number that it reads."""
         # Taking away the mean makes it smaller.
-        deviation = self.noise * kernel.square().mean().sqrt() * (1 - 1 / space.copies) ** -0.5
-        return space.centre(drawn, axis) * deviation
+        deviation = float(self.noise * kernel.norm() / kernel.numel() ** 0.5 * (1 - 1 / space.copies) ** -0.5)
+        # Part by part, as new memory of the size of a kernel takes longer than what is done in it.
+        across = 1 if axis == 0 else 0
+        rows = max(1, _NUMBERS // max(1, kernel.numel() // kernel.shape[across]))
+        for part in kernel.split(rows, across) if kernel.dim() > 1 else (kernel,):
+            drawn = torch.randn(part.shape, generator=self.generator, dtype=torch.float32).to(kernel.dtype)
+            part.add_(space.centre(drawn, axis), alpha=deviation)
 
     def all_tensors(self, tensors: Mapping[str, Tensor], untie: bool = False) -> dict[str, Tensor]:
         """Those of the large model by name; what is one tensor under two names is one again.

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from studies.descent import at_the_end, descend
 
 
-def run(loss_of, steps, rate, weight_decay):
+def run(loss_of, steps, rate, weight_decay, warm_up=True):
     """A number that begins at 1: what it was in each step and at the end, what `descend` gives, and the module."""
     model = torch.nn.Module()
     model.weight = torch.nn.Parameter(torch.ones(()))
@@ -22,19 +22,20 @@ def run(loss_of, steps, rate, weight_decay):
         seen.append(model.weight.item())
         return loss_of(model.weight)
 
-    losses = descend(model, loss, steps, rate, weight_decay)
+    losses = descend(model, loss, steps, rate, weight_decay, warm_up)
     return [*seen, model.weight.item()], losses, model
 
 
+@pytest.mark.parametrize("warm_up", [True, False])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("steps", [1, 2, 7, 20, 25])
-def test_the_rate_rises_and_falls_to_nothing(steps, weight_decay):
+def test_the_rate_rises_and_falls_to_nothing(steps, weight_decay, warm_up):
     """By hand: under a gradient of 1 AdamW moves by the rate, and decay by its share of where it is."""
-    places, losses, model = run(lambda weight: weight * 1.0, steps, 0.1, weight_decay)
-    warm_up = max(1, steps // 10)
+    places, losses, model = run(lambda weight: weight * 1.0, steps, 0.1, weight_decay, warm_up)
+    rising = max(1, steps // 10) if warm_up else 1
     wanted = [1.0]
     for step in range(steps):
-        rate = 0.1 * min((step + 1) / warm_up, (steps - step) / max(1, steps - warm_up))
+        rate = 0.1 * min((step + 1) / rising, (steps - step) / max(1, steps - rising))
         wanted.append(wanted[-1] * (1 - rate * weight_decay) - rate)
     assert places == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     assert losses == pytest.approx(places[:-1])

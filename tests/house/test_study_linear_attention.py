@@ -21,7 +21,8 @@ from studies.attention_matrices import (
     mean_rank,
     negative_share,
 )
-from studies.linear_attention import SIDES, build, predictions
+from studies.judgements import predictions
+from studies.linear_attention import SIDES, build
 
 ROWS, LENGTH, HIDDEN = 2, 11, 16
 
