@@ -51,6 +51,8 @@ _PERIODS = 8, LENGTH * 3 // 8
 _HELD_OUT = 128
 # 0 is padding, which no row has.
 _RARE = 1
+COMMONEST = 2
+"""The id of the commonest character; others have the next ones in their order."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ def read_characters(sources: Sources) -> Characters:
     count = min(_HELD_OUT, len(long) // 3)
     apart = set(long[: 2 * count])
     stream = "\n".join(text for text in texts if text not in apart)
-    common = Counter(stream).most_common(SIZES["vocab_size"] - _RARE - 1)
-    ids = {character: number for number, (character, _) in enumerate(common, _RARE + 1)}
+    common = Counter(stream).most_common(SIZES["vocab_size"] - COMMONEST)
+    ids = {character: number for number, (character, _) in enumerate(common, COMMONEST)}
 
     def encode(text: str) -> list[int]:
         return [ids.get(character, _RARE) for character in text]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hf_ext.analysis import embedding_dimension, skip_gram_entropy
+from studies.character_lm import COMMONEST, read_characters
 from studies.descent import descend
 from studies.drawing import legend_below, lines
-from studies.rotary_bases import characters
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
 
@@ -68,11 +68,11 @@ class SkipGram(nn.Module):
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     """Fit the model to pairs of a half of the text, and ask it for those of another text."""
     words = _QUICK_WORDS if sources.quick else setting["words"]
-    text = characters(sources).parts["train"]
-    text = text.roll(-(seed * len(text) // 3))[: len(text) // 2]
-    scored = characters(sources).parts[setting["part"]]
+    texts = read_characters(sources)
+    text = texts.train.roll(-(seed * len(texts.train) // 3))[: len(texts.train) // 2]
+    scored = texts.dev if setting["part"] == "dev" else texts.test
     if setting["side"] == _SHUFFLED:
-        text, scored = (one[torch.randperm(len(one))] for one in (text, scored))
+        text, scored = (one.flatten()[torch.randperm(one.numel())].view_as(one) for one in (text, scored))
     counts, wanted = (pair_counts(one, words) for one in (text, scored))
     shares, wanted_shares = (one / one.sum() for one in (counts, wanted))
     size = setting["size"]
@@ -102,12 +102,16 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
 
 
 def pair_counts(text: Tensor, words: int) -> Tensor:
-    """How often each of the commonest ``words`` characters stands up to five places before each, float64 ``[W, W]``."""
-    # Ids are in the order of frequency, the special ones in front.
-    ids = text - 3
+    """How often each of the commonest ``words`` characters stands up to five places before each, float64 ``[W, W]``.
+
+    Args:
+        text: ids ``[..., L]`` in the order of frequency.
+        words: number of characters.
+    """
+    ids = text - COMMONEST
     found = torch.zeros(words * words, dtype=torch.float64)
     for distance in range(1, _WINDOW + 1):
-        first, second = ids[:-distance], ids[distance:]
+        first, second = ids[..., :-distance], ids[..., distance:]
         known = (first >= 0) & (first < words) & (second >= 0) & (second < words)
         found += torch.bincount(first[known] * words + second[known], minlength=words * words)
     return found.view(words, words)
