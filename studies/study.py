@@ -70,7 +70,7 @@ class Experiment:
         """Fewer runs: the first and the last case, the first and the last side, and a single rate of each."""
         cases = [self.cases[0], *self.cases[1:][-1:]]
         sides = (self.sides[0], self.sides[-1])
-        rates = {side: self.rates_of(side)[:1] for side in sides} if self.rates else ()
+        rates = {side: chosen for side in sides if (chosen := self.rates_of(side)[:1])}
         return replace(self, cases=cases, sides=sides, rates=rates)
 
     def rates_of(self, side: str) -> Sequence[float]:
