@@ -14,6 +14,8 @@ import torch
 import transformers
 
 from studies import (
+    adversarial,
+    cloze,
     crf_learning_rate,
     entities,
     equal_inputs,
@@ -27,10 +29,14 @@ from studies import (
     length_in_training,
     linear_attention,
     log_n,
+    r_drop_entities,
     random_positions,
+    regularisers,
     rotary_bases,
     t_ta,
+    theseus,
     token_mixers,
+    virtual_adversarial,
 )
 from studies.drawing import save_figure
 from studies.sources import Sources
@@ -63,6 +69,13 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (image_positions.DIGITS, "Digits on larger canvases: positions of patches"),
         (image_positions.MARKS, "Where is A, seen from B? Positions of patches"),
         (rotary_bases.EXPERIMENT, "Masked characters: bases of the rotation"),
+        (adversarial.EXPERIMENT, "Embeddings moved to where the loss is worse"),
+        (virtual_adversarial.EXPERIMENT, "Virtual adversarial training with few labels"),
+        (theseus.EXPERIMENT, "BERT-of-Theseus: titles classified by fewer layers"),
+        (cloze.EXPERIMENT, "Few labels: words in a cloze beside a linear head"),
+        (regularisers.WEISSI, "Digits: WEISSI beside L2"),
+        (regularisers.ORTHOGONALITY, "Digits: penalties of angles"),
+        (r_drop_entities.EXPERIMENT, "GlobalPointer from few texts: R-Drop and VAT"),
     )
 }
 
@@ -109,10 +122,11 @@ def report(experiment: Experiment, title: str, results: Results, images: Path) -
 
 
 def quiet() -> None:
-    """Leave the terminal to our own progress. Entities that a head cannot hold are part of what is measured."""
+    """Leave the terminal to our own progress. New heads, and entities that one cannot hold, are no surprise."""
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("hf_ext").setLevel(logging.ERROR)
+    for name in ("hf_ext", "transformers.modeling_utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":
