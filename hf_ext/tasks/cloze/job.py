@@ -82,7 +82,7 @@ class ClozeJob(EncoderJob):
     )
     tune_all: bool = option("With soft tokens, train everything.", False, group=_PATTERN)
     unlabelled_file: Path | None = option(
-        "More texts, whose tokens are masked and learnt, without the pattern.", None, group="Files"
+        "More texts, whose tokens are masked and learnt, without the pattern.", None, group="Files", kw_only=True
     )
     predicts: str = option(
         "What is learnt at the masks: the label's word among the whole vocabulary, together with tokens masked at "
