@@ -31,8 +31,8 @@ from hf_ext.training import EMACallback, PenaltyTrainer, ResidualRamp, attach_su
 from hf_ext.training.penalty import penalty_of_name
 
 PLAIN = "plain (1)"
-MATRICES = r".*\.(value|output\.dense|intermediate\.dense)\.weight"
-MODULES = r".*\.value"
+# As in the documents.
+ANGLES, SCALES, OUTPUTS = r".*\.(query|key|value)\.weight", r".*\.(value|output\.dense)\.weight", r".*\.value"
 SIDES: dict[str, tuple[Any, dict[str, Any]]] = {
     PLAIN: (Trainer, {}),
     "fgm (2)": (hf_ext.AdversarialTrainer, {}),
@@ -40,9 +40,9 @@ SIDES: dict[str, tuple[Any, dict[str, Any]]] = {
     "penalty (2+)": (hf_ext.AdversarialTrainer, {"method": "penalty"}),
     "vat (3.3)": (hf_ext.VirtualAdversarialTrainer, {}),
     "r-drop (2)": (hf_ext.RDropTrainer, {}),
-    "cosine (1)": (PenaltyTrainer, {"penalties": {MATRICES: penalty_of_name("cosine")}}),
-    "weissi (1)": (PenaltyTrainer, {"penalties": {MATRICES: penalty_of_name("weissi")}}),
-    "self-orthogonality (1)": (PenaltyTrainer, {"penalties": {MODULES: penalty_of_name("self_orthogonality")}}),
+    "cosine (1)": (PenaltyTrainer, {"penalties": {ANGLES: penalty_of_name("cosine")}}),
+    "weissi (1)": (PenaltyTrainer, {"penalties": {SCALES: penalty_of_name("weissi")}}),
+    "self-orthogonality (1)": (PenaltyTrainer, {"penalties": {OUTPUTS: penalty_of_name("self_orthogonality")}}),
     "theseus (0.75)": (Trainer, {}),
     "ema (1)": (Trainer, {"callbacks": lambda: [EMACallback()]}),
     "ramp (1)": (Trainer, {"callbacks": lambda: [ResidualRamp(1000)]}),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LAYERS, _PRETRAINING_STEPS = 2, 600
-_RATE, _EPOCHS = 1e-3, 3
+_RATE = 1e-3
 _PLAIN, _LONGER, _NOISE, _FGM, _PENALTY = "plain", "plain, twice the steps", "noise", "FGM", "penalty"
 # Passes, forward and backward, that a step takes.
 _PASSES = {_PLAIN: 1, _LONGER: 1, _NOISE: 1, _FGM: 2, _PENALTY: 2}
@@ -83,12 +83,11 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     files = draw_files(sources, data, setting["texts_of_a_class"], setting["part"], seed)
     encoder = masked_encoder(sources, _LAYERS, _PRETRAINING_STEPS)
     job = make_job(method, strength, *files, model=encoder, overwrite=True)
-    epochs = 2 * _EPOCHS if method == _LONGER else _EPOCHS
+    epochs = 2 * setting["epochs"] if method == _LONGER else setting["epochs"]
     scores = job.run(training_arguments(sources, seed, epochs, _RATE))
     return {
         "accuracy": scores["accuracy"],
         "macro_f1": scores["macro_f1"],
-        "epochs": epochs,
         "passes": epochs * _PASSES[method],
     }
 
@@ -128,7 +127,10 @@ def draw(figure: "Figure", results: Results) -> None:
 
 EXPERIMENT = Experiment(
     name="adversarial",
-    cases=[{"data": "sentiment", "texts_of_a_class": 500}, {"data": "news", "texts_of_a_class": 60}],
+    cases=[
+        {"data": "sentiment", "texts_of_a_class": 500, "epochs": 3},
+        {"data": "news", "texts_of_a_class": 60, "epochs": 8},
+    ],
     side="method",
     sides=tuple(_PASSES),
     rates=_STRENGTHS,

@@ -4,7 +4,7 @@ from functools import cache
 
 from hf_ext import RoFormerConfig
 from hf_ext.tasks.pretraining import WholeWordMaskingJob
-from studies.pretraining_texts import reviews, write_texts
+from studies.pretraining_texts import reviews, texts_of_all
 from studies.sources import Sources, write_json_lines
 
 _WIDTH, _LENGTH, _BATCH = 128, 128, 16
@@ -24,10 +24,7 @@ def masked_encoder(sources: Sources, layers: int, steps: int, texts: str = "all"
             Neither has labels or texts that are scored.
     """
     file, config = sources.folder / f"{texts}.jsonl", sources.folder / f"{layers} layers"
-    if texts == "all":
-        write_texts(file, sources.data)
-    else:
-        write_json_lines(file, ({"text": text} for text in reviews(sources.data)))
+    write_json_lines(file, ({"text": text} for text in texts_to_learn(sources, texts)))
     RoFormerConfig(
         hidden_size=_WIDTH,
         num_hidden_layers=layers,
@@ -61,3 +58,14 @@ def masked_encoder(sources: Sources, layers: int, steps: int, texts: str = "all"
         )
     )
     return str(folder)
+
+
+def texts_to_learn(sources: Sources, texts: str) -> list[str]:
+    """Those that `masked_encoder` is made of: data sets share texts, and none is there that experiments score."""
+    examples = [
+        *(one for name in ("news", "sentiment") for part in ("dev", "test") for one in sources.labelled(name, part)),
+        *(one for name in ("resume", "weibo") for part in ("dev", "test") for one in sources.entities(name, part)),
+    ]
+    scored = {one["text"].strip() for one in examples}
+    found = texts_of_all(sources.data) if texts == "all" else reviews(sources.data)
+    return [text for text in found if text not in scored]

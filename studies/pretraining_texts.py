@@ -113,21 +113,24 @@ _REVIEWS = ("chnsenticorp/train.tsv", "sentiment_bert4keras/sentiment.train.data
 
 
 def write_texts(path: Path, data: Path | None, seed: int = 0) -> int:
-    """Write each text of at least eight characters once, as JSON lines, in an order that the seed draws.
+    """Write `texts_of_all` as JSON lines, and return the number of characters.
 
     Args:
         path: the file to write.
         data: folder of the shared data sets; None: generated sentences stand in for them.
         seed: of the order.
-
-    Returns:
-        The number of characters.
     """
+    texts = texts_of_all(data, seed)
+    write_json_lines(path, ({"text": text} for text in texts))
+    return sum(map(len, texts))
+
+
+def texts_of_all(data: Path | None, seed: int = 0) -> list[str]:
+    """Each text of at least eight characters once, in an order that the seed draws. Arguments as of `write_texts`."""
     found = _generated() if data is None else _read(data)
     texts = list(dict.fromkeys(text for text in map(str.strip, found) if len(text) >= 8))
     random.Random(seed).shuffle(texts)
-    write_json_lines(path, ({"text": text} for text in texts))
-    return sum(map(len, texts))
+    return texts
 
 
 def judgements(data: Path | None) -> list[str]:
@@ -144,7 +147,7 @@ def judgements(data: Path | None) -> list[str]:
 
 def reviews(data: Path | None) -> list[str]:
     """Training texts that judge what somebody bought or where somebody stayed, each once, without their labels."""
-    return list(dict.fromkeys(_generated() if data is None else _read(data, _REVIEWS)))
+    return list(dict.fromkeys(map(str.strip, _generated() if data is None else _read(data, _REVIEWS))))
 
 
 def _read(data: Path, names: Iterable[str] = tuple(_FILES)) -> Iterator[str]:

@@ -20,12 +20,12 @@ from studies.training import output_folder, training_arguments
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DATA, _TEXTS = "news", 1500
+_DATA, _TEXTS = "news", 1200
 _LAYERS, _PRETRAINING_STEPS = 6, 400
 _BATCH = 16
-# Of the predecessor, whose rate is set beforehand, and of the successor, whose last third of steps is without it.
-_DEEP_EPOCHS, _DEEP_RATE = 3, 1e-3
-_EPOCHS = 6
+_RATE = 1e-3
+# Of the predecessor, and of the successor, whose last third of steps is without it.
+_DEEP_EPOCHS, _EPOCHS = 8, 8
 _ALONE_FROM = 2 / 3
 _FIRST_RATE = 0.3
 _FIRST, _FIRST_LONGER, _CUT, _ALONE, _CONSTANT, _LINEAR = (
@@ -45,7 +45,7 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     deep = predecessor(sources, seed, setting["part"])
     begun = time.process_time()
     files = training_file(sources), sources.labelled_file(_DATA, setting["part"])
-    rate = setting["learning_rate"]
+    rate = _RATE
     settings: dict[str, Any] = {"per_device_train_batch_size": _BATCH}
     epochs: float
     if side in (_FIRST, _FIRST_LONGER):
@@ -118,7 +118,7 @@ def predecessor(sources: Sources, seed: int, part: str) -> Predecessor:
     files = training_file(sources), sources.labelled_file(_DATA, part)
     job = ClassificationJob(*files, model=encoder, overwrite=True)
     options = {"per_device_train_batch_size": _BATCH}
-    scores = job.run(training_arguments(sources, seed, _DEEP_EPOCHS, _DEEP_RATE, **options))
+    scores = job.run(training_arguments(sources, seed, _DEEP_EPOCHS, _RATE, **options))
     folder = sources.folder / f"predecessor {seed} {part}"
     output_folder(sources).rename(folder)
     return Predecessor(str(folder), scores["accuracy"], time.process_time() - begun)
@@ -152,7 +152,6 @@ EXPERIMENT = Experiment(
     cases=[{"layers": 3}, {"layers": 2}],
     side="successor",
     sides=SIDES,
-    rates={**dict.fromkeys(SIDES, (3e-4, 1e-3)), _CUT: (1e-3,)},
     score="accuracy",
     run=run,
     draw=draw,
