@@ -71,7 +71,7 @@ class Experiment:
         cases = [self.cases[0], *self.cases[1:][-1:]]
         sides = (self.sides[0], self.sides[-1])
         rates = {side: chosen for side in sides if (chosen := self.rates_of(side)[:1])}
-        return replace(self, cases=cases, sides=sides, rates=rates)
+        return replace(self, cases=cases, sides=sides, rates=rates or ())
 
     def rates_of(self, side: str) -> Sequence[float]:
         """What a side chooses from."""

@@ -96,6 +96,7 @@ def test_each_side_may_choose_from_strengths_of_its_own(tmp_path):
     assert results.rates() == {"a": 0, "b": 2}
     assert [results.values("score", data=data, side="b") for data in "xy"] == [[2], [2]]
     assert [one["strength"] for one in experiment.quick().tuning()] == [0, 1]
+    assert replace(experiment, rates=()).quick().tuning() == []
 
 
 def test_mean_and_spread():
