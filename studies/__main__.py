@@ -14,7 +14,9 @@ import torch
 import transformers
 
 from studies import (
+    adversarial,
     closed_form,
+    cloze,
     crf_learning_rate,
     deep_networks,
     embedding_size,
@@ -32,11 +34,15 @@ from studies import (
     length_in_training,
     linear_attention,
     log_n,
+    r_drop_entities,
     random_positions,
+    regularisers,
     rotary_bases,
     t_ta,
+    theseus,
     token_mixers,
     unargmaxable_rows,
+    virtual_adversarial,
 )
 from studies.drawing import save_figure
 from studies.sources import Sources
@@ -76,6 +82,13 @@ EXPERIMENTS: dict[str, tuple[Experiment, str]] = {
         (unargmaxable_rows.EXPERIMENT, "Words that can never be the likeliest"),
         (embedding_size.EXPERIMENT, "How many numbers the vectors of words need"),
         (layer_times.EXPERIMENT, "Where the time of a layer bends"),
+        (adversarial.EXPERIMENT, "Embeddings moved to where the loss is worse"),
+        (virtual_adversarial.EXPERIMENT, "Virtual adversarial training with few labels"),
+        (theseus.EXPERIMENT, "BERT-of-Theseus: titles classified by fewer layers"),
+        (cloze.EXPERIMENT, "Few labels: words in a cloze beside a linear head"),
+        (regularisers.WEISSI, "Digits: WEISSI beside L2"),
+        (regularisers.ORTHOGONALITY, "Digits: penalties of angles"),
+        (r_drop_entities.EXPERIMENT, "GlobalPointer from few texts: R-Drop and VAT"),
     )
 }
 
@@ -122,10 +135,11 @@ def report(experiment: Experiment, title: str, results: Results, images: Path) -
 
 
 def quiet() -> None:
-    """Leave the terminal to our own progress. Entities that a head cannot hold are part of what is measured."""
+    """Leave the terminal to our own progress. New heads, and entities that one cannot hold, are no surprise."""
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("hf_ext").setLevel(logging.ERROR)
+    for name in ("hf_ext", "transformers.modeling_utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

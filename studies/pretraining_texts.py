@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext import generate_samples
-from hf_ext.atomic_file import atomic_write
+from studies.sources import write_json_lines
 
 Lines = Iterable[str]
 
@@ -109,25 +109,28 @@ _FILES: dict[str, tuple[Callable[[Lines], Iterator[str]], int | None]] = {
     "weibo_ner/weiboNER_2nd_conll.train": (_letters, None),
 }
 
+_REVIEWS = ("chnsenticorp/train.tsv", "sentiment_bert4keras/sentiment.train.data", "fewclue/eprstmt/unlabeled.json")
+
 
 def write_texts(path: Path, data: Path | None, seed: int = 0) -> int:
-    """Write each text of at least eight characters once, as JSON lines, in an order that the seed draws.
+    """Write `texts_of_all` as JSON lines, and return the number of characters.
 
     Args:
         path: the file to write.
         data: folder of the shared data sets; None: generated sentences stand in for them.
         seed: of the order.
-
-    Returns:
-        The number of characters.
     """
+    texts = texts_of_all(data, seed)
+    write_json_lines(path, ({"text": text} for text in texts))
+    return sum(map(len, texts))
+
+
+def texts_of_all(data: Path | None, seed: int = 0) -> list[str]:
+    """Each text of at least eight characters once, in an order that the seed draws. Arguments as of `write_texts`."""
     found = _generated() if data is None else _read(data)
     texts = list(dict.fromkeys(text for text in map(str.strip, found) if len(text) >= 8))
     random.Random(seed).shuffle(texts)
-    with atomic_write(path) as file:
-        for text in texts:
-            file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-    return sum(map(len, texts))
+    return texts
 
 
 def judgements(data: Path | None) -> list[str]:
@@ -142,8 +145,14 @@ def judgements(data: Path | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _read(data: Path) -> Iterator[str]:
-    for name, (texts, most) in _FILES.items():
+def reviews(data: Path | None) -> list[str]:
+    """Training texts that judge what somebody bought or where somebody stayed, each once, without their labels."""
+    return list(dict.fromkeys(map(str.strip, _generated() if data is None else _read(data, _REVIEWS))))
+
+
+def _read(data: Path, names: Iterable[str] = tuple(_FILES)) -> Iterator[str]:
+    for name in names:
+        texts, most = _FILES[name]
         with (data / name).open(encoding="utf-8-sig") as file:
             yield from texts(islice(file, most))
 

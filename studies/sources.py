@@ -1,12 +1,16 @@
 """The texts that experiments are made on, as files that jobs read; generated ones for a quick look without any data."""
 
+import json
+import random
 import zlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_ext import generate_samples
+from hf_ext.atomic_file import atomic_write
 from hf_ext.tasks.classification import read_labelled_texts
 from hf_ext.tasks.entities import read_entities, write_entities
 from hf_ext.tasks.relations import read_relations
@@ -105,6 +109,37 @@ class Sources:
         if not path.exists():
             write_entities(path, self.entities(name, part))
         return path
+
+    def labelled_file(self, name: str, part: str) -> Path:
+        """A file of texts or pairs with classes for a job."""
+        path = self.folder / f"{name} {part} with classes.jsonl"
+        if not path.exists():
+            write_json_lines(path, self.labelled(name, part))
+        return path
+
+
+def write_json_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write a record a line."""
+    with atomic_write(path) as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def draw_of_each_class(examples: Sequence[Example], number: int, seed: int) -> tuple[list[Example], list[Example]]:
+    """Draw texts, as many of each class, and return them and the others.
+
+    Args:
+        examples: texts with a ``label``.
+        number: how many of each class; of one that has fewer, all.
+        seed: of the draw.
+    """
+    drawn: list[Example] = []
+    others: list[Example] = []
+    taken: Counter[str] = Counter()
+    for example in random.Random(seed).sample(examples, len(examples)):
+        taken[example["label"]] += 1
+        (drawn if taken[example["label"]] <= number else others).append(example)
+    return drawn, others
 
 
 def _seed(name: str, part: str) -> int:

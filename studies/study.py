@@ -37,7 +37,7 @@ _TUNING_SEED = 0
 class Experiment:
     """A question, the runs that answer it, and how the answer is drawn.
 
-    Where there are rates to choose from, each side tries all of them on the part "dev" of the first case, with one
+    Where there are rates to choose from, each side tries all of its own on the part "dev" of the first case, with one
     seed; the rate with the best score there is the side's in all runs on the part "test".
 
     Attributes:
@@ -45,11 +45,12 @@ class Experiment:
         cases: what the sides are compared on.
         side: column of what is compared.
         sides: its values.
-        score: the measure that chooses a learning rate.
+        score: the measure that chooses a rate.
         run: makes one run and returns its measures.
         draw: draws the runs on "test".
         measures: those that the table lists.
-        rates: learning rates to choose from; none where an experiment sets them itself.
+        rates: what to choose from, the same for all sides or each side's own; none where an experiment sets it itself.
+        tunes: column of what is chosen.
         seeds: how many runs of a setting say all, where chance has no part; None: as many as are asked for.
     """
 
@@ -61,25 +62,32 @@ class Experiment:
     run: Callable[[Setting, int, Sources], Mapping[str, Any]]
     draw: Callable[["Figure", "Results"], None]
     measures: Sequence[str]
-    rates: Sequence[float] = ()
+    rates: Sequence[float] | Mapping[str, Sequence[float]] = ()
     seeds: int | None = None
+    tunes: str = "learning_rate"
 
     def quick(self) -> "Experiment":
-        """Fewer runs: the first and the last case, the first and the last side, and a single rate."""
+        """Fewer runs: the first and the last case, the first and the last side, and a single rate of each."""
         cases = [self.cases[0], *self.cases[1:][-1:]]
-        return replace(self, cases=cases, sides=(self.sides[0], self.sides[-1]), rates=self.rates[:1])
+        sides = (self.sides[0], self.sides[-1])
+        rates = {side: chosen for side in sides if (chosen := self.rates_of(side)[:1])}
+        return replace(self, cases=cases, sides=sides, rates=rates or ())
+
+    def rates_of(self, side: str) -> Sequence[float]:
+        """What a side chooses from."""
+        return self.rates[side] if isinstance(self.rates, Mapping) else self.rates
 
     def tuning(self) -> list[Setting]:
-        """The runs that choose a learning rate."""
+        """The runs that choose a rate."""
         return [
-            {**self.cases[0], self.side: side, "part": "dev", "learning_rate": rate}
+            {**self.cases[0], self.side: side, "part": "dev", self.tunes: rate}
             for side in self.sides
-            for rate in self.rates
+            for rate in self.rates_of(side)
         ]
 
     def tests(self, rates: Mapping[str, float]) -> list[Setting]:
-        """The runs that are reported, with the learning rate of each side."""
-        chosen = {side: {"learning_rate": rates[side]} if self.rates else {} for side in self.sides}
+        """The runs that are reported, with the rate of each side."""
+        chosen = {side: {self.tunes: rates[side]} if self.rates else {} for side in self.sides}
         return [{**case, self.side: side, "part": "test", **chosen[side]} for case in self.cases for side in self.sides]
 
 
@@ -104,19 +112,19 @@ class Results:
         return any(wanted.items() <= row.items() for row in self.rows)
 
     def rates(self) -> dict[str, float]:
-        """The learning rate of each side that was best on "dev"."""
+        """The rate of each side that was best on "dev"."""
         best: dict[str, Row] = {}
         for row in self.rows:
             side = row[self.experiment.side]
             score = self.experiment.score
             if row["part"] == "dev" and (side not in best or float(row[score]) > float(best[side][score])):
                 best[side] = row
-        return {side: float(row["learning_rate"]) for side, row in best.items()}
+        return {side: float(row[self.experiment.tunes]) for side, row in best.items()}
 
     def values(self, measure: str, **chosen: Any) -> list[float]:
         """A measure of the runs on "test" whose columns have the values ``chosen``, a number a seed.
 
-        Runs with another learning rate than that of their side, as an earlier choice may have left, do not count.
+        Runs with another rate than that of their side, as an earlier choice may have left, do not count.
         """
         wanted = {**{name: str(value) for name, value in chosen.items()}, "part": "test"}
         rates = self.rates()
@@ -125,7 +133,7 @@ class Results:
             for row in self.rows
             if wanted.items() <= row.items()
             and row[measure]
-            and (not rates or float(row["learning_rate"]) == rates[row[self.experiment.side]])
+            and (not rates or float(row[self.experiment.tunes]) == rates[row[self.experiment.side]])
         ]
 
     def table(self) -> str:

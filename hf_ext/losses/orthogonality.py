@@ -4,6 +4,7 @@ Sources: kexue.fm/archives/7169; arXiv 1809.11096 (BigGAN), 1810.09102 (SRIP), 2
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ def self_orthogonality_penalty(
     units = outputs.shape[-1]
     with torch.autocast(outputs.device.type, enabled=False):
         signs = _of_length_1((gamma * at_least_float32(outputs)).tanh(), 0)
-        products = _off_diagonal(signs.T @ signs)
+        products = _off_diagonal(_Products.apply(signs.T))
         pairs = max(units * (units - 1), 1) if reduction == "mean" else 1
         return mean_weight * (products.sum() / pairs).square() + square_weight * products.square().sum() / pairs
 
@@ -148,12 +149,26 @@ def _of_length_1(vectors: Tensor, dim: int) -> Tensor:
     return vectors / torch.where(length > 1e-6, length, 1)
 
 
+class _Products(torch.autograd.Function):
+    """The inner products ``V V^T`` of the rows of a matrix, whose gradient is one product of matrices and not two."""
+
+    @staticmethod
+    def forward(context: Any, vectors: Tensor) -> Tensor:
+        context.save_for_backward(vectors)
+        return vectors @ vectors.T
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Any:
+        (vectors,) = context.saved_tensors
+        return (gradient + gradient.T) @ vectors
+
+
 def _off_diagonal(square: Tensor) -> Tensor:
     return square - square.diagonal().diag()
 
 
 def _less_identity(vectors: Tensor) -> Tensor:
-    return vectors @ vectors.T - torch.eye(len(vectors), dtype=vectors.dtype, device=vectors.device)
+    return _Products.apply(vectors) - torch.eye(len(vectors), dtype=vectors.dtype, device=vectors.device)
 
 
 def _soft(vectors: Tensor, iterations: int | None) -> Tensor:
@@ -161,7 +176,7 @@ def _soft(vectors: Tensor, iterations: int | None) -> Tensor:
 
 
 def _without_diagonal(vectors: Tensor, iterations: int | None) -> Tensor:
-    return _off_diagonal(vectors @ vectors.T).square().sum()
+    return _off_diagonal(_Products.apply(vectors)).square().sum()
 
 
 def _cosine(vectors: Tensor, iterations: int | None) -> Tensor:

@@ -43,10 +43,13 @@ def weissi_penalty(
         numbers = at_least_float32(weight)
         norm = torch.linalg.vector_norm(numbers)
         above = norm > floor
-        # What is not taken must have no gradient that is not a number.
-        numbers = torch.where(above, numbers, numbers.detach())
         norm = torch.where(above, norm, floor)
-        terms.append(scale * norm.log() + sparsity * numbers.abs().sum() / norm)
+        term = scale * norm.log()
+        # Each pass over all numbers costs as much as the rest.
+        if sparsity:
+            ratio = numbers.abs().sum() / norm
+            term = term + sparsity * torch.where(above, ratio, ratio.detach())
+        terms.append(term)
     if not terms:
         raise ValueError("weights must be at least one, got none")
     return torch.stack(terms).sum()

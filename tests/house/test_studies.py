@@ -4,6 +4,7 @@ import csv
 import math
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,22 @@ def test_runs_are_made_once_with_the_rate_that_was_best_for_their_side(tmp_path)
 
     run_experiment(counted.experiment, Sources(tmp_path), results, range(3))
     assert counted.runs[12:] == [(data, side, "test", rates[side], 2) for data in "xy" for side in "ab"]
+
+
+def test_each_side_may_choose_from_strengths_of_its_own(tmp_path):
+    strengths = {"a": (0.0,), "b": (1.0, 2.0)}
+    experiment = replace(
+        Counted().experiment,
+        rates=strengths,
+        tunes="strength",
+        run=lambda setting, seed, sources: {"score": setting["strength"]},
+    )
+    results = Results(experiment, tmp_path)
+    run_experiment(experiment, Sources(tmp_path), results, range(1))
+    assert results.rates() == {"a": 0, "b": 2}
+    assert [results.values("score", data=data, side="b") for data in "xy"] == [[2], [2]]
+    assert [one["strength"] for one in experiment.quick().tuning()] == [0, 1]
+    assert replace(experiment, rates=()).quick().tuning() == []
 
 
 def test_mean_and_spread():

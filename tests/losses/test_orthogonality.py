@@ -127,7 +127,10 @@ def test_gradients():
     weight, outputs = drawn(3, 4).requires_grad_(), (0.1 * drawn(5, 3)).requires_grad_()
     for kind in KINDS:
         assert torch.autograd.gradcheck(lambda x, k=kind: orthogonality_penalty(x, k, iterations=None), weight)
-    assert torch.autograd.gradcheck(self_orthogonality_penalty, outputs)
+    # The penalty of a gradient differentiates twice what is in the loss.
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(lambda x: orthogonality_penalty(x, "cosine"), weight)
+        assert check(self_orthogonality_penalty, outputs)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

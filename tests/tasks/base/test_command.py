@@ -115,6 +115,13 @@ def test_a_command_is_that_of_the_jobs_that_name_it(command):
 
 
 @pytest.mark.parametrize("command", JOBS)
+def test_a_job_is_given_its_files_first(command):
+    for job in JOBS[command]:
+        places = [field.name for field in dataclasses.fields(job) if not field.kw_only]
+        assert places[:2] == ["train_file", "validation_file"]
+
+
+@pytest.mark.parametrize("command", JOBS)
 def test_options_keep_their_names(command):
     options = JobParser(JOBS[command]).options.values()
     arguments = {field.name for field in dataclasses.fields(JOBS[command][0].arguments_class)} - {"output_dir"}

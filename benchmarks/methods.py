@@ -1,10 +1,13 @@
-"""Training steps on moved embeddings beside plain ones: classification and GlobalPointer over a small RoFormer.
+"""Training steps by each method beside plain ones: classification and GlobalPointer over a small RoFormer.
 
-    python benchmarks/adversarial.py --tasks classification,spans --lengths 64,128
+    python benchmarks/methods.py --tasks classification,spans --lengths 64,128
+    python benchmarks/methods.py --sides fgm,vat --device cuda
 
-A side is a step of Trainer without the optimizer's. Beside its name stands how many passes, forward and backward, it
-cannot do without: FGM two, of which the first needs no gradients of weights; VAT that of the labels and two, and a
-third of one forward; the penalty differentiates its gradient once more. A ratio above that number is overhead.
+A side is a step of Trainer with AdamW and callbacks. Beside its name stands how many passes, forward and backward, it
+takes: FGM two; VAT that of the labels and two, and a third of one forward; R-Drop two; the penalty of the gradient
+differentiates it once more. Penalties of weights and of outputs, averages and ramps have none of their own. A
+successor of half the layers runs three quarters of them on average, of which only its own learn. A ratio above that
+number is overhead.
 """
 
 import argparse
@@ -24,17 +27,27 @@ import harness
 
 import hf_ext
 from hf_ext import RoFormerConfig, RoFormerForSequenceClassification
-from hf_ext.training import pointer_tables_divergence
+from hf_ext.training import EMACallback, PenaltyTrainer, ResidualRamp, attach_successor, pointer_tables_divergence
+from hf_ext.training.penalty import penalty_of_name
 
 PLAIN = "plain (1)"
+# As in the documents.
+ANGLES, SCALES, OUTPUTS = r".*\.(query|key|value)\.weight", r".*\.(value|output\.dense)\.weight", r".*\.value"
 SIDES: dict[str, tuple[Any, dict[str, Any]]] = {
     PLAIN: (Trainer, {}),
     "fgm (2)": (hf_ext.AdversarialTrainer, {}),
     "fgm, rows (2)": (hf_ext.AdversarialTrainer, {"norm": "row"}),
     "penalty (2+)": (hf_ext.AdversarialTrainer, {"method": "penalty"}),
     "vat (3.3)": (hf_ext.VirtualAdversarialTrainer, {}),
+    "r-drop (2)": (hf_ext.RDropTrainer, {}),
+    "cosine (1)": (PenaltyTrainer, {"penalties": {ANGLES: penalty_of_name("cosine")}}),
+    "weissi (1)": (PenaltyTrainer, {"penalties": {SCALES: penalty_of_name("weissi")}}),
+    "self-orthogonality (1)": (PenaltyTrainer, {"penalties": {OUTPUTS: penalty_of_name("self_orthogonality")}}),
+    "theseus (0.75)": (Trainer, {}),
+    "ema (1)": (Trainer, {"callbacks": lambda: [EMACallback()]}),
+    "ramp (1)": (Trainer, {"callbacks": lambda: [ResidualRamp(1000)]}),
 }
-"""Side to its Trainer and arguments."""
+"""Side to its Trainer and arguments; callbacks are of one Trainer alone, and made for it."""
 
 
 def model_of(task: str, arguments: argparse.Namespace) -> Any:
@@ -66,6 +79,7 @@ def batch_of(task: str, texts: int, length: int, vocab_size: int) -> dict[str, T
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default="classification,spans")
+    parser.add_argument("--sides", help="some of them, by the beginnings of their names; the plain one is added")
     parser.add_argument("--lengths", default="64,128", help="tokens of a text")
     parser.add_argument("--texts", type=int, default=16, help="texts of a batch")
     parser.add_argument("--vocab-size", type=int, default=21128)
@@ -74,36 +88,50 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="timings of each side")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--output", type=Path, default=harness.RESULTS / "adversarial.csv")
+    parser.add_argument("--output", type=Path, default=harness.RESULTS / "methods.csv")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    wanted = ("",) if arguments.sides is None else tuple(arguments.sides.split(","))
+    sides = [side for side in SIDES if side == PLAIN or side.startswith(wanted)]
     with tempfile.TemporaryDirectory() as folder:
         for task in arguments.tasks.split(","):
             for length in map(int, arguments.lengths.split(",")):
                 batch = batch_of(task, arguments.texts, length, arguments.vocab_size)
                 batch = {name: value.to(arguments.device) for name, value in batch.items()}
-                calls = {side: partial(step, trainer_of(side, task, folder, arguments), batch) for side in SIDES}
+                calls = {side: partial(step, trainer_of(side, task, folder, arguments), batch) for side in sides}
                 measured = harness.compare(calls, arguments.rounds, device=arguments.device)
                 case = {"task": task, "tokens": length, "texts": arguments.texts, "blocks": arguments.blocks}
-                harness.report("adversarial", case, measured, PLAIN, arguments.output, arguments.device)
+                harness.report("methods", case, measured, PLAIN, arguments.output, arguments.device)
 
 
-def trainer_of(side: str, task: str, folder: str, arguments: argparse.Namespace) -> Trainer:
+def trainer_of(side: str, task: str, folder: str, arguments: argparse.Namespace) -> Any:
     """The Trainer of a side, with a model of its own."""
     trainer_class, options = SIDES[side]
-    if task == "spans" and trainer_class is hf_ext.VirtualAdversarialTrainer:
+    if task == "spans" and trainer_class in (hf_ext.VirtualAdversarialTrainer, hf_ext.RDropTrainer):
         options = options | {"divergence": pointer_tables_divergence}
+    model = model_of(task, arguments)
+    if side.startswith("theseus"):
+        attach_successor(model, arguments.blocks // 2)
+    if "callbacks" in options:
+        options = options | {"callbacks": options["callbacks"]()}
     settings = TrainingArguments(folder, use_cpu=arguments.device == "cpu", report_to="none", disable_tqdm=True)
-    trainer: Trainer = trainer_class(model_of(task, arguments), settings, **options)
+    trainer: Any = trainer_class(model, settings, **options)
     # As Trainer's loop says it.
     trainer.current_gradient_accumulation_steps = 1
+    trainer.state.max_steps = 10**6
+    trainer.callback_handler.optimizer = trainer.create_optimizer()
+    trainer.callback_handler.on_train_begin(settings, trainer.state, trainer.control)
     return trainer
 
 
 def step(trainer: Any, batch: dict[str, Tensor]) -> None:
-    """Forward and backward, with gradients made anew."""
+    """Forward, backward and AdamW, with gradients made anew."""
+    told = trainer.args, trainer.state, trainer.control
+    trainer.callback_handler.on_step_begin(*told)
     trainer.model.zero_grad(set_to_none=True)
     trainer.training_step(trainer.model, dict(batch))
+    trainer.optimizer.step()
+    trainer.callback_handler.on_step_end(*told)
 
 
 if __name__ == "__main__":
