@@ -17,6 +17,7 @@ from hf_ext.tasks.classification import label_names
 from studies import token_mixers
 from studies.descent import descend
 from studies.drawing import grouped_bars, legend_below, lines
+from studies.pretraining_texts import texts_of_all
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
 
@@ -43,7 +44,9 @@ def texts(task: str, part: str, sources: Sources) -> tuple[list[token_mixers.Row
     """Rows of a part, their classes ``[N]``, and the number of classes."""
     examples = sources.labelled(task, part)
     if part != "train":
-        examples = examples[:_MOST_SCORED]
+        # Data sets share texts; what the encoder may have read without its label is not scored.
+        read = set(texts_of_all(sources.data))
+        examples = [one for one in examples if one["text"].strip() not in read][:_MOST_SCORED]
     names = label_names(sources.labelled(task, "train"))
     labels = torch.tensor([names.index(one["label"]) for one in examples])
     return token_mixers.encode(token_mixers.pretraining_rows(sources)[0], examples), labels, len(names)
