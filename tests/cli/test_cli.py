@@ -417,7 +417,7 @@ def test_what_needs_no_model_imports_no_model(words):
         ("hf-ext check ner --test-", ["--test-file", "--test-split"]),
         ("hf-ext train ner --tag-", ["--tag-scheme"]),
         ("hf-ext train ner --head g", ["global_pointer"]),
-        ("hf-ext train ner --learning-r", ["--learning-rate"]),
+        ("hf-ext train ner --learning-r", ["--learning-rate-multipliers", "--learning-rate"]),
     ],
 )
 def test_completion_knows_commands_options_and_choices(words, found):

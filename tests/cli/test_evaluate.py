@@ -158,7 +158,7 @@ def test_a_pair_is_as_alike_as_its_vectors(tmp_path):
         compare({"text": "甲"})
     # An encoder says nothing of what it is for.
     result = run("predict", tmp_path / "model", "甲")
-    assert "must have a trained head, one of ...For" in str(result.exception)
+    assert "must have a trained head, one of ...BertForPreTraining, ...ForCausalLM" in str(result.exception)
     result = run("predict", tmp_path / "model", "--task", "ner", "甲")
     assert "one of ...ForSequenceLabeling, ...ForSpanExtraction, got BertModel in" in str(result.exception)
     result = run("predict", tmp_path / "model", "--task", "sleep", "甲")
