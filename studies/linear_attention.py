@@ -125,7 +125,7 @@ def predictions(model: Any, ids: Tensor, causal: bool, generator: torch.Generato
     else:
         shown, asked = judgements.masked(ids, _MASKED, generator)
         wanted = ids
-    # In float32: at this width bfloat16 takes as long.
+    # In float32: so narrow a softmax is slower in bfloat16, if linear attention is faster.
     states = model.base_model(shown).last_hidden_state
     return model.cls(states[asked]), wanted[asked]
 
