@@ -64,7 +64,7 @@ def predictions(model: Any, ids: Tensor, causal: bool, generator: torch.Generato
     else:
         shown, asked = masked(ids, _MASKED, generator)
         wanted = ids
-    # In float32: for models up to 128 wide bfloat16 takes as long.
+    # In float32: in bfloat16 softmax attention of models up to 128 wide is slower, linear attention alone faster.
     states = model.base_model(shown).last_hidden_state
     return model.cls(states[asked]), wanted[asked]
 

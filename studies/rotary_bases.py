@@ -35,7 +35,7 @@ _SIZES: dict[str, Any] = {
 }
 _LENGTH, _ROWS, _STEPS = 64, 32, 1000
 _MASKED = 0.15
-# Set beforehand for all sides.
+# Set beforehand for all sides: the best of three for log n's model of this size.
 _RATE = 2e-3
 
 
@@ -98,7 +98,7 @@ def draw(figure: "Figure", results: Results) -> None:
         grouped_bars(axes, [""], sides)
         axes.set_ylabel(f"{measure} at masked characters")
         found = [value for values in sides.values() for value in values[0]]
-        # Differences between seeds are small beside the numbers themselves.
+        # Differences are small beside the numbers themselves, which after two steps may all be 0.
         axes.set_ylim(0.9 * min(found), 1.05 * max(found) or 1)
     legend_below(figure, figure.axes[0])
 
