@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +11,7 @@ from hf_ext import build_char_tokenizer
 from hf_ext.ops.tag_rules import tag_rules
 from hf_ext.tasks.entities import SequenceLabelingJob
 from studies.drawing import grouped_bars, legend_below
+from studies.masked_encoder import masked_encoder
 from studies.sources import Sources
 from studies.study import Experiment, Results, Setting
 from studies.training import encoder_config, output_folder, training_arguments
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _TASK = "resume"
 _PRETRAINING_TASK = "cluener"
-_PRETRAINED, _SCRATCH = "pre-trained", "from scratch"
-_RATES = {_PRETRAINED: 2e-4, _SCRATCH: 2e-3}
+_PRETRAINED, _SCRATCH, _MASKED = "pre-trained", "from scratch", "masked words"
+_RATES = {_PRETRAINED: 2e-4, _SCRATCH: 2e-3, _MASKED: 3e-4}
+_LAYERS, _PRETRAINING_STEPS = 4, 2000
 _EPOCHS = 2
 _SOFTMAX = "softmax"
 
@@ -54,15 +55,15 @@ class _ObservedJob(SequenceLabelingJob):
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     """Train a tagger, and look at what its transitions have learnt and which it predicts against the scheme."""
     start, multiplier = setting["start"], setting["transitions"]
-    encoder = pretrained_encoder(sources)
-    # Both starts read the same characters; the seed is set again, as pre-training draws numbers in one run alone.
+    # Two starts read the same characters; the seed is set again, as pre-training draws numbers in one run alone.
+    encoder = masked_encoder(sources, _LAYERS, _PRETRAINING_STEPS) if start == _MASKED else tagging_encoder(sources)
     set_seed(seed)
     job = _ObservedJob(
         sources.entity_file(_TASK, "train"),
         sources.entity_file(_TASK, setting["part"]),
-        model=str(encoder) if start == _PRETRAINED else None,
-        config=None if start == _PRETRAINED else encoder_config(sources),
-        tokenizer=str(encoder),
+        model=None if start == _SCRATCH else encoder,
+        config=encoder_config(sources) if start == _SCRATCH else None,
+        tokenizer=encoder,
         overwrite=True,
         head="softmax" if multiplier == _SOFTMAX else "crf",
         head_lr_multiplier=None if multiplier == _SOFTMAX else float(multiplier.removeprefix("CRF x")),
@@ -90,11 +91,11 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     return measures
 
 
-def pretrained_encoder(sources: Sources) -> Path:
+def tagging_encoder(sources: Sources) -> str:
     """The folder of an encoder that has learnt to tag other texts, made once; its vocabulary is that of both tasks."""
     folder = sources.folder / "encoder"
     if folder.exists():
-        return folder
+        return str(folder)
     set_seed(0)
     texts = [one["text"] for task in (_PRETRAINING_TASK, _TASK) for one in sources.entities(task, "train")]
     vocabulary = sources.folder / "vocabulary"
@@ -110,12 +111,12 @@ def pretrained_encoder(sources: Sources) -> Path:
     job.run(training_arguments(sources, 0, epochs=2, learning_rate=2e-3, per_device_train_batch_size=32))
     AutoModel.from_pretrained(output_folder(sources)).save_pretrained(folder)
     AutoTokenizer.from_pretrained(output_folder(sources)).save_pretrained(folder)
-    return folder
+    return str(folder)
 
 
 def draw(figure: "Figure", results: Results) -> None:
     """F1, illegal transitions, and how far the transitions have moved."""
-    starts = (_PRETRAINED, _SCRATCH)
+    starts = tuple(_RATES)
     names = [f"{start},\nrate {_RATES[start]:g}" for start in starts]
     titles = {
         "f1": "F1, exact spans",
@@ -136,7 +137,7 @@ def draw(figure: "Figure", results: Results) -> None:
 
 EXPERIMENT = Experiment(
     name="crf_learning_rate",
-    cases=[{"start": start} for start in (_PRETRAINED, _SCRATCH)],
+    cases=[{"start": start} for start in _RATES],
     side="transitions",
     sides=(_SOFTMAX, "CRF x1", "CRF x10", "CRF x100", "CRF x1000"),
     score="f1",

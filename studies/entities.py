@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from transformers import set_seed
+
 from hf_ext.metrics import span_scores
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from studies.drawing import grouped_bars, legend_below
+from studies.masked_encoder import masked_encoder
 from studies.sources import Example, Sources
 from studies.study import Experiment, Results, Setting
 from studies.training import encoder_config, training_arguments
@@ -13,6 +16,8 @@ from studies.training import encoder_config, training_arguments
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_PRETRAINED = "masked words"
+_LAYERS, _PRETRAINING_STEPS = 4, 2000
 _EPOCHS = {"weibo": 4, "resume": 2, "people's daily": 2, "duie": 6, "generated": 5}
 
 
@@ -35,15 +40,20 @@ class _TagJob(_Spans, SequenceLabelingJob):
 
 
 def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
-    """Train a head from scratch and score it: on all entities, and the share found of those that overlap others."""
+    """Train a head and score it: on all entities, and the share found of those that overlap others."""
     name, head = setting["data"], setting["head"]
     epochs = setting.get("epochs", _EPOCHS[name])
     files = sources.entity_file(name, "train"), sources.entity_file(name, setting["part"])
+    start: dict[str, Any] = {"config": encoder_config(sources)}
+    if setting.get("encoder") == _PRETRAINED:
+        start = {"model": masked_encoder(sources, _LAYERS, _PRETRAINING_STEPS)}
+        # The seed is set again, as the encoder is made in one run alone.
+        set_seed(seed)
     job: _PointerJob | _TagJob
     if head == "Efficient GlobalPointer":
-        job = _PointerJob(*files, config=encoder_config(sources), overwrite=True)
+        job = _PointerJob(*files, **start, overwrite=True)
     else:
-        job = _TagJob(*files, config=encoder_config(sources), head=head.lower(), overwrite=True)
+        job = _TagJob(*files, **start, head=head.lower(), overwrite=True)
     scores = job.run(training_arguments(sources, seed, epochs, setting["learning_rate"]))
     true = sources.entities(name, setting["part"])
     nested = overlapping(true)
@@ -87,11 +97,12 @@ def draw_flat(figure: "Figure", results: Results) -> None:
     legend_below(figure, figure.axes[0], "head")
 
 
-def draw_longer(figure: "Figure", results: Results) -> None:
+def draw_parts(figure: "Figure", results: Results) -> None:
     """F1, precision and recall on each data set."""
-    names = [case["data"] for case in LONGER.cases]
+    experiment = results.experiment
+    names = [case["data"] for case in experiment.cases]
     for axes, measure in zip(figure.subplots(1, 3, sharey=True), ("f1", "precision", "recall")):
-        sides = {head: [results.values(measure, data=name, head=head) for name in names] for head in LONGER.sides}
+        sides = {head: [results.values(measure, data=name, head=head) for name in names] for head in experiment.sides}
         grouped_bars(axes, names, sides)
         axes.set_title(measure)
     legend_below(figure, figure.axes[0], "head")
@@ -127,7 +138,18 @@ LONGER = Experiment(
     sides=("Efficient GlobalPointer", "CRF"),
     score="f1",
     run=run,
-    draw=draw_longer,
+    draw=draw_parts,
+    measures=("f1", "precision", "recall", "cpu_s"),
+)
+PRETRAINED = Experiment(
+    name="pretrained_entities",
+    cases=[{"data": name, "epochs": epochs, "encoder": _PRETRAINED} for name, epochs in (("weibo", 6), ("resume", 2))],
+    side="head",
+    sides=("Efficient GlobalPointer", "CRF", "softmax"),
+    rates=(3e-4, 1e-3, 3e-3),
+    score="f1",
+    run=run,
+    draw=draw_parts,
     measures=("f1", "precision", "recall", "cpu_s"),
 )
 NESTED = Experiment(

@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hf_ext.atomic_file import atomic_write
 from hf_ext.tasks.classification import read_labelled_texts
 from hf_ext.tasks.entities import read_entities, write_entities
 from hf_ext.tasks.relations import read_relations
+from hf_ext.tasks.similarity import read_text_pairs
 
 Example = dict[str, Any]
 Split = tuple[str, int | None, int | None]
@@ -67,6 +69,14 @@ _LABELLED: dict[str, dict[str, Split]] = {
         "test": ("sentiment_bert4keras/sentiment.test.data", None, None),
     },
 }
+_PAIRS: dict[str, dict[str, Split]] = {
+    "STS-B": {
+        "train": ("stsb_zh/STS-B.train.data", None, None),
+        "dev": ("stsb_zh/STS-B.train.data", None, 1500),
+        "test": ("stsb_zh/STS-B.valid.data", None, None),
+    },
+    "AFQMC": {"train": ("afqmc/train.txt", None, None), "test": ("afqmc/dev.txt", None, None)},
+}
 _GENERATED = {"train": 1000, "dev": 200, "test": 500}
 _QUICK_TEXTS = 24
 
@@ -102,6 +112,14 @@ class Sources:
             return [_generated_classes(one, name) for one in generate_samples(_QUICK_TEXTS, _seed(name, part))]
         file, first, last = _LABELLED[name][part]
         return read_labelled_texts(self.data / file)[first:last]
+
+    def pairs(self, name: str, part: str) -> list[Example]:
+        """Pairs of texts, each with a number that says how alike they are: "train", "dev" or "test" of a data set."""
+        if self.data is None:
+            texts = [one["text"] for one in generate_samples(_QUICK_TEXTS, _seed(name, part))]
+            return [{"text1": one, "text2": other, "score": len(one)} for one, other in pairwise(texts)]
+        file, first, last = _PAIRS[name][part]
+        return read_text_pairs(self.data / file)[first:last]
 
     def entity_file(self, name: str, part: str) -> Path:
         """A file of these texts for a job."""

@@ -122,7 +122,7 @@ def test_plots_are_drawn_of_the_file_alone(name, tmp_path):
         "threshold": 0, "micro_f1": 0.5, "macro_f1": 0.5, "micro_f1_calibrated": 0.5, "macro_f1_calibrated": 0.5,
         "masked_accuracy": 0.2, "masked_loss": 5, "most_frequent_class": 0.1,
         "within": 1, "beyond": 0.5, "majority": 0.25, "at_64": 0.5, "at_128": 0.5, "at_256": 0.5, "at_512": 0.5,
-        "ms": 3.0, "pll": -5.0, "auc": 0.8, "train_s": 60.0,
+        "ms": 3.0, "pll": -5.0, "spearman": 0.5, "mean_cosine": 0.5, "auc": 0.8, "train_s": 60.0,
     }  # fmt: skip
     settings = experiment.tests(dict.fromkeys(experiment.sides, 0.1))[:-1]
     with results.path.open("w", encoding="utf-8", newline="") as file:
@@ -157,11 +157,11 @@ def test_fewer_positives_leave_the_texts_without_a_class(monkeypatch):
     assert counts == [{False: 60, True: 120}, {False: 60, True: 24}]
 
 
-def test_pretrained_encoder_is_made_once(tmp_path):
+def test_tagging_encoder_is_made_once(tmp_path):
     sources = Sources(tmp_path)
-    folder = crf_learning_rate.pretrained_encoder(sources)
+    folder = Path(crf_learning_rate.tagging_encoder(sources))
     written = (folder / "model.safetensors").stat().st_mtime_ns
-    assert crf_learning_rate.pretrained_encoder(sources) == folder
+    assert crf_learning_rate.tagging_encoder(sources) == str(folder)
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
 
 
