@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DATA, _TEXTS = "news", 1200
-_LAYERS, _PRETRAINING_STEPS = 6, 400
+_LAYERS, _PRETRAINING_STEPS = 6, 600
 _BATCH = 16
 _RATE = 1e-3
 # Of the predecessor, and of the successor, whose last third of steps is without it.
