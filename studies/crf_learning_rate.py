@@ -23,7 +23,7 @@ _TASK = "resume"
 _PRETRAINING_TASK = "cluener"
 _PRETRAINED, _SCRATCH, _MASKED = "pre-trained", "from scratch", "masked words"
 _RATES = {_PRETRAINED: 2e-4, _SCRATCH: 2e-3, _MASKED: 3e-4}
-_LAYERS, _PRETRAINING_STEPS = 4, 2000
+_LAYERS, _PRETRAINING_STEPS = 4, 1000
 _EPOCHS = 2
 _SOFTMAX = "softmax"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PRETRAINED = "masked words"
-_LAYERS, _PRETRAINING_STEPS = 4, 2000
+_LAYERS, _PRETRAINING_STEPS = 4, 1000
 _EPOCHS = {"weibo": 4, "resume": 2, "people's daily": 2, "duie": 6, "generated": 5}
 
 

@@ -32,8 +32,8 @@ def masked_encoder(sources: Sources, layers: int, steps: int, texts: str = "all"
         intermediate_size=2 * _WIDTH,
         max_position_embeddings=_LENGTH,
         attention_probs_dropout_prob=0.0,
-        # Tried with one seed, 600 steps: with 0.08 six layers learn no more than how frequent characters are (2 per cent of
-        # the masked right, 14 with 0.04); two layers have 12 with 0.02 and 13 with 0.04.
+        # Tried with one seed and 600 steps: with 0.08 six layers learn no more than how frequent characters are (2 per
+        # cent of the masked right, 14 with 0.04); two layers have 12 with 0.02 and 13 with 0.04.
         initializer_range=0.04,
     ).save_pretrained(config)
     # Rows that are shared run faster than texts that do not see each other.

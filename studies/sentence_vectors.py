@@ -19,7 +19,7 @@ from studies.training import output_folder, training_arguments
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LAYERS, _PRETRAINING_STEPS = 4, 2000
+_LAYERS, _PRETRAINING_STEPS = 4, 1000
 # The article keeps a third of a base model's dimensions, draws as many texts, and has as much dropout.
 _SIZE, _TEXTS, _DROPOUT = 43, 10_000, 0.3
 _UNTRAINED, _RAW, _WHITE, _SMALL, _SIMCSE = (
