@@ -68,7 +68,7 @@ def unargmaxable(
         with atomic_write(output) as stream:
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     counts = {kind: found.kinds.count(kind) for kind in sorted(set(found.kinds))}
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    told = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     typer.echo(
         f"{len(found.tokens)} tokens of {weight.shape[1]} numbers{'' if bias is None else ' and a bias'}: {told}",
         err=True,

@@ -31,7 +31,7 @@ def test_tokens_that_never_win_are_named(tmp_path):
     never, *doubles = [line.split("\t") for line in result.stdout.splitlines()]
     assert never == ["never", "8", tokenizer.convert_ids_to_tokens(8)]
     assert [line[:2] for line in doubles] == [["duplicate", "9"], ["duplicate", "10"]]
-    assert f"{len(tokenizer)} tokens of 16 numbers and a bias: 2 duplicate, 1 never" in result.stderr
+    assert f"{len(tokenizer)} tokens of 16 numbers and a bias: duplicate 2, never 1, wins" in result.stderr
     first, *_ = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text(encoding="utf-8").splitlines()]
     mean = torch.tensor(first["weights"]) @ rows[first["others"]]
     torch.testing.assert_close(mean, rows[8], rtol=0, atol=1e-6)
