@@ -30,10 +30,14 @@ def convert_data(
     split: Annotated[
         str | None, typer.Option(help="Of a file of dialogues: train, validation or test; else train.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a task's file in any of its formats as JSON lines, or as doccano or label-studio import them."""
     files = task_files()[task]
     refuse_own_input(input, output)
+    # Somebody may have annotated it.
+    if output.exists() and not overwrite:
+        raise ValueError(f"output must not be there unless overwrite is given, got {output}")
     if split is not None and not files.splits:
         raise ValueError(f"split goes with files that hold several, as those of dialogue, got {split!r} with {task}")
     examples = files.read(input) if split is None else files.read(input, split)

@@ -131,8 +131,17 @@ def read_texts(lines: Iterable[str], source: str, whole: bool = False) -> Iterat
 
 
 def texts_of(path: str | os.PathLike[str] | None, whole: bool = False) -> Iterator[str]:
-    """Texts of a file, or of standard input if ``path`` is None; see :func:`read_texts`."""
-    return read_texts(utf8_lines(path), _name(path), whole)
+    """Texts of a file, or of standard input if ``path`` is None; see :func:`read_texts`.
+
+    Raises:
+        TextFileError: at the end, if there was none.
+    """
+    some = False
+    for text in read_texts(utf8_lines(path), _name(path), whole):
+        some = True
+        yield text
+    if not some:
+        raise TextFileError(_name(path), "there must be texts, got none")
 
 
 def lone_texts(lines: Iterable[tuple[FileLine, str]]) -> Iterator[str]:
@@ -153,6 +162,9 @@ def text_value(value: Any, name: str, where: FileLine | str) -> str:
     Raises:
         TextFileError: naming the place, if it is not a string or blank.
     """
+    if value is None:
+        # It is null, or there is no such key.
+        raise TextFileError(where, f"{name} must be a string that is not blank, got none")
     if not isinstance(value, str) or not value.strip():
         fail(where, f"{name} must be a string that is not blank", value)
     return value.strip()

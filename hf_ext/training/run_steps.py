@@ -47,9 +47,12 @@ def check_output_dir(arguments: TrainingArguments, overwrite: bool = False) -> N
         overwrite: whether a model and checkpoints in ``output_dir`` may be replaced.
 
     Raises:
-        ValueError: if there is a model or a checkpoint in ``output_dir``, or none where the run is to be resumed from.
+        ValueError: if ``output_dir`` is a file, if there is a model or a checkpoint in it, or none where the run is to
+            be resumed from.
     """
     folder = Path(str(arguments.output_dir))
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"output_dir must be a folder, got the file {folder}")
     checkpoint = checkpoint_to_resume(arguments)
     if overwrite or _is_within(checkpoint, folder):
         return

@@ -48,7 +48,7 @@ EXAMPLES = {
 
 
 def run(*arguments):
-    return CliRunner().invoke(hf_ext_cli.app, ["convert-data", *map(str, arguments)])
+    return CliRunner().invoke(hf_ext_cli.app, ["convert-data", *map(str, arguments), "--overwrite"])
 
 
 def write(path, records):
@@ -203,3 +203,13 @@ def test_a_file_that_cannot_be_read_leaves_the_old_output(tmp_path):
     done = run("ner", path, tmp_path / "out")
     assert str(done.exception).startswith(f"{path}:3: ")
     assert (tmp_path / "out").read_text() == "old"
+
+
+def test_a_file_that_is_there_is_replaced_only_when_asked_for(tmp_path):
+    path = write(tmp_path / "in", EXAMPLES["ner"][0])
+    (tmp_path / "out").write_text("old")
+    done = CliRunner().invoke(hf_ext_cli.app, ["convert-data", "ner", str(path), str(tmp_path / "out")])
+    assert "output must not be there unless overwrite is given" in str(done.exception)
+    assert (tmp_path / "out").read_text() == "old"
+    assert run("ner", path, tmp_path / "out").exit_code == 0
+    assert len((tmp_path / "out").read_text().splitlines()) == len(EXAMPLES["ner"][0])

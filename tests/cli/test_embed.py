@@ -74,12 +74,13 @@ def test_a_carriage_return_is_part_of_a_text(folder, tmp_path):
         assert texts == ["天气\r你好", "好"]
 
 
-def test_standard_input_and_no_text(folder, vectors, tmp_path):
+def test_standard_input_and_no_text_leaves_the_old_output(folder, vectors, tmp_path):
     output = tmp_path / "v.npy"
     assert run("embed", folder, "--output", output, input="\n".join(TEXTS)).exit_code == 0
     np.testing.assert_allclose(np.load(output), vectors, atol=1e-6)
-    assert run("embed", folder, "--output", output, input="").exit_code == 0
-    assert np.load(output).shape == (0, 16)
+    done = run("embed", folder, "--output", output, input="")
+    assert str(done.exception) == "standard input: there must be texts, got none"
+    np.testing.assert_allclose(np.load(output), vectors, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,8 @@ def test_a_whitening_is_fitted_and_applied(folder, vectors, tmp_path):
     [
         ("whiten", {"--size": 17}, "天气\n你好", "size"),
         ("whiten", {"--size": 0}, "天气\n你好", "size"),
-        ("whiten", {}, "", "at least two"),
+        ("whiten", {}, "", "there must be texts"),
+        ("whiten", {}, "天气", "at least two"),
         ("whiten", {"--pooling": "max"}, "天气\n你好", "pooling"),
         ("whiten", {}, b"\xff", "must be UTF-8"),
         ("embed", {"--whitening": "missing"}, "天气", r"whitening\.safetensors must exist"),

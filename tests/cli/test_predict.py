@@ -162,8 +162,6 @@ def test_any_number_of_classes(tmp_path):
 @pytest.mark.parametrize(
     ("reads", "lines", "documents"),
     [
-        (TEXT, [], []),
-        (QUESTION, [], []),
         (TEXT, ["甲\n", "\n", "乙"], [{"text": "甲"}, {"text": "乙"}]),
         (TEXT, ['{"text": "甲", "text2": "乙"}'], [{"text": "甲"}]),
         (PAIR, ["\n", "{甲}\n", '{"text": "乙"}'], [{"text": "{甲}"}, {"text": '{"text": "乙"}'}]),
@@ -191,6 +189,13 @@ def test_a_line_that_is_no_document_is_named(reads, line, tmp_path):
     first = '{"text": "a", "question": "b", "context": "c"}'
     (tmp_path / "f").write_text(f"{first}\n\n{line}")
     with pytest.raises(ValueError, match=r"f:3: (a line must be a JSON object with|the line must be JSON)"):
+        list(read_documents(tmp_path / "f", False, reads))
+
+
+@pytest.mark.parametrize(("reads", "wanted"), [(TEXT, "texts"), (PAIR, "lines"), (QUESTION, "JSON objects with")])
+def test_a_file_without_documents_is_refused(reads, wanted, tmp_path):
+    (tmp_path / "f").write_text("\n")
+    with pytest.raises(ValueError, match=f"f: there must be {wanted}"):
         list(read_documents(tmp_path / "f", False, reads))
 
 

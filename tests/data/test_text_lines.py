@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from hf_ext.data.text_lines import FileLine, TextFileError, fail, read_lines, read_texts
+from hf_ext.data.text_lines import FileLine, TextFileError, fail, read_lines, read_texts, texts_of
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,14 @@ from hf_ext.data.text_lines import FileLine, TextFileError, fail, read_lines, re
 )
 def test_read_texts(lines, texts):
     assert list(read_texts(lines, "f")) == texts
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_texts_of_a_file_without_any(tmp_path, content):
+    path = tmp_path / "none.txt"
+    path.write_text(content)
+    with pytest.raises(TextFileError, match=r"none.txt: there must be texts, got none"):
+        list(texts_of(path))
 
 
 @pytest.mark.parametrize("line", ['{"text": 3}', '{"texts": ""}', '{"text": "a"', '["text"]'])

@@ -55,6 +55,12 @@ def test_a_trained_model_is_not_replaced_silently(name: str, tmp_path: Path) -> 
     check_output_dir(arguments(tmp_path), overwrite=True)
 
 
+def test_a_file_is_no_folder_to_write_into(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"output_dir must be a folder, got the file .*train.json"):
+        check_output_dir(arguments(tmp_path / "train.json"))
+
+
 def test_a_run_that_was_broken_off_goes_on_or_is_replaced_on_demand(tmp_path: Path) -> None:
     last = checkpoint(tmp_path, 12)
     with pytest.raises(ValueError, match="with checkpoint-12; give resume_from_checkpoint=True to go on"):

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from hf_ext.data.text_lines import texts_of
+from hf_ext.data.text_lines import read_texts as texts_of_lines, utf8_lines
 from hf_ext.tasks.base.task_files import TaskFiles
 
 
@@ -19,7 +19,7 @@ def read_texts(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Raises:
         ValueError: naming the file and the line, if a line cannot be read, or a text is not a string.
     """
-    stripped = (text.strip() for text in texts_of(path))
+    stripped = (text.strip() for text in texts_of_lines(utf8_lines(path), os.fspath(path)))
     return [{"text": text} for text in stripped if text]
 
 

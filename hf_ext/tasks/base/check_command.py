@@ -13,14 +13,16 @@ from typer.core import TyperCommand
 from hf_ext.tasks.base.check import check_job_files
 from hf_ext.tasks.base.command import jobs_of_command, task_command
 from hf_ext.tasks.base.data_source import with_files
+from hf_ext.tasks.base.job import Job
 from hf_ext.tasks.base.job_parser import JobParser, OptionError
-from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.option import METHODS, option
 from hf_ext.training.quiet import said_once
 
 STATUS = {None: 0, "note": 0, "warning": 3, "error": 4}
 """The exit status by the gravest of what was found."""
 
 _WITHOUT_EFFECT = ("overwrite", "keep_checkpoints", "patience", "license", "language")
+"""Options of a training that a check does nothing with, beside its methods."""
 
 
 @dataclass
@@ -34,10 +36,11 @@ def check_command(name: str) -> TyperCommand:
     """The command ``hf-ext check <name>``."""
     jobs = jobs_of_command(name)
     parser = JobParser(jobs, CheckOptions)
+    nothing = without_effect(jobs[0])
     # A file of options may be that of a training.
-    parser.ignored = {one.name for one in fields(jobs[0].arguments_class)}
+    parser.ignored = nothing | {one.name for one in fields(jobs[0].arguments_class)}
     parser.options["validation_file"].required = False
-    for one in _WITHOUT_EFFECT:
+    for one in nothing:
         del parser.options[one]
 
     def run(words: list[str]) -> None:
@@ -51,11 +54,16 @@ def check_command(name: str) -> TyperCommand:
     return task_command(name, parser, run, help, epilog)
 
 
+def without_effect(job_class: type[Job]) -> set[str]:
+    """The options of a job that a check does nothing with."""
+    return {*_WITHOUT_EFFECT, *(one.name for one in fields(job_class) if one.metadata.get("group") == METHODS)}
+
+
 def check(parser: JobParser, given: Mapping[str, Any]) -> None:
     """Check the files that are given, print what is found, and end with the status that says how grave it is."""
     job_class = parser.job_class(given)
     own = {one.name for one in fields(job_class)}
-    options = {name: value for name, value in given.items() if name in own and name not in _WITHOUT_EFFECT}
+    options = {name: value for name, value in given.items() if name in own}
     if given.get("model") is None:
         # A job has a model or a config; neither is made here.
         options.setdefault("config", "tiny")

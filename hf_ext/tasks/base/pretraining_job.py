@@ -143,8 +143,12 @@ class PretrainingJob(Job):
         test = None if self.test_split is None else self._stream("test")
         train = train.part(len(validation)) if own is None else train
         if next(iter(train), None) is None:
-            kept = f" beside the {len(validation)} that are held out" if own is None else ""
-            raise ValueError(f"there must be {self.examples} to train on, got none{kept}; see held_out")
+            kept = (
+                ""
+                if own is not None
+                else f" beside the {len(validation)} that are held out of held_out={self.held_out}"
+            )
+            raise ValueError(f"there must be {self.examples} to train on, got none{kept}")
         endless: Any = _Endless(train, self.vocabulary_examples)
         return Files(endless, validation, test=None if test is None else list(test))
 

@@ -179,6 +179,11 @@ class ImageClassificationJob(Job):
         else:
             options = {"ignore_mismatched_sizes": True} if self.new_head else {}
             model = self.auto_class.from_pretrained(self.model, **fields, **options)
+            if self.new_head:
+                # A head for as many classes would have been loaded.
+                fresh = self.auto_class.from_config(model.config)
+                fresh.base_model.load_state_dict(model.base_model.state_dict())
+                model = fresh
         if (channels := getattr(model.config, "num_channels", 3)) != 3:
             raise ValueError(f"the model's num_channels must be 3, red, green and blue, got {channels}")
         loaded: PreTrainedModel = model

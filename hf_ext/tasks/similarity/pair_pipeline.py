@@ -39,7 +39,8 @@ class SimilarityPipeline(EmbeddingPipeline):
         texts = [pair[name] for name in ("text1", "text2") for pair in pairs]
         vectors = super().__call__(texts, **{**options, "normalize": True})
         first, second = np.split(vectors.astype(np.float64), 2)
-        return [float(cosine) for cosine in (first * second).sum(-1)]
+        # Lengths are rounded, so that a text beside itself may come out above 1.
+        return [float(cosine) for cosine in (first * second).sum(-1).clip(-1, 1)]
 
 
 register_task("text-similarity", SimilarityPipeline, AutoModel)

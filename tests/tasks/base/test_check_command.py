@@ -180,6 +180,8 @@ def test_options_of_a_training_are_taken_from_its_file_alone(tmp_path):
         "learning-rate": 1e-3,
         "output-dir": "model",
         "config": "tiny",
+        "adversarial": "fgm",
+        "overwrite": True,
     }
     file = tmp_path / "job.json"
     file.write_text(json.dumps(options), encoding="utf-8")
@@ -199,3 +201,4 @@ def test_help_shows_options_that_have_an_effect():
     assert "--tag-scheme" in shown
     assert "--overwrite" not in shown
     assert "--learning-rate" not in shown
+    assert "--adversarial" not in shown

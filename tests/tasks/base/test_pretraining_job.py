@@ -312,7 +312,7 @@ def test_a_recipe_gives_what_is_not_given(texts):
     ("name", "options", "message"),
     [
         ("mlm", {"held_out": 0}, "held_out must be at least 1, got 0"),
-        ("mlm", {"held_out": 40}, "documents to train on, got none beside the 40 that are held out"),
+        ("mlm", {"held_out": 40}, "documents to train on, got none beside the 40 that are held out of held_out=40"),
         ("mlm", {"words": 0}, "words must be at least 1"),
         ("mlm", {"words": 5, "tokenizer": "a"}, "words has no effect on a tokenizer that is given"),
         ("mlm", {"mlm_probability": 1.0}, "mlm_probability must be between 0 and 1"),

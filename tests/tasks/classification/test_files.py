@@ -312,7 +312,7 @@ def test_commas_without_quotes_and_blank_lines(tmp_path):
         ),
         ('{"text": "a", "label": "x"}', '{"text": "b", "label": " "}', "label must be a string that is not blank"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "label": NaN}', "label must be a string .* got 'nan'"),
-        ('{"text": "a", "label": "x"}', '{"text": "b", "label": null}', "label must be a string .* got 'None'"),
+        ('{"text": "a", "label": "x"}', '{"text": "b", "label": null}', "label must be a string .* got none"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "labels": ["x"]}', "must have text, label as the first"),
         ('{"text": "a", "label": "x"}', '{"text": "b", "text2": "c", "label": "x"}', "got 'text, text2, label'"),
         ('{"text": "a", "labels": []}', '{"text": "b", "labels": "x"}', "labels must be a list, got 'x'"),

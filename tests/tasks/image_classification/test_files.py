@@ -80,7 +80,7 @@ def test_what_is_no_image_of_a_class_is_refused(make, message, folder: Path) -> 
     ("line", "message"),
     [
         ('["a.png", "x"]', r":1: a line must be a JSON object with image and label"),
-        ('{"image": "images/dog/b.png"}', ":1: label must be a string that is not blank, got 'None'"),
+        ('{"image": "images/dog/b.png"}', ":1: label must be a string that is not blank, got none"),
         ('{"image": " ", "label": "x"}', ":1: image must be a string"),
         ('{"image": "images/none.png", "label": "x"}', ":1: an image must be there that can be read, got .*none.png"),
     ],

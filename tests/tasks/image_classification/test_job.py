@@ -164,6 +164,15 @@ def test_a_new_head(trained: Path, data: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_a_new_head_for_as_many_classes_begins_anew(trained: Path, data: Path) -> None:
+    for new in (False, True):
+        job = ImageClassificationJob(data / "train", data / "dev", model=str(trained), new_head=new)
+        model = job.load_model(None, job.read())
+        old = AutoModelForImageClassification.from_pretrained(trained)
+        for name, value in old.state_dict().items():
+            assert torch.equal(model.state_dict()[name], value) == (not new or name.startswith(old.base_model_prefix))
+
+
 def test_a_model_of_another_family(data: Path, tmp_path: Path) -> None:
     """Transformers' ViT, from the folder of its config."""
     fields = {name: value for name, value in SIZE.items() if not name.startswith("layer_scale")}

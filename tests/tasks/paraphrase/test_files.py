@@ -37,7 +37,7 @@ def test_byte_order_mark_line_ends_and_blank_lines(tmp_path):
     [
         ("天气", "must be JSON"),
         ("[1]", "must be a JSON object, got '\\[1\\]'"),
-        ('{"synonyms": ["a"]}', "text must be a string that is not blank, got 'None'"),
+        ('{"synonyms": ["a"]}', "text must be a string that is not blank, got none"),
         ('{"text": "a"}', "synonyms must be a list of at least one string, got 'None'"),
         ('{"text": "a", "synonyms": []}', "at least one string"),
         ('{"text": "a", "synonyms": "b"}', "at least one string, got 'b'"),

@@ -115,7 +115,7 @@ def test_texts_with_bars_are_texts(tmp_path):
         ),
         (read_texts_alone, "a", "a\tb\tc\td", "not 4"),
         (read_texts_alone, '{"text": "a"}', '{"text": 1}', "text must be a string that is not blank, got '1'"),
-        (read_texts_alone, '{"text": "a"}', '{"document": "a"}', "text must be a string .* got 'None'"),
+        (read_texts_alone, '{"text": "a"}', '{"document": "a"}', "text must be a string .* got none"),
     ],
 )
 def test_errors_name_file_and_line(read, first, second, message, tmp_path):
