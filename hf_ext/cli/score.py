@@ -72,6 +72,8 @@ def score(
     lists: list[dict[str, Any]] = []
     if rerank:
         lists = [{"candidates": [{"text": one, "score": 0.0} for one in given]}] if given else list(read_n_best(file))
+        if not lists:
+            raise ValueError(f"there must be lists of candidates, got none in {file or 'standard input'}")
         texts = [candidate["text"] for one in lists for candidate in one["candidates"]]
     else:
         texts = given or list(texts_of(file))

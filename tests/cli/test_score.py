@@ -116,8 +116,9 @@ def test_reranking(folder: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_to_score(folder: Path) -> None:
-    assert read(run(folder, input="\n\n")) == []
-    assert read(run(folder, "--rerank", input="")) == []
+    assert str(run(folder, input="\n\n").exception) == "standard input: there must be texts, got none"
+    wanted = "there must be lists of candidates, got none in standard input"
+    assert str(run(folder, "--rerank", input="").exception) == wanted
 
 
 @pytest.mark.parametrize(
