@@ -10,7 +10,6 @@ import typer
 from hf_ext.cli.devices import Device, Dtype
 from hf_ext.cli.evaluate import TASK_HELP
 from hf_ext.data.text_lines import (
-    TextFileError,
     fail,
     filled_lines,
     json_records,
@@ -42,8 +41,8 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
     name = "standard input" if path is None else str(path)
     lines = list(filled_lines(utf8_lines(path), name))
     if not lines:
-        kind = "lines" if ("text",) in reads else f"JSON objects with {wanted}"
-        raise TextFileError(name, f"there must be {kind}, got none")
+        kind = "line" if ("text",) in reads else f"JSON object with {wanted}"
+        raise ValueError(f"{name} must have at least one {kind}, got none")
     if not looks_like_json(lines):
         for where, line in lines:
             if ("text",) not in reads:

@@ -73,7 +73,7 @@ def score(
     if rerank:
         lists = [{"candidates": [{"text": one, "score": 0.0} for one in given]}] if given else list(read_n_best(file))
         if not lists:
-            raise ValueError(f"there must be lists of candidates, got none in {file or 'standard input'}")
+            raise ValueError(f"{file or 'standard input'} must have at least one list of candidates, got none")
         texts = [candidate["text"] for one in lists for candidate in one["candidates"]]
     else:
         texts = given or list(texts_of(file))

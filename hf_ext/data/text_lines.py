@@ -134,14 +134,14 @@ def texts_of(path: str | os.PathLike[str] | None, whole: bool = False) -> Iterat
     """Texts of a file, or of standard input if ``path`` is None; see :func:`read_texts`.
 
     Raises:
-        TextFileError: at the end, if there was none.
+        ValueError: at the end, if there was none.
     """
     some = False
     for text in read_texts(utf8_lines(path), _name(path), whole):
         some = True
         yield text
     if not some:
-        raise TextFileError(_name(path), "there must be texts, got none")
+        raise ValueError(f"{_name(path)} must have at least one text, got none")
 
 
 def lone_texts(lines: Iterable[tuple[FileLine, str]]) -> Iterator[str]:

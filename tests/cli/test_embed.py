@@ -79,7 +79,7 @@ def test_standard_input_and_no_text_leaves_the_old_output(folder, vectors, tmp_p
     assert run("embed", folder, "--output", output, input="\n".join(TEXTS)).exit_code == 0
     np.testing.assert_allclose(np.load(output), vectors, atol=1e-6)
     done = run("embed", folder, "--output", output, input="")
-    assert str(done.exception) == "standard input: there must be texts, got none"
+    assert str(done.exception) == "standard input must have at least one text, got none"
     np.testing.assert_allclose(np.load(output), vectors, atol=1e-6)
 
 
@@ -214,7 +214,7 @@ def test_a_whitening_is_fitted_and_applied(folder, vectors, tmp_path):
     [
         ("whiten", {"--size": 17}, "天气\n你好", "size"),
         ("whiten", {"--size": 0}, "天气\n你好", "size"),
-        ("whiten", {}, "", "there must be texts"),
+        ("whiten", {}, "", "must have at least one text"),
         ("whiten", {}, "天气", "at least two"),
         ("whiten", {"--pooling": "max"}, "天气\n你好", "pooling"),
         ("whiten", {}, b"\xff", "must be UTF-8"),

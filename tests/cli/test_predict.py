@@ -192,10 +192,10 @@ def test_a_line_that_is_no_document_is_named(reads, line, tmp_path):
         list(read_documents(tmp_path / "f", False, reads))
 
 
-@pytest.mark.parametrize(("reads", "wanted"), [(TEXT, "texts"), (PAIR, "lines"), (QUESTION, "JSON objects with")])
+@pytest.mark.parametrize(("reads", "wanted"), [(TEXT, "text"), (PAIR, "line"), (QUESTION, "JSON object with")])
 def test_a_file_without_documents_is_refused(reads, wanted, tmp_path):
     (tmp_path / "f").write_text("\n")
-    with pytest.raises(ValueError, match=f"f: there must be {wanted}"):
+    with pytest.raises(ValueError, match=f"f must have at least one {wanted}"):
         list(read_documents(tmp_path / "f", False, reads))
 
 

@@ -116,8 +116,8 @@ def test_reranking(folder: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_to_score(folder: Path) -> None:
-    assert str(run(folder, input="\n\n").exception) == "standard input: there must be texts, got none"
-    wanted = "there must be lists of candidates, got none in standard input"
+    assert str(run(folder, input="\n\n").exception) == "standard input must have at least one text, got none"
+    wanted = "standard input must have at least one list of candidates, got none"
     assert str(run(folder, "--rerank", input="").exception) == wanted
 
 

@@ -27,7 +27,7 @@ def test_read_texts(lines, texts):
 def test_texts_of_a_file_without_any(tmp_path, content):
     path = tmp_path / "none.txt"
     path.write_text(content)
-    with pytest.raises(TextFileError, match=r"none.txt: there must be texts, got none"):
+    with pytest.raises(ValueError, match=r"none.txt must have at least one text, got none"):
         list(texts_of(path))
 
 

@@ -123,7 +123,7 @@ GOOD = '{"turns": ["甲", "乙"]}\n'
         ('{"valid": []}', 1, "or the split 'train', got .*valid"),
         ('{"text": "甲"}', 1, "'turns', or the split 'train', got .*text"),
         ('[["甲",\n1 2]]', 2, "delimiter"),
-        ('[\n{"messages": [{"message": "甲"},\n{"message": "乙"}]},\n{"messages": [{}, {}]}]', 4, "got 'None'"),
+        ('[\n{"messages": [{"message": "甲"},\n{"message": "乙"}]},\n{"messages": [{}, {}]}]', 4, "got none"),
         ('["甲", "乙"\n["丙", "丁"]', 1, "JSON"),
         ('[{"turns": ["甲", "乙"]},\n{"turns": ["甲"]}]', 2, "at least two turns"),
         ('[{"messages": 3}]', 1, "'turns' or 'messages'"),

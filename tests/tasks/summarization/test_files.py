@@ -39,7 +39,7 @@ def test_reads(tmp_path, content, expected):
         ("a\tb\tc", "data:1: a line must have .* not 3"),
         ("题\t文\n\n题\t \n", "data:3: text must be a string that is not blank"),
         ("\t文", "data:1: summary must be a string that is not blank"),
-        ('{"text": "a"}', "data:1: summary must be a string that is not blank, got 'None'"),
+        ('{"text": "a"}', "data:1: summary must be a string that is not blank, got none"),
         ('{"text": "a", "summary": "b"}\n["a"]', "data:2: the line must be a JSON object"),
         ('{"text": "a", "summary": "b"}\n{"text"', "data:2: the line must be JSON, got"),
         ('{"text": 1, "summary": "b"}', "data:1: text must be a string that is not blank, got '1'"),
@@ -79,5 +79,5 @@ def test_headers_and_quotes(tmp_path):
         {"text": "文", "summary": "题"},
         {"text": '他说"好"', "summary": "题"},
     ]
-    with pytest.raises(ValueError, match="data:2: text must be a string that is not blank, got 'None'"):
+    with pytest.raises(ValueError, match="data:2: text must be a string that is not blank, got none"):
         read_summaries(write(tmp_path, "title\tcontent\n题\t文\n"))
