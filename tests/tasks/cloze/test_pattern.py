@@ -16,9 +16,9 @@ SHIPPED = {
     "chid": (None, 0, ("content",)),
     "cluewsc": (2, 0, ("target.span2_text", "target.span1_text", "text")),
     "csl": (2, 0, ("keyword", "abst")),
-    "csldcp": (None, 0, ("text",)),
+    "csldcp": (67, 0, ("text",)),
     "eprstmt": (2, 0, ("text",)),
-    "iflytek": (None, 0, ("text",)),
+    "iflytek": (119, 0, ("text",)),
     "ocnli": (3, 0, ("text", "text2")),
     "tnews": (15, 0, ("text",)),
 }
