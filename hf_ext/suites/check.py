@@ -1,7 +1,7 @@
 """Checks the official files of a suite: what is there, rows and labels, what is suspicious, what is cut."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,7 +41,7 @@ class TaskCheck:
         left_out: number of those without a label, which are neither trained on nor scored.
         cut: share of the examples of each part that are longer than is read at once.
         labels: how often each label occurs in each part.
-        shown: a row of each class, by its label: the part and the beginning of its text.
+        shown: by each label the beginning of the first text that has it.
         findings: what is suspicious, the gravest first.
     """
 
@@ -192,6 +192,7 @@ def _check_examples(
 ) -> None:
     """What the job itself would say of the examples, of those to be predicted without what concerns labels."""
     checked: dict[str, list[CheckedExample]] = {}
+    labels = tuple(task.labels)
     with TemporaryDirectory() as folder:
         for part, rows in read.items():
             path = Path(folder) / f"{part}.jsonl"
@@ -199,7 +200,15 @@ def _check_examples(
             # It is made of neither; a job has one of them.
             job = kind(train_file=path, validation_file=path, config="tiny", **of_job(kind, task.options))
             try:
-                examples = _examples(job, task, part, rows)
+                if part == "train":
+                    files = job.read()
+                    examples, labels = files.train, tuple(files.labels)
+                elif part in task.labelled:
+                    # Without a training file it is one by itself.
+                    examples = job.read_evaluation(path, labels) if labels or "train" in read else job.read().train
+                else:
+                    stand_in = {"label": task.labels[0]} if task.labels else task.unlabelled
+                    examples = [{**row.example, **stand_in} for row in rows]
             except ValueError as error:
                 # The file is one that nobody has.
                 message = " ".join(str(error).split()).replace(str(path), f"the examples of {part}")
@@ -209,25 +218,22 @@ def _check_examples(
                 own.add("error", "no examples", part, "there are none")
                 continue
             counter = tokenizer or job.new_tokenizer(text for one in examples for text in job.texts(one))
-            checked[part] = _checked(own, task, job, part, examples, counter)
-            _show_classes(own, part, checked[part])
+            checked[part] = _checked(own, job, part, examples, counter, part in task.labelled)
+            _show_classes(own, checked[part])
     findings = check_files(checked)
     own.findings += [one for one in findings if one.file in task.labelled or one.kind not in _OF_LABELS]
     if task.labels or task.job == "ner":
         own.labels = label_counts({part: one for part, one in checked.items() if part in task.labelled})
 
 
-def _examples(job: Job, task: SuiteTask, part: str, rows: Iterable[Row]) -> Sequence[Mapping[str, Any]]:
-    if part in task.labelled:
-        return job.read().train
-    stand_in = {"label": task.labels[0]} if task.labels else task.unlabelled
-    return [{**row.example, **stand_in} for row in rows]
-
-
 def _checked(
-    own: TaskCheck, task: SuiteTask, job: Job, part: str, examples: Sequence[Mapping[str, Any]], tokenizer: Any
+    own: TaskCheck,
+    job: Job,
+    part: str,
+    examples: Sequence[Mapping[str, Any]],
+    tokenizer: Any,
+    is_labelled: bool,
 ) -> list[CheckedExample]:
-    is_labelled = part in task.labelled
     for option, (lengths, limit) in job.token_counts(examples, tokenizer).items():
         own.findings += check_lengths(part, option, lengths, limit, job.reads_windows)
         own.cut[part] = sum(length > limit for length in lengths) / len(lengths)
@@ -239,10 +245,10 @@ def _checked(
     return found
 
 
-def _show_classes(own: TaskCheck, part: str, examples: Sequence[CheckedExample]) -> None:
+def _show_classes(own: TaskCheck, examples: Sequence[CheckedExample]) -> None:
     for example in examples:
         for label in example.labels:
             if label not in own.shown:
                 text = " ".join(" | ".join(example.texts).split())
                 more = "…" if len(text) > _BEGINNING else ""
-                own.shown[label] = f"{part}: {text[:_BEGINNING]}{more}"
+                own.shown[label] = f"{text[:_BEGINNING]}{more}"

@@ -85,7 +85,9 @@ def find_part(data: Path, task: SuiteTask, part: str, split: str | None = None) 
     folder = task_folder(data, task)
     found = []
     for names in part_names(task.files[part], split):
-        places = [data / name if "/" in name else folder / name for name in names if folder or "/" in name]
+        beside = [data / name for name in names if "/" in name]
+        inside = [folder / name for name in names if "/" not in name] if folder else []
+        places = [*inside, *beside]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
             where = f"{folder or data / task.name}"

@@ -13,7 +13,7 @@ from hf_ext.tasks.base.job_parser import JobParser
 def known_options(task: SuiteTask) -> frozenset[str]:
     """The options of the jobs of a task, and their training arguments; none if there is no such job."""
     jobs = jobs_of_command(task.job)
-    kinds = (*jobs, *(job.arguments_class for job in jobs[:1]))
+    kinds: Any = (*jobs, *(job.arguments_class for job in jobs[:1]))
     return frozenset(one.name for kind in kinds for one in fields(kind))
 
 

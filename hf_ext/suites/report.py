@@ -89,12 +89,12 @@ def report_tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], l
     below = "Scores are per cent: the mean over runs, or over splits, ± its sample standard deviation."
     yield "Scores", columns, rows, below
     if any(one["splits"] for one in tasks.values()):
-        names = list(dict.fromkeys(split for one in tasks.values() for split in one["splits"]))
+        splits = list(dict.fromkeys(split for one in tasks.values() for split in one["splits"]))
         rows = [
-            [name, *(_mean_and(*one["splits"].get(split, (None, None))) for split in names)]
+            [name, *(_mean_and(*one["splits"].get(split, (None, None))) for split in splits)]
             for name, one in tasks.items()
         ]
-        yield "Splits", ["task", *names], rows, ""
+        yield "Splits", ["task", *splits], rows, ""
     yield from _published(report)
     yield "Runs", ["task", "run", "seed", "score", "minutes"], list(_runs(tasks)), ""
     yield "Settings", ["task", "settings"], [[name, _settings(one)] for name, one in tasks.items()], ""
@@ -111,8 +111,9 @@ def _of_task(suite: Suite, task: SuiteTask, runs: Sequence[Run]) -> dict[str, An
     if suite.splits:
         values = [mean for split, (mean, _) in splits.items() if mean is not None and split in suite.splits]
     mean, deviation = _mean(values)
-    names = list(dict.fromkeys(name for run in runs for name in run.settings))
-    same = [name for name in names if len({json.dumps(run.settings.get(name)) for run in runs}) == 1]
+    said = [{**run.hyperparameters, **run.settings} for run in ended or runs]
+    names = list(dict.fromkeys(name for own in said for name in own))
+    same = [name for name in names if len({json.dumps(own.get(name)) for own in said}) == 1]
     also: dict[str, Any] = {
         name: _mean([100 * float(run.scored(task)[key]) for run in ended]) for name, key in task.also.items()
     }
@@ -137,8 +138,8 @@ def _of_task(suite: Suite, task: SuiteTask, runs: Sequence[Run]) -> dict[str, An
         ],
         "failed": [{"name": run.name, "state": run.state, "error": run.error} for run in runs if run not in ended],
         "minutes": _mean([run.seconds / 60 for run in ended if run.seconds is not None])[0],
-        "settings": {name: runs[0].settings[name] for name in same},
-        "differing": {name: [run.settings.get(name) for run in runs] for name in names if name not in same},
+        "settings": {name: said[0].get(name) for name in same},
+        "differing": {name: [own.get(name) for own in said] for name in names if name not in same},
     }
 
 
@@ -154,8 +155,8 @@ def _mean(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def _average(tasks: Mapping[str, Any], names: Sequence[str]) -> float | None:
-    means = [tasks[name]["mean"] if name in tasks else None for name in names]
-    return None if None in means else fmean(means)
+    means = [tasks[name]["mean"] for name in names if name in tasks and tasks[name]["mean"] is not None]
+    return fmean(means) if len(means) == len(names) else None
 
 
 def _metric(suite: Suite, name: str) -> str:

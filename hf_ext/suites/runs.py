@@ -24,6 +24,7 @@ class Run:
         seed: of the run.
         split: of the training data; None: it is not split.
         settings: all that was given: options of the job and training arguments, preset and variant.
+        hyperparameters: the training arguments that a report names, defaults of the job included.
         state: how far it has come.
         error: why it failed.
         scores: of the job; of a labelled part that chooses nothing under ``"test"``.
@@ -37,6 +38,7 @@ class Run:
     seed: int
     split: str | None
     settings: dict[str, Any]
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
     state: State = "unfinished"
     error: str | None = None
     scores: dict[str, Any] = field(default_factory=dict)

@@ -25,7 +25,30 @@ ERROR_FILE = "error.txt"
 """Where the whole of a failure stands, beside ``run.json``."""
 
 # What says how a run goes on its way, and not what comes out of it.
-_FREE = {"overwrite", "keep_checkpoints", "disable_tqdm", "logging_steps", "report_to", "dataloader_num_workers"}
+_FREE = {
+    "overwrite",
+    "keep_checkpoints",
+    "disable_tqdm",
+    "logging_steps",
+    "report_to",
+    "dataloader_num_workers",
+    "use_cpu",
+}
+
+_HYPERPARAMETERS = (
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "world_size",
+    "bf16",
+    "fp16",
+    "metric_for_best_model",
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +126,9 @@ class Training:
             run.settings = _as_json({**said, **self.settings(task)})
             before = read_run(folder)
             if before is not None and not self.overwrite:
-                _check_same(before, run, folder)
+                # A run that left nothing to go on from may begin anew with other settings.
+                if before.state == "finished" or sort_checkpoints(str(folder)):
+                    _check_same(before, run, folder)
                 if before.state == "finished":
                     _say(f"{title}: has ended before, with {task.metric} {before.score(task):.4f}")
                     return before
@@ -125,6 +150,7 @@ class Training:
         job = kind(**files, **own)
         given = {name: value for name, value in settings.items() if name not in own}
         arguments = job.training_arguments(folder, **given, seed=run.seed)
+        run.hyperparameters = _as_json({name: getattr(arguments, name) for name in _HYPERPARAMETERS})
         _resume_or_replace(job, arguments, folder, self.overwrite)
         if arguments.process_index == 0:
             write_run(run, folder)
@@ -137,7 +163,7 @@ class Training:
         _say(f"{task.name}, {run.name}: {task.metric} {run.score(task):.4f} on {task.scored}")
         return run
 
-    def _files(self, task: SuiteTask, split: str | None) -> dict[str, Path]:
+    def _files(self, task: SuiteTask, split: str | None) -> dict[str, Any]:
         """The files of the job, written from the official ones."""
         folder = self.output / task.name / "data"
         made = {}

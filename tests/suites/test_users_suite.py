@@ -54,7 +54,7 @@ def test_check_shows_a_row_of_each_class_and_counts(glue):
     assert result.exit_code == 0, result.output
     assert "train 8, validation 4, test 5" in result.output
     assert "warning: MRPC, train: 8 rows are there, officially 3,668" in result.output
-    assert "train: He said 0. | She said 0." in result.output
+    assert "He said 0. | She said 0." in result.output
     (glue / "data" / "MRPC" / "dev.tsv").rename(glue / "dev.tsv")
     try:
         result = run("suite", glue / "mrpc.py", "check", glue / "data", "--tasks", "MRPC")
@@ -68,7 +68,7 @@ def test_train_makes_a_run_of_each_seed_and_leaves_it_alone_then(trained):
     glue, words, output = trained
     assert output.count("finished") == 2
     suite = load_suite(glue / "mrpc.py")
-    runs = dict((run.seed, run) for run, _ in find_runs(glue / "runs", suite))
+    runs = {run.seed: run for run, _ in find_runs(glue / "runs", suite)}
     assert {run.state for run in runs.values()} == {"finished"}
     for seed, one in runs.items():
         saved = json.loads((glue / "runs" / "MRPC" / f"seed-{seed}" / "scores.json").read_text(encoding="utf-8"))

@@ -109,7 +109,10 @@ def test_variants_make_other_examples_of_the_same_rows(tmp_path):
 
 
 def test_spans_are_marked_in_either_order():
-    swapped = {"text": "他把钥匙交给小李，老王就走了。", "target": {**WSC["target"], "span1_index": 9, "span2_index": 0}}
+    swapped = {
+        "text": "他把钥匙交给小李，老王就走了。",
+        "target": {**WSC["target"], "span1_index": 9, "span2_index": 0},
+    }
     assert marked_text(WSC, "a") == "_老王_把钥匙交给小李，[他]就走了。"
     assert marked_text(swapped, "a") == "[他]把钥匙交给小李，_老王_就走了。"
     # Beside each other, and at both ends.
