@@ -84,7 +84,7 @@ def test_long_texts_are_counted(data):
 )
 def test_what_cannot_be_trained_on_is_an_error(data, name, rows, severity, kind):
     write(data, "ocnli", name, rows)
-    own, findings = found(data)
+    _, findings = found(data)
     part = "validation" if name == "dev.json" else "train"
     assert (severity, kind, part) in findings
 

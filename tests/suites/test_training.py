@@ -1,4 +1,4 @@
-"""Runs of a suite: a failure stops no other, what has ended is left alone, what has not goes on, all else is refused."""
+"""Runs of a suite: a failure stops no other, what has ended is left alone, and what has not goes on."""
 
 import json
 import re
@@ -6,16 +6,21 @@ import re
 import pytest
 
 from hf_ext.suites import (
+    Published,
     Row,
     Suite,
     SuiteTask,
     Training,
     find_runs,
     json_rows,
+    prediction_line,
     suite_report,
+    text_field,
     training as module,
     with_label,
+    write_suite_report,
 )
+from hf_ext.suites.report import report_tables
 from hf_ext.suites.runs import Run, read_run, write_run
 
 TEXTS = ("好天气", "坏天气", "好人", "坏人")
@@ -171,6 +176,32 @@ def test_mean_of_splits_is_that_of_their_means(tmp_path):
     assert [run.split for run, _ in find_runs(tmp_path, suite)] == ["0", "0", "1", "all"]
 
 
+def test_published_numbers_stand_beside_with_their_metric(tmp_path):
+    published = (
+        Published("A", "validation", {"a": 70.0, "b": 1.0}, "a paper"),
+        Published("B", "test", {"a": 60.0}, "a page", {"a": "F1"}),
+    )
+    suite = Suite("toy", tasks=[task("a"), task("b")], published=published)
+    run = Run("toy", "a", 1, None, {}, state="finished", scores={"accuracy": 0.5}, seconds=1)
+    write_run(run, tmp_path / "a" / run.name)
+    report = suite_report(suite, tmp_path)
+    tables = {heading: (columns, rows, below) for heading, columns, rows, below in report_tables(report)}
+    assert tables["Published, on validation"] == (
+        ["model", "a"],
+        [["these runs", "50.00"], ["A", "70.00"]],
+        "Published by a paper.",
+    )
+    assert tables["Published, on test"] == (
+        ["model", "a"],
+        [["B", "60.00"]],
+        "Published by a page. Other metrics than here: a: F1, here accuracy.",
+    )
+    write_suite_report(tmp_path / "report", report, "a | b")
+    assert json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8")) == report
+    assert "| B | 60.00 |" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "<h1>a | b</h1>" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
 def test_runs_of_another_suite_are_refused(tmp_path):
     run = Run("other", "there", 1, None, {})
     write_run(run, tmp_path / "there" / run.name)
@@ -183,5 +214,15 @@ def test_runs_of_another_suite_are_refused(tmp_path):
         suite_report(SUITE, tmp_path / "none")
 
 
-def test_a_row_is_its_place_its_id_and_its_example():
-    assert Row("a:1", 3, {"text": "甲"}) == ("a:1", 3, {"text": "甲"})
+def test_parts_of_a_table_for_files_of_json(tmp_path):
+    (tmp_path / "a.json").write_text('{"text": "甲", "label": 3}\n{"text": "乙", "id": 7}\n', encoding="utf-8")
+    rows = list(json_rows(example)([tmp_path / "a.json"]))
+    assert rows == [
+        Row((str(tmp_path / "a.json"), 1), 0, {"text": "甲", "label": "3"}),
+        Row((str(tmp_path / "a.json"), 2), 7, {"text": "乙"}),
+    ]
+    assert text_field({"b": "甲"}, "here", "a", "b") == "甲"
+    for record in ({"c": "甲"}, {"a": 3}):
+        with pytest.raises(ValueError, match="here: a row must have a text under a or b"):
+            text_field(record, "here", "a", "b")
+    assert prediction_line({"id": 3, "label": "102", "logits": {}}) == {"id": "3", "label": "102"}
