@@ -5,6 +5,7 @@ options.
 """
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hf_ext.suites.check import check_suite, check_tables
+from hf_ext.suites.packing import expected_files, submission_contents
 from hf_ext.suites.prediction import predict_suite
 from hf_ext.suites.report import suite_report, write_suite_report
 from hf_ext.suites.runs import Run
@@ -95,21 +97,40 @@ def predict(suite: Suite, given: dict[str, Any], data: Path, runs: Path) -> None
 
 def pack(suite: Suite, given: dict[str, Any], predictions: Path, target: Path) -> None:
     """Write the zip of a submission from predictions, such as RUNS/predictions/best."""
-    from hf_ext.suites.submission import pack
+    from hf_ext.suites.submission import pack as write_zip
 
-    pack(suite, predictions, target)
-    typer.echo(f"written to {target}")
+    contents = submission_contents(suite, predictions, given.get("splits"))
+    data = given.get("data")
+    files = [] if data is None else _submission_files(suite, given, data, contents)
+    for fault in write_zip(contents, target, files):
+        typer.echo(str(fault))
+    typer.echo(f"written to {target}: {', '.join(contents)}")
 
 
 def validate(suite: Suite, given: dict[str, Any], target: Path, data: Path) -> None:
     """Check the zip of a submission, made here or elsewhere, against the official files."""
-    from hf_ext.suites.submission import validate
+    from hf_ext.suites.submission import validate as faults_of
 
-    faults = validate(suite, target, data)
+    faults = faults_of(target, _submission_files(suite, given, data))
     for fault in faults:
         typer.echo(str(fault))
-    typer.echo(f"{target}: {len(faults)} faults" if faults else f"{target}: no faults")
-    raise typer.Exit(int(bool(faults)))
+    errors = sum(fault.severity == "error" for fault in faults)
+    typer.echo(f"{target}: {errors} errors, {len(faults) - errors} warnings")
+    raise typer.Exit(int(errors > 0))
+
+
+def _submission_files(
+    suite: Suite, given: dict[str, Any], data: Path, names: Collection[str] | None = None
+) -> list[Any]:
+    """What each file of a submission has to have; of these names alone, if any are given."""
+    from hf_ext.suites.submission import file_of_rows
+
+    expected = expected_files(suite, data, given.get("tasks"), given.get("splits"))
+    return [
+        file_of_rows(name, task.submission, rows, task.labels)
+        for name, task, rows in expected
+        if names is None or name in names
+    ]
 
 
 def report(suite: Suite, given: dict[str, Any], runs: Path) -> None:

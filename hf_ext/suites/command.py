@@ -11,11 +11,12 @@ from hf_ext.suites import actions
 from hf_ext.suites.discovery import load_suite, shipped_suites
 from hf_ext.suites.options import (
     CheckOptions,
-    NoOptions,
+    PackOptions,
     PredictOptions,
     ReportOptions,
     SuiteParser,
     TrainOptions,
+    ValidateOptions,
     training_parser,
 )
 from hf_ext.suites.suite import Suite
@@ -32,8 +33,8 @@ _PLACES = {
 _OPTIONS: Mapping[str, type] = {
     "check": CheckOptions,
     "predict": PredictOptions,
-    "pack": NoOptions,
-    "validate": NoOptions,
+    "pack": PackOptions,
+    "validate": ValidateOptions,
     "report": ReportOptions,
 }
 ACTIONS = ("check", "train", "predict", "pack", "validate", "report")

@@ -13,6 +13,10 @@ from hf_ext.tasks.base.job_parser import JobParser, OptionError, spelled
 from hf_ext.tasks.base.option import option
 
 _SUITE = "Suite"
+_OF_SPLITS = (
+    "Of a suite with splits: those that have a file each, of the best predictions of each, in RUNS/predictions; else "
+    "one file for each task."
+)
 
 
 @dataclass
@@ -77,8 +81,20 @@ class ReportOptions:
 
 
 @dataclass
-class NoOptions:
-    """Of actions that have none."""
+class PackOptions:
+    """Those of ``pack``."""
+
+    splits: list[str] | None = option(_OF_SPLITS, None, group=_SUITE)
+    data: Path | None = option(
+        "Folder with the official files: check the submission by them before it is written.", None, group=_SUITE
+    )
+
+
+@dataclass
+class ValidateOptions(TaskOptions):
+    """Those of ``validate``."""
+
+    splits: list[str] | None = option(_OF_SPLITS, None, group=_SUITE)
 
 
 # What the runner gives to each job by itself.

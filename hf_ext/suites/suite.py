@@ -83,8 +83,10 @@ class SuiteTask:
             beside those of the job.
         scored: the part whose score is reported: ``"validation"``, or a labelled part that chooses nothing.
         submissions: the name of the file of a submission, by part.
+        submission: the kind of these files, as `hf_ext.suites.submission` checks it: ``"label"``, ``"answer"``,
+            ``"entities"``, ``"relations"`` or ``"events"``, with a line for each prediction, or one object, of
+            ``"idioms"`` or ``"answers"``.
         submission_line: what a submission has of a prediction: a line, or entries of the one object.
-        submits_object: whether a submission is one object and not a line for each prediction.
     """
 
     name: str
@@ -105,8 +107,8 @@ class SuiteTask:
     scorer: Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Mapping[str, float]] | None = None
     scored: str = "validation"
     submissions: Mapping[str, str] = field(default_factory=dict)
+    submission: str = "label"
     submission_line: Callable[[Mapping[str, Any]], Mapping[str, Any]] = prediction_line
-    submits_object: bool = False
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", self.scored):
@@ -117,6 +119,11 @@ class SuiteTask:
         unknown = self.submissions.keys() - self.files.keys()
         if unknown:
             raise ValueError(f"submissions of the task {self.name} must be of its files, got {', '.join(unknown)}")
+
+    @property
+    def submits_object(self) -> bool:
+        """Whether a submission is one object and not a line for each prediction."""
+        return self.submission in ("idioms", "answers")
 
     @property
     def labelled(self) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def test_every_action_has_its_help_and_options(action):
     command = suite_command("clue", action)
     assert command.help
     known = {option for parameter in command.params for option in parameter.opts}
-    assert ("--tasks" in known) == (action in ("check", "train", "predict"))
+    assert ("--tasks" in known) == (action in ("check", "train", "predict", "validate"))
     assert ("--preset" in known) == (action == "train")
     assert "--train-file" not in known
     assert known & {option for parameter in file_command().params for option in parameter.opts} >= known & {"--tasks"}

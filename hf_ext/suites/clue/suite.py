@@ -167,8 +167,8 @@ SUITE = Suite(
             counts={"train": 10_142, "validation": 3_219, "test": 2_000},
             unlabelled={"answers": []},
             submissions={"test": "cmrc2018_predict.json"},
+            submission="answers",
             submission_line=_answer_entry,
-            submits_object=True,
         ),
         SuiteTask(
             name="c3",
@@ -218,8 +218,8 @@ SUITE = Suite(
             },
             unlabelled={"label": 0},
             submissions={"test1.0": "chid10_predict.json", "test1.1": "chid11_predict.json"},
+            submission="idioms",
             submission_line=_idiom_entry,
-            submits_object=True,
         ),
         SuiteTask(
             name="cluener",
@@ -234,6 +234,7 @@ SUITE = Suite(
             counts={"train": 10_748, "validation": 1_343, "test": 1_345},
             unlabelled={"entities": []},
             submissions={"test": "cluener_predict.json"},
+            submission="entities",
             submission_line=_entity_line,
         ),
     ),

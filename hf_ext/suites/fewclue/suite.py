@@ -84,6 +84,7 @@ def _task(name: str, make: Any, train: int, public: int, test: int, file: str, *
         unlabelled={"label": "0", "answer": 0} if candidates else {},
         scored="test_public",
         submissions={"test": f"{file}_predict.json"},
+        submission="answer" if candidates else "label",
         submission_line=_idiom_line if candidates else _line,
         **more,
     )
