@@ -19,7 +19,7 @@ from hf_ext.suites.prediction import predict_suite
 from hf_ext.suites.report import suite_report, write_suite_report
 from hf_ext.suites.runs import Run
 from hf_ext.suites.suite import Suite
-from hf_ext.suites.training import Training
+from hf_ext.suites.training import Training, first_process
 from hf_ext.tasks.base.job_parser import OptionError
 
 
@@ -57,6 +57,9 @@ def train(suite: Suite, given: dict[str, Any], data: Path) -> None:
         overwrite=given.get("overwrite", False),
     )
     runs = training.run()
+    failed = any(run.state == "failed" for run in runs)
+    if not first_process():
+        raise typer.Exit(int(failed))
     console = Console(highlight=False, markup=False)
     console.print(_table(suite, runs))
     for run in runs:
@@ -66,7 +69,7 @@ def train(suite: Suite, given: dict[str, Any], data: Path) -> None:
     console.print(f"runs are in {folder}; next:", soft_wrap=True)
     for action in (f"predict {data} {folder}", f"report {folder}"):
         console.print(f"  hf-ext {suite.name} {action}", soft_wrap=True)
-    raise typer.Exit(int(any(run.state == "failed" for run in runs)))
+    raise typer.Exit(int(failed))
 
 
 def _table(suite: Suite, runs: list[Run]) -> Table:

@@ -1,6 +1,7 @@
 """Trains the tasks of a suite, seed by seed: what has ended is left alone, and a failure does not stop the others."""
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -213,7 +214,7 @@ def _resume_or_replace(job: Job, arguments: TrainingArguments, folder: Path, ove
 def _note_failure(run: Run, folder: Path) -> None:
     before = read_run(folder)
     # A run that has ended stays what it is.
-    if before is not None and before.state == "finished":
+    if not first_process() or (before is not None and before.state == "finished"):
         return
     if before is not None:
         run.settings = before.settings
@@ -226,5 +227,13 @@ def _as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
+def first_process() -> bool:
+    """Whether this is the only process, or the first of several."""
+    # Before training arguments are made nothing else knows.
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _say(line: str) -> None:
+    if not first_process():
+        return
     Console(stderr=True, highlight=False, markup=False).print(line, soft_wrap=True)

@@ -226,3 +226,11 @@ def test_parts_of_a_table_for_files_of_json(tmp_path):
         with pytest.raises(ValueError, match="here: a row must have a text under a or b"):
             text_field(record, "here", "a", "b")
     assert prediction_line({"id": 3, "label": "102", "logits": {}}) == {"id": "3", "label": "102"}
+
+
+def test_only_the_first_of_several_processes_speaks_and_writes(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    (run,) = Training(SUITE, data, tmp_path, tasks=["absent"], seeds=[1], options=OPTIONS).run()
+    assert run.state == "failed"
+    assert not (tmp_path / "absent" / "seed-1").exists()
+    assert capsys.readouterr().err == ""
