@@ -84,7 +84,9 @@ def _table(suite: Suite, runs: list[Run]) -> Table:
             "–" if score is None else f"{100 * score:.2f}",
             "–" if run.seconds is None else f"{run.seconds / 60:.1f}",
         )
-        table.add_row(run.task, run.name, run.state, f"{task.metric}, {task.scored}", *cells)
+        variant = run.settings.get("variant")
+        metric = ", ".join(filter(None, (task.metric, variant and f"with {variant}", task.scored)))
+        table.add_row(run.task, run.name, run.state, metric, *cells)
     return table
 
 

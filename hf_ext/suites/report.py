@@ -81,7 +81,10 @@ def report_tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], l
         failed = f", {len(one['failed'])} failed" if one["failed"] else ""
         ended = f"{len(one['runs'])}{failed}"
         score = _mean_and(one["mean"], one["deviation"])
-        rows.append([name, one["metric"], one["part"], score, more or "–", ended, _number(one["minutes"], 1)])
+        variant = one["settings"].get("variant")
+        # Scores of other input are not to be taken for those of the task.
+        shown = one["metric"] if variant is None else f"{one['metric']}, with {variant}"
+        rows.append([name, shown, one["part"], score, more or "–", ended, _number(one["minutes"], 1)])
     for name, value in report["averages"].items():
         names = ", ".join(report["averaged"][name])
         rows.append([f"mean: {name}", names, "–", _number(value), "–", "–", "–"])

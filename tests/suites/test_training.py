@@ -182,10 +182,11 @@ def test_published_numbers_stand_beside_with_their_metric(tmp_path):
         Published("B", "test", {"a": 60.0}, "a page", {"a": "F1"}),
     )
     suite = Suite("toy", tasks=[task("a"), task("b")], published=published)
-    run = Run("toy", "a", 1, None, {}, state="finished", scores={"accuracy": 0.5}, seconds=1)
+    run = Run("toy", "a", 1, None, {"variant": "b"}, state="finished", scores={"accuracy": 0.5}, seconds=1)
     write_run(run, tmp_path / "a" / run.name)
     report = suite_report(suite, tmp_path)
     tables = {heading: (columns, rows, below) for heading, columns, rows, below in report_tables(report)}
+    assert tables["Scores"][1][0][:4] == ["a", "accuracy, with b", "validation", "50.00"]
     assert tables["Published, on validation"] == (
         ["model", "a"],
         [["these runs", "50.00"], ["A", "70.00"]],
