@@ -78,6 +78,32 @@ def _checking_command(name: str) -> TyperCommand:
     return import_module("hf_ext.tasks.base.check_command").check_command(name)
 
 
+def _suite_command(suite: str, action: str) -> TyperCommand:
+    return import_module("hf_ext.suites.command").suite_command(suite, action)
+
+
+def _file_command(name: str) -> TyperCommand:
+    return import_module("hf_ext.suites.command").file_command()
+
+
+def _add_suites(app: typer.Typer) -> None:
+    """Add the suites, a folder each, with the actions of all, the public functions of one file."""
+    folder = _package() / "suites"
+    actions = [one for one in _definitions(folder / "actions.py", ast.FunctionDef) if not one.name.startswith("_")]
+    for file in sorted(folder.glob("*/suite.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        calls = (node.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call))
+        (name,) = (call.args[0].value for call in calls if ast.unparse(call.func) == "Suite")  # type: ignore[attr-defined]
+        suite = typer.Typer(help=ast.get_docstring(tree) or "", no_args_is_help=True)
+        for action in actions:
+            _add(
+                suite, action.name, (ast.get_docstring(action) or "").partition("\n")[0], partial(_suite_command, name)
+            )
+        app.add_typer(suite, name=name)
+    help = "Check, train, predict or report the tasks of a suite of your own, a Python file."
+    _add(app, "suite", help, _file_command)
+
+
 def _add_commands(app: typer.Typer, package: str) -> None:
     """Add the commands that are no task's: each file of the package that has a function of its own name."""
     folder = _package().parent.joinpath(*package.split("."))
@@ -134,6 +160,7 @@ def _make_app() -> typer.Typer:
     app.add_typer(pretrain, name="pretrain")
     app.add_typer(check, name="check")
     app.add_typer(analyze, name="analyze")
+    _add_suites(app)
     return app
 
 

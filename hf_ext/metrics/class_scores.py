@@ -60,6 +60,15 @@ def predicted_classes(
     return [[id2label[int(index)] for index in np.flatnonzero(row > logit(threshold))] for row in logits]
 
 
+def class_predictions(logits: Any, id2label: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The class that each row of ``logits`` ``[N, C]`` says, ``{"label", "logits": {class: logit}}``."""
+    (*classes,) = (own for own, *_ in predicted_classes(logits, id2label, multi_label=False))
+    return [
+        {"label": label, "logits": {name: float(row[index]) for index, name in id2label.items()}}
+        for label, row in zip(classes, np.asarray(logits))
+    ]
+
+
 def class_probabilities(logits: Any, multi_label: bool) -> Any:
     """What ``logits`` ``[N, C]`` say of each class, in [0, 1]: a softmax, or with ``multi_label`` sigmoids."""
     logits = np.asarray(logits, dtype=np.float64)

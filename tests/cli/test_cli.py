@@ -380,7 +380,7 @@ def test_version_and_help():
 
     assert run("--version").output.strip() == __version__
     group = typer.main.get_command(app)
-    assert group.commands.keys() == {*COMMANDS, "analyze", "check", "pretrain", "train"}
+    assert group.commands.keys() == {*COMMANDS, "analyze", "check", "pretrain", "train", "clue", "fewclue", "suite"}
     for name in COMMANDS:
         shown = run(name, "--help", env={"COLUMNS": "200", "LINES": "100"})
         assert shown.exit_code == 0, shown.output
@@ -391,7 +391,7 @@ def test_version_and_help():
 
 
 @pytest.mark.parametrize(
-    "words", ["--help", "--version", "train --help", "check --help", "analyze --help", "", "predcit x"]
+    "words", ["--help", "--version", "train --help", "check --help", "analyze --help", "clue --help", "", "predcit x"]
 )
 def test_what_needs_no_model_imports_no_model(words):
     code = (
@@ -403,7 +403,7 @@ def test_what_needs_no_model_imports_no_model(words):
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == (0 if words.startswith(("-", "train", "check", "analyze")) else 2)
+    assert done.returncode == (0 if words.startswith(("-", "train", "check", "analyze", "clue")) else 2)
     assert done.stdout.splitlines()[-1] == ""
     assert "Did you mean 'predict'?" in done.stderr or words != "predcit x"
 

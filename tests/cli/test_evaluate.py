@@ -33,6 +33,8 @@ DOCUMENTS = {
 OWN_PIPELINES = {"cosent": SimilarityPipeline, "dialogue": DialoguePipeline, "summaries": SummaryPipeline}
 GREEDY = {"dialogue": {"num_beams": 1}, "summaries": {"num_beams": 2}}
 LABELLED = {"crf": ("entities", "label"), "events": ("event_list", "event_type")}
+# Whose predictions are no lines.
+UNTOLD = ("cosent", "paraphrases", "dialogue", "summaries")
 DRAWN = ("paraphrases", "dialogue")
 
 
@@ -87,6 +89,34 @@ def test_without_job_json_lengths_are_those_of_config_and_tokenizer(trained):
         }
     finally:
         (folder / "model" / "job.json").write_bytes(said)
+
+
+def test_a_job_tells_its_predictions_by_the_line(trained):
+    """Those of its pipeline, without the labels of the file."""
+    name, folder, _ = trained
+    job = job_of_model(str(folder / "model"))
+    labels = job.labels_of_model(AutoConfig.from_pretrained(folder / "model")) if name not in UNTOLD else ()
+    examples = job.read_evaluation(folder / "validation.jsonl", labels)[:2]
+    arguments = job.training_arguments(folder / "told", use_cpu=True, disable_tqdm=True)
+    found, model = job.find_in(examples, arguments)
+    if name in UNTOLD:
+        with pytest.raises(ValueError, match=f"the task must tell its predictions by the line, got {job.command}"):
+            job.predictions(found, examples, model)
+        return
+    told = job.predictions(found, examples, model)
+    kind, keys, task = DOCUMENTS[name]
+    pipe = pipeline(task, model=str(folder / "model"), device="cpu")
+    for one, example in zip(told, examples, strict=True):
+        (wanted,) = pipe([example["text"] if keys == ("text",) else {key: example[key] for key in keys}])
+        if kind == "classes":
+            assert one["label"] == wanted[0]["label"] == max(one["logits"], key=one["logits"].get)
+        elif kind == "answers":
+            assert one["answer"] == (wanted if isinstance(wanted, dict) else wanted[0])["answer"]
+        else:
+            assert len(one[kind]) == len(wanted)
+            if kind == "entities":
+                places = [[(own["start"], own["end"], own["label"]) for own in each] for each in (one[kind], wanted)]
+                assert sorted(places[0]) == sorted(places[1])
 
 
 def test_predict_finds_what_the_pipeline_finds(trained):

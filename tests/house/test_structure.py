@@ -36,7 +36,8 @@ STANDS_ON = {
     "hub": ("tasks/base",),
     "analysis": ("tasks/base",),
     "enlargement": ("conversion", "hub"),
-    "cli": ("tasks", "task", "conversion", "hub", "analysis", "enlargement"),
+    "suites": ("tasks", "task"),
+    "cli": ("tasks", "task", "conversion", "hub", "analysis", "enlargement", "suites"),
 }
 BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 
@@ -240,6 +241,10 @@ def test_imports_go_down(file):
         ("data", "", False),
         ("hub", "", False),
         ("cli", "", True),
+        ("suites", "tasks/entities", True),
+        ("suites", "hub", False),
+        ("tasks/entities", "suites", False),
+        ("cli", "suites", True),
         ("cli", "tasks/entities", True),
         ("data", "cli", False),
     ],

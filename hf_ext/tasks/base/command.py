@@ -60,14 +60,26 @@ def job_command(name: str, program: str = "train") -> TyperCommand:
         (job.__doc__ or "").partition("\n")[0],
         f"Every option of Transformers' {job.arguments_class.__name__} is taken too; --help-all shows them.",
     )
-    often = _OFTEN_USED | {*job.defaults, *job.defaults_from_scratch, *job.defaults_fine_tuning}
-    made.seldom = {option.name for option in parser.options.values() if option.group == TRAINING} - often
+    made.seldom = seldom_options(parser)
     return made
 
 
+def seldom_options(parser: JobParser) -> set[str]:
+    """The training arguments that only ``--help-all`` shows."""
+    often = {*_OFTEN_USED}.union(
+        *((*job.defaults, *job.defaults_from_scratch, *job.defaults_fine_tuning) for job in parser.jobs)
+    )
+    return {option.name for option in parser.options.values() if option.group == TRAINING} - often
+
+
 def task_command(
-    name: str, parser: JobParser, run: Callable[[list[str]], None], help: str, epilog: str
-) -> "_JobCommand":
+    name: str,
+    parser: JobParser,
+    run: Callable[[list[str]], None],
+    help: str,
+    epilog: str,
+    kind: "type[JobCommand] | None" = None,
+) -> "JobCommand":
     """A command with the options of a parser.
 
     Args:
@@ -76,6 +88,7 @@ def task_command(
         run: what it does with them; an `OptionError` is an error of usage.
         help: what it is for.
         epilog: what its help ends with.
+        kind: its class; None: `JobCommand`.
     """
 
     def command(context: typer.Context, **_: Any) -> None:
@@ -87,9 +100,9 @@ def task_command(
     # What Typer shows and completes; it leaves the words themselves to the parser.
     command.__signature__ = _signature(parser)  # type: ignore[attr-defined]
     app = typer.Typer(add_completion=False)
-    app.command(name, cls=_JobCommand, help=escape(help), epilog=epilog)(command)
+    app.command(name, cls=kind or JobCommand, help=escape(help), epilog=epilog)(command)
     made = typer.main.get_command(app)
-    assert isinstance(made, _JobCommand)
+    assert isinstance(made, JobCommand)
     return made
 
 
@@ -121,7 +134,7 @@ def next_steps(job: Job, arguments: Any) -> list[str]:
     return [there, "next:", *(step for step in steps if not step.startswith("  hf-ext push "))]
 
 
-class _JobCommand(TyperCommand):
+class JobCommand(TyperCommand):
     """Typer's help and completion over words that `JobParser` reads."""
 
     seldom: frozenset[str] | set[str] = frozenset()
@@ -143,21 +156,23 @@ class _JobCommand(TyperCommand):
 
 def _signature(parser: JobParser) -> Signature:
     """The options as the parameters of a function."""
-    file = typer.Argument(
-        metavar="FILE",
-        help="YAML or JSON with options by their names; those of the command line override it. Paths in it are "
-        "relative to the working directory.",
-    )
     everything = typer.Option("--help-all", help="Show every option, and exit.")
     kind = Parameter.KEYWORD_ONLY
     return Signature(
         [
             Parameter("context", kind, annotation=typer.Context),
-            Parameter("options_file", kind, annotation=Annotated[Path | None, file], default=None),
+            *(_argument(name, help) for name, help in parser.arguments.items()),
             Parameter("help_all", kind, annotation=Annotated[bool, everything], default=False),
             *map(_parameter, parser.options.values()),
         ]
     )
+
+
+def _argument(name: str, help: str) -> Parameter:
+    """A word that is no option as a parameter of a function."""
+    shown = typer.Argument(metavar=name, help=help)
+    own = f"{name.lower()}_argument"
+    return Parameter(own, Parameter.KEYWORD_ONLY, annotation=Annotated[Path | None, shown], default=None)
 
 
 def _parameter(option: Option) -> Parameter:

@@ -148,6 +148,13 @@ class ExtractionJob(EncoderJob):
         """Scores of what was found beside what is true, for each text."""
         raise NotImplementedError
 
+    def predictions(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> list[dict[str, Any]]:
+        """Each text with what is found in it."""
+        key = self.encoder_class.annotations
+        return [{"text": example["text"], key: own} for example, own in zip(examples, found)]
+
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
     ) -> Sequence[Comparison]:

@@ -322,15 +322,37 @@ class Job(Methods):
         examples = self.read_evaluation(lines, self.labels_of_model(model.config))
         if not examples:
             raise ValueError(f"file must have {self.examples}, got none in {file}")
-        arguments = for_evaluation(arguments)
-        options = self.evaluation_options(tokenizer, model, arguments)
-        trainer = self.trainer_class(model=model, args=arguments, processing_class=tokenizer, **options)
-        show_progress(trainer, self.metric)
+        trainer = self._evaluating_trainer(tokenizer, model, arguments)
         rows = self.encode(examples, tokenizer, model)
         scored = score_file(self, trainer, name or str(file), examples, rows)
         if report is not None and trainer.is_world_process_zero():
             report_errors(self, scored, model, Path(report))
         return scored.scores
+
+    @quiet_libraries()
+    def find_in(
+        self, examples: Sequence[Mapping[str, Any]], arguments: TrainingArguments
+    ) -> tuple[Any, PreTrainedModel]:
+        """What ``model``, which is trained, says of examples.
+
+        Args:
+            examples: as `read_evaluation` gives them; what they have in place of labels has no effect.
+            arguments: say how to run, as those of `evaluate`.
+
+        Returns:
+            What `find` gives, of which `predictions` tells, and the model.
+        """
+        tokenizer, model = self.trained_tokenizer(), self.open_trained()
+        trainer = self._evaluating_trainer(tokenizer, model, arguments)
+        return self.find(trainer, self.encode(examples, tokenizer, model), examples), model
+
+    def _evaluating_trainer(self, tokenizer: Any, model: Any, arguments: TrainingArguments) -> JobTrainer:
+        """A Trainer that trains nothing and shows its progress."""
+        own = for_evaluation(arguments)
+        options = self.evaluation_options(tokenizer, model, own)
+        trainer = self.trainer_class(model=model, args=own, processing_class=tokenizer, **options)
+        show_progress(trainer, self.metric)
+        return trainer
 
     def _read_checked(self) -> Files:
         """All files: that of the test before training, so that a mistake in it is not found after hours."""
@@ -457,6 +479,16 @@ class Job(Methods):
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """Scores of what `find` found in examples."""
         raise NotImplementedError
+
+    def predictions(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> list[dict[str, Any]]:
+        """What `find` found in each example, as a line of JSON has it: beside the answer what it was chosen by.
+
+        Raises:
+            ValueError: if the task has no such lines.
+        """
+        raise ValueError(f"the task must tell its predictions by the line, got {self.command}, which does not")
 
     def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write more than the model and its scores."""

@@ -57,6 +57,12 @@ class Option:
         return spelled(self.name)
 
 
+_OPTIONS_FILE = (
+    "YAML or JSON with options by their names; those of the command line override it. Paths in it are relative to the "
+    "working directory."
+)
+
+
 class JobParser(HfArgumentParser):
     """Reads a job and its training arguments from the words of a command and from a file.
 
@@ -68,6 +74,9 @@ class JobParser(HfArgumentParser):
         ignored: fields that a file may have for another command.
     """
 
+    arguments: Mapping[str, str] = {"FILE": _OPTIONS_FILE}
+    """The words that are no options, each with what it is, as the help shows them."""
+
     def __init__(self, jobs: Sequence[type[Job]], options_class: type | None = None) -> None:
         self.jobs = jobs
         self.ignored: Collection[str] = ()
@@ -76,7 +85,11 @@ class JobParser(HfArgumentParser):
         classes: list[Any] = [*jobs, options_class or jobs[0].arguments_class]
         self.hints = {name: hint for one in reversed(classes) for name, hint in get_type_hints(one).items()}
         super().__init__(
-            classes, prog=f"hf-ext {jobs[0].program}", add_help=False, allow_abbrev=False, exit_on_error=False
+            classes,
+            prog=f"hf-ext {jobs[0].program if jobs else ''}".strip(),
+            add_help=False,
+            allow_abbrev=False,
+            exit_on_error=False,
         )
         # Those of methods, which all jobs inherit, behind the jobs' own.
         last = (METHODS, TRAINING)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.metrics.comparison import KINDS
-from hf_ext.tasks.base.report_template import PAGE
+from hf_ext.tasks.base.report_template import PAGE, STYLE
 
 # What a browser still opens at once; what is beyond is in the JSON.
 MOST_EXAMPLES = 20_000
@@ -52,6 +52,7 @@ def report_page(report: Mapping[str, Any]) -> str:
         ("By what training has seen", "surface", report["surfaces"], False),
     ]
     return environment.from_string(PAGE).render(
+        style=STYLE,
         title=" ".join(["Errors:", *filter(None, (about.get("task"), about.get("file")))]),
         report=report,
         scores={name: _shown(value) for name, value in report["scores"].items() if isinstance(value, int | float)},

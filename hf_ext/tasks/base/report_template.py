@@ -1,12 +1,6 @@
 """The page of an error report, as a Jinja template that needs no network."""
 
-PAGE = r"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
+STYLE = """\
 :root { color-scheme: light dark; --line: #8885; --soft: #8881; }
 * { box-sizing: border-box; }
 body { font: 16px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif;
@@ -22,6 +16,17 @@ summary { cursor: pointer; font-weight: 600; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: start; white-space: normal; min-width: 8rem; max-width: 16rem; }
+"""
+"""What pages share: type, tables and what unfolds."""
+
+PAGE = r"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+{{ style|safe }}
 button, select, input { font: inherit; max-width: 100%; padding: .2rem .6rem; border: 1px solid var(--line);
                         border-radius: 8px; background: var(--soft); color: inherit; }
 button { cursor: pointer; text-align: start; overflow-wrap: anywhere; }

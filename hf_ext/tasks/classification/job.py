@@ -21,6 +21,7 @@ from transformers import (
 
 from hf_ext.losses.cross_entropy import class_balanced_weights
 from hf_ext.losses.table import LOSSES, MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
+from hf_ext.metrics.class_scores import class_predictions
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.metrics.threshold_calibration import calibrate_thresholds
 from hf_ext.tasks.base.encoder_job import EncoderJob
@@ -185,6 +186,16 @@ class ClassificationJob(EncoderJob):
         """:func:`hf_ext.tasks.classification.classification_scores` of the examples."""
         config: Any = model.config
         return scores_of_prediction(found, config.id2label, _takes_many(config), _threshold(config))
+
+    def predictions(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> list[dict[str, Any]]:
+        """The class of each text, with all logits; of texts with any number of classes these."""
+        config: Any = model.config
+        if not _takes_many(config):
+            return class_predictions(found.predictions, config.id2label)
+        classes = predicted_classes(found.predictions, config.id2label, True, _threshold(config))
+        return [{"labels": own} for own in classes]
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -18,7 +18,12 @@ from transformers import (
 
 from hf_ext.auto_map import mark_code
 from hf_ext.carried_code import THIN
-from hf_ext.metrics.class_scores import class_probabilities, classification_compute_metrics, scores_of_prediction
+from hf_ext.metrics.class_scores import (
+    class_predictions,
+    class_probabilities,
+    classification_compute_metrics,
+    scores_of_prediction,
+)
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.tasks.base.encoder_job import EncoderJob
 from hf_ext.tasks.base.job import Files
@@ -293,6 +298,13 @@ class ClozeJob(EncoderJob):
         """:func:`hf_ext.metrics.classification_scores` of the examples."""
         config: Any = model.config
         return scores_of_prediction(found, config.id2label, multi_label=False)
+
+    def predictions(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> list[dict[str, Any]]:
+        """The label of each text, of candidates its number, with the scores of all labels."""
+        config: Any = model.config
+        return class_predictions(found.predictions, config.id2label)
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -245,10 +245,7 @@ class ClozePattern:
 
 
 def shipped_patterns() -> list[str]:
-    """The names of the patterns that come with the package: those of FewCLUE's baselines.
-
-    Those of iflytek and csldcp lack a verbalizer.
-    """
+    """The names of the patterns that come with the package: those of FewCLUE's baselines."""
     return sorted(file.relative_to(SHIPPED).with_suffix("").as_posix() for file in SHIPPED.rglob("*.json"))
 
 

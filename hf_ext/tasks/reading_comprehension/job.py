@@ -181,6 +181,13 @@ class ReadingComprehensionJob(EncoderJob):
         references = [[answer["text"] for answer in example["answers"]] for example in examples]
         return reading_scores([best_answer(own, config.null_threshold) for own in found], references)
 
+    def predictions(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> list[dict[str, Any]]:
+        """The best answer to each question, empty if it has none, and all that are ranked."""
+        config: Any = model.config
+        return [{"answer": best_answer(own, config.null_threshold), "answers": own} for own in found]
+
     def count_lost(
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]
     ) -> Sequence[int]:

@@ -16,9 +16,9 @@ SHIPPED = {
     "chid": (None, 0, ("content",)),
     "cluewsc": (2, 0, ("target.span2_text", "target.span1_text", "text")),
     "csl": (2, 0, ("keyword", "abst")),
-    "csldcp": (None, 0, ("text",)),
+    "csldcp": (67, 0, ("text",)),
     "eprstmt": (2, 0, ("text",)),
-    "iflytek": (None, 0, ("text",)),
+    "iflytek": (119, 0, ("text",)),
     "ocnli": (3, 0, ("text", "text2")),
     "tnews": (15, 0, ("text",)),
 }
@@ -195,9 +195,10 @@ def test_the_benchmarks_files_are_read_as_they_are(fewclue, name):
     pattern = ClozePattern.load(f"fewclue/{name}")
     for part in ("train_0", "dev_0", "test_public"):
         examples = read_cloze_texts(fewclue / name / f"{part}.json", pattern)
-        lines = (fewclue / name / f"{part}.json").read_text(encoding="utf-8").strip().splitlines()
+        lines = (fewclue / name / f"{part}.json").read_text(encoding="utf-8").strip().split("\n")
         assert len(examples) == len(lines) > 30
-        if name != "chid":
+        # Not every file has all of many classes.
+        if name != "chid" and (part == "train_0" or len(pattern.labels) < 60):
             assert {example["label"] for example in examples} == set(pattern.labels)
         for example, line in zip(examples, lines):
             record = json.loads(line)

@@ -178,7 +178,6 @@ def test_a_long_text_is_cut_and_not_the_pattern(model):
         ({"pattern": PATTERN, "weights": [1, 2]}, "weights must be as many as patterns, 1, got 2"),
         ({"pattern": PATTERN, "top_k": 0}, "top_k must be at least 1, got 0"),
         ({"pattern": PATTERN, "decoding": "beam"}, "decoding must be one of parallel, most_certain, left_to_right"),
-        ({"pattern": "fewclue/iflytek"}, "verbalizer must be given, with the word of each label"),
     ],
 )
 def test_what_does_not_fit_is_refused(model, options, message):

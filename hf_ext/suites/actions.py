@@ -1,0 +1,147 @@
+"""What the commands of a suite do, ``hf-ext <suite> check | train | predict | pack | validate | report``.
+
+Each public function is one: its first line is the command's help, and of its parameters the paths are given before the
+options.
+"""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hf_ext.suites.check import check_suite, check_tables
+from hf_ext.suites.packing import expected_files, submission_contents
+from hf_ext.suites.prediction import predict_suite
+from hf_ext.suites.report import suite_report, write_suite_report
+from hf_ext.suites.runs import Run
+from hf_ext.suites.suite import Suite
+from hf_ext.suites.training import Training, first_process
+from hf_ext.tasks.base.job_parser import OptionError
+
+
+def check(suite: Suite, given: dict[str, Any], data: Path) -> None:
+    """Check the official files: what is there, labels, spans, repetitions, leaks, what is cut."""
+    found = check_suite(
+        suite, data, given.get("tasks"), given.get("splits"), given.get("variant", {}), given.get("tokenizer")
+    )
+    if given.get("json"):
+        typer.echo(json.dumps([one.as_json() for one in found], ensure_ascii=False, indent=1))
+    else:
+        console = Console(highlight=False, markup=False)
+        for part in check_tables(found):
+            console.print(part, soft_wrap=isinstance(part, str))
+    raise typer.Exit(int(any(one.severity == "error" for one in found)))
+
+
+def train(suite: Suite, given: dict[str, Any], data: Path) -> None:
+    """Train the tasks, one run a seed: runs that have ended are left alone, others go on where they stopped."""
+    if "output_dir" not in given:
+        raise OptionError("--output-dir must be given")
+    if "seed" in given and given.get("seeds") is not None:
+        raise OptionError(f"give either --seed or --seeds, got both {given['seed']} and {given['seeds']}")
+    own = ("tasks", "seeds", "splits", "preset", "variant", "output_dir", "seed", "overwrite")
+    training = Training(
+        suite,
+        data,
+        Path(given["output_dir"]),
+        tasks=given.get("tasks"),
+        seeds=given.get("seeds") or [given.get("seed", 42)],
+        splits=given.get("splits"),
+        preset=given.get("preset"),
+        variants=given.get("variant", {}),
+        options={name: value for name, value in given.items() if name not in own},
+        overwrite=given.get("overwrite", False),
+    )
+    runs = training.run()
+    failed = any(run.state == "failed" for run in runs)
+    if not first_process():
+        raise typer.Exit(int(failed))
+    console = Console(highlight=False, markup=False)
+    console.print(_table(suite, runs))
+    for run in runs:
+        if run.error is not None:
+            console.print(f"{run.task}, {run.name} failed: {run.error}", soft_wrap=True)
+    folder = given["output_dir"]
+    console.print(f"runs are in {folder}; next:", soft_wrap=True)
+    for action in (f"predict {data} {folder}", f"report {folder}"):
+        console.print(f"  hf-ext {suite.name} {action}", soft_wrap=True)
+    raise typer.Exit(int(failed))
+
+
+def _table(suite: Suite, runs: list[Run]) -> Table:
+    table = Table("task", "run", "state", "metric", title=suite.name)
+    table.add_column("score", justify="right")
+    table.add_column("minutes", justify="right")
+    tasks = {task.name: task for task in suite.tasks}
+    for run in runs:
+        task = tasks[run.task]
+        score = run.score(task)
+        cells = (
+            "–" if score is None else f"{100 * score:.2f}",
+            "–" if run.seconds is None else f"{run.seconds / 60:.1f}",
+        )
+        variant = run.settings.get("variant")
+        metric = ", ".join(filter(None, (task.metric, variant and f"with {variant}", task.scored)))
+        table.add_row(run.task, run.name, run.state, metric, *cells)
+    return table
+
+
+def predict(suite: Suite, given: dict[str, Any], data: Path, runs: Path) -> None:
+    """Predict every test file with every trained model, in the order of the file, logits included."""
+    failed = False
+    batch_size = given.get("batch_size")
+    for title, told in predict_suite(suite, data, runs, given.get("tasks"), given.get("use_cpu", False), batch_size):
+        failed |= told.startswith("failed")
+        typer.echo(f"{title}: {told}")
+    raise typer.Exit(int(failed))
+
+
+def pack(suite: Suite, given: dict[str, Any], predictions: Path, target: Path) -> None:
+    """Write the zip of a submission from predictions, such as RUNS/predictions/best."""
+    from hf_ext.suites.submission import pack as write_zip
+
+    contents = submission_contents(suite, predictions, given.get("splits"))
+    data = given.get("data")
+    files = [] if data is None else _submission_files(suite, given, data, contents)
+    for fault in write_zip(contents, target, files):
+        typer.echo(str(fault))
+    typer.echo(f"written to {target}: {', '.join(contents)}")
+
+
+def validate(suite: Suite, given: dict[str, Any], target: Path, data: Path) -> None:
+    """Check the zip of a submission, made here or elsewhere, against the official files."""
+    from hf_ext.suites.submission import validate as faults_of
+
+    faults = faults_of(target, _submission_files(suite, given, data))
+    for fault in faults:
+        typer.echo(str(fault))
+    errors = sum(fault.severity == "error" for fault in faults)
+    typer.echo(f"{target}: {errors} errors, {len(faults) - errors} warnings")
+    raise typer.Exit(int(errors > 0))
+
+
+def _submission_files(
+    suite: Suite, given: dict[str, Any], data: Path, names: Collection[str] | None = None
+) -> list[Any]:
+    """What each file of a submission has to have; of these names alone, if any are given."""
+    from hf_ext.suites.submission import file_of_rows
+
+    expected = expected_files(suite, data, given.get("tasks"), given.get("splits"))
+    return [
+        file_of_rows(name, task.submission, rows, task.labels)
+        for name, task, rows in expected
+        if names is None or name in names
+    ]
+
+
+def report(suite: Suite, given: dict[str, Any], runs: Path) -> None:
+    """Write the scores of all runs beside published ones: report.md, report.json, report.html."""
+    report = suite_report(suite, runs)
+    folder = Path(given.get("output") or runs)
+    write_suite_report(folder, report, given.get("title"))
+    Console(highlight=False, markup=False).print((folder / "report.md").read_text(encoding="utf-8"), soft_wrap=True)
+    typer.echo(f"report: {folder / 'report.html'}", err=True)

@@ -1,0 +1,1 @@
+"""CLUE: eleven tasks of understanding Chinese, and diagnostics."""

@@ -1,0 +1,1 @@
+"""FewCLUE: nine tasks of CLUE and others with few examples each."""

@@ -1,0 +1,239 @@
+"""Trains the tasks of a suite, seed by seed: what has ended is left alone, and a failure does not stop the others."""
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from transformers import TrainingArguments
+from transformers.trainer_utils import sort_checkpoints
+
+from hf_ext.suites.files import read_part, usable, write_examples
+from hf_ext.suites.jobs import job_class, known_options, of_job
+from hf_ext.suites.prediction import task_predictions
+from hf_ext.suites.runs import Run, read_run, run_folder, write_run
+from hf_ext.suites.suite import Suite, SuiteTask
+from hf_ext.tasks.base.job import Job
+from hf_ext.training.run_steps import checkpoint_to_resume
+from hf_ext.version import __version__
+
+ERROR_FILE = "error.txt"
+"""Where the whole of a failure stands, beside ``run.json``."""
+
+# What says how a run goes on its way, and not what comes out of it.
+_FREE = {
+    "overwrite",
+    "keep_checkpoints",
+    "disable_tqdm",
+    "logging_steps",
+    "report_to",
+    "dataloader_num_workers",
+    "use_cpu",
+}
+
+_HYPERPARAMETERS = (
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "world_size",
+    "bf16",
+    "fp16",
+    "metric_for_best_model",
+)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train of a suite.
+
+    Attributes:
+        suite: the tasks there are.
+        data: the folder of the official files.
+        output: the folder of the runs.
+        tasks: the names of those to train; None: all.
+        seeds: each a run of each task.
+        splits: names of those to train on; None: those of the mean.
+        preset: of the settings of each task; None: those that a task always has, and else the job's own.
+        variants: by the name of a task, the variant of its examples.
+        options: options of jobs and training arguments, over those of the tasks; each has an effect on the tasks whose
+            job knows it.
+        overwrite: whether runs that have ended, or are of other settings, are made again.
+    """
+
+    suite: Suite
+    data: Path
+    output: Path
+    tasks: Sequence[str] | None = None
+    seeds: Sequence[int] = (42,)
+    splits: Sequence[str] | None = None
+    preset: str | None = None
+    variants: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        tasks = self.suite.chosen(self.tasks)
+        self.suite.chosen_splits(self.splits)
+        if not self.seeds or len({*self.seeds}) < len(self.seeds):
+            raise ValueError(f"seeds must be one or several that differ, got {list(self.seeds)}")
+        if self.preset is not None and self.preset not in self.suite.presets:
+            known = ", ".join(self.suite.presets) or "none"
+            raise ValueError(f"preset must be one of the suite {self.suite.name}, {known}, got {self.preset!r}")
+        by_name = {task.name: task for task in tasks}
+        for name, variant in self.variants.items():
+            if name not in by_name:
+                raise ValueError(f"variant must be of a task that is trained, {', '.join(by_name)}, got {name!r}")
+            by_name[name].reader(variant)
+        for name in self.options:
+            if not any(name in known_options(task) for task in tasks):
+                jobs = ", ".join(sorted({task.job for task in tasks}))
+                raise ValueError(f"{name} has no effect on the tasks that are trained ({jobs}); leave it out")
+
+    def run(self) -> list[Run]:
+        """Train what has not ended.
+
+        Returns:
+            All runs that were asked for, those that had ended before included.
+        """
+        runs = []
+        for task in self.suite.chosen(self.tasks):
+            for split in self.suite.chosen_splits(self.splits):
+                for seed in self.seeds:
+                    runs.append(self._guarded(task, seed, split))
+        return runs
+
+    def settings(self, task: SuiteTask) -> dict[str, Any]:
+        """Options of the job of a task and training arguments."""
+        known = known_options(task)
+        own = {name: value for name, value in self.options.items() if name in known}
+        return {**task.settings(self.preset), **own}
+
+    def _guarded(self, task: SuiteTask, seed: int, split: str | None) -> Run:
+        folder = run_folder(self.output, task.name, seed, split)
+        said = {"preset": self.preset, "variant": self.variants.get(task.name)}
+        run = Run(self.suite.name, task.name, seed, split, said, version=__version__)
+        title = f"{task.name}, {run.name}"
+        try:
+            run.settings = _as_json({**said, **self.settings(task)})
+            before = read_run(folder)
+            if before is not None and not self.overwrite:
+                # A run that left nothing to go on from may begin anew with other settings.
+                if before.state == "finished" or sort_checkpoints(str(folder)):
+                    _check_same(before, run, folder)
+                if before.state == "finished":
+                    _say(f"{title}: has ended before, with {task.metric} {before.score(task):.4f}")
+                    return before
+            _say(f"{title}: begins")
+            return self._train(task, run, folder)
+        # Whatever it is, other tasks are not to wait for it.
+        except Exception as error:
+            run.state, run.error = "failed", " ".join(f"{type(error).__name__}: {error}".split())
+            _say(f"{title}: failed: {run.error}")
+            _note_failure(run, folder)
+            return run
+
+    def _train(self, task: SuiteTask, run: Run, folder: Path) -> Run:
+        began = time.monotonic()
+        files = self._files(task, run.split)
+        settings = {name: value for name, value in self.settings(task).items() if value is not None}
+        kind = job_class(task, settings)
+        own = of_job(kind, settings)
+        job = kind(**files, **own)
+        given = {name: value for name, value in settings.items() if name not in own}
+        arguments = job.training_arguments(folder, **given, seed=run.seed)
+        run.hyperparameters = _as_json({name: getattr(arguments, name) for name in _HYPERPARAMETERS})
+        _resume_or_replace(job, arguments, folder, self.overwrite)
+        if arguments.process_index == 0:
+            write_run(run, folder)
+        run.scores = _as_json(job.run(arguments))
+        run.official = self._official(task, run, folder, arguments)
+        run.state, run.seconds = "finished", time.monotonic() - began
+        if arguments.process_index == 0:
+            (folder / ERROR_FILE).unlink(missing_ok=True)
+            write_run(run, folder)
+        _say(f"{task.name}, {run.name}: {task.metric} {run.score(task):.4f} on {task.scored}")
+        return run
+
+    def _files(self, task: SuiteTask, split: str | None) -> dict[str, Any]:
+        """The files of the job, written from the official ones."""
+        folder = self.output / task.name / "data"
+        made = {}
+        for part in task.labelled:
+            # What choice of examples a file is stands in its name, as runs share the folder.
+            words = [part, split, self.variants.get(task.name)]
+            path = folder / f"{'-'.join(filter(None, words))}.jsonl"
+            rows = read_part(self.data, task, part, split, self.variants.get(task.name))
+            write_examples(usable(task, rows), path)
+            made[part if part in ("train", "validation") else "test"] = path
+        return {f"{part}_file": path for part, path in made.items()}
+
+    def _official(self, task: SuiteTask, run: Run, folder: Path, arguments: TrainingArguments) -> dict[str, float]:
+        if task.scorer is None:
+            return {}
+        rows = usable(task, read_part(self.data, task, task.scored, run.split, run.settings["variant"]))
+        predictions = task_predictions(task, rows, folder, use_cpu=arguments.use_cpu)
+        return dict(task.scorer(predictions, [row.example for row in rows]))
+
+
+def _check_same(before: Run, run: Run, folder: Path) -> None:
+    """Raise ValueError if a run that there is has other settings."""
+    names = sorted({*before.settings, *run.settings} - _FREE)
+    other = [name for name in names if before.settings.get(name) != run.settings.get(name)]
+    if other:
+        told = ", ".join(f"{name} {run.settings.get(name)} for {before.settings.get(name)}" for name in other)
+        raise ValueError(
+            f"settings must be those of the run that is there, unless overwrite or another output_dir is given, got "
+            f"{told} in {folder}"
+        )
+
+
+def _resume_or_replace(job: Job, arguments: TrainingArguments, folder: Path, overwrite: bool) -> None:
+    """Go on from the last checkpoint of a run that did not end, or begin anew, whatever it has left."""
+    if overwrite or not folder.is_dir() or not sort_checkpoints(str(folder)):
+        job.overwrite = True
+        return
+    arguments.resume_from_checkpoint = "True"
+    try:
+        checkpoint_to_resume(arguments)
+    # None that is complete.
+    except ValueError:
+        arguments.resume_from_checkpoint = None
+        job.overwrite = True
+
+
+def _note_failure(run: Run, folder: Path) -> None:
+    before = read_run(folder)
+    # A run that has ended stays what it is.
+    if not first_process() or (before is not None and before.state == "finished"):
+        return
+    if before is not None:
+        run.settings = before.settings
+    write_run(run, folder)
+    (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def _as_json(value: Any) -> Any:
+    """What is read again of a value that is written."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def first_process() -> bool:
+    """Whether this is the only process, or the first of several."""
+    # Before training arguments are made nothing else knows.
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _say(line: str) -> None:
+    if not first_process():
+        return
+    Console(stderr=True, highlight=False, markup=False).print(line, soft_wrap=True)

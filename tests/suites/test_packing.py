@@ -1,0 +1,56 @@
+"""What a submission has in it: a line or an entry of each prediction, under the official names."""
+
+import json
+
+import pytest
+
+from hf_ext.suites import shipped_suites
+from hf_ext.suites.packing import expected_files, submission_contents
+from hf_ext.suites.prediction import read_predictions, write_predictions
+
+SUITES = shipped_suites()
+
+
+def test_files_of_a_submission_are_made_of_predictions(tmp_path):
+    write_predictions(tmp_path / "tnews" / "test1.0.jsonl", [{"id": 4, "label": "102", "logits": {"102": 1.0}}])
+    answers = [{"id": f"TEST_{number}", "answer": "甲\u2028乙"} for number in (1, 0)]
+    write_predictions(tmp_path / "cmrc2018" / "test.jsonl", answers)
+    assert read_predictions(tmp_path / "cmrc2018" / "test.jsonl") == answers
+    contents = submission_contents(SUITES["clue"], tmp_path)
+    assert contents == {
+        "tnews10_predict.json": [{"id": "4", "label": "102"}],
+        "cmrc2018_predict.json": {"TEST_1": "甲\u2028乙", "TEST_0": "甲\u2028乙"},
+    }
+    assert list(contents["cmrc2018_predict.json"]) == ["TEST_1", "TEST_0"]
+    write_predictions(tmp_path / "cmrc2018" / "test.jsonl", [answers[0], answers[0]])
+    with pytest.raises(ValueError, match="ids must differ, got 'TEST_1' twice in"):
+        submission_contents(SUITES["clue"], tmp_path)
+    with pytest.raises(ValueError, match="there must be predictions of the suite clue"):
+        submission_contents(SUITES["clue"], tmp_path / "none")
+
+
+def test_splits_have_files_of_their_own(tmp_path):
+    for split, label in (("0", "1"), ("few_all", "0")):
+        write_predictions(tmp_path / f"best-{split}" / "bustm" / "test.jsonl", [{"id": 3000, "label": label}])
+    assert submission_contents(SUITES["fewclue"], tmp_path, ["0", "few_all"]) == {
+        "bustm_predict_0.json": [{"id": 3000, "label": "1"}],
+        "bustm_predict_all.json": [{"id": 3000, "label": "0"}],
+    }
+
+
+def test_what_is_expected_is_told_by_the_test_files_that_are_there(tmp_path):
+    (tmp_path / "afqmc").mkdir()
+    row = {"id": 5, "sentence1": "甲", "sentence2": "乙"}
+    (tmp_path / "afqmc" / "test.json").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    ((name, task, rows),) = expected_files(SUITES["clue"], tmp_path)
+    assert (name, task.name, [one.id for one in rows]) == ("afqmc_predict.json", "afqmc", [5])
+    assert list(expected_files(SUITES["clue"], tmp_path, ["tnews"])) == []
+
+
+def test_kinds_of_files():
+    kinds = {task.name: (task.submission, task.submits_object) for task in SUITES["clue"].tasks}
+    assert kinds["tnews"] == ("label", False)
+    assert kinds["cluener"] == ("entities", False)
+    assert kinds["chid"] == ("idioms", True)
+    assert kinds["cmrc2018"] == ("answers", True)
+    assert {task.name for task in SUITES["fewclue"].tasks if task.submission == "answer"} == {"chid"}

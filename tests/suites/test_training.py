@@ -1,0 +1,237 @@
+"""Runs of a suite: a failure stops no other, what has ended is left alone, and what has not goes on."""
+
+import json
+import re
+
+import pytest
+
+from hf_ext.suites import (
+    Published,
+    Row,
+    Suite,
+    SuiteTask,
+    Training,
+    find_runs,
+    json_rows,
+    prediction_line,
+    suite_report,
+    text_field,
+    training as module,
+    with_label,
+    write_suite_report,
+)
+from hf_ext.suites.report import report_tables
+from hf_ext.suites.runs import Run, read_run, write_run
+
+TEXTS = ("好天气", "坏天气", "好人", "坏人")
+OPTIONS = {"config": "tiny", "max_length": 8, "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
+
+
+def example(record, where):
+    return with_label({"text": record["text"]}, record)
+
+
+def task(name, **more):
+    files = {"train": "train.json", "validation": "dev.json", "test": "test.json"}
+    return SuiteTask(
+        name=name,
+        job="classification",
+        files=files,
+        read=json_rows(example),
+        labels=("good", "bad"),
+        options={"metric_for_best_model": "accuracy"},
+        presets={"article": {"learning_rate": 1e-3}},
+        **more,
+    )
+
+
+def right(predictions, examples):
+    hits = [one["label"] == other["label"] for one, other in zip(predictions, examples, strict=True)]
+    return {"share of the official scorer": sum(hits) / len(hits)}
+
+
+SUITE = Suite("toy", tasks=[task("absent"), task("there", scorer=right)], averages={"both": ["absent", "there"]})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "there").mkdir()
+    rows = [{"text": text, "label": "good" if text[0] == "好" else "bad"} for text in TEXTS]
+    for name in ("train", "dev"):
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / "there" / f"{name}.json").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    monkeypatch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
+
+
+@pytest.mark.slow
+def test_a_failure_stops_no_other_task_and_a_break_is_taken_up(data, tmp_path, monkeypatch):
+    resumed = []
+    inner = module._resume_or_replace
+
+    def spy(job, arguments, *rest):
+        inner(job, arguments, *rest)
+        resumed.append(arguments.resume_from_checkpoint)
+
+    def broken(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(module, "_resume_or_replace", spy)
+    training = Training(SUITE, data, tmp_path, seeds=[1], options=OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr("hf_ext.tasks.base.job.end_run", broken)
+        absent, there = training.run()
+    assert (absent.state, there.state) == ("failed", "failed")
+    assert "absent must have train.json for its part train" in absent.error
+    assert there.error == "OSError: no space left"
+    assert "end_run" in (tmp_path / "there" / "seed-1" / "error.txt").read_text(encoding="utf-8")
+    assert read_run(tmp_path / "there" / "seed-1").state == "failed"
+    # Its checkpoint is of these settings.
+    (_, other) = Training(SUITE, data, tmp_path, seeds=[1], options={**OPTIONS, "max_steps": 3}).run()
+    assert "settings must be those of the run that is there" in other.error
+    assert "max_steps 3 for 2" in other.error
+
+    absent, there = training.run()
+    assert (absent.state, there.state, resumed) == ("failed", "finished", [None, "True"])
+    folder = tmp_path / "there" / "seed-1"
+    assert not (folder / "error.txt").exists()
+    assert there.official["share of the official scorer"] == there.scores["accuracy"]
+    assert there.hyperparameters["max_steps"] == 2
+    assert there == read_run(folder)
+    # Once more: it is left alone, but not with other settings.
+    kept = (folder / "model.safetensors").stat().st_mtime_ns
+    assert training.run()[1] == there
+    (_, other) = Training(SUITE, data, tmp_path, seeds=[1], preset="article", options=OPTIONS).run()
+    assert "learning_rate 0.001 for None, preset article for None" in other.error
+    assert (read_run(folder).state, len(resumed)) == ("finished", 2)
+    assert (folder / "model.safetensors").stat().st_mtime_ns == kept
+
+    report = suite_report(SUITE, tmp_path)
+    assert report["tasks"]["there"]["mean"] == 100 * there.scores["accuracy"]
+    assert report["tasks"]["there"]["also"] == {
+        "share of the official scorer": (100 * there.scores["accuracy"], None),
+    }
+    assert [one["state"] for one in report["tasks"]["absent"]["failed"]] == ["failed"]
+    assert report["averages"] == {"both": None}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": ["other"]}, "tasks must be of absent, there, got 'other'"),
+        ({"seeds": [1, 1]}, "seeds must be one or several that differ, got [1, 1]"),
+        ({"preset": "official"}, "preset must be one of the suite toy, article, got 'official'"),
+        ({"splits": ["0"]}, "splits must be of a suite that has some, got '0'"),
+        ({"variants": {"there": "short"}}, "variant of there must be one of its own, none, got 'short'"),
+        ({"variants": {"other": "short"}}, "variant must be of a task that is trained, absent, there, got 'other'"),
+        ({"options": {"stride": 3}}, "stride has no effect on the tasks that are trained (classification)"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_trained(data, tmp_path, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Training(SUITE, data, tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"files": {"train": "a"}}, "files of the task toy must have the part validation, got train"),
+        ({"submissions": {"test2": "a"}}, "submissions of the task toy must be of its files, got test2"),
+        ({"scored": "public"}, "files of the task toy must have the part public"),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused(change, message):
+    said = {"name": "toy", "job": "ner", "files": {"train": "a", "validation": "b"}, "read": lambda paths: []}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        SuiteTask(**{**said, **change})
+
+
+def test_a_suite_has_tasks_with_names_of_their_own():
+    for tasks in ([], [task("a"), task("a")]):
+        with pytest.raises(ValueError, match="tasks of the suite toy must have names of their own"):
+            Suite("toy", tasks=tasks)
+    with pytest.raises(ValueError, match="averages of the suite toy must be of its tasks"):
+        Suite("toy", tasks=[task("a")], averages={"all": ["b"]})
+
+
+def test_mean_of_splits_is_that_of_their_means(tmp_path):
+    """By hand: split 0 has 0.2 and 0.4, split 1 has 0.6; the whole data are no part of it."""
+    suite = Suite("toy", tasks=[task("a")], splits=("0", "1"), more_splits=("all",))
+    for seed, split, score in ((1, "0", 0.2), (2, "0", 0.4), (1, "1", 0.6), (1, "all", 0.9)):
+        run = Run(
+            "toy", "a", seed, split, {"max_steps": seed}, state="finished", scores={"accuracy": score}, seconds=60
+        )
+        write_run(run, tmp_path / "a" / run.name)
+    own = suite_report(suite, tmp_path)["tasks"]["a"]
+    assert own["mean"] == pytest.approx(45)
+    assert own["deviation"] == pytest.approx((2 * 15**2) ** 0.5)
+    assert [round(own["splits"][split][0]) for split in ("0", "1", "all")] == [30, 60, 90]
+    assert own["minutes"] == 1
+    assert own["differing"] == {"max_steps": [1, 2, 1, 1]}
+    assert [run.split for run, _ in find_runs(tmp_path, suite)] == ["0", "0", "1", "all"]
+
+
+def test_published_numbers_stand_beside_with_their_metric(tmp_path):
+    published = (
+        Published("A", "validation", {"a": 70.0, "b": 1.0}, "a paper"),
+        Published("B", "test", {"a": 60.0}, "a page", {"a": "F1"}),
+    )
+    suite = Suite("toy", tasks=[task("a"), task("b")], published=published)
+    run = Run("toy", "a", 1, None, {"variant": "b"}, state="finished", scores={"accuracy": 0.5}, seconds=1)
+    write_run(run, tmp_path / "a" / run.name)
+    report = suite_report(suite, tmp_path)
+    tables = {heading: (columns, rows, below) for heading, columns, rows, below in report_tables(report)}
+    assert tables["Scores"][1][0][:4] == ["a", "accuracy, with b", "validation", "50.00"]
+    assert tables["Published, on validation"] == (
+        ["model", "a"],
+        [["these runs", "50.00"], ["A", "70.00"]],
+        "Published by a paper.",
+    )
+    assert tables["Published, on test"] == (
+        ["model", "a"],
+        [["B", "60.00"]],
+        "Published by a page. Other metrics than here: a: F1, here accuracy.",
+    )
+    write_suite_report(tmp_path / "report", report, "a | b")
+    assert json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8")) == report
+    assert "| B | 60.00 |" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "<h1>a | b</h1>" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_runs_of_another_suite_are_refused(tmp_path):
+    run = Run("other", "there", 1, None, {})
+    write_run(run, tmp_path / "there" / run.name)
+    with pytest.raises(ValueError, match="runs must be of the suite toy, got one of other"):
+        suite_report(SUITE, tmp_path)
+    (tmp_path / "there" / run.name / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"run\.json must be as hf-ext writes it"):
+        suite_report(SUITE, tmp_path)
+    with pytest.raises(ValueError, match="there must be a folder of runs"):
+        suite_report(SUITE, tmp_path / "none")
+
+
+def test_parts_of_a_table_for_files_of_json(tmp_path):
+    (tmp_path / "a.json").write_text('{"text": "甲", "label": 3}\n{"text": "乙", "id": 7}\n', encoding="utf-8")
+    rows = list(json_rows(example)([tmp_path / "a.json"]))
+    assert rows == [
+        Row((str(tmp_path / "a.json"), 1), 0, {"text": "甲", "label": "3"}),
+        Row((str(tmp_path / "a.json"), 2), 7, {"text": "乙"}),
+    ]
+    assert text_field({"b": "甲"}, "here", "a", "b") == "甲"
+    for record in ({"c": "甲"}, {"a": 3}):
+        with pytest.raises(ValueError, match="here: a row must have a text under a or b"):
+            text_field(record, "here", "a", "b")
+    assert prediction_line({"id": 3, "label": "102", "logits": {}}) == {"id": "3", "label": "102"}
+
+
+def test_only_the_first_of_several_processes_speaks_and_writes(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    (run,) = Training(SUITE, data, tmp_path, tasks=["absent"], seeds=[1], options=OPTIONS).run()
+    assert run.state == "failed"
+    assert not (tmp_path / "absent" / "seed-1").exists()
+    assert capsys.readouterr().err == ""
