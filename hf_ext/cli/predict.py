@@ -20,6 +20,10 @@ from hf_ext.data.text_lines import (
 )
 
 
+# What a document has several of under one key.
+_LISTS = ("turns", "choices")
+
+
 def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
     """Documents of a file: texts as `texts_of` finds them, or the JSON lines or array that a pipeline reads.
 
@@ -32,7 +36,7 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
         ValueError: naming the line, if it has none of these keys.
     """
     wanted = " or ".join(" and ".join(f'"{key}"' for key in keys) for keys in reads)
-    lists = " (a list of them)" if ("turns",) in reads else ""
+    lists = " (a list of them)" if any(key in _LISTS for keys in reads for key in keys) else ""
     if ("text",) not in reads and whole:
         raise ValueError(f"whole has no effect with a model that reads JSON lines with {wanted}; leave it out")
     if whole or (len(reads) == 1 and ("text",) in reads):
@@ -55,9 +59,10 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
 
 
 def _is_text(key: str, value: Any) -> bool:
-    if key != "turns":
-        return isinstance(value, str)
-    return isinstance(value, list) and bool(value) and all(isinstance(turn, str) for turn in value)
+    if key in _LISTS:
+        return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+    # A group may be called by a number.
+    return isinstance(value, str) or (key == "group" and type(value) is int)
 
 
 def _has_adapter(model: Any) -> bool:
@@ -85,8 +90,8 @@ def predict(
     file: Annotated[
         Path | None,
         typer.Option(
-            help="A text a line, or JSON lines with a text, an image, a question and its context, or a pair each; or a "
-            "folder of images."
+            help="A text a line, or JSON lines with a text, an image, a question and its context or choices, or a pair "
+            "each; or a folder of images."
         ),
     ] = None,
     task_name: Annotated[str | None, typer.Option("--task", help=TASK_HELP)] = None,
@@ -105,7 +110,8 @@ def predict(
     top_k: Annotated[
         int | None,
         typer.Option(
-            help="Of answers, clozes, classes of images and paraphrases: how many to give at most; else 1, 1, 5, 20."
+            help="Of answers, choices, clozes, classes of images and paraphrases: how many to give at most; else 1, 1, "
+            "1, 5, 20."
         ),
     ] = None,
     seed: Annotated[
@@ -129,6 +135,9 @@ def predict(
     {"text", "paraphrases": [{"text", "similarity"}]},
 
     {"question", "context", "answers": [{"score", "start", "end", "answer"}]}, of JSON lines with question and context,
+
+    {"text", "choices", "answers": [{"choice", "index", "score"}]}, of JSON lines with text and choices, and perhaps a
+    question, a blank or a group,
 
     {"text1", "text2", "similarity"}, of JSON lines with text1 and text2,
 
@@ -165,7 +174,7 @@ def predict(
     if text:
         key = next((name for name in ("text", "image") if (name,) in task.reads), None)
         if key is None:
-            raise ValueError(f"a model that finds {task.found} reads JSON lines with {' and '.join(task.reads[0])}")
+            raise ValueError(f"a model that finds {task.found} reads JSON lines with {' and '.join(task.reads[-1])}")
         documents = [{key: valid_unicode(one, "texts")} for one in text]
     elif file is not None and file.is_dir() and ("image",) in task.reads:
         from hf_ext.tasks.image_classification.files import image_files

@@ -49,6 +49,8 @@ ROLES = (
         "all_tokens",
         "answers",
         "collator",
+        "decoding",
+        "either_model",
         "likelihood",
         "masked_model",
         "packed_rows",

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from transformers import AutoModelForSequenceClassification
 from transformers.pipelines.text_classification import TextClassificationPipeline
 
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
+from hf_ext.tasks.classification.either_model import EitherModelForSequenceClassification
+from hf_ext.tasks.classification.head import AutoModelForLinearClassification
 
 
 class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
-    """Finds the classes of texts with a model of `AutoModelForSequenceClassification`.
+    """Finds the classes of texts with a model of `AutoModelForSequenceClassification` or of our linear head.
 
     ``pipeline("classification", model=folder)`` takes a text, a pair of texts ``{"text", "text2"}``, a list of either,
     a dataset or a generator, and gives for each a list of ``{"label", "score"}``, the most probable first: of a model
@@ -25,7 +26,7 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
 
     found: ClassVar[str] = "classes"
     command: ClassVar[str | None] = "classification"
-    endings: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
+    endings: ClassVar[tuple[str, ...]] = EitherModelForSequenceClassification.suffixes
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "text2"), ("text",))
     predict_options: ClassVar[Mapping[str, str]] = {"threshold": "threshold"}
 
@@ -64,4 +65,6 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
         return [one for one in classes if one["score"] > least]
 
 
-register_task("classification", ClassificationPipeline, AutoModelForSequenceClassification)
+register_task(
+    "classification", ClassificationPipeline, EitherModelForSequenceClassification, AutoModelForLinearClassification
+)

@@ -1,0 +1,46 @@
+"""Trainer of multiple choice, which is evaluated by what is decoded of whole groups of questions."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch.utils.data import DataLoader
+from transformers import EvalPrediction
+
+from hf_ext.tasks.multiple_choice.encoding import ChoiceEncoder
+from hf_ext.tasks.multiple_choice.metrics import choice_scores, groups_of, logits_of_choices
+from hf_ext.training.job_trainer import JobTrainer
+
+
+class MultipleChoiceTrainer(JobTrainer):
+    """Trainer of a model of multiple choice on questions, of which :class:`DataCollatorForChoices` makes batches.
+
+    An evaluation gives ``accuracy`` as :func:`hf_ext.tasks.multiple_choice.choice_scores` has it.
+
+    Args:
+        *args: Trainer's.
+        decoding: how choices are made of logits; None: as `decoding_of` says.
+        **kwargs: Trainer's; ``data_collator`` is a `DataCollatorForChoices`.
+    """
+
+    def __init__(self, *args: Any, decoding: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The collator takes texts, which no model has as an argument.
+        self.args.remove_unused_columns = False
+        self.decoding = decoding
+
+    def evaluation_loop(self, dataloader: DataLoader[Any], *args: Any, **kwargs: Any) -> Any:
+        """As Trainer's, with the metrics of the questions at hand, which say what belongs together."""
+        collator: Any = self.data_collator
+        questions: Any = dataloader.dataset
+        self.compute_metrics = partial(_metrics, questions, collator.encoder, self.decoding)
+        return super().evaluation_loop(dataloader, *args, **kwargs)
+
+
+def _metrics(
+    questions: Sequence[Mapping[str, Any]], encoder: ChoiceEncoder, decoding: str | None, prediction: EvalPrediction
+) -> dict[str, float]:
+    logits = logits_of_choices(prediction.predictions, [len(encoder.choices_of(one)) for one in questions])
+    labels: Any = prediction.label_ids
+    scores = choice_scores(logits, labels.tolist(), groups_of(questions), decoding)
+    return {name: value for name, value in scores.items() if name != "decoding"}
