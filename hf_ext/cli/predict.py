@@ -19,18 +19,20 @@ from hf_ext.data.text_lines import (
     valid_unicode,
 )
 
-
 # What a document has several of under one key.
 _LISTS = ("turns", "choices")
 
 
-def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
+def read_documents(
+    path: Path | None, whole: bool, reads: Sequence[tuple[str, ...]], optional: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Documents of a file: texts as `texts_of` finds them, or the JSON lines or array that a pipeline reads.
 
     Args:
         path: the file; None: standard input.
         whole: take the file as one text.
         reads: the keys of a document, in any of these ways; of several, the first that a line has.
+        optional: keys that it may have beside those.
 
     Raises:
         ValueError: naming the line, if it has none of these keys.
@@ -52,7 +54,8 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
         return
     for where, record in json_records(lines):
         keys = next((keys for keys in reads if isinstance(record, dict) and record.keys() >= {*keys}), ())
-        document = {key: record[key] for key in keys}
+        more = [key for key in optional if keys and record.get(key) is not None]
+        document = {key: record[key] for key in (*keys, *more)}
         if not document or not all(_is_text(key, value) for key, value in document.items()):
             fail(where, f"a line must be a JSON object with strings {wanted}{lists}", record)
         yield document
@@ -174,14 +177,14 @@ def predict(
     if text:
         key = next((name for name in ("text", "image") if (name,) in task.reads), None)
         if key is None:
-            raise ValueError(f"a model that finds {task.found} reads JSON lines with {' and '.join(task.reads[-1])}")
+            raise ValueError(f"a model that finds {task.found} reads JSON lines with {' and '.join(task.reads[0])}")
         documents = [{key: valid_unicode(one, "texts")} for one in text]
     elif file is not None and file.is_dir() and ("image",) in task.reads:
         from hf_ext.tasks.image_classification.files import image_files
 
         documents = [{"image": str(one)} for one in image_files(file)]
     else:
-        documents = list(read_documents(file, whole, task.reads))
+        documents = list(read_documents(file, whole, task.reads, task.optional))
 
     # Before a model is loaded that may take its time.
     typer.echo(saved.purpose(task), err=True)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from transformers.pipelines.text_classification import TextClassificationPipeline
 
+from hf_ext.tasks.base.linear_head import LinearHead
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.classification.either_model import EitherModelForSequenceClassification
@@ -33,6 +34,11 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The classes of one text or pair, or a list of them for each of several."""
         return super().__call__(inputs, *args, **kwargs, top_k=None)
+
+    def check_model_type(self, supported_models: Any) -> None:
+        """As Transformers', which says of what is no class of its own that it is not supported."""
+        if not isinstance(self.model, LinearHead):
+            super().check_model_type(supported_models)
 
     def _sanitize_parameters(  # type: ignore[override]
         self, threshold: float | None = None, top_k: None = None, **kwargs: Any

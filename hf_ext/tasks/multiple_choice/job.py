@@ -209,7 +209,9 @@ class MultipleChoiceJob(EncoderJob):
             wrong = choice != example["label"]
             parts = {name: example[name] for name in ("text", "question") if name in example}
             parts["choices"] = " | ".join(example["choices"])
-            comparisons.append(Comparison(parts, outcomes, badness=1 + float(row[choice]) if wrong else 0.0))
+            measures = {"accuracy": (1.0 - wrong, 1.0)}
+            badness = 1 + float(row[choice]) if wrong else 0.0
+            comparisons.append(Comparison(parts, outcomes, measures=measures, badness=badness))
         return comparisons
 
     def items_of(self, example: Mapping[str, Any]) -> Sequence[Item]:

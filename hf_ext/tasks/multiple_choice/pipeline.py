@@ -10,7 +10,6 @@ from torch import Tensor
 
 from hf_ext.data.input_limit import input_limit
 from hf_ext.metrics.class_scores import class_probabilities
-from hf_ext.tasks.base.linear_head import LinearHead
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.multiple_choice.decoding import DECODINGS, decoding_of
@@ -18,8 +17,6 @@ from hf_ext.tasks.multiple_choice.either_model import EitherModelForMultipleChoi
 from hf_ext.tasks.multiple_choice.encoding import ChoiceEncoder, DataCollatorForChoices
 from hf_ext.tasks.multiple_choice.head import AutoModelForLinearChoice
 from hf_ext.tasks.multiple_choice.metrics import logits_of_choices
-
-_EXTRAS = ("question", "blank", "group")
 
 
 class MultipleChoicePipeline(TextPipeline):
@@ -39,14 +36,8 @@ class MultipleChoicePipeline(TextPipeline):
     found: ClassVar[str] = "answers"
     command: ClassVar[str | None] = "multiple-choice"
     endings: ClassVar[tuple[str, ...]] = EitherModelForMultipleChoice.suffixes
-    reads: ClassVar[tuple[tuple[str, ...], ...]] = (
-        ("text", "blank", "choices", "group"),
-        ("text", "question", "choices", "group"),
-        ("text", "choices", "group"),
-        ("text", "blank", "choices"),
-        ("text", "question", "choices"),
-        ("text", "choices"),
-    )
+    reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "choices"),)
+    optional: ClassVar[tuple[str, ...]] = ("question", "blank", "group")
     predict_options: ClassVar[Mapping[str, str]] = {"top_k": "top_k"}
 
     default_input_names: Any = "texts"
@@ -57,11 +48,6 @@ class MultipleChoicePipeline(TextPipeline):
         limit = input_limit(self.tokenizer, config)
         options = (getattr(config, name, None) for name in ("num_choices", "padding_choice"))
         self.collator = DataCollatorForChoices(ChoiceEncoder(self.tokenizer, limit, *options))
-
-    @property
-    def encoder(self) -> Any:
-        """What is below a head of ours, whose scores stay in float32; or the whole of a family's own model."""
-        return self.model.base_model if isinstance(self.model, LinearHead) else self.model
 
     @classmethod
     def labels(cls, config: Any) -> list[str]:
@@ -156,7 +142,7 @@ def _question(question: Any) -> dict[str, Any]:
     choices = question["choices"]
     if isinstance(choices, str) or not isinstance(choices, Sequence) or not choices:
         raise ValueError(f"choices must be a list of strings, got {choices!r}")
-    named = {"text": question["text"], **{name: question.get(name) for name in _EXTRAS}}
+    named = {"text": question["text"], **{name: question.get(name) for name in MultipleChoicePipeline.optional}}
     own = {name: value for name, value in named.items() if value is not None}
     for value in (*(own[name] for name in own if name != "group"), *choices):
         if not isinstance(value, str):

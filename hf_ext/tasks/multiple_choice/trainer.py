@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import EvalPrediction
 
 from hf_ext.tasks.multiple_choice.encoding import ChoiceEncoder
@@ -29,12 +29,19 @@ class MultipleChoiceTrainer(JobTrainer):
         self.args.remove_unused_columns = False
         self.decoding = decoding
 
-    def evaluation_loop(self, dataloader: DataLoader[Any], *args: Any, **kwargs: Any) -> Any:
-        """As Trainer's, with the metrics of the questions at hand, which say what belongs together."""
-        collator: Any = self.data_collator
-        questions: Any = dataloader.dataset
-        self.compute_metrics = partial(_metrics, questions, collator.encoder, self.decoding)
-        return super().evaluation_loop(dataloader, *args, **kwargs)
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
+        """As `JobTrainer`'s."""
+        return self._scored(super().get_eval_dataloader(eval_dataset))
+
+    def get_test_dataloader(self, test_dataset: Dataset[Any]) -> DataLoader[Any]:
+        """As `JobTrainer`'s."""
+        return self._scored(super().get_test_dataloader(test_dataset))
+
+    def _scored(self, loader: DataLoader[Any]) -> DataLoader[Any]:
+        """The loader, of whose questions metrics are to be; these say what belongs together."""
+        collator, questions = self.data_collator, loader.dataset
+        self.compute_metrics = partial(_metrics, questions, collator.encoder, self.decoding)  # type: ignore[union-attr]
+        return loader
 
 
 def _metrics(
