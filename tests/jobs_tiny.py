@@ -375,9 +375,7 @@ JOBS = {
     "answers": JobCase(ReadingComprehensionJob, _question, _answers, _WINDOW),
     "classes": JobCase(ClassificationJob, _labelled, _classes, _LENGTH),
     "many classes": JobCase(ClassificationJob, _many_labelled, _classes, _LENGTH),
-    "linear classes": JobCase(
-        ClassificationJob, _labelled, _classes_of_either, {**_LENGTH, "head": "first_token"}
-    ),
+    "linear classes": JobCase(ClassificationJob, _labelled, _classes_of_either, {**_LENGTH, "head": "first_token"}),
     "choices": JobCase(MultipleChoiceJob, _question_with_choices, _choices, {**_LENGTH, "head": "mean"}, steps=20),
     "blanks": JobCase(MultipleChoiceJob, _blank, _choices, _LENGTH, steps=20),
     "cloze": JobCase(ClozeJob, _labelled, _cloze, _CLOZE),

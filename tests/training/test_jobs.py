@@ -35,7 +35,19 @@ PIPELINE_TAGS = {
     "summarization",
     "multiple-choice",
 }
-OF_HEADS_OF_OURS = {"spans", "crf", "softmax", "relations", "events", "answers", "paraphrases", "codes", "linear classes", "choices", "blanks"}
+OF_HEADS_OF_OURS = {
+    "spans",
+    "crf",
+    "softmax",
+    "relations",
+    "events",
+    "answers",
+    "paraphrases",
+    "codes",
+    "linear classes",
+    "choices",
+    "blanks",
+}
 WORKER = Path(__file__).parents[1] / "jobs_in_two_processes.py"
 
 

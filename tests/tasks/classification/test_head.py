@@ -1,4 +1,4 @@
-"""The linear head of classification beside numbers computed by hand in float64; and how it is chosen, saved and opened."""
+"""The linear head of classification beside numbers computed by hand in float64; how it is chosen, saved and opened."""
 
 import json
 from typing import Any
@@ -113,6 +113,8 @@ def test_a_job_trains_it_and_says_so(tmp_path, monkeypatch):
     assert trained("linear", "encoder", head="max") == ("max", ["BertForLinearClassification"])
     # What is fine-tuned further keeps its head; a card and a pipeline know it.
     assert trained("again", "linear") == ("max", ["BertForLinearClassification"])
-    assert "one linear layer over the largest of all tokens" in " ".join((tmp_path / "again" / "README.md").read_text().split())
+    assert "one linear layer over the largest of all tokens" in " ".join(
+        (tmp_path / "again" / "README.md").read_text().split()
+    )
     classify: Any = pipeline("classification", model=str(tmp_path / "again"), device="cpu")
     assert {one["label"] for one in classify("甲子")} <= {"甲", "乙"}

@@ -95,13 +95,15 @@ def test_bad_rows_are_named(write, rows, message):
 
 
 def test_bad_files_are_named(write):
-    with pytest.raises(ValueError, match="data.json:1: answer must be one of the choices, got '丙'"):
+    with pytest.raises(ValueError, match=r"data.json:1: answer must be one of the choices, got '丙'"):
         read_choices(write([[["一"], [{**QUESTION, "answer": "丙"}], "x"]]))
     with pytest.raises(ValueError, match=r"data.json:\d+: there must be a list of paragraphs and a list of questions"):
         read_choices(write([*C3, [["一"]]]))
     path = write(CHID, "dev.json", lines=True)
     write({"#idiom000001#": 0}, "dev_answer.json")
-    with pytest.raises(ValueError, match=r"dev.json:1: a blank must be answered in .*dev_answer.json, got '#idiom000002#'"):
+    with pytest.raises(
+        ValueError, match=r"dev.json:1: a blank must be answered in .*dev_answer.json, got '#idiom000002#'"
+    ):
         read_choices(path)
     write([0], "dev_answer.json")
     with pytest.raises(ValueError, match=r"dev_answer.json: the file must be an object with the number of a candidate"):
@@ -110,5 +112,5 @@ def test_bad_files_are_named(write):
     with pytest.raises(ValueError, match=r"dev_answer.json: the file must be JSON"):
         read_choices(path)
     path.write_text("甲\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="dev.json:1: the line must be a JSON object, got '甲'"):
+    with pytest.raises(ValueError, match=r"dev.json:1: the line must be a JSON object, got '甲'"):
         read_choices(path)

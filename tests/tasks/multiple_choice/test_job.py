@@ -176,7 +176,9 @@ def small(folder, **options):
     return MultipleChoiceJob(file, file, model=str(folder / "encoder"), max_length=16, **options)
 
 
-@pytest.mark.parametrize("options", [{"head": "own"}, {"padding_choice": "无", "num_choices": 4}], ids=["own", "padded"])
+@pytest.mark.parametrize(
+    "options", [{"head": "own"}, {"padding_choice": "无", "num_choices": 4}], ids=["own", "padded"]
+)
 def test_other_ways_of_missing_choices(options, tmp_path, monkeypatch):
     monkeypatch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
     job = small(tmp_path, **options)
@@ -203,7 +205,12 @@ def test_adapters_keep_the_head(tmp_path):
     assert any("classifier.modules_to_save" in name for name in names)
     options = job.evaluation_options(tokenizer, adapted, None)  # type: ignore[arg-type]
     arguments = job.training_arguments(
-        tmp_path / "out", use_cpu=True, max_steps=1, eval_strategy="no", save_strategy="no", load_best_model_at_end=False
+        tmp_path / "out",
+        use_cpu=True,
+        max_steps=1,
+        eval_strategy="no",
+        save_strategy="no",
+        load_best_model_at_end=False,
     )
     trainer = MultipleChoiceTrainer(adapted, arguments, train_dataset=job.read().train, **options)
     trainer.train()
