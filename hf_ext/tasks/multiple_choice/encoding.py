@@ -100,7 +100,7 @@ class ChoiceEncoder:
 
     def _blank_row(self, parts: Sequence[Sequence[str]], tokens: Mapping[str, list[int]]) -> list[int]:
         mask = self._token("stands for a blank", self.tokenizer.mask_token_id)
-        known = self.tokenizer.convert_tokens_to_ids(_ASKED)
+        known: Any = self.tokenizer.convert_tokens_to_ids(_ASKED)
         asked = mask if known in (None, self.tokenizer.unk_token_id) else known
         (choice,), *sides = parts
         left, right = (_joined([tokens[text] for text in side], [mask] * _BLANK_WIDTH) for side in sides)
@@ -113,8 +113,8 @@ class ChoiceEncoder:
                 del right[-1]
         return [self.first, *tokens[choice], self.end, *left, asked, *right, self.end]
 
-    def _token(self, what: str, *candidates: int | None) -> int:
-        found = next((one for one in candidates if one is not None), None)
+    def _token(self, what: str, *candidates: Any) -> int:
+        found: int | None = next((one for one in candidates if one is not None), None)
         if found is None:
             raise ValueError(
                 f"tokenizer must have a token that {what}, got {type(self.tokenizer).__name__} without one"
@@ -140,7 +140,7 @@ class DataCollatorForChoices:
         rows = self.encoder(examples)
         choices = max(map(len, rows))
         length = max(len(row) for own in rows for row in own)
-        pad = self.encoder.tokenizer.pad_token_id
+        pad: Any = self.encoder.tokenizer.pad_token_id
         ids = torch.full((len(rows), choices, length), 0 if pad is None else pad)
         mask = torch.zeros_like(ids)
         ids[:, :, 0], mask[:, :, 0] = self.encoder.first, 1

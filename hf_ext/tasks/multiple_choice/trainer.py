@@ -39,8 +39,9 @@ class MultipleChoiceTrainer(JobTrainer):
 
     def _scored(self, loader: DataLoader[Any]) -> DataLoader[Any]:
         """The loader, of whose questions metrics are to be; these say what belongs together."""
-        collator, questions = self.data_collator, loader.dataset
-        self.compute_metrics = partial(_metrics, questions, collator.encoder, self.decoding)  # type: ignore[union-attr]
+        collator: Any = self.data_collator
+        questions: Any = loader.dataset
+        self.compute_metrics = partial(_metrics, questions, collator.encoder, self.decoding)
         return loader
 
 
