@@ -52,9 +52,9 @@ def test_logits_loss_and_gradients_are_those_by_hand(family, pooling):
     np.testing.assert_allclose(found.logits.detach().numpy(), logits, atol=1e-12)
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     counted = [0, 1, 3]
-    np.testing.assert_allclose(float(found.loss), -np.log(probabilities[counted, labels[counted]]).mean(), atol=1e-12)
+    np.testing.assert_allclose(found.loss.item(), -np.log(probabilities[counted, labels[counted]]).mean(), atol=1e-12)
     found.loss.backward()
-    error = (probabilities - np.eye(3)[labels])[counted] / 3
+    error = (probabilities[counted] - np.eye(3)[labels[counted]]) / 3
     np.testing.assert_allclose(dense.weight.grad.numpy(), error.T @ vectors[counted], atol=1e-12)
     np.testing.assert_allclose(dense.bias.grad.numpy(), error.sum(0), atol=1e-12)
 

@@ -65,7 +65,7 @@ def test_logits_loss_and_gradients_are_those_by_hand(family, pooling):
     np.testing.assert_allclose(found.logits.detach().numpy(), logits, atol=1e-12)
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     wanted = -np.log(probabilities[[0, 1], labels]).mean()
-    np.testing.assert_allclose(float(found.loss), wanted, atol=1e-12)
+    np.testing.assert_allclose(found.loss.item(), wanted, atol=1e-12)
     found.loss.backward()
     error = probabilities - np.eye(3)[labels]
     dense = model.classifier.dense
@@ -73,17 +73,17 @@ def test_logits_loss_and_gradients_are_those_by_hand(family, pooling):
     np.testing.assert_allclose(dense.bias.grad.numpy(), [0.0], atol=1e-12)
     # As a part of a larger step.
     part = model(**inputs, labels=labels, num_items_in_batch=8).loss
-    np.testing.assert_allclose(float(part), wanted * 2 / 8, atol=1e-12)
+    np.testing.assert_allclose(part.item(), wanted * 2 / 8, atol=1e-12)
 
 
 def test_it_begins_as_the_original():
     torch.manual_seed(0)
     model = AutoModelForLinearChoice.from_config(BertConfig(**{**SMALL, "hidden_size": 4096, "num_hidden_layers": 0}))
     weight = model.classifier.dense.weight
-    assert float(weight.abs().max()) <= 0.04
+    assert weight.abs().max().item() <= 0.04
     # Of a normal distribution cut at two standard deviations.
-    assert float(weight.std()) == pytest.approx(0.02 * 0.8796, rel=0.05)
-    assert float(model.classifier.dense.bias) == 0
+    assert weight.std().item() == pytest.approx(0.02 * 0.8796, rel=0.05)
+    assert model.classifier.dense.bias.item() == 0
     assert not hasattr(model.bert, "pooler") or model.bert.pooler is None
 
 
