@@ -382,6 +382,11 @@ class Case(NamedTuple):
         return {"output_logits": True} if asked else {}
 
     @property
+    def chooses(self) -> bool:
+        """Whether a row has choices."""
+        return self.auto in ("AutoModelForMultipleChoice", CHOICES)
+
+    @property
     def pairs(self) -> bool:
         """Whether the head scores pairs of tokens."""
         return self.auto in (SPANS, RELATIONS, EVENTS, ANSWERS)
@@ -422,7 +427,7 @@ class Case(NamedTuple):
         if self.auto == ANSWERS:
             # All but the first token of a text.
             batch["context_mask"] = batch["attention_mask"] * (batch["attention_mask"].cumsum(-1) > 1)
-        if self.auto in ("AutoModelForMultipleChoice", CHOICES):
+        if self.chooses:
             batch = {name: value.unflatten(0, (-1, 2)) for name, value in batch.items()}
         if self.family.paired and self.auto != "AutoModelForTextEncoding":
             generator = torch.Generator().manual_seed(seed + 1)

@@ -49,7 +49,7 @@ def numbers(model: Any, case: Case, batch: dict[str, Tensor]) -> dict[str, Tenso
 
 # PEFT still calls causal models by the name that the cache had before.
 @pytest.mark.filterwarnings("ignore:`past_key_values` is deprecated:FutureWarning")
-@pytest.mark.parametrize("case", [c for c in TUNED if not c.values[0].auto.endswith("Choice")])
+@pytest.mark.parametrize("case", [c for c in TUNED if not c.values[0].chooses])
 def test_prefix_tuning(case: Case) -> None:
     """The prefix counts, in outputs and gradients, and a row alone gives what it gives in a batch; or it is refused."""
     model = by_a_prefix(case)

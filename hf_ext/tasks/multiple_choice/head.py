@@ -14,6 +14,7 @@ from transformers.utils.generic import can_return_tuple
 from hf_ext.losses.classification import classification_loss
 from hf_ext.losses.rows import can_look
 from hf_ext.modules.adapters import takes_prefix
+from hf_ext.modules.encoder_model import one_input
 from hf_ext.tasks.base.head import auto_class, head_class_by_name
 from hf_ext.tasks.base.linear_head import LinearHead
 
@@ -61,15 +62,9 @@ class LinearChoice(LinearHead):
             ValueError: if the inputs or a mask have another shape, a label is not one of the choices that are there, or
                 ``position_ids`` mark packed documents.
         """
-        given = input_ids if input_ids is not None else inputs_embeds
-        dimensions = 3 if input_ids is not None else 4
-        if given is None or given.dim() != dimensions:
-            seen = None if given is None else tuple(given.shape)
-            raise ValueError(f"input_ids must have shape [B, K, L], or inputs_embeds [B, K, L, H], got {seen}")
-        if attention_mask is not None and attention_mask.shape != given.shape[:3]:
-            raise ValueError(
-                f"attention_mask must have shape {list(given.shape[:3])}, got {list(attention_mask.shape)}"
-            )
+        shape = one_input(input_ids, inputs_embeds, "B, K, L").shape[:3]
+        if attention_mask is not None and attention_mask.shape != shape:
+            raise ValueError(f"attention_mask must have shape {list(shape)}, got {list(attention_mask.shape)}")
         ids, mask, types, embeds, positions = (
             None if one is None else one.flatten(0, 1)
             for one in (input_ids, attention_mask, token_type_ids, inputs_embeds, position_ids)
@@ -78,7 +73,7 @@ class LinearChoice(LinearHead):
             kwargs["position_ids"] = positions
         self.check_one_text_a_row(mask, positions)
         outputs = self.encode(ids, mask, types, embeds, **kwargs)
-        logits = self.scores_of(outputs.last_hidden_state, mask, kwargs).view(given.shape[:2])
+        logits = self.scores_of(outputs.last_hidden_state, mask, kwargs).view(shape[:2])
         if attention_mask is not None:
             logits = logits.masked_fill(~present_choices(attention_mask), -torch.inf)
         loss = None

@@ -153,7 +153,7 @@ def test_what_cannot_be_had_is_refused():
         model(**inputs, labels=torch.tensor([0, 2]))
     with pytest.raises(ValueError, match=r"labels must be in \[0, 3\) or -100, got 3"):
         model(**inputs, labels=torch.tensor([0, 3]))
-    with pytest.raises(ValueError, match=r"input_ids must have shape \[B, K, L\], .* got \(3, 7\)"):
+    with pytest.raises(ValueError, match=r"input_ids must have shape \[B, K, L\] with .* got \[3, 7\]"):
         model(input_ids=inputs["input_ids"][0])
     with pytest.raises(ValueError, match=r"attention_mask must have shape \[2, 3, 7\], got \[2, 7\]"):
         model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"][:, 0])
