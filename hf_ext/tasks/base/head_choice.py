@@ -1,6 +1,5 @@
 """Opens models that have a head of their family's own, or the linear one of ours, by the head that they have."""
 
-from collections.abc import Callable
 from typing import Any
 
 from hf_ext.tasks.base.linear_head import LINEAR_POOLINGS, LinearHead
@@ -16,7 +15,7 @@ def head_of(model: Any) -> str:
     return str(model.config.linear_pooling) if isinstance(model, LinearHead) else OWN
 
 
-def either_class(own: Any, ours: Any, default: str, finish: Callable[[Any], None] | None = None) -> Any:
+def either_class(own: Any, ours: Any, default: str) -> Any:
     """What opens and makes models with either head, as an Auto class does.
 
     ``from_pretrained(name, head=None)`` opens a model with the head that it has; an encoder alone gets ``head``, or
@@ -26,13 +25,7 @@ def either_class(own: Any, ours: Any, default: str, finish: Callable[[Any], None
         own: the Auto class of Transformers.
         ours: the Auto class of a `LinearHead`.
         default: one of `HEADS`.
-        finish: what is done to a model with the family's own head.
     """
-
-    def finished(model: Any) -> Any:
-        if finish is not None and head_of(model) == OWN:
-            finish(model)
-        return model
 
     def chosen(head: str | None, trained: str | None) -> tuple[Any, dict[str, str]]:
         """The Auto class with its fields; a trained head of ours keeps its pooling unless another is asked for."""
@@ -63,7 +56,7 @@ def either_class(own: Any, ours: Any, default: str, finish: Callable[[Any], None
                 (one for one, end in zip((OWN, "ours"), cls.suffixes) for each in classes if each.endswith(end)), None
             )
             auto_class, fields = chosen(head, trained)
-            return finished(auto_class.from_pretrained(name, *args, **fields, **kwargs))
+            return auto_class.from_pretrained(name, *args, **fields, **kwargs)
 
         @classmethod
         def from_config(cls, config: Any, head: str | None = None, **kwargs: Any) -> Any:
@@ -74,7 +67,7 @@ def either_class(own: Any, ours: Any, default: str, finish: Callable[[Any], None
                     f"head must be one of {', '.join(LINEAR_POOLINGS)} for a {config.model_type}, which has no "
                     f"{own.__name__} of its own, got {OWN!r}"
                 )
-            return finished(auto_class.from_config(config, **fields, **kwargs))
+            return auto_class.from_config(config, **fields, **kwargs)
 
     Either.__name__ = Either.__qualname__ = f"Either{own.__name__.removeprefix('Auto')}"
     return Either

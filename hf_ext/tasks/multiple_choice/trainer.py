@@ -4,18 +4,39 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, Dataset
 from transformers import EvalPrediction
 
 from hf_ext.tasks.multiple_choice.encoding import ChoiceEncoder
+from hf_ext.tasks.multiple_choice.head import present_choices
 from hf_ext.tasks.multiple_choice.metrics import choice_scores, groups_of, logits_of_choices
 from hf_ext.training.job_trainer import JobTrainer
+
+
+def leave_out_missing_choices(model: Any) -> None:
+    """Have a model give choices that are not there the logit -inf from now on, as our head does by itself.
+
+    A family's own takes no mask of choices, and would let one that only fills up a row win.
+
+    Args:
+        model: is called with ``attention_mask`` ``[B, K, L]``, and returns ``logits`` ``[B, K]``.
+    """
+    model.register_forward_hook(_mask_choices, with_kwargs=True)
+
+
+def _mask_choices(model: Any, args: Any, kwargs: dict[str, Any], outputs: Any) -> Any:
+    seen = kwargs.get("attention_mask")
+    if seen is not None:
+        outputs["logits"] = outputs["logits"].masked_fill(~present_choices(seen), -torch.inf)
+    return outputs
 
 
 class MultipleChoiceTrainer(JobTrainer):
     """Trainer of a model of multiple choice on questions, of which :class:`DataCollatorForChoices` makes batches.
 
-    An evaluation gives ``accuracy`` as :func:`hf_ext.tasks.multiple_choice.choice_scores` has it.
+    Choices that are not there have the logit -inf, whatever the model's head. An evaluation gives ``accuracy`` as
+    :func:`hf_ext.tasks.multiple_choice.choice_scores` has it.
 
     Args:
         *args: Trainer's.
@@ -28,6 +49,8 @@ class MultipleChoiceTrainer(JobTrainer):
         # The collator takes texts, which no model has as an argument.
         self.args.remove_unused_columns = False
         self.decoding = decoding
+        # Of the outermost model, as an adapter runs what it adapts without its hooks.
+        leave_out_missing_choices(self.model)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         """As `JobTrainer`'s."""
