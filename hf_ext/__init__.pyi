@@ -120,11 +120,13 @@ from .models.urpe import (
     URPEModel as URPEModel,
 )
 from .ops.precision import inference_dtype as inference_dtype
+from .tasks.classification.head import AutoModelForLinearClassification as AutoModelForLinearClassification
 from .tasks.dialogue.chat import Chat as Chat
 from .tasks.entities.samples import generate_samples as generate_samples
 from .tasks.entities.span_head import AutoModelForSpanExtraction as AutoModelForSpanExtraction
 from .tasks.entities.tag_head import AutoModelForSequenceLabeling as AutoModelForSequenceLabeling
 from .tasks.events.head import AutoModelForEventExtraction as AutoModelForEventExtraction
+from .tasks.multiple_choice.head import AutoModelForLinearChoice as AutoModelForLinearChoice
 from .tasks.reading_comprehension.head import AutoModelForReadingComprehension as AutoModelForReadingComprehension
 from .tasks.relations.head import AutoModelForRelationExtraction as AutoModelForRelationExtraction
 from .tasks.similarity.trainer import SimilarityTrainer as SimilarityTrainer

@@ -34,6 +34,7 @@ from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.events import EventExtractionJob, read_events
 from hf_ext.tasks.events.metrics import event_scores
 from hf_ext.tasks.image_classification import ImageClassificationJob
+from hf_ext.tasks.multiple_choice import MultipleChoiceJob
 from hf_ext.tasks.paraphrase import DataCollatorForParaphrase, ParaphraseJob, paraphrase_retrieval_accuracy
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.reading_comprehension.metrics import reading_scores
@@ -97,6 +98,25 @@ def _many_labelled(number: int) -> dict[str, Any]:
     return {"text": _entity(number)["text"], "labels": [PLACES[number % 3], *["长"] * (number % 2)]}
 
 
+def _question_with_choices(number: int) -> dict[str, Any]:
+    """Of two to four choices."""
+    before, name, place = _texts(number)
+    others = [one for one in NAMES if one != name][: 1 + number % 3]
+    label = (number // 2) % (len(others) + 1)
+    choices = [*others[:label], name, *others[label:]]
+    return {"text": f"{before}{name}在{place}", "question": f"谁在{place}", "choices": choices, "label": label}
+
+
+def _blank(number: int) -> dict[str, Any]:
+    """One of the two blanks of a text, two in a group."""
+    before, name, place = _texts(number - number % 2)
+    blanks = f"#idiom{number - number % 2}#", f"#idiom{number + 1 - number % 2}#"
+    choices = [place, "去年", name, "南海"]
+    text = f"{before}{blanks[0]}在{blanks[1]}有"
+    row = {"text": text, "blank": blanks[number % 2], "choices": choices}
+    return {**row, "group": number // 2, "label": (2, 0)[number % 2]}
+
+
 def _pair(number: int) -> dict[str, Any]:
     first, second = _entity(number)["text"], _entity((3 * number + 1) % 8)["text"]
     return {"text1": first, "text2": second, "score": number % 4}
@@ -152,6 +172,11 @@ class JobCase:
     compares: bool = False
     steps: int = 2
 
+    @property
+    def has_no_lengths(self) -> bool:
+        """Whether it is known of no row, or must not count, how long it is."""
+        return self.compares or self.family == "rope_vit" or self.job is MultipleChoiceJob
+
     def write(self, folder: Path, dropout: float = 0.0) -> None:
         """Write the files and the config of the job: eight rows to train on, five of them to evaluate on."""
         folder.mkdir()
@@ -178,7 +203,7 @@ class JobCase:
             "per_device_eval_batch_size": 2,
             "dataloader_drop_last": True,
             # Rows of these are made to batches of tokens by their collators.
-            "train_sampling_strategy": "random" if self.compares or self.family == "rope_vit" else "group_by_length",
+            "train_sampling_strategy": "random" if self.has_no_lengths else "group_by_length",
         }
         kind = Seq2SeqTrainingArguments if self.job is SummarizationJob else TrainingArguments
         return kind(str(folder), **(settings | more))
@@ -236,6 +261,25 @@ def _classes(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
         best = max(scores, key=lambda name: scores[name])
         found.append([best] if "label" in row else [name for name in names if scores[name] > 0.5])
     return classification_scores(found, [row.get("labels") or [row["label"]] for row in rows], names)
+
+
+def _classes_of_either(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    classify = pipeline("classification", model=str(folder), device="cpu")
+    found = [[classify(row["text"])[0]["label"]] for row in rows]
+    names = list(classify.model.config.label2id)
+    return {**classification_scores(found, [[row["label"]] for row in rows], names), "head": "first_token"}
+
+
+def _choices(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+    pick = pipeline("multiple-choice", model=str(folder), device="cpu")
+    ways = {"argmax", "greedy", "assignment"} if "group" in rows[0] else set()
+    own = "assignment" if ways else "argmax"
+    right = {
+        way: np.mean([one[0]["index"] == row["label"] for one, row in zip(pick(rows, decoding=way), rows)])
+        for way in {own} | ways
+    }
+    scores = {"accuracy": right[own], "decoding": own, "head": pick.model.config.linear_pooling}
+    return {**scores, **{f"accuracy_{way}": right[way] for way in ways}}
 
 
 def _cloze(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
@@ -331,6 +375,9 @@ JOBS = {
     "answers": JobCase(ReadingComprehensionJob, _question, _answers, _WINDOW),
     "classes": JobCase(ClassificationJob, _labelled, _classes, _LENGTH),
     "many classes": JobCase(ClassificationJob, _many_labelled, _classes, _LENGTH),
+    "linear classes": JobCase(ClassificationJob, _labelled, _classes_of_either, {**_LENGTH, "head": "first_token"}),
+    "choices": JobCase(MultipleChoiceJob, _question_with_choices, _choices, {**_LENGTH, "head": "mean"}, steps=20),
+    "blanks": JobCase(MultipleChoiceJob, _blank, _choices, _LENGTH, steps=20),
     "cloze": JobCase(ClozeJob, _labelled, _cloze, _CLOZE),
     "cloze labels": JobCase(ClozeJob, _labelled, _cloze, {**_CLOZE, "predicts": "labels"}),
     "images": JobCase(ImageClassificationJob, _picture, _classes_of_images, {"mirror": True}, "rope_vit"),

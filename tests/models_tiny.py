@@ -54,7 +54,10 @@ TAGS = "AutoModelForSequenceLabeling"
 RELATIONS = "AutoModelForRelationExtraction"
 EVENTS = "AutoModelForEventExtraction"
 ANSWERS = "AutoModelForReadingComprehension"
-ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS, ANSWERS)
+# One layer over one vector of a row.
+LINEAR = "AutoModelForLinearClassification"
+CHOICES = "AutoModelForLinearChoice"
+ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS, ANSWERS, LINEAR, CHOICES)
 DECODER_HEADS = ("AutoModelForCausalLM",)
 # No Auto class gives this one.
 UNILM_HEADS = (*DECODER_HEADS, "ForParaphrase")
@@ -302,7 +305,10 @@ FAMILIES: dict[str, Family] = {
     "bert": Family(
         BertConfig,
         SIZES,
-        {"absolute": Variant({}, ("AutoModelForMaskedLM", SPANS, RELATIONS))},
+        {
+            "absolute": Variant({}, ("AutoModelForMaskedLM", SPANS, RELATIONS, CHOICES)),
+            "mean": Variant({"linear_pooling": "mean"}, (LINEAR,)),
+        },
         back_ends=("eager", "sdpa"),
         places=True,
         unpads=False,
@@ -312,7 +318,7 @@ FAMILIES: dict[str, Family] = {
     "electra": Family(
         ElectraConfig,
         SIZES | {"embedding_size": 16},
-        {"factorized": Variant({}, (TAGS, EVENTS, ANSWERS))},
+        {"factorized": Variant({"linear_pooling": "max"}, (TAGS, EVENTS, ANSWERS, LINEAR))},
         back_ends=("eager", "sdpa"),
         places=True,
         unpads=False,
@@ -372,7 +378,13 @@ class Case(NamedTuple):
     @property
     def settings(self) -> dict[str, Any]:
         """What the model is to be told to return numbers that have gradients in evaluation."""
-        return {"output_logits": True} if self.auto in ANY_ENCODER else {}
+        asked = self.auto in ANY_ENCODER and self.auto not in (LINEAR, CHOICES)
+        return {"output_logits": True} if asked else {}
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a row has choices."""
+        return self.auto in ("AutoModelForMultipleChoice", CHOICES)
 
     @property
     def pairs(self) -> bool:
@@ -415,7 +427,7 @@ class Case(NamedTuple):
         if self.auto == ANSWERS:
             # All but the first token of a text.
             batch["context_mask"] = batch["attention_mask"] * (batch["attention_mask"].cumsum(-1) > 1)
-        if self.auto == "AutoModelForMultipleChoice":
+        if self.chooses:
             batch = {name: value.unflatten(0, (-1, 2)) for name, value in batch.items()}
         if self.family.paired and self.auto != "AutoModelForTextEncoding":
             generator = torch.Generator().manual_seed(seed + 1)
@@ -555,6 +567,8 @@ _CHOSEN = (
     ("modernbert", SPANS),
     ("qwen3", TAGS),
     ("qwen3", RELATIONS),
+    ("roformer", LINEAR),
+    ("bert", CHOICES),
 )
 # Each of our heads once in the first five, and over encoders of all kinds.
 OUR_HEADS = [

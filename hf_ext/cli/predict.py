@@ -19,20 +19,26 @@ from hf_ext.data.text_lines import (
     valid_unicode,
 )
 
+# What a document has several of under one key.
+_LISTS = ("turns", "choices")
 
-def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
+
+def read_documents(
+    path: Path | None, whole: bool, reads: Sequence[tuple[str, ...]], optional: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Documents of a file: texts as `texts_of` finds them, or the JSON lines or array that a pipeline reads.
 
     Args:
         path: the file; None: standard input.
         whole: take the file as one text.
         reads: the keys of a document, in any of these ways; of several, the first that a line has.
+        optional: keys that it may have beside those.
 
     Raises:
         ValueError: naming the line, if it has none of these keys.
     """
     wanted = " or ".join(" and ".join(f'"{key}"' for key in keys) for keys in reads)
-    lists = " (a list of them)" if ("turns",) in reads else ""
+    lists = " (a list of them)" if any(key in _LISTS for keys in reads for key in keys) else ""
     if ("text",) not in reads and whole:
         raise ValueError(f"whole has no effect with a model that reads JSON lines with {wanted}; leave it out")
     if whole or (len(reads) == 1 and ("text",) in reads):
@@ -51,16 +57,18 @@ def read_documents(path: Path | None, whole: bool, reads: Sequence[tuple[str, ..
         return
     for where, record in json_records(lines):
         keys = next((keys for keys in reads if isinstance(record, dict) and record.keys() >= {*keys}), ())
-        document = {key: record[key] for key in keys}
+        more = [key for key in optional if keys and record.get(key) is not None]
+        document = {key: record[key] for key in (*keys, *more)}
         if not document or not all(_is_text(key, value) for key, value in document.items()):
             fail(where, f"a line must be a JSON object with strings {wanted}{lists}", record)
         yield document
 
 
 def _is_text(key: str, value: Any) -> bool:
-    if key != "turns":
-        return isinstance(value, str)
-    return isinstance(value, list) and bool(value) and all(isinstance(turn, str) for turn in value)
+    if key in _LISTS:
+        return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+    # A group may be called by a number.
+    return isinstance(value, str) or (key == "group" and type(value) is int)
 
 
 def _has_adapter(model: Any) -> bool:
@@ -88,8 +96,8 @@ def predict(
     file: Annotated[
         Path | None,
         typer.Option(
-            help="A text a line, or JSON lines with a text, an image, a question and its context, or a pair each; or a "
-            "folder of images."
+            help="A text a line, or JSON lines with a text, an image, a question and its context or choices, or a pair "
+            "each; or a folder of images."
         ),
     ] = None,
     task_name: Annotated[str | None, typer.Option("--task", help=TASK_HELP)] = None,
@@ -108,7 +116,8 @@ def predict(
     top_k: Annotated[
         int | None,
         typer.Option(
-            help="Of answers, clozes, classes of images and paraphrases: how many to give at most; else 1, 1, 5, 20."
+            help="Of answers, choices, clozes, classes of images and paraphrases: how many to give at most; else 1, 1, "
+            "1, 5, 20."
         ),
     ] = None,
     seed: Annotated[
@@ -132,6 +141,9 @@ def predict(
     {"text", "paraphrases": [{"text", "similarity"}]},
 
     {"question", "context", "answers": [{"score", "start", "end", "answer"}]}, of JSON lines with question and context,
+
+    {"text", "choices", "answers": [{"choice", "index", "score"}]}, of JSON lines with text and choices, and perhaps a
+    question, a blank or a group,
 
     {"text1", "text2", "similarity"}, of JSON lines with text1 and text2,
 
@@ -175,7 +187,7 @@ def predict(
 
         documents = [{"image": str(one)} for one in image_files(file)]
     else:
-        documents = list(read_documents(file, whole, task.reads))
+        documents = list(read_documents(file, whole, task.reads, task.optional))
 
     # Before a model is loaded that may take its time.
     typer.echo(saved.purpose(task), err=True)

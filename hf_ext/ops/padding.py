@@ -11,14 +11,14 @@ def padded_on_the_right(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Model inputs whose rows begin with their first real token, what stood before it behind the others.
 
     Args:
-        inputs: ``attention_mask`` ``[B, L]``, if any; what else has its shape is moved along.
+        inputs: ``attention_mask`` ``[..., L]``, if any; what else has its shape is moved along.
     """
     mask = inputs.get("attention_mask")
     if mask is None:
         return dict(inputs)
     first = (mask != 0).int().argmax(-1, keepdim=True)
-    places = (torch.arange(mask.shape[1], device=mask.device) + first) % mask.shape[1]
+    places = (torch.arange(mask.shape[-1], device=mask.device) + first) % mask.shape[-1]
     return {
-        name: value.gather(1, places) if isinstance(value, Tensor) and value.shape == mask.shape else value
+        name: value.gather(-1, places) if isinstance(value, Tensor) and value.shape == mask.shape else value
         for name, value in inputs.items()
     }

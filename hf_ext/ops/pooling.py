@@ -66,3 +66,19 @@ def first_token(hidden_states: Tensor, attention_mask: Tensor | None = None) -> 
     index = real.int().argmax(-1)[:, None, None]
     # Not by the number of each row, which a graph would keep.
     return hidden_states.gather(1, index.expand(-1, -1, hidden_states.shape[-1])).squeeze(1)
+
+
+def max_of_tokens(hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    """Largest of each number over the real tokens of each row; 0 for a row without any.
+
+    Args:
+        hidden_states: ``[B, L, H]``.
+        attention_mask: ``[B, L]``, non-zero at real tokens; None: all are.
+
+    Returns:
+        ``[B, H]``.
+    """
+    if attention_mask is None:
+        return hidden_states.amax(1)
+    real = (attention_mask != 0).unsqueeze(-1)
+    return hidden_states.masked_fill(~real, -torch.inf).amax(1).masked_fill(~real.any(1), 0)

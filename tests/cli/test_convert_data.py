@@ -36,6 +36,13 @@ EXAMPLES = {
     "classification": ([{"text": "甲", "label": "x"}, {"text": "乙", "label": "y"}], True),
     "summarization": ([{"text": "甲", "summary": "乙"}, {"text": "丙", "summary": "丁"}], True),
     "paraphrase": ([{"text": "甲", "synonyms": ["乙", "丙"]}], True),
+    "multiple-choice": (
+        [
+            {"text": "甲", "question": "谁", "choices": ["乙", "丙"], "id": 3, "label": 1},
+            {"text": "甲#idiom1#。", "blank": "#idiom1#", "choices": ["乙", "丙", "丁"], "group": 0, "label": 0},
+        ],
+        False,
+    ),
     "image-classification": ([{"image": str(IMAGE), "label": "x"}], False),
     "similarity": ([{"text1": "甲", "text2": "乙", "score": 0.5}], False),
     "autoencoder": ([{"text": "甲"}, {"text": "乙"}], False),

@@ -166,6 +166,15 @@ def test_classification(tmp_path):
     assert config["problem_type"] == "multi_label_classification"
 
 
+def test_multiple_choice(tmp_path):
+    printed = run("multiple_choice.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
+    assert "accuracy: " in printed
+    assert printed.count(" -> ") == 2
+    assert "assignment: " in printed
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RoFormerForLinearChoice"]
+
+
 def test_cloze(tmp_path):
     printed = run("cloze.py", "--output-dir", tmp_path / "model", "--max-steps", 2)
     assert printed.count("accuracy ") == 2

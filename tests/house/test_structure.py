@@ -50,6 +50,8 @@ ROLES = (
         "all_tokens",
         "answers",
         "collator",
+        "decoding",
+        "either_model",
         "likelihood",
         "masked_model",
         "packed_rows",

@@ -6,7 +6,7 @@ from typing import Any
 import peft
 import pytest
 import torch
-from models_tiny import OUR_HEADS, Case, cases, finite_tensors, one_of_each, tensors
+from models_tiny import LINEAR, OUR_HEADS, Case, cases, finite_tensors, one_of_each, tensors
 from torch import Tensor
 from trainer_runs import labelled
 
@@ -15,6 +15,7 @@ KINDS = {
     "AutoModelForCausalLM": "CAUSAL_LM",
     "AutoModelForSequenceClassification": "SEQ_CLS",
     "AutoModelForMultipleChoice": "SEQ_CLS",
+    LINEAR: "SEQ_CLS",
     "AutoModelForQuestionAnswering": "QUESTION_ANS",
 }
 HEADS = [case for case in cases(once=True) if not case.values[0].is_base and not case.values[0].family.paired]
@@ -48,7 +49,7 @@ def numbers(model: Any, case: Case, batch: dict[str, Tensor]) -> dict[str, Tenso
 
 # PEFT still calls causal models by the name that the cache had before.
 @pytest.mark.filterwarnings("ignore:`past_key_values` is deprecated:FutureWarning")
-@pytest.mark.parametrize("case", [c for c in TUNED if not c.values[0].auto.endswith("MultipleChoice")])
+@pytest.mark.parametrize("case", [c for c in TUNED if not c.values[0].chooses])
 def test_prefix_tuning(case: Case) -> None:
     """The prefix counts, in outputs and gradients, and a row alone gives what it gives in a batch; or it is refused."""
     model = by_a_prefix(case)

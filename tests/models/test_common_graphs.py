@@ -65,7 +65,7 @@ WAYS = [
 @pytest.mark.parametrize(("case", "back_end"), WAYS)
 def test_traced(case: Case, back_end: str) -> None:
     """Traced with one text, or one choice of two."""
-    one = case.batch([5, 5] if case.auto.endswith("MultipleChoice") else [5])
+    one = case.batch([5, 5] if case.chooses else [5])
     model = made(case, one, back_end)
     with torch.no_grad():
         check(torch.jit.trace(model, tuple(one.values()), check_trace=False, strict=False), model, case)

@@ -295,7 +295,7 @@ def test_unknown_ids(case: Case) -> None:
 def test_empty_texts(case: Case) -> None:
     model, batch = case.make(), case.batch([1, 1])
     empty = {name: value if "decoder" in name else value[..., :0] for name, value in batch.items()}
-    axes, sizes = ("B, K, L", "1, 2, 0") if case.auto.endswith("MultipleChoice") else ("B, L", "2, 0")
+    axes, sizes = ("B, K, L", "1, 2, 0") if case.chooses else ("B, L", "2, 0")
     message = rf"input_ids must have shape \[{axes}\] with at least one token, got \[{sizes}\]"
     with pytest.raises(ValueError, match=message):
         model(**empty)

@@ -12,6 +12,7 @@ from hf_ext.tasks.classification import read_labelled_texts
 from hf_ext.tasks.dialogue import read_dialogues
 from hf_ext.tasks.entities import read_entities
 from hf_ext.tasks.events import read_event_schema, read_events
+from hf_ext.tasks.multiple_choice import read_choices
 from hf_ext.tasks.paraphrase import read_paraphrases
 from hf_ext.tasks.reading_comprehension import read_questions
 from hf_ext.tasks.relations import read_relation_schema, read_relations
@@ -75,6 +76,8 @@ READERS = {
         read_questions,
         {"question": "谁", "context": TEXT, "answers": {"text": ["甲"], "answer_start": [0]}},
     ),
+    "choices": (read_choices, {"text": TEXT, "question": "谁", "choices": ["甲", "乙"], "label": 1}),
+    "chid": (read_choices, {"candidates": ["甲", "乙"], "content": f"{TEXT}#idiom#", "answer": 1}),
     "texts to code": (read_texts, {"text": TEXT}),
     "texts": (lambda path: list(texts_of(path)), {"text": TEXT}),
 }

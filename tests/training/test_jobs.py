@@ -33,8 +33,21 @@ PIPELINE_TAGS = {
     "sentence-similarity",
     "text-generation",
     "summarization",
+    "multiple-choice",
 }
-OF_HEADS_OF_OURS = {"spans", "crf", "softmax", "relations", "events", "answers", "paraphrases", "codes"}
+OF_HEADS_OF_OURS = {
+    "spans",
+    "crf",
+    "softmax",
+    "relations",
+    "events",
+    "answers",
+    "paraphrases",
+    "codes",
+    "linear classes",
+    "choices",
+    "blanks",
+}
 WORKER = Path(__file__).parents[1] / "jobs_in_two_processes.py"
 
 

@@ -8,6 +8,8 @@ it reads is given to every task in one form, by the name of what is in it:
 - ``"events"``: ``{"text", "events": [{"type", "trigger": span, "arguments": [{"role", "start", "end"}]}]}``
 - ``"classes"``: ``{"text", "labels": [str]}``, or other names of texts
 - ``"targets"``: ``{"text", "targets": [str]}``, texts to be written
+- ``"choices"``: ``{"text", "choices": [str], "label": index}``, perhaps with ``"question"``, ``"blank"``,
+  ``"group"`` or ``"id"``
 
 A span is ``{"start", "end"}`` in code points of the text, ``end`` exclusive. An example without the second key is not
 labelled. Whatever has a place of its own holds it as ``where``. The tasks check the values.
@@ -64,7 +66,7 @@ def read_as(content: str, source: Source) -> Iterator[Example] | None:
     """What a file in one of the formats has of some content, each example after its place.
 
     Args:
-        content: ``"entities"``, ``"relations"``, ``"events"``, ``"classes"`` or ``"targets"``.
+        content: ``"entities"``, ``"relations"``, ``"events"``, ``"classes"``, ``"targets"`` or ``"choices"``.
         source: the file.
 
     Returns:

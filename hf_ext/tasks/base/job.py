@@ -538,12 +538,12 @@ class Job(Methods):
         values = {one.metadata.get("config_field"): getattr(self, one.name) for one in fields(self)}
         return {name: value for name, value in values.items() if name is not None and value is not None}
 
-    def head_labels(self, labels: Sequence[str], suffix: str) -> Sequence[str]:
+    def head_labels(self, labels: Sequence[str], suffix: str | tuple[str, ...]) -> Sequence[str]:
         """The labels of the model's head, in their order: those of a trained head, or ``labels`` for a new one.
 
         Args:
             labels: those of the training file.
-            suffix: how the names of classes with such a head end.
+            suffix: how the names of classes with such a head end, in any of these ways.
 
         Raises:
             ValueError: if a trained head lacks one of the labels.

@@ -35,18 +35,18 @@ def _is_being_imported(name: str) -> bool:
     return name in sys.modules and getattr(sys.modules[name].__spec__, "_initializing", False)
 
 
-def register_task(task: str, pipeline_class: type["Pipeline"], auto_class: Any, kind: str = "text") -> None:
-    """Make ``transformers.pipeline(task)`` give a pipeline of ours, with models of an Auto class.
+def register_task(task: str, pipeline_class: type["Pipeline"], *auto_classes: Any, kind: str = "text") -> None:
+    """Make ``transformers.pipeline(task)`` give a pipeline of ours, with models of Auto classes.
 
     Args:
         task: its name.
         pipeline_class: of the pipeline.
-        auto_class: opens its models.
+        *auto_classes: open its models, the first of them all.
         kind: what it reads, ``"text"`` or ``"image"``.
     """
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    PIPELINE_REGISTRY.register_pipeline(task, pipeline_class=pipeline_class, pt_model=(auto_class,), type=kind)
+    PIPELINE_REGISTRY.register_pipeline(task, pipeline_class=pipeline_class, pt_model=auto_classes, type=kind)
     forget_registered_task(pipeline_class)
     module_imported(pipeline_class.__module__)
 

@@ -7,6 +7,7 @@ from transformers.pipelines.base import Pipeline
 
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.ops.precision import inference_dtype
+from hf_ext.tasks.base.head import EncoderHead
 from hf_ext.tasks.base.pipeline_registration import module_imported
 
 
@@ -23,6 +24,8 @@ class TaskPipeline(Pipeline):
     """How the names of its models' classes end; none: any encoder will do."""
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text",),)
     """The keys of a document of ``hf-ext predict``, in any of these ways."""
+    optional: ClassVar[tuple[str, ...]] = ()
+    """Keys that such a document may have beside those."""
     predict_options: ClassVar[Mapping[str, str]] = {}
     """The options of ``hf-ext predict`` that it takes, and its own names of them."""
 
@@ -55,7 +58,7 @@ class TaskPipeline(Pipeline):
     @property
     def encoder(self) -> Any:
         """The part of the model that `run_in` means: all of it, or what is below a head of ours."""
-        return self.model
+        return self.model.base_model if isinstance(self.model, EncoderHead) else self.model
 
     def forward(self, model_inputs: Any, **forward_params: Any) -> Any:
         """Run the model as in evaluation, whatever mode it is in."""

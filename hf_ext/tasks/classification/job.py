@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import torch
 from datasets import Dataset
 from transformers import (
-    AutoModelForSequenceClassification,
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -25,9 +24,11 @@ from hf_ext.metrics.class_scores import class_predictions
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.metrics.threshold_calibration import calibrate_thresholds
 from hf_ext.tasks.base.encoder_job import EncoderJob
+from hf_ext.tasks.base.head_choice import HEADS, head_of
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.score_threshold import BEST, given_threshold, threshold_option
+from hf_ext.tasks.classification.either_model import EitherModelForSequenceClassification
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts, read_unlabelled_texts
 from hf_ext.tasks.classification.metrics import (
     class_probabilities,
@@ -78,9 +79,17 @@ class ClassificationJob(EncoderJob):
         default_factory=dict,
         kw_only=True,
     )
+    head: str | None = option(
+        "What scores the classes: the encoder's own head, or one linear layer over its first token, or over the mean "
+        "or the largest of all tokens; else own, or the model's.",
+        None,
+        group="Head",
+        choices=HEADS,
+        kw_only=True,
+    )
 
     command: ClassVar[str] = "classification"
-    auto_class: ClassVar[Any] = AutoModelForSequenceClassification
+    auto_class: ClassVar[Any] = EitherModelForSequenceClassification
     defaults: ClassVar[Mapping[str, Any]] = {**EncoderJob.defaults, "per_device_train_batch_size": 32}
 
     def __post_init__(self) -> None:
@@ -89,7 +98,8 @@ class ClassificationJob(EncoderJob):
 
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The table of classes, with the share of right answers."""
-        return [*super().show(scores, source), f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"]
+        averages = f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"
+        return [*super().show(scores, source), f"{averages} (head {scores['head']})"]
 
     def read(self) -> Files:
         """Labelled texts, all of one kind."""
@@ -110,7 +120,7 @@ class ClassificationJob(EncoderJob):
             raise ValueError(
                 f"threshold goes with texts with any number of classes, got {self.threshold} with one class each"
             )
-        names = list(self.head_labels(names, "ForSequenceClassification"))
+        names = list(self.head_labels(names, self.auto_class.suffixes_of(self.head)))
         # An unsuitable loss is refused before anything is loaded.
         self.training_loss(train, names)
         return Files(train, validation, names)
@@ -183,9 +193,10 @@ class ClassificationJob(EncoderJob):
         return trainer.predict(rows)
 
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
-        """:func:`hf_ext.tasks.classification.classification_scores` of the examples."""
+        """:func:`hf_ext.tasks.classification.classification_scores` of the examples, and the ``head``."""
         config: Any = model.config
-        return scores_of_prediction(found, config.id2label, _takes_many(config), _threshold(config))
+        scores = scores_of_prediction(found, config.id2label, _takes_many(config), _threshold(config))
+        return {**scores, "head": head_of(model)}
 
     def predictions(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
@@ -301,7 +312,7 @@ class ClassificationJob(EncoderJob):
             "label2id": {name: index for index, name in enumerate(files.labels)},
             "problem_type": f"{'multi' if _multi_label(files.train) else 'single'}_label_classification",
         }
-        model: PreTrainedModel = self.open_model(self.auto_class, tokenizer, fields)
+        model: PreTrainedModel = self.open_model(self.auto_class, tokenizer, fields, head=self.head)
         threshold = given_threshold(self.threshold)
         if threshold is not None:
             model.config.score_threshold = threshold

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from transformers import AutoModelForSequenceClassification
 from transformers.pipelines.text_classification import TextClassificationPipeline
 
+from hf_ext.tasks.base.linear_head import LinearHead
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
+from hf_ext.tasks.classification.either_model import EitherModelForSequenceClassification
+from hf_ext.tasks.classification.head import AutoModelForLinearClassification
 
 
 class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
-    """Finds the classes of texts with a model of `AutoModelForSequenceClassification`.
+    """Finds the classes of texts with a model of `AutoModelForSequenceClassification` or of our linear head.
 
     ``pipeline("classification", model=folder)`` takes a text, a pair of texts ``{"text", "text2"}``, a list of either,
     a dataset or a generator, and gives for each a list of ``{"label", "score"}``, the most probable first: of a model
@@ -25,13 +27,18 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
 
     found: ClassVar[str] = "classes"
     command: ClassVar[str | None] = "classification"
-    endings: ClassVar[tuple[str, ...]] = ("ForSequenceClassification",)
+    endings: ClassVar[tuple[str, ...]] = EitherModelForSequenceClassification.suffixes
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "text2"), ("text",))
     predict_options: ClassVar[Mapping[str, str]] = {"threshold": "threshold"}
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The classes of one text or pair, or a list of them for each of several."""
         return super().__call__(inputs, *args, **kwargs, top_k=None)
+
+    def check_model_type(self, supported_models: Any) -> None:
+        """As Transformers', which says of what is no class of its own that it is not supported."""
+        if not isinstance(self.model, LinearHead):
+            super().check_model_type(supported_models)
 
     def _sanitize_parameters(  # type: ignore[override]
         self, threshold: float | None = None, top_k: None = None, **kwargs: Any
@@ -64,4 +71,6 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
         return [one for one in classes if one["score"] > least]
 
 
-register_task("classification", ClassificationPipeline, AutoModelForSequenceClassification)
+register_task(
+    "classification", ClassificationPipeline, EitherModelForSequenceClassification, AutoModelForLinearClassification
+)

@@ -102,7 +102,7 @@ class ImageClassificationJob(Job):
         """Images with no other classes than these."""
         return read_labelled_images(path, labels)
 
-    def head_labels(self, labels: Sequence[str], suffix: str) -> Sequence[str]:
+    def head_labels(self, labels: Sequence[str], suffix: str | tuple[str, ...]) -> Sequence[str]:
         """The labels of the model's head: those of a trained head, or ``labels`` for a new one.
 
         Raises:

@@ -136,9 +136,13 @@ def origin_of_scores(trainer: Trainer, evaluation: Evaluation, facts: CardFacts)
 
 
 def results_table(found: Sequence[Evaluation]) -> str:
-    """The numbers of whole files: a row a metric, a column a file."""
-    names = dict.fromkeys(name for one in found for name in numbers(one.scores))
-    rows = [[spoken(name), *(shown(numbers(one.scores).get(name)) for one in found)] for name in names]
+    """The numbers of whole files, and the words that say of what they are: a row a metric, a column a file."""
+    told = [
+        {name: value for name, value in one.scores.items() if isinstance(value, str)} | numbers(one.scores)
+        for one in found
+    ]
+    names = dict.fromkeys(name for scores in told for name in scores)
+    rows = [[spoken(name), *(shown(scores.get(name)) for scores in told)] for name in names]
     return table(["", *(f"{one.file.name} ({one.file.part})" for one in found)], rows)
 
 
@@ -163,10 +167,10 @@ def cell(text: Any) -> str:
     return f" {escaped.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')} "
 
 
-def shown(value: float | None) -> str:
-    """A number for readers."""
-    if value is None:
-        return ""
+def shown(value: float | str | None) -> str:
+    """A number, or a word, for readers."""
+    if value is None or isinstance(value, str):
+        return value or ""
     if isinstance(value, Integral):
         return f"{int(value):,}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"

@@ -199,6 +199,25 @@ RECORDS = {
         "imcs",
         {"ner": ALL},
     ),
+    "chid": (
+        {"candidates": ["甲", "乙"], "content": [f"{TEXT}#idiom01#，#idiom02#"]},
+        "chid",
+        {
+            "multiple-choice": [
+                {"text": f"{TEXT}#idiom01#，#idiom02#", "blank": one, "choices": ["甲", "乙"], "group": 0}
+                for one in ("#idiom01#", "#idiom02#")
+            ]
+        },
+    ),
+    "chid of FewCLUE": (
+        {"id": 5, "candidates": ["甲", "乙"], "content": f"{TEXT}#idiom#", "answer": 1},
+        "chid",
+        {
+            "multiple-choice": [
+                {"text": f"{TEXT}#idiom#", "blank": "#idiom#", "choices": ["甲", "乙"], "id": 5, "label": 1}
+            ]
+        },
+    ),
     "token lists": ({"tokens": [*TEXT], "ner_tags": TAGS}, "token-lists", {"ner": ALL}),
     "lists under other names": ({"id": 3, "text": [*TEXT], "labels": TAGS}, "token-lists", {"ner": ALL}),
 }
@@ -249,8 +268,8 @@ def wanted(task, expected):
 def test_records_are_told_and_read_in_any_form(name, tmp_path):
     record, form, expected = RECORDS[name]
     line = json.dumps(record, ensure_ascii=False)
-    whole = name == "imcs"
-    # A dialogue's number stands for all its sentences, once.
+    whole = name in ("imcs", "chid")
+    # A dialogue's number stands for all its sentences, once, and so does a blank's.
     twice = [line, f"[{line},\n{line}]", f"{line}\r\n \r\n{line}\r\n", f"\ufeff{json.dumps([record] * 2, indent=1)}"]
     for content in [line, f"\ufeff{json.dumps(record, indent=1)}"] if whole else twice:
         path = write(tmp_path, content)

@@ -26,6 +26,7 @@ from hf_ext.tasks.entities.tag_head import SequenceLabeling
 from hf_ext.tasks.events import EventExtractionJob
 from hf_ext.tasks.events.head import EventExtraction
 from hf_ext.tasks.image_classification import ImageClassificationJob
+from hf_ext.tasks.multiple_choice import MultipleChoiceJob
 from hf_ext.tasks.paraphrase import ParaphraseJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.reading_comprehension.head import ReadingComprehension
@@ -42,6 +43,7 @@ JOBS = {
     "dialogue": [DialogueJob],
     "events": [EventExtractionJob],
     "image-classification": [ImageClassificationJob],
+    "multiple-choice": [MultipleChoiceJob],
     "ner": [SpanExtractionJob, SequenceLabelingJob],
     "paraphrase": [ParaphraseJob],
     "reading-comprehension": [ReadingComprehensionJob],
@@ -59,7 +61,7 @@ START = (
 # What documents and model cards write.
 OPTIONS = {
     "autoencoder": ("max-length latent num-latent-layers latent-size kappa latent-norm kl kl-weight kl-warmup-steps"),
-    "classification": "max-length loss loss-options threshold balance-classes class-weights",
+    "classification": "max-length loss loss-options threshold balance-classes class-weights head",
     "cloze": (
         "max-length pattern verbalizer shared-words soft-tokens tune-all unlabelled-file predicts mlm-probability "
         "mlm-weight"
@@ -67,6 +69,7 @@ OPTIONS = {
     "dialogue": "family max-length train-on",
     "events": "schema-file max-length stride span-head-size threshold",
     "image-classification": "image-size mirror new-head",
+    "multiple-choice": "max-length head decoding num-choices padding-choice",
     "ner": "threshold max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
     "paraphrase": "max-length similarity-scale",
     "reading-comprehension": (
@@ -93,6 +96,8 @@ BESIDE = {
     "replacement_rate": ["--model=x", "--compress-to=2"],
     "replacement_slope": ["--model=x", "--compress-to=2"],
     "replacement_steps": ["--model=x", "--compress-to=2"],
+    "num_choices": ["--padding-choice=x"],
+    "padding_choice": ["--num-choices=2"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
@@ -180,6 +185,7 @@ def test_training_arguments_begin_with_those_of_the_job(command, start):
         "dialogue": ((1e-3, 10), (5e-5, 5)),
         "events": ((1e-3, 20), (3e-5, 10)),
         "image-classification": ((1e-3, 10), (3e-5, 5)),
+        "multiple-choice": ((1e-3, 10), (2e-5, 5)),
         "ner": ((1e-3, 10), (3e-5, 5)),
         "paraphrase": ((1e-3, 20), (3e-5, 5)),
         "reading-comprehension": ((1e-3, 10), (3e-5, 3)),
@@ -193,6 +199,7 @@ def test_training_arguments_begin_with_those_of_the_job(command, start):
         "cloze": ((32, 64), "accuracy", "random"),
         "dialogue": ((16, 16), "perplexity", "group_by_length"),
         "image-classification": ((32, 64), "f1", "random"),
+        "multiple-choice": ((8, 16), "accuracy", "random"),
         "paraphrase": ((32, 32), "loss", "random"),
         "similarity": ((64, 64), "spearman", "random"),
         "summarization": ((16, 32), "rougeL", "group_by_length"),

@@ -26,11 +26,14 @@ TASKS = {
     "AutoModelForRelationExtraction": "relation-extraction",
     "AutoModelForEventExtraction": "event-extraction",
     "AutoModelForReadingComprehension": "reading-comprehension",
+    "AutoModelForLinearClassification": "classification",
+    "AutoModelForLinearChoice": "multiple-choice",
 }
 LABELS = {
     "AutoModelForSequenceLabeling": ["O", "B-人", "I-人"],
     "AutoModelForEventExtraction": ["到:触发词", "到:人"],
     "AutoModelForReadingComprehension": ["LABEL_0", "LABEL_1"],
+    "AutoModelForLinearChoice": ["LABEL_0", "LABEL_1"],
 }
 STOCK = (
     "AutoModelForTokenClassification",
@@ -80,7 +83,7 @@ def test_other_auto_classes_name_the_right_one(name: str, folders: dict[str, Pat
 @pytest.mark.parametrize("name", ANY_ENCODER)
 def test_other_pipelines_name_the_right_one(name: str, folders: dict[str, Path]) -> None:
     make_pipeline: Any = pipeline
-    for task in (*PIPELINES, *(one for one in TASKS.values() if one != TASKS[name])):
+    for task in {*PIPELINES, *TASKS.values()} - {TASKS[name]}:
         with pytest.raises(OtherHeadError, match=rf'or pipeline\("{TASKS[name]}"\)\. Its encoder'):
             make_pipeline(task, model=str(folders[name]), device="cpu")
 

@@ -1,0 +1,155 @@
+"""The pipeline "multiple-choice": questions with choices in, the right choice out."""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_ext.data.input_limit import input_limit
+from hf_ext.metrics.class_scores import class_probabilities
+from hf_ext.tasks.base.pipeline_registration import register_task
+from hf_ext.tasks.base.text_pipeline import TextPipeline
+from hf_ext.tasks.multiple_choice.decoding import DECODINGS, decoding_of
+from hf_ext.tasks.multiple_choice.either_model import EitherModelForMultipleChoice
+from hf_ext.tasks.multiple_choice.encoding import ChoiceEncoder, DataCollatorForChoices
+from hf_ext.tasks.multiple_choice.head import AutoModelForLinearChoice
+from hf_ext.tasks.multiple_choice.metrics import logits_of_choices
+
+
+class MultipleChoicePipeline(TextPipeline):
+    """Picks one of the choices of a question, with a model of `AutoModelForMultipleChoice` or of our linear head.
+
+    ``pipeline("multiple-choice", model=folder)`` takes a question ``{"text", "choices"}``, with ``"question"``,
+    ``"blank"`` or ``"group"`` as in :func:`hf_ext.tasks.multiple_choice.read_choices`, a list of them, a dataset or a
+    generator, and gives for each a list of ``{"choice", "index", "score"}``: the one that is taken, ``score`` being a
+    softmax over the choices. Questions of a group stand together, and take different choices.
+
+    Args (of the constructor or of a call):
+        decoding: "argmax", "greedy" or "assignment", how the questions of a group take their choices; default what the
+            model was trained with, else "assignment" of questions with a group.
+        top_k: how many choices to give, at most: the one that is taken, then the others from the best; default 1.
+    """
+
+    found: ClassVar[str] = "answers"
+    command: ClassVar[str | None] = "multiple-choice"
+    endings: ClassVar[tuple[str, ...]] = EitherModelForMultipleChoice.suffixes
+    reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "choices"),)
+    optional: ClassVar[tuple[str, ...]] = ("question", "blank", "group")
+    predict_options: ClassVar[Mapping[str, str]] = {"top_k": "top_k"}
+
+    default_input_names: Any = "texts"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config = self.model.config
+        limit = input_limit(self.tokenizer, config)
+        options = (getattr(config, name, None) for name in ("num_choices", "padding_choice"))
+        self.collator = DataCollatorForChoices(ChoiceEncoder(self.tokenizer, limit, *options))
+
+    @classmethod
+    def labels(cls, config: Any) -> list[str]:
+        """None: choices are those of each question."""
+        return []
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:  # type: ignore[override]
+        """The choice of one question, or of each of several: a list, or an iterator where they come one by one."""
+        if isinstance(inputs, Mapping):
+            return next(self.stream([inputs], batch_size, **options))
+        found = self.stream(inputs, batch_size, **options)
+        return list(found) if isinstance(inputs, Sequence) else found
+
+    def stream(self, inputs: Iterable[Any], batch_size: int | None = None, **options: Any) -> Iterator[Any]:
+        """The choices of questions that need not be held in memory, in their order.
+
+        Raises:
+            TypeError: if a question is no mapping, or a text no string.
+            ValueError: if a question lacks a text or choices, or a score is no number; or a group comes twice, with
+                others in between, or its questions have different choices.
+        """
+        _, _, after = self._sanitize_parameters(**options)
+        finish = {**self._postprocess_params, **after}
+        seen: set[Hashable] = set()
+        for group, own in groupby(self._scored(inputs, batch_size), lambda pair: pair[0].get("group")):
+            if group is None:
+                for pair in own:
+                    yield from self.postprocess([pair], **finish)
+                continue
+            rows = list(own)
+            if group in seen:
+                raise ValueError(f"questions of a group must stand together, got group {group!r} a second time")
+            seen.add(group)
+            if any(question["choices"] != rows[0][0]["choices"] for question, _ in rows):
+                raise ValueError(f"questions of a group must have the same choices, got others in group {group!r}")
+            yield from self.postprocess(rows, **finish)
+
+    def score_choices(self, inputs: Iterable[Any], batch_size: int | None = None) -> list[Any]:
+        """Logits of the choices of each question, float64 ``[K]``, as :data:`DECODINGS` and ensembles take them."""
+        return [logits for _, logits in self._scored(inputs, batch_size)]
+
+    def _sanitize_parameters(  # type: ignore[override]
+        self, decoding: str | None = None, top_k: int | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        decoding_of(decoding, ())
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        given = {"decoding": decoding, "top_k": top_k}
+        return {}, {}, {name: value for name, value in given.items() if value is not None}
+
+    def _scored(self, inputs: Iterable[Any], batch_size: int | None) -> Iterator[tuple[dict[str, Any], Any]]:
+        """Questions, each with the logits of its choices."""
+        iterator = iter(inputs)
+        while questions := [_question(one) for one in islice(iterator, batch_size or 16)]:
+            logits = self.forward(self.preprocess(questions), **self._forward_params)["logits"]
+            counts = [len(self.collator.encoder.choices_of(one)) for one in questions]
+            rows = logits_of_choices(logits.float().cpu().numpy(), counts)
+            for question, row, count in zip(questions, rows, counts):
+                yield question, row[:count]
+
+    def preprocess(self, input_: Any) -> dict[str, Tensor]:  # type: ignore[override]
+        """A batch of questions."""
+        return self.collator(input_)
+
+    def _forward(self, input_tensors: Any) -> dict[str, Tensor]:  # type: ignore[override]
+        inputs = {name: value for name, value in input_tensors.items() if name != "labels"}
+        with torch.no_grad():
+            return {"logits": self.model(**inputs, return_dict=True)["logits"]}
+
+    def postprocess(  # type: ignore[override]
+        self, model_outputs: Any, decoding: str | None = None, top_k: int = 1
+    ) -> list[list[dict[str, Any]]]:
+        """The choices of questions that belong together."""
+        questions, rows = zip(*model_outputs)
+        groups = [question.get("group") for question in questions]
+        way = decoding_of(decoding or getattr(self.model.config, "choice_decoding", None), groups)
+        logits = np.stack(rows)
+        taken = DECODINGS[way](logits, groups)
+        found = []
+        for question, choice, row in zip(questions, taken.tolist(), class_probabilities(logits, multi_label=False)):
+            choices = self.collator.encoder.choices_of(question)
+            others = sorted(range(len(choices)), key=lambda index: (index != choice, -row[index]))
+            found.append([{"choice": choices[one], "index": one, "score": float(row[one])} for one in others[:top_k]])
+        return found
+
+
+def _question(question: Any) -> dict[str, Any]:
+    if not isinstance(question, Mapping):
+        raise TypeError(f"a question must be a mapping with text and choices, got {type(question).__name__}")
+    if not {"text", "choices"} <= question.keys():
+        raise ValueError(f"a question must have text and choices, got {', '.join(map(str, question)) or 'none'}")
+    choices = question["choices"]
+    if isinstance(choices, str) or not isinstance(choices, Sequence) or not choices:
+        raise ValueError(f"choices must be a list of strings, got {choices!r}")
+    named = {"text": question["text"], **{name: question.get(name) for name in MultipleChoicePipeline.optional}}
+    own = {name: value for name, value in named.items() if value is not None}
+    for value in (*(own[name] for name in own if name != "group"), *choices):
+        if not isinstance(value, str):
+            raise TypeError(f"texts and choices must be strings, got {type(value).__name__}")
+    if "blank" in own and own["text"].count(own["blank"]) != 1:
+        raise ValueError(f"blank must stand in the text once, got {own['blank']!r}")
+    return {**own, "choices": list(choices)}
+
+
+register_task("multiple-choice", MultipleChoicePipeline, EitherModelForMultipleChoice, AutoModelForLinearChoice)
