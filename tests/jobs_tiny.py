@@ -223,8 +223,11 @@ def _events(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
 
 def _answers(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
     answer = pipeline("reading-comprehension", model=str(folder), device="cpu")
-    found = [answer(question=row["question"], context=row["context"])["answer"] for row in rows]
-    return reading_scores(found, [[one["text"] for one in row["answers"]] for row in rows])
+    found = [answer(question=row["question"], context=row["context"]) for row in rows]
+    first = [row["answers"][0] for row in rows]
+    right = [own["start"] == true["start"] and own["answer"] == true["text"] for own, true in zip(found, first)]
+    scores = reading_scores([own["answer"] for own in found], [[one["text"] for one in row["answers"]] for row in rows])
+    return {**scores, "span_accuracy": sum(right) / len(right)}
 
 
 def _classes(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:

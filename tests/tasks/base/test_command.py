@@ -70,7 +70,8 @@ OPTIONS = {
     "ner": "threshold max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
     "paraphrase": "max-length similarity-scale",
     "reading-comprehension": (
-        "max-length stride max-question-length head head-size max-answer-tokens n-best null-threshold"
+        "max-length stride max-question-length window-step windows draw-answers ranking head head-size "
+        "max-answer-tokens n-best null-threshold"
     ),
     "relations": "schema-file max-length stride span-head-size threshold",
     "similarity": "max-length loss pooling scale chunk-size dropout",
@@ -348,7 +349,7 @@ def test_yaml_is_read_as_it_looks(tmp_path):
         ("ner", ["--threshold=best", "--head=crf"], "--threshold goes with --head efficient_global_pointer or global"),
         ("dialogue", ["--train-on=some"], "--train-on: invalid choice: 'some'"),
         ("classification", ["--loss-option", "gamma"], "--loss-option: must be NAME=VALUE, got 'gamma'"),
-        ("reading-comprehension", ["--head=start_end", "--head-size=8"], "head_size goes with head='global_pointer'"),
+        ("reading-comprehension", ["--head=start_end", "--head-size=8"], "head_size goes with a pointer, got 8"),
     ],
 )
 def test_what_is_typed_wrong_is_refused(command, words, message):
