@@ -53,8 +53,10 @@ SPANS = "AutoModelForSpanExtraction"
 TAGS = "AutoModelForSequenceLabeling"
 RELATIONS = "AutoModelForRelationExtraction"
 EVENTS = "AutoModelForEventExtraction"
+HALF_POINTERS = "AutoModelForHalfPointerRelations"
+EVENT_TAGS = "AutoModelForEventTagging"
 ANSWERS = "AutoModelForReadingComprehension"
-ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS, ANSWERS)
+ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS, ANSWERS, HALF_POINTERS, EVENT_TAGS)
 DECODER_HEADS = ("AutoModelForCausalLM",)
 # No Auto class gives this one.
 UNILM_HEADS = (*DECODER_HEADS, "ForParaphrase")
@@ -174,7 +176,7 @@ FAMILIES: dict[str, Family] = {
         hf_ext.GAUAlphaConfig,
         UNITS,
         {
-            "softmax plus": Variant({}, (*ENCODER_HEADS, TAGS, RELATIONS, ANSWERS)),
+            "softmax plus": Variant({}, (*ENCODER_HEADS, TAGS, RELATIONS, ANSWERS, HALF_POINTERS)),
             "softmax": Variant({"normalization": "softmax"}, ("AutoModelForMaskedLM",)),
             "l2": Variant({"attention_normalization": "l2"}, ("AutoModelForMaskedLM",), ("eager", "flex_attention")),
         },
@@ -302,7 +304,7 @@ FAMILIES: dict[str, Family] = {
     "bert": Family(
         BertConfig,
         SIZES,
-        {"absolute": Variant({}, ("AutoModelForMaskedLM", SPANS, RELATIONS))},
+        {"absolute": Variant({}, ("AutoModelForMaskedLM", SPANS, RELATIONS, EVENT_TAGS))},
         back_ends=("eager", "sdpa"),
         places=True,
         unpads=False,
@@ -321,7 +323,7 @@ FAMILIES: dict[str, Family] = {
     "modernbert": Family(
         ModernBertConfig,
         SIZES | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
-        {"rotary": Variant({}, (SPANS, EVENTS, ANSWERS))},
+        {"rotary": Variant({}, (SPANS, EVENTS, ANSWERS, HALF_POINTERS))},
         back_ends=("eager", "sdpa"),
         types=None,
         unpads=False,
@@ -435,18 +437,19 @@ class Case(NamedTuple):
             return {"labels": targets.masked_fill(torch.arange(5) > rows[:, None] + 1, -100)}
         if self.auto == "ForParaphrase":
             return {"labels": ids.masked_fill((real == 0) | (batch["token_type_ids"] == 0), -100)}
-        if self.auto in ("AutoModelForTokenClassification", TAGS):
+        if self.auto in ("AutoModelForTokenClassification", TAGS, EVENT_TAGS):
             return {"labels": (ids % 3).masked_fill(real == 0, -100)}
         if self.auto == ANSWERS:
             # Of odd rows, and of those without a context, there is no answer.
             last = (real.sum(-1) - 1) * (rows % 2 == 0)
             return {"labels": torch.stack((last.clamp(max=1), last), dim=-1)}
-        if self.pairs:
+        if self.pairs or self.auto == HALF_POINTERS:
             first = real.argmax(-1)
             last = first + real.sum(-1) - 1
             columns = {
                 SPANS: ((rows % 3, first, first), (rows % 3, first, last)),
                 RELATIONS: ((rows % 3, first, first, first, last), ((rows + 1) % 3, last, last, first, first)),
+                HALF_POINTERS: ((rows % 3, first, first, first, last), ((rows + 1) % 3, last, last, first, first)),
                 EVENTS: ((rows, rows % 3, first, first), (rows, (rows + 1) % 3, first, last)),
             }
             labels = torch.stack([torch.stack(one, dim=-1) for one in columns[self.auto]], dim=1)
@@ -550,13 +553,15 @@ _CHOSEN = (
     ("roformer", RELATIONS),
     ("bert", SPANS),
     ("electra", ANSWERS),
+    ("bert", EVENT_TAGS),
+    ("gau_alpha", HALF_POINTERS),
     ("electra", EVENTS),
     ("flash", SPANS),
     ("modernbert", SPANS),
     ("qwen3", TAGS),
     ("qwen3", RELATIONS),
 )
-# Each of our heads once in the first five, and over encoders of all kinds.
+# Each of our heads once in the first seven, and over encoders of all kinds.
 OUR_HEADS = [
     next(
         pytest.param(case, id=f"{family}, {auto.removeprefix('AutoModel')}")

@@ -14,7 +14,7 @@ import fresh_process
 import pytest
 import torch
 import transformers
-from models_tiny import ANSWERS, EVENTS, FAMILIES, RELATIONS, SPANS, TAGS, Case, auto_class
+from models_tiny import ANSWERS, EVENT_TAGS, EVENTS, FAMILIES, HALF_POINTERS, RELATIONS, SPANS, TAGS, Case, auto_class
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, BertTokenizer
 from transformers.dynamic_module_utils import get_imports, get_relative_imports
 from word_vocabulary import ENTRIES, SENTENCES
@@ -32,7 +32,7 @@ from hf_ext.version import __version__
 # With PyTorch and Transformers these are there.
 AT_HAND = {"huggingface_hub", "numpy", "packaging", "safetensors", "tokenizers", "torch", "transformers"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-HEADS = [SPANS, TAGS, RELATIONS, EVENTS, ANSWERS]
+HEADS = [SPANS, TAGS, RELATIONS, EVENTS, ANSWERS, HALF_POINTERS, EVENT_TAGS]
 
 
 class Load(NamedTuple):
@@ -87,6 +87,8 @@ OTHERS = [
     Load("electra", "factorized", ANSWERS),
     Load("modernbert", "rotary", EVENTS),
     Load("qwen3", "causal", TAGS, from_hub=True),
+    Load("bert", "absolute", EVENT_TAGS, words=False),
+    Load("gau_alpha", "softmax plus", HALF_POINTERS, saves=True),
 ]
 
 

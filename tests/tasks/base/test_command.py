@@ -23,13 +23,14 @@ from hf_ext.tasks.dialogue import DialogueJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.entities.span_head import SpanExtraction
 from hf_ext.tasks.entities.tag_head import SequenceLabeling
-from hf_ext.tasks.events import EventExtractionJob
+from hf_ext.tasks.events import EventExtractionJob, EventTaggingJob
 from hf_ext.tasks.events.head import EventExtraction
+from hf_ext.tasks.events.tag_head import EventTagging
 from hf_ext.tasks.image_classification import ImageClassificationJob
 from hf_ext.tasks.paraphrase import ParaphraseJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.reading_comprehension.head import ReadingComprehension
-from hf_ext.tasks.relations import RelationExtractionJob
+from hf_ext.tasks.relations import HalfPointerRelationJob, RelationExtractionJob
 from hf_ext.tasks.relations.head import RelationExtraction
 from hf_ext.tasks.similarity import SimilarityJob
 from hf_ext.tasks.summarization import SummarizationJob
@@ -40,12 +41,12 @@ JOBS = {
     "classification": [ClassificationJob],
     "cloze": [ClozeJob],
     "dialogue": [DialogueJob],
-    "events": [EventExtractionJob],
+    "events": [EventExtractionJob, EventTaggingJob],
     "image-classification": [ImageClassificationJob],
     "ner": [SpanExtractionJob, SequenceLabelingJob],
     "paraphrase": [ParaphraseJob],
     "reading-comprehension": [ReadingComprehensionJob],
-    "relations": [RelationExtractionJob],
+    "relations": [RelationExtractionJob, HalfPointerRelationJob],
     "similarity": [SimilarityJob],
     "summarization": [SummarizationJob],
 }
@@ -65,7 +66,10 @@ OPTIONS = {
         "mlm-weight"
     ),
     "dialogue": "family max-length train-on",
-    "events": "schema-file max-length stride span-head-size threshold",
+    "events": (
+        "schema-file max-length stride head span-head-size threshold tag-scheme constrained-transitions "
+        "head-lr-multiplier arguments-by-string"
+    ),
     "image-classification": "image-size mirror new-head",
     "ner": "threshold max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
     "paraphrase": "max-length similarity-scale",
@@ -73,7 +77,7 @@ OPTIONS = {
         "max-length stride max-question-length window-step windows draw-answers ranking head head-size "
         "max-answer-tokens n-best null-threshold"
     ),
-    "relations": "schema-file max-length stride span-head-size threshold",
+    "relations": "schema-file max-length stride head span-head-size threshold",
     "similarity": "max-length loss pooling scale chunk-size dropout",
     "summarization": "max-source-length max-target-length",
 }
@@ -269,6 +273,7 @@ def test_the_head_says_which_job_it_is(words, job, head):
         (SequenceLabelingJob, SequenceLabeling),
         (RelationExtractionJob, RelationExtraction),
         (EventExtractionJob, EventExtraction),
+        (EventTaggingJob, EventTagging),
         (ReadingComprehensionJob, ReadingComprehension),
     ],
 )

@@ -26,11 +26,14 @@ TASKS = {
     "AutoModelForRelationExtraction": "relation-extraction",
     "AutoModelForEventExtraction": "event-extraction",
     "AutoModelForReadingComprehension": "reading-comprehension",
+    "AutoModelForHalfPointerRelations": "half-pointer-relation-extraction",
+    "AutoModelForEventTagging": "event-tagging",
 }
 LABELS = {
     "AutoModelForSequenceLabeling": ["O", "B-人", "I-人"],
     "AutoModelForEventExtraction": ["到:触发词", "到:人"],
     "AutoModelForReadingComprehension": ["LABEL_0", "LABEL_1"],
+    "AutoModelForEventTagging": ["O", "B-到|人", "I-到|人"],
 }
 STOCK = (
     "AutoModelForTokenClassification",
