@@ -198,6 +198,7 @@ def test_links_are_joined_by_their_subject():
     assert join_by_subject([]) == []
 
 
+@torch.no_grad()
 def test_divergence_of_two_passes():
     inputs = batch((7, 4))
     one, other = (
