@@ -157,15 +157,14 @@ class HalfPointerRelations(EncoderHead):
             least = torch.minimum(scores[first, 0], scores[last, 1])
             kept = least.argsort(descending=True, stable=True)[:most]
             pairs, least = torch.stack((first, last), -1)[kept], least[kept]
-            found = [
-                self._objects(states, real[row], pairs[part], least[part], above)
-                for part in (slice(begin, begin + _SUBJECTS) for begin in range(0, len(pairs), _SUBJECTS))
-            ]
-            if found:
-                rows = torch.cat(found)
+            found = pairs.new_empty(0, 6, dtype=scores.dtype)
+            for begin in range(0, len(pairs), _SUBJECTS):
+                part = slice(begin, begin + _SUBJECTS)
+                more = self._objects(states, real[row], pairs[part], least[part], above)
+                found = torch.cat((found, more))
                 # Of equal ones the first, on any device.
-                rows = rows[rows[:, 5].argsort(descending=True, stable=True)[:most]]
-                table[row, : len(rows)] = rows.float()
+                found = found[found[:, 5].argsort(descending=True, stable=True)[:most]]
+            table[row, : len(found)] = found.float()
         return table
 
     def _objects(self, states: Tensor, real: Tensor, subjects: Tensor, least: Tensor, above: float) -> Tensor:
