@@ -212,3 +212,19 @@ def test_divergence_of_two_passes():
         gap = (first[real] - second[real]) * (first[real].sigmoid() - second[real].sigmoid())
         wanted = wanted + gap.sum() / (2 if first.dim() == 3 else 2 * LABELS)
     torch.testing.assert_close(divergence, wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_with_large_scores_is_finite(dtype):
+    model = model_of().to(dtype)
+    with torch.no_grad():
+        for parameter in model.classifier.parameters():
+            parameter.mul_(50)
+    labels = torch.tensor([[[0, 2, 3, 0, 1]], [[1, 0, 0, 3, 3]]])
+    out = model(**batch((7, 4)), labels=labels, output_logits=True)
+    assert out.loss.dtype == out.predictions.dtype == torch.float32
+    assert out.loss.isfinite()
+    out.loss.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert not any(scores.isnan().any() for scores in out.logits)
+    assert out.predictions[..., 5].isfinite().all()
