@@ -310,7 +310,6 @@ FAMILIES: dict[str, Family] = {
         unpads=False,
         ours=False,
     ),
-    # Others that our heads go over.
     "electra": Family(
         ElectraConfig,
         SIZES | {"embedding_size": 16},
@@ -341,7 +340,6 @@ FAMILIES: dict[str, Family] = {
         types=None,
         unpads=False,
         ours=False,
-        # Its softmax and its angles are float32 in any model.
         close=1e-5,
     ),
 }
@@ -429,7 +427,7 @@ class Case(NamedTuple):
         if self.family.images:
             return {"labels": torch.arange(len(batch["pixel_values"])) % 2}
         ids, real = batch["input_ids"], batch["attention_mask"]
-        rows = torch.arange(len(ids))
+        rows, first = torch.arange(len(ids)), real.argmax(-1)
         if self.auto in ("AutoModelForMaskedLM", "AutoModelForCausalLM", "ForTextAutoencoding"):
             return {"labels": ids.roll(1, -1).masked_fill((real == 0) | (ids % 4 == 0), -100)}
         if self.auto == "AutoModelForSeq2SeqLM":
@@ -444,19 +442,17 @@ class Case(NamedTuple):
             last = (real.sum(-1) - 1) * (rows % 2 == 0)
             return {"labels": torch.stack((last.clamp(max=1), last), dim=-1)}
         if self.pairs or self.auto == HALF_POINTERS:
-            first = real.argmax(-1)
             last = first + real.sum(-1) - 1
             columns = {
                 SPANS: ((rows % 3, first, first), (rows % 3, first, last)),
                 RELATIONS: ((rows % 3, first, first, first, last), ((rows + 1) % 3, last, last, first, first)),
-                HALF_POINTERS: ((rows % 3, first, first, first, last), ((rows + 1) % 3, last, last, first, first)),
                 EVENTS: ((rows, rows % 3, first, first), (rows, (rows + 1) % 3, first, last)),
             }
-            labels = torch.stack([torch.stack(one, dim=-1) for one in columns[self.auto]], dim=1)
+            own = columns.get(self.auto, columns[RELATIONS])
+            labels = torch.stack([torch.stack(one, dim=-1) for one in own], dim=1)
             labels[1::2, 1] = -100
             return {"labels": labels}
         if self.auto == "AutoModelForQuestionAnswering":
-            first = real.argmax(-1)
             return {"start_positions": first, "end_positions": first}
         return {"labels": rows % 2}
 
