@@ -11,7 +11,9 @@ from datasets import Dataset
 from transformers import AutoTokenizer, DataCollatorForTokenClassification, Trainer, TrainingArguments, pipeline
 
 import hf_ext
-from hf_ext.tasks.entities import TagEncoder, read_entities, tag_compute_metrics, tags_of_labels
+from hf_ext.data import TagEncoder, tags_of_labels
+from hf_ext.metrics import tag_compute_metrics
+from hf_ext.tasks.entities import read_entities
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--train-file")

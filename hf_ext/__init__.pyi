@@ -126,9 +126,11 @@ from .tasks.entities.samples import generate_samples as generate_samples
 from .tasks.entities.span_head import AutoModelForSpanExtraction as AutoModelForSpanExtraction
 from .tasks.entities.tag_head import AutoModelForSequenceLabeling as AutoModelForSequenceLabeling
 from .tasks.events.head import AutoModelForEventExtraction as AutoModelForEventExtraction
+from .tasks.events.tag_head import AutoModelForEventTagging as AutoModelForEventTagging
 from .tasks.multiple_choice.head import AutoModelForLinearChoice as AutoModelForLinearChoice
 from .tasks.reading_comprehension.head import AutoModelForReadingComprehension as AutoModelForReadingComprehension
 from .tasks.relations.head import AutoModelForRelationExtraction as AutoModelForRelationExtraction
+from .tasks.relations.pointer_head import AutoModelForHalfPointerRelations as AutoModelForHalfPointerRelations
 from .tasks.similarity.trainer import SimilarityTrainer as SimilarityTrainer
 from .tasks.similarity.whitening import Whitening as Whitening
 from .tokenization import JiebaWordPieceTokenizer as JiebaWordPieceTokenizer

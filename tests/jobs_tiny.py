@@ -31,14 +31,14 @@ from hf_ext.tasks.cloze import ClozeJob
 from hf_ext.tasks.dialogue import DialogueJob
 from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
-from hf_ext.tasks.events import EventExtractionJob, read_events
+from hf_ext.tasks.events import EventExtractionJob, EventTaggingJob, read_events
 from hf_ext.tasks.events.metrics import event_scores
 from hf_ext.tasks.image_classification import ImageClassificationJob
 from hf_ext.tasks.multiple_choice import MultipleChoiceJob
 from hf_ext.tasks.paraphrase import DataCollatorForParaphrase, ParaphraseJob, paraphrase_retrieval_accuracy
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.reading_comprehension.metrics import reading_scores
-from hf_ext.tasks.relations import RelationExtractionJob, read_relations
+from hf_ext.tasks.relations import HalfPointerRelationJob, RelationExtractionJob, read_relations
 from hf_ext.tasks.relations.metrics import relation_scores
 from hf_ext.tasks.similarity import SimilarityJob
 from hf_ext.tasks.similarity.metrics import spearman
@@ -236,20 +236,33 @@ def _spans(task: str) -> Callable[[Path, Path, Rows], Mapping[str, Any]]:
     return scores
 
 
-def _relations(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
-    found = _one_by_one("relation-extraction", folder, (row["text"] for row in rows))
-    return relation_scores(found, [example["relations"] for example in read_relations(file)])
+def _relations(task: str) -> Callable[[Path, Path, Rows], Mapping[str, Any]]:
+    def scores(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+        found = _one_by_one(task, folder, (row["text"] for row in rows))
+        return relation_scores(found, [example["relations"] for example in read_relations(file)])
+
+    return scores
 
 
-def _events(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
-    found = _one_by_one("event-extraction", folder, (row["text"] for row in rows))
-    return event_scores(found, [example["events"] for example in read_events(file)])
+def _events(task: str) -> Callable[[Path, Path, Rows], Mapping[str, Any]]:
+    def scores(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
+        found = _one_by_one(task, folder, (row["text"] for row in rows))
+        true = [example["events"] for example in read_events(file)]
+        if task == "event-tagging":
+            for event in (event for events in true for event in events):
+                event["arguments"] = [one for one in event["arguments"] if one["role"] != "触发词"]
+        return event_scores(found, true)
+
+    return scores
 
 
 def _answers(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
     answer = pipeline("reading-comprehension", model=str(folder), device="cpu")
-    found = [answer(question=row["question"], context=row["context"])["answer"] for row in rows]
-    return reading_scores(found, [[one["text"] for one in row["answers"]] for row in rows])
+    found = [answer(question=row["question"], context=row["context"]) for row in rows]
+    first = [row["answers"][0] for row in rows]
+    right = [own["start"] == true["start"] and own["answer"] == true["text"] for own, true in zip(found, first)]
+    scores = reading_scores([own["answer"] for own in found], [[one["text"] for one in row["answers"]] for row in rows])
+    return {**scores, "span_accuracy": sum(right) / len(right)}
 
 
 def _classes(folder: Path, file: Path, rows: Rows) -> Mapping[str, Any]:
@@ -370,8 +383,12 @@ JOBS = {
         _spans("sequence-labeling"),
         {**_WINDOW, "head": "softmax"},
     ),
-    "relations": JobCase(RelationExtractionJob, _relation, _relations, _POINTER, steps=50),
-    "events": JobCase(EventExtractionJob, _event, _events, _POINTER, steps=50),
+    "relations": JobCase(RelationExtractionJob, _relation, _relations("relation-extraction"), _POINTER, steps=50),
+    "half pointers": JobCase(
+        HalfPointerRelationJob, _relation, _relations("half-pointer-relation-extraction"), _WINDOW, steps=50
+    ),
+    "events": JobCase(EventExtractionJob, _event, _events("event-extraction"), _POINTER, steps=50),
+    "tags of events": JobCase(EventTaggingJob, _event, _events("event-tagging"), _WINDOW, steps=50),
     "answers": JobCase(ReadingComprehensionJob, _question, _answers, _WINDOW),
     "classes": JobCase(ClassificationJob, _labelled, _classes, _LENGTH),
     "many classes": JobCase(ClassificationJob, _many_labelled, _classes, _LENGTH),

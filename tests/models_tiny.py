@@ -53,11 +53,13 @@ SPANS = "AutoModelForSpanExtraction"
 TAGS = "AutoModelForSequenceLabeling"
 RELATIONS = "AutoModelForRelationExtraction"
 EVENTS = "AutoModelForEventExtraction"
+HALF_POINTERS = "AutoModelForHalfPointerRelations"
+EVENT_TAGS = "AutoModelForEventTagging"
 ANSWERS = "AutoModelForReadingComprehension"
 # One layer over one vector of a row.
 LINEAR = "AutoModelForLinearClassification"
 CHOICES = "AutoModelForLinearChoice"
-ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS, ANSWERS, LINEAR, CHOICES)
+ANY_ENCODER = (SPANS, TAGS, RELATIONS, EVENTS, ANSWERS, HALF_POINTERS, EVENT_TAGS, LINEAR, CHOICES)
 DECODER_HEADS = ("AutoModelForCausalLM",)
 # No Auto class gives this one.
 UNILM_HEADS = (*DECODER_HEADS, "ForParaphrase")
@@ -177,7 +179,7 @@ FAMILIES: dict[str, Family] = {
         hf_ext.GAUAlphaConfig,
         UNITS,
         {
-            "softmax plus": Variant({}, (*ENCODER_HEADS, TAGS, RELATIONS, ANSWERS)),
+            "softmax plus": Variant({}, (*ENCODER_HEADS, TAGS, RELATIONS, ANSWERS, HALF_POINTERS)),
             "softmax": Variant({"normalization": "softmax"}, ("AutoModelForMaskedLM",)),
             "l2": Variant({"attention_normalization": "l2"}, ("AutoModelForMaskedLM",), ("eager", "flex_attention")),
         },
@@ -306,7 +308,7 @@ FAMILIES: dict[str, Family] = {
         BertConfig,
         SIZES,
         {
-            "absolute": Variant({}, ("AutoModelForMaskedLM", SPANS, RELATIONS, CHOICES)),
+            "absolute": Variant({}, ("AutoModelForMaskedLM", SPANS, RELATIONS, EVENT_TAGS, CHOICES)),
             "mean": Variant({"linear_pooling": "mean"}, (LINEAR,)),
         },
         back_ends=("eager", "sdpa"),
@@ -314,7 +316,6 @@ FAMILIES: dict[str, Family] = {
         unpads=False,
         ours=False,
     ),
-    # Others that our heads go over.
     "electra": Family(
         ElectraConfig,
         SIZES | {"embedding_size": 16},
@@ -327,7 +328,7 @@ FAMILIES: dict[str, Family] = {
     "modernbert": Family(
         ModernBertConfig,
         SIZES | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
-        {"rotary": Variant({}, (SPANS, EVENTS, ANSWERS))},
+        {"rotary": Variant({}, (SPANS, EVENTS, ANSWERS, HALF_POINTERS))},
         back_ends=("eager", "sdpa"),
         types=None,
         unpads=False,
@@ -345,7 +346,6 @@ FAMILIES: dict[str, Family] = {
         types=None,
         unpads=False,
         ours=False,
-        # Its softmax and its angles are float32 in any model.
         close=1e-5,
     ),
 }
@@ -439,7 +439,7 @@ class Case(NamedTuple):
         if self.family.images:
             return {"labels": torch.arange(len(batch["pixel_values"])) % 2}
         ids, real = batch["input_ids"], batch["attention_mask"]
-        rows = torch.arange(len(ids))
+        rows, first = torch.arange(len(ids)), real.argmax(-1)
         if self.auto in ("AutoModelForMaskedLM", "AutoModelForCausalLM", "ForTextAutoencoding"):
             return {"labels": ids.roll(1, -1).masked_fill((real == 0) | (ids % 4 == 0), -100)}
         if self.auto == "AutoModelForSeq2SeqLM":
@@ -447,25 +447,24 @@ class Case(NamedTuple):
             return {"labels": targets.masked_fill(torch.arange(5) > rows[:, None] + 1, -100)}
         if self.auto == "ForParaphrase":
             return {"labels": ids.masked_fill((real == 0) | (batch["token_type_ids"] == 0), -100)}
-        if self.auto in ("AutoModelForTokenClassification", TAGS):
+        if self.auto in ("AutoModelForTokenClassification", TAGS, EVENT_TAGS):
             return {"labels": (ids % 3).masked_fill(real == 0, -100)}
         if self.auto == ANSWERS:
             # Of odd rows, and of those without a context, there is no answer.
             last = (real.sum(-1) - 1) * (rows % 2 == 0)
             return {"labels": torch.stack((last.clamp(max=1), last), dim=-1)}
-        if self.pairs:
-            first = real.argmax(-1)
+        if self.pairs or self.auto == HALF_POINTERS:
             last = first + real.sum(-1) - 1
             columns = {
                 SPANS: ((rows % 3, first, first), (rows % 3, first, last)),
                 RELATIONS: ((rows % 3, first, first, first, last), ((rows + 1) % 3, last, last, first, first)),
                 EVENTS: ((rows, rows % 3, first, first), (rows, (rows + 1) % 3, first, last)),
             }
-            labels = torch.stack([torch.stack(one, dim=-1) for one in columns[self.auto]], dim=1)
+            own = columns.get(self.auto, columns[RELATIONS])
+            labels = torch.stack([torch.stack(one, dim=-1) for one in own], dim=1)
             labels[1::2, 1] = -100
             return {"labels": labels}
         if self.auto == "AutoModelForQuestionAnswering":
-            first = real.argmax(-1)
             return {"start_positions": first, "end_positions": first}
         return {"labels": rows % 2}
 
@@ -562,6 +561,8 @@ _CHOSEN = (
     ("roformer", RELATIONS),
     ("bert", SPANS),
     ("electra", ANSWERS),
+    ("bert", EVENT_TAGS),
+    ("gau_alpha", HALF_POINTERS),
     ("electra", EVENTS),
     ("flash", SPANS),
     ("modernbert", SPANS),
@@ -570,7 +571,7 @@ _CHOSEN = (
     ("roformer", LINEAR),
     ("bert", CHOICES),
 )
-# Each of our heads once in the first five, and over encoders of all kinds.
+# Each of our heads once in the first seven, and over encoders of all kinds.
 OUR_HEADS = [
     next(
         pytest.param(case, id=f"{family}, {auto.removeprefix('AutoModel')}")

@@ -2,7 +2,7 @@
 
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -55,6 +55,8 @@ class SpanEncoder:
 
     annotations: ClassVar[str] = "entities"
     """Column of what the labels are of."""
+    counted: ClassVar[str | None] = None
+    """What `lost_entities` counts; None: what is in that column."""
     lost_where: ClassVar[str] = "begin or end inside a token, or fit in no window"
     """What those do that the labels do not give back."""
 
@@ -125,10 +127,14 @@ class SpanEncoder:
         """
         encoded, lost = encode_windows(self, dataset, self.annotations, "lost_entities", num_proc)
         if lost:
-            total = sum(map(len, dataset[self.annotations]))
+            total, counted = self.count(dataset[self.annotations]), self.counted or self.annotations
             message = "%d of %d %s %s of %d tokens; they are neither learnt nor found"
-            logger.warning(message, lost, total, self.annotations, self.lost_where, self.max_length)
+            logger.warning(message, lost, total, counted, self.lost_where, self.max_length)
         return encoded
+
+    def count(self, annotations: Iterable[Any]) -> int:
+        """How much there is, of which some may be lost, in the annotations of several texts."""
+        return sum(map(len, annotations))
 
     def locate(
         self, text: str, annotations: Sequence[Mapping[str, Any]], borders: "TokenBorders"

@@ -113,7 +113,12 @@ def check_stride(stride: int, room: int) -> None:
 
 
 def encode_windows(
-    encoder: Any, dataset: "Dataset", annotations: str, lost: str, num_proc: int | None = None
+    encoder: Any,
+    dataset: "Dataset",
+    annotations: str,
+    lost: str,
+    num_proc: int | None = None,
+    more: Sequence[str] = (),
 ) -> tuple["Dataset", int]:
     """Rows of windows of a dataset of texts, and the sum of the column that counts what is not learnt.
 
@@ -123,6 +128,7 @@ def encode_windows(
         annotations: its column that labels are made of, which may be missing.
         lost: the column that goes with the labels.
         num_proc: of ``Dataset.map``.
+        more: further columns that go with the labels.
 
     Raises:
         ValueError: if the dataset is empty, or as a call of the encoder.
@@ -131,7 +137,8 @@ def encode_windows(
         raise ValueError("dataset must have at least one row, got none")
     features = encoder.features
     if annotations not in dataset.column_names:
-        features = type(features)({name: kind for name, kind in features.items() if name not in ("labels", lost)})
+        absent = {"labels", lost, *more}
+        features = type(features)({name: kind for name, kind in features.items() if name not in absent})
     encoded = dataset.map(
         encoder,
         batched=True,

@@ -28,6 +28,7 @@ from .perplexity import (
     perplexity_metrics as perplexity_metrics,
     token_sums as token_sums,
 )
+from .tag_scores import tag_compute_metrics as tag_compute_metrics
 from .threshold_calibration import (
     calibrate_span_thresholds as calibrate_span_thresholds,
     calibrate_thresholds as calibrate_thresholds,

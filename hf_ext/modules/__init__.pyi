@@ -1,3 +1,4 @@
+from .conditional_norm import ConditionalLayerNorm as ConditionalLayerNorm
 from .crf import (
     ConditionalRandomField as ConditionalRandomField,
     MaximumEntropyMarkovModel as MaximumEntropyMarkovModel,
@@ -6,6 +7,7 @@ from .global_pointer import (
     EfficientGlobalPointer as EfficientGlobalPointer,
     GlobalPointer as GlobalPointer,
 )
+from .half_pointer import HalfPointers as HalfPointers
 from .initialization import (
     deepnorm_constants as deepnorm_constants,
     initialize_ as initialize_,

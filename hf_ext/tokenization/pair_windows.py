@@ -14,7 +14,12 @@ _Content = tuple[list[int], list[tuple[int, int]]]
 
 
 def encode_pair_windows(
-    tokenizer: PreTrainedTokenizerBase, firsts: Sequence[str], seconds: Sequence[str], max_length: int, stride: int
+    tokenizer: PreTrainedTokenizerBase,
+    firsts: Sequence[str],
+    seconds: Sequence[str],
+    max_length: int,
+    stride: int,
+    step: int | None = None,
 ) -> dict[str, list[Any]]:
     """Rows of pairs, of which a long second text gives several.
 
@@ -24,6 +29,7 @@ def encode_pair_windows(
         seconds: texts that are cut; one that occurs many times, as the text of many questions, is tokenized once.
         max_length: tokens in a row, special ones included.
         stride: tokens of a second text that two of its windows share.
+        step: tokens from the beginning of a window to that of the next, instead of ``stride``.
 
     Returns:
         The tokenizer's model inputs; ``offset_mapping``, places in the second text, ``(0, 0)`` at all other tokens;
@@ -31,19 +37,19 @@ def encode_pair_windows(
     """
     template = _template(tokenizer)
     if template is None:
-        return encode_pair_windows_readable(tokenizer, firsts, seconds, max_length, stride)
+        return encode_pair_windows_readable(tokenizer, firsts, seconds, max_length, stride, step)
     contents = _contents(tokenizer, chain(firsts, seconds))
     pairs = [(contents[first], contents[second]) for first, second in zip(firsts, seconds)]
     rooms = [max_length - template.size - len(ids) for (ids, _), _ in pairs]
-    if min(rooms, default=stride + 1) <= stride:
+    if min(rooms, default=stride + 1) <= stride or min(rooms, default=step or 0) < (step or 0):
         # The tokenizer says what is wrong.
-        return encode_pair_windows_readable(tokenizer, firsts, seconds, max_length, stride)
+        return encode_pair_windows_readable(tokenizer, firsts, seconds, max_length, stride, step)
     names = [*tokenizer.model_input_names, "offset_mapping", "context_mask", "owner"]
     columns: dict[str, list[Any]] = {name: [] for name in names}
     nowhere = [[(0, 0)] * len(special) for special in template.ids]
     outside = [[0] * len(special) for special in template.ids]
     for owner, (((first, _), (second, places)), room) in enumerate(zip(pairs, rooms)):
-        for begin, end in _windows(len(second), room, stride):
+        for begin, end in _windows(len(second), room, step or room - stride):
             sizes = len(first), end - begin
             types = [[kind] * size for kind, size in zip(template.text_type_ids, sizes)]
             row = {
@@ -60,9 +66,16 @@ def encode_pair_windows(
 
 
 def encode_pair_windows_readable(
-    tokenizer: PreTrainedTokenizerBase, firsts: Sequence[str], seconds: Sequence[str], max_length: int, stride: int
+    tokenizer: PreTrainedTokenizerBase,
+    firsts: Sequence[str],
+    seconds: Sequence[str],
+    max_length: int,
+    stride: int,
+    step: int | None = None,
 ) -> dict[str, list[Any]]:
     """The same by the tokenizer alone: the readable form, and the way of tokenizers whose rows are not their parts."""
+    if step is not None:
+        return _stepping_windows(tokenizer, firsts, seconds, max_length, step)
     encoded = tokenizer(
         list(firsts),
         list(seconds),
@@ -80,6 +93,24 @@ def encode_pair_windows_readable(
         [tuple(pair) if inside else (0, 0) for pair, inside in zip(pairs, mask)]
         for pairs, mask in zip(columns["offset_mapping"], columns["context_mask"])
     ]
+    return columns
+
+
+def _stepping_windows(
+    tokenizer: PreTrainedTokenizerBase, firsts: Sequence[str], seconds: Sequence[str], max_length: int, step: int
+) -> dict[str, list[Any]]:
+    """Pair by pair, since how much of its windows a text shares depends on what stands before it."""
+    columns: dict[str, list[Any]] = {}
+    taken = tokenizer.num_special_tokens_to_add(pair=True)
+    for owner, (first, second) in enumerate(zip(firsts, seconds)):
+        ids = tokenizer(first, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+        room = max_length - taken - len(ids)
+        if room < step:
+            raise ValueError(f"step must be at most the {room} tokens of a window beside {first!r}, got {step}")
+        rows = encode_pair_windows_readable(tokenizer, [first], [second], max_length, room - step)
+        rows["owner"] = [owner] * len(rows["owner"])
+        for name, values in rows.items():
+            columns.setdefault(name, []).extend(values)
     return columns
 
 
@@ -105,10 +136,10 @@ def _contents(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> dict[
     return dict(zip(different, zip(encoded["input_ids"], encoded["offset_mapping"])))
 
 
-def _windows(length: int, room: int, stride: int) -> Iterator[tuple[int, int]]:
+def _windows(length: int, room: int, step: int) -> Iterator[tuple[int, int]]:
     """Where the windows of a text begin and end (exclusive); one window at least, the last one ends with the text."""
     begin = 0
     while begin + room < length:
         yield begin, begin + room
-        begin += room - stride
+        begin += step
     yield begin, length

@@ -270,7 +270,7 @@ def test_files_of_a_task_build_on_each_other_in_one_order(file):
         ("span_head", "labels", True),
         ("labels", "head", False),
         ("head", "encoding", False),
-        ("tag_encoding", "tag_schemes", True),
+        ("tag_encoding", "labels", True),
         ("encoding", "metrics", False),
         ("metrics", "answers", True),
         ("metrics", "job", False),

@@ -14,7 +14,20 @@ import fresh_process
 import pytest
 import torch
 import transformers
-from models_tiny import ANSWERS, CHOICES, EVENTS, FAMILIES, LINEAR, RELATIONS, SPANS, TAGS, Case, auto_class
+from models_tiny import (
+    ANSWERS,
+    CHOICES,
+    EVENT_TAGS,
+    EVENTS,
+    FAMILIES,
+    HALF_POINTERS,
+    LINEAR,
+    RELATIONS,
+    SPANS,
+    TAGS,
+    Case,
+    auto_class,
+)
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, BertTokenizer
 from transformers.dynamic_module_utils import get_imports, get_relative_imports
 from word_vocabulary import ENTRIES, SENTENCES
@@ -32,7 +45,7 @@ from hf_ext.version import __version__
 # With PyTorch and Transformers these are there.
 AT_HAND = {"huggingface_hub", "numpy", "packaging", "safetensors", "tokenizers", "torch", "transformers"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-HEADS = [SPANS, TAGS, RELATIONS, EVENTS, ANSWERS, LINEAR, CHOICES]
+HEADS = [SPANS, TAGS, RELATIONS, EVENTS, ANSWERS, HALF_POINTERS, EVENT_TAGS, LINEAR, CHOICES]
 
 
 class Load(NamedTuple):
@@ -89,6 +102,8 @@ OTHERS = [
     Load("electra", "factorized", LINEAR, saves=True),
     Load("modernbert", "rotary", EVENTS),
     Load("qwen3", "causal", TAGS, from_hub=True),
+    Load("bert", "absolute", EVENT_TAGS, words=False),
+    Load("gau_alpha", "softmax plus", HALF_POINTERS, saves=True),
 ]
 
 

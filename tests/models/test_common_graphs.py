@@ -74,7 +74,7 @@ def test_traced(case: Case, back_end: str) -> None:
 # Each way to attend, and each of our heads; they take seconds each.
 EXPORTED = [
     *one_of_each("AutoModelForSequenceClassification", "AutoModelForCausalLM", "AutoModelForTextEncoding"),
-    *(pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in cases(*ANY_ENCODER, once=True)[:5]),
+    *(pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in cases(*ANY_ENCODER, once=True)[:7]),
 ]
 
 

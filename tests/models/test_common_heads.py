@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import ANSWERS, ANY_ENCODER, CHOICES, OUR_HEADS, TAGS, Case, auto_class, cases, gradients, tensors
+from models_tiny import (
+    ANSWERS,
+    ANY_ENCODER,
+    CHOICES,
+    EVENT_TAGS,
+    OUR_HEADS,
+    TAGS,
+    Case,
+    auto_class,
+    cases,
+    gradients,
+    tensors,
+)
 from trainer_runs import labelled
 
 LENGTHS = [6, 3, 1, 4]
@@ -65,7 +77,7 @@ def test_from_one_head_to_another(case: Case, tmp_path: Path) -> None:
 def test_placed_by_a_device_map(case: Case, tmp_path: Path) -> None:
     """Made on the meta device and filled part by part, from one file or several, the model gives the same."""
     rules = {"constrained_transitions": True, "id2label": {0: "O", 1: "B-a", 2: "I-a"}}
-    model = case.make(**(rules if case.auto == TAGS else {}))
+    model = case.make(**(rules if case.auto in (TAGS, EVENT_TAGS) else {}))
     model.save_pretrained(tmp_path, max_shard_size="20KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     with torch.device("meta"):
@@ -84,7 +96,7 @@ def test_torch_saves_the_whole_model(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", OUR_HEADS[:5])
+@pytest.mark.parametrize("case", OUR_HEADS[:7])
 def test_compiled_training(case: Case) -> None:
     """A compiled step has the loss and the gradients of one that is not; labels may break its graph."""
     torch._dynamo.reset()

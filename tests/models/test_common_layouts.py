@@ -8,6 +8,7 @@ from models_tiny import (
     ANSWERS,
     ANY_ENCODER,
     EVENTS,
+    HALF_POINTERS,
     ON_OTHERS,
     RELATIONS,
     SPANS,
@@ -77,7 +78,7 @@ def test_rows_do_not_depend_on_their_batch(case: Case, side: str) -> None:
 # Columns of what is predicted that are places of tokens; those of answers count from the text's first.
 PLACES = {
     "spans": {SPANS: slice(1, 3), ANSWERS: slice(0)},
-    "predictions": {RELATIONS: slice(1, 5), EVENTS: slice(2, 4)},
+    "predictions": {RELATIONS: slice(1, 5), HALF_POINTERS: slice(1, 5), EVENTS: slice(2, 4)},
 }
 
 

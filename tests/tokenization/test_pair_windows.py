@@ -75,6 +75,7 @@ def test_rows_are_the_tokenizers(name, max_length, stride):
     for longer in range(max_length, max_length + 5):
         one = (make(), FIRSTS[:1], SECONDS[:1], longer, stride)
         assert encode_pair_windows(*one) == encode_pair_windows_readable(*one)
+        assert encode_pair_windows(*one, step=3) == encode_pair_windows_readable(*one, step=3)
 
 
 def test_a_first_text_without_room_for_the_second_is_the_tokenizers_affair():

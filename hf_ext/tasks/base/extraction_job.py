@@ -174,7 +174,7 @@ class ExtractionJob(EncoderJob):
 
 
 @dataclass
-class LinkedSpanJob(ExtractionJob):
+class SchemaJob(ExtractionJob):
     """Texts with relations or events, whose labels may stand in a schema.
 
     A task also overrides `read_file`, `read_schema` and `labels_of`.
@@ -183,13 +183,7 @@ class LinkedSpanJob(ExtractionJob):
     schema_file: Path | None = option(
         "Names what may occur; else what occurs in the training file.", None, group="Files"
     )
-    span_head_size: int | None = option(
-        "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
-    )
-    threshold: str | None = threshold_option()
 
-    divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)
-    clean_divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)
     defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 10}
 
@@ -218,3 +212,16 @@ class LinkedSpanJob(ExtractionJob):
     def labels_of(self, examples: Sequence[Mapping[str, Any]]) -> list[str]:
         """The labels that occur in examples."""
         raise NotImplementedError
+
+
+@dataclass
+class LinkedSpanJob(SchemaJob):
+    """The same by GPLinker."""
+
+    span_head_size: int | None = option(
+        "Size of the head's vectors; else 64, or the model's.", None, group="Head", config_field="span_head_size"
+    )
+    threshold: str | None = threshold_option()
+
+    divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)
+    clean_divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)

@@ -269,7 +269,8 @@ class Job(Methods):
         self.prepare_model(model)
         leave_out_token_types(tokenizer, model.config)
         train, validation = (self.encode(examples, tokenizer, model) for examples in (files.train, files.validation))
-        data = {"train_dataset": train, "eval_dataset": validation, "processing_class": tokenizer}
+        rows = self.rows_of_training(train, arguments)
+        data = {"train_dataset": rows, "eval_dataset": validation, "processing_class": tokenizer}
         options = data | self.trainer_options(tokenizer, model, files, arguments)
         if files.unlabelled is not None:
             options["unlabelled_dataset"] = self.encode(files.unlabelled, tokenizer, model)
@@ -455,6 +456,10 @@ class Job(Methods):
     ) -> Any:
         """The dataset that Trainer is given of examples."""
         raise NotImplementedError
+
+    def rows_of_training(self, rows: Any, arguments: TrainingArguments) -> Any:
+        """What is trained on of the dataset that `encode` made: all of it, as it is."""
+        return rows
 
     def trainer_options(
         self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments

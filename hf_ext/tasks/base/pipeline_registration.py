@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import Pipeline
 
 # What the pipelines of tasks build on.
-_BASES = tuple(f"hf_ext.tasks.base.{name}_pipeline" for name in ("task", "text", "window", "linked_span"))
+_BASES = tuple(f"hf_ext.tasks.base.{name}_pipeline" for name in ("task", "text", "window", "linked_span", "tag"))
 _imported: set[str] = set()
 
 

@@ -10,11 +10,11 @@ CANDIDATES = (0.02, 0.05, *(round(0.1 * step, 1) for step in range(1, 10)), 0.95
 """The thresholds that are tried where each takes decoding anew."""
 
 
-def threshold_option() -> Any:
-    """The field ``threshold`` of a job."""
+def threshold_option(usual: float = 0.5) -> Any:
+    """The field ``threshold`` of a job, whose head has a usual one."""
     return option(
         "Least score of what is found, in [0, 1), or best: that of the best F1 on the validation file. Saved with the "
-        "model; else the model's, or 0.5.",
+        f"model; else the model's, or {usual}.",
         None,
         group="Scores",
         kw_only=True,

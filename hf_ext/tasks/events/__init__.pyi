@@ -14,3 +14,10 @@ from .metrics import (
     event_scores as event_scores,
 )
 from .pipeline import EventExtractionPipeline as EventExtractionPipeline
+from .tag_encoding import (
+    EventTagEncoder as EventTagEncoder,
+    events_of_spans as events_of_spans,
+    spans_of_events as spans_of_events,
+)
+from .tag_job import EventTaggingJob as EventTaggingJob
+from .tag_pipeline import EventTaggingPipeline as EventTaggingPipeline

@@ -1,4 +1,4 @@
-"""The job of `hf-ext train events`: GPLinker on files of texts with events."""
+"""The main job of `hf-ext train events`: GPLinker on files of texts with events."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from datasets import Dataset
 
 from hf_ext.metrics.comparison import Item
-from hf_ext.tasks.base.extraction_job import LinkedSpanJob
+from hf_ext.tasks.base.extraction_job import LinkedSpanJob, SchemaJob
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.events.encoding import (
     DataCollatorForEventExtraction,
@@ -22,8 +22,8 @@ from hf_ext.tasks.events.metrics import event_compute_metrics, event_scores
 
 
 @dataclass
-class EventExtractionJob(LinkedSpanJob):
-    """Event extraction with GPLinker, shared arguments included.
+class EventJob(SchemaJob):
+    """What jobs on texts with events share; a subclass names the head.
 
     Files in a format of :func:`~hf_ext.tasks.events.read_events`, scored by `event_scores`.
     """
@@ -35,14 +35,7 @@ class EventExtractionJob(LinkedSpanJob):
         "DuEE's schema; else the types and roles of the training file.", None, group="Files"
     )
 
-    command: ClassVar[str] = "events"
     label_key: ClassVar[str | None] = "events"
-
-    auto_class: ClassVar[Any] = AutoModelForEventExtraction
-    # Events are put together of what links there are.
-    keeps_what_scores_more: ClassVar[bool] = False
-    encoder_class = EventEncoder
-    collator_class = DataCollatorForEventExtraction
 
     def read_file(self, path: Path, labels: Sequence[str] | None) -> list[dict[str, Any]]:
         """Texts with events."""
@@ -55,14 +48,6 @@ class EventExtractionJob(LinkedSpanJob):
     def labels_of(self, examples: Sequence[Mapping[str, Any]]) -> list[str]:
         """Names of types with their roles."""
         return event_labels(examples)
-
-    def compute_metrics(self, id2label: Any) -> Any:
-        """Scores of events of tokens."""
-        return event_compute_metrics(id2label)
-
-    def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
-        """The events of each text."""
-        return decode_event_dataset(predictions, rows, texts, config.id2label)
 
     def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:
         """Scores of events on the characters of the texts."""
@@ -88,3 +73,30 @@ class EventExtractionJob(LinkedSpanJob):
                 if role != TRIGGER
             ]
         return items
+
+
+@dataclass
+class EventExtractionJob(EventJob, LinkedSpanJob):
+    """Event extraction with GPLinker, shared arguments included, or of arguments with tags by a CRF."""
+
+    head: str | None = option(
+        "How events are found: by linked arguments, triggers among them, or by tags of arguments; else gplinker.",
+        None,
+        group="Head",
+        choices=("gplinker",),
+    )
+
+    command: ClassVar[str] = "events"
+    auto_class: ClassVar[Any] = AutoModelForEventExtraction
+    # Events are put together of what links there are.
+    keeps_what_scores_more: ClassVar[bool] = False
+    encoder_class = EventEncoder
+    collator_class = DataCollatorForEventExtraction
+
+    def compute_metrics(self, id2label: Any) -> Any:
+        """Scores of events of tokens."""
+        return event_compute_metrics(id2label)
+
+    def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
+        """The events of each text."""
+        return decode_event_dataset(predictions, rows, texts, config.id2label)

@@ -22,7 +22,7 @@ def decode_answers(
     Args:
         spans: ``[K, 3]`` of (first token, last token, score), counted from the row's first token; rows with a negative
             token are padding.
-        null_score: score of no answer.
+        null_score: score of no answer, in this window or in all, see `scores_of_none`.
         offsets: ``[L, 2]``, the row's ``offset_mapping``, empty outside of the context.
         context: the text that the offsets point into.
 
@@ -41,13 +41,30 @@ def decode_answers(
     return [{key: one[key] for key in ("start", "end", "text", "score")} for one in found]
 
 
+def scores_of_none(null_scores: Sequence[float], ranking: str = "odds") -> list[float]:
+    """For each window of a text the score of no answer that its answers are ranked above.
+
+    Args:
+        null_scores: that of each window.
+        ranking: of the config's ``answer_ranking``: "odds", each window has its own; "score", the least is that of all,
+            so that answers are ranked by their own scores.
+
+    Raises:
+        ValueError: if the ranking is another.
+    """
+    if ranking not in ("odds", "score"):
+        raise ValueError(f"ranking must be odds or score, got {ranking!r}")
+    return list(null_scores) if ranking == "odds" else [min(null_scores)] * len(null_scores)
+
+
 def rank_answers(
     windows: Iterable[Iterable[Mapping[str, Any]]], n_best: int = 20, null: bool = True
 ) -> list[dict[str, Any]]:
     """Rank the answers found in overlapping windows of one text.
 
     If windows speak for themselves, and at most one place answers, then the odds of an answer against none are those
-    in its window, since all other windows then have none. An answer found in several windows has its best score.
+    in its window, since all other windows then have none. The CLUE baseline ranks by the scores themselves, see
+    `scores_of_none`. An answer found in several windows has its best score.
 
     Args:
         windows: for each window what `decode_answers` gives.
@@ -97,6 +114,7 @@ def decode_answer_dataset(
     contexts: Sequence[str],
     n_best: int = 20,
     null: bool = True,
+    ranking: str = "odds",
 ) -> list[list[dict[str, Any]]]:
     """The ranked answers of each question from the predictions for all rows of an encoded dataset, windows merged.
 
@@ -108,6 +126,7 @@ def decode_answer_dataset(
         contexts: the text of each question in their order before encoding.
         n_best: how many answers to keep of each question.
         null: rank no answer among them.
+        ranking: how answers of several windows are compared, as in the model's config.
 
     Returns:
         For each question what `rank_answers` gives.
@@ -121,7 +140,12 @@ def decode_answer_dataset(
             f"predictions must have one entry for each of the {len(encoded)} rows, got {len(spans)} and "
             f"{len(null_scores)}"
         )
-    windows: list[list[list[dict[str, Any]]]] = [[] for _ in contexts]
+    rows: list[list[tuple[Any, Any, float]]] = [[] for _ in contexts]
     for owner, offsets, row, none in zip(encoded["example_id"], encoded["offset_mapping"], spans, null_scores):
-        windows[owner].append(decode_answers(row, none, offsets, contexts[owner]))
-    return [rank_answers(own, n_best, null) for own in windows]
+        rows[owner].append((row, offsets, float(none)))
+    ranked = []
+    for own, context in zip(rows, contexts):
+        nones = scores_of_none([none for *_, none in own], ranking)
+        windows = [decode_answers(row, none, offsets, context) for (row, offsets, _), none in zip(own, nones)]
+        ranked.append(rank_answers(windows, n_best, null))
+    return ranked

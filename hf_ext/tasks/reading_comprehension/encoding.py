@@ -1,6 +1,7 @@
 """From questions about texts to model inputs with the token spans of their answers."""
 
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ class ReadingEncoder:
       is wholly in the row, white space at its ends aside. ``[0, 0]``, the first token, if the row has none.
       ``[-100, -100]``, not learnt, if all answers have the place -1, or no row holds a whole answer and this one has a
       part of one;
+    - ``answer_labels``: the labels of all answers that are wholly in the row, each once, of which training may draw
+      one; none if it has none;
     - ``offset_mapping``: ``[start, end]`` of each token in the context, ``[0, 0]`` outside of it;
     - ``example_id``: index of the question, where ``indices`` are given;
     - ``lost_answers`` and ``cut_questions``: in the first row of a question, 1 if no row holds a whole answer because
@@ -45,9 +48,14 @@ class ReadingEncoder:
         stride: tokens of the context that two windows share, at least the length of the longest answer; None: 128, or
             half of the least room for the context if that is less.
         max_question_length: a longer question loses what is beyond; None: 64, or a quarter of a smaller row.
+        step: instead of ``stride``, tokens from the beginning of a window to that of the next, as the CLUE baseline
+            counts: windows then share the more the shorter the question is.
+        windows: whether a longer text gives several rows; else what is beyond the first is cut off, and a question
+            whose answers are there is not learnt.
 
     Raises:
-        ValueError: if the tokenizer is not fast, or a length leaves no room for new tokens in a window.
+        ValueError: if the tokenizer is not fast, a length leaves no room for new tokens in a window, or ``stride`` or
+            ``step`` are given with each other or without windows.
     """
 
     def __init__(
@@ -56,6 +64,8 @@ class ReadingEncoder:
         max_length: int = 512,
         stride: int | None = None,
         max_question_length: int | None = None,
+        step: int | None = None,
+        windows: bool = True,
     ):
         check_gives_offsets(tokenizer)
         if max_question_length is None:
@@ -67,6 +77,12 @@ class ReadingEncoder:
         if room < 1:
             wanted = f"{special} special tokens, {max_question_length} of a question and one of its text"
             raise ValueError(f"max_length must have room for {wanted}, got {max_length}")
+        if stride is not None and step is not None:
+            raise ValueError(f"give stride or step, got stride={stride} and step={step}")
+        if not windows and (stride, step) != (None, None):
+            raise ValueError(f"stride and step need windows, got stride={stride}, step={step} and windows={windows}")
+        if step is not None and not 1 <= step <= room:
+            raise ValueError(f"step must be in [1, {room}], the least room of a window, got {step}")
         if stride is None:
             stride = min(128, room // 2)
         check_stride(stride, room)
@@ -74,6 +90,8 @@ class ReadingEncoder:
         self.max_length = max_length
         self.stride = stride
         self.max_question_length = max_question_length
+        self.step = step
+        self.windows = windows
         # Truncation becomes part of the tokenizer's state; set now, it does not change this object's fingerprint later.
         self._tokenize([""], ["."])
 
@@ -98,11 +116,14 @@ class ReadingEncoder:
             columns["cut_questions"][own[0]] = int(shortened)
         if "answers" in batch:
             columns |= {"labels": [_LEFT_OUT] * len(owners), "lost_answers": [0] * len(owners)}
+            columns["answer_labels"] = [[] for _ in owners]
             for context, answers, own in zip(contexts, batch["answers"], rows):
-                labels = _labels(context, answers, [offsets[row] for row in own])
+                found = [_whole_answers(answers, TokenBorders(context, offsets[row])) for row in own]
+                labels = _labels(answers, found, [offsets[row] for row in own], self.windows)
                 columns["lost_answers"][own[0]] = int(_is_lost(answers, labels))
-                for row, label in zip(own, labels):
+                for row, label, whole in zip(own, labels, found):
                     columns["labels"][row] = label
+                    columns["answer_labels"][row] = whole
         if indices is not None:
             columns["example_id"] = [indices[owner] for owner in owners]
         return columns
@@ -116,6 +137,7 @@ class ReadingEncoder:
         inputs = {name: List(Value("int32")) for name in names}
         counts = {name: Value("int32") for name in ("lost_answers", "cut_questions")}
         pairs = {"offset_mapping": List(List(Value("int32"))), "labels": List(Value("int64"))}
+        pairs["answer_labels"] = List(List(Value("int64")))
         return Features({**inputs, **pairs, **counts, "example_id": Value("int64")})
 
     def encode_dataset(self, dataset: "Dataset", num_proc: int | None = None) -> "Dataset":
@@ -124,10 +146,11 @@ class ReadingEncoder:
         Raises:
             ValueError: if the dataset is empty, or as a call.
         """
-        encoded, lost = encode_windows(self, dataset, "answers", "lost_answers", num_proc)
+        encoded, lost = encode_windows(self, dataset, "answers", "lost_answers", num_proc, more=("answer_labels",))
         if lost:
-            message = "the answers of %d of %d questions begin or end inside a token, or fit in no window of %d tokens"
-            logger.warning(message + "; they are neither learnt nor found", lost, len(dataset), self.max_length)
+            where = "fit in no window of" if self.windows else "are not within the first"
+            message = "the answers of %d of %d questions begin or end inside a token, or %s %d tokens"
+            logger.warning(message + "; they are neither learnt nor found", lost, len(dataset), where, self.max_length)
         cut = sum(encoded["cut_questions"])
         if cut:
             message = "%d of %d questions are cut to %d tokens (max_question_length)"
@@ -146,7 +169,12 @@ class ReadingEncoder:
         return [question[:end] for question, end in zip(questions, ends)], [end is not None for end in ends]
 
     def _tokenize(self, questions: list[str], contexts: list[str]) -> dict[str, list[Any]]:
-        return encode_pair_windows(self.tokenizer, questions, contexts, self.max_length, self.stride)
+        columns = encode_pair_windows(self.tokenizer, questions, contexts, self.max_length, self.stride, self.step)
+        if self.windows:
+            return columns
+        owners = columns["owner"]
+        firsts = [row for row, owner in enumerate(owners) if row == 0 or owners[row - 1] != owner]
+        return {name: [values[row] for row in firsts] for name, values in columns.items()}
 
 
 @dataclass
@@ -182,32 +210,43 @@ class DataCollatorForReadingComprehension:
 
 
 def _labels(
-    context: str, answers: Sequence[Mapping[str, Any]], windows: Sequence[Sequence[tuple[int, int]]]
+    answers: Sequence[Mapping[str, Any]],
+    found: Sequence[Sequence[list[int]]],
+    windows: Sequence[Sequence[tuple[int, int]]],
+    are_all: bool,
 ) -> list[list[int]]:
-    """The label of each window of a text."""
+    """The label of each window of a text, from the answers that are whole in it, and whether these are all windows."""
     if not answers:
         return [_NO_ANSWER for _ in windows]
-    places = [
-        {"start": answer["start"], "end": answer["start"] + len(answer["text"])}
-        for answer in answers
-        if answer["start"] >= 0
-    ]
+    places = _places(answers)
     if not places:
         return [_LEFT_OUT for _ in windows]
-    found = [_tokens(places, TokenBorders(context, offsets)) for offsets in windows]
-    if any(label is not None for label in found):
-        return [_NO_ANSWER if label is None else label for label in found]
-    return [_LEFT_OUT if _has_part(places, offsets) else _NO_ANSWER for offsets in windows]
+    if any(found):
+        return [own[0] if own else _NO_ANSWER for own in found]
+    return [_NO_ANSWER if are_all and not _has_part(places, offsets) else _LEFT_OUT for offsets in windows]
 
 
-def _tokens(places: Sequence[Mapping[str, int]], borders: TokenBorders) -> list[int] | None:
-    """First and last token of the first answer whose borders are borders of tokens here."""
-    found = (borders.tokens(place) for place in places)
-    return next((list(tokens) for tokens in found if tokens is not None), None)
+def _places(answers: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
+    """Where those answers are that are in the text."""
+    there = (answer for answer in answers if answer["start"] >= 0)
+    return [{"start": answer["start"], "end": answer["start"] + len(answer["text"])} for answer in there]
+
+
+def _whole_answers(answers: Sequence[Mapping[str, Any]], borders: TokenBorders) -> list[list[int]]:
+    """First and last token of each answer whose borders are borders of tokens here, each once."""
+    found = (borders.tokens(place) for place in _places(answers))
+    return [list(tokens) for tokens in dict.fromkeys(found) if tokens is not None]
 
 
 def _has_part(places: Sequence[Mapping[str, int]], offsets: Sequence[tuple[int, int]]) -> bool:
     return any(max(one["start"], left) < min(one["end"], right) for one in places for left, right in offsets)
+
+
+def draw_answer(row: Mapping[str, Any], chance: random.Random) -> dict[str, Any]:
+    """A row of `ReadingEncoder` whose label is any of the answers in it; for :class:`hf_ext.data.DrawnRows`."""
+    drawn = dict(row)
+    labels = drawn.pop("answer_labels")
+    return {**drawn, "labels": chance.choice(labels)} if labels else drawn
 
 
 def _is_lost(answers: Sequence[Mapping[str, Any]], labels: Sequence[Sequence[int]]) -> bool:

@@ -19,8 +19,8 @@ _Entry = tuple[_Place, Mapping[str, Any]]
 def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Read questions about texts, with their answers, from a file of SQuAD, CMRC2018 or WebQA, or from JSON lines.
 
-    1. SQuAD 1.1 and 2.0, and CMRC2018 in that style: ``{"data": [{"paragraphs": [{"context", "qas": [{"id",
-       "question", "answers": [{"text", "answer_start"}], "is_impossible"}]}]}]}``.
+    1. SQuAD 1.1 and 2.0, and CMRC2018 and DuReader-robust in that style: ``{"data": [{"paragraphs": [{"context", "qas":
+       [{"id", "question", "answers": [{"text", "answer_start"}], "is_impossible"}]}]}]}``.
     2. CMRC2018 as first published: ``[{"context_text", "qas": [{"query_id", "query_text", "answers": [str]}]}]``.
     3. WebQA and SogouQA of bert4keras: ``[{"id", "question", "passages": [{"passage", "answer"}]}]``; each passage is a
        text of its own, with the id ``"<id>-<number of the passage>"``, and an empty answer none. Entries without a
@@ -30,10 +30,10 @@ def read_questions(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
        number of the entry, from 0, is it.
 
     A question with no answer among its ``answers`` is one that the text does not answer; a file of questions without
-    ``answers`` is one to be predicted. An answer that does not stand at its place, or has
-    none, is searched: the occurrence nearest to its place, or without one the first, rather not inside a word or
-    number, in any case of letters. One that is not in the text can be scored against, but not learnt. Both are counted
-    in a warning. Files are UTF-8; keys other than these are ignored.
+    ``answers`` is one to be predicted. An answer that does not stand at its place, or has none (-1, as all of
+    DuReader-robust), is searched: the occurrence nearest to its place, or without one the first, rather not inside a
+    word or number, in any case of letters. One that is not in the text can be scored against, but not learnt. Both are
+    counted in a warning. Files are UTF-8; keys other than these are ignored.
 
     Returns:
         Dicts ``{"id", "question", "context", "answers"}``, answers ``{"text", "start"}`` without spaces at their ends
@@ -184,7 +184,7 @@ def _placed(context: str, text: str, start: int | None, counts: dict[str, int]) 
         place = locate(context, text)
         found = -1 if place is None else place["start"]
     counts["lost"] += found < 0
-    counts["moved"] += start is not None and found not in (start, -1)
+    counts["moved"] += start is not None and start >= 0 and found not in (start, -1)
     return {"text": text, "start": found}
 
 

@@ -1,7 +1,7 @@
 """Extractive reading comprehension over any encoder: the answer to a question as a span of its text.
 
-By GlobalPointer with a softmax over all spans (kexue.fm/archives/8373), or by a start and an end as in BERT
-(arXiv 1810.04805).
+By GlobalPointer with a softmax over all spans (kexue.fm/archives/8373, 8739), or by a start and an end as in BERT
+(arXiv 1810.04805, kexue.fm/archives/7321).
 """
 
 from collections.abc import Callable
@@ -33,8 +33,8 @@ class ReadingComprehensionOutput(ModelOutput):
     Attributes:
         loss: scalar, where labels are given: the mean over rows that have a label.
         spans: ``[B, K, 3]`` float32 of (start, end, score), both inclusive, best first, (-1, -1, -inf) where a row has
-            no more; in evaluation. The score is the logarithm of the span's probability.
-        null_scores: ``[B]`` float32, the logarithm of the probability that the row has no answer; in evaluation.
+            no more; in evaluation. The score is the logarithm of the span's probability, or what it is made of.
+        null_scores: ``[B]`` float32, the score of the row having no answer; in evaluation.
         logits: scores ``[B, L, L]`` of spans (start, end), -inf where none may stand; only in training without labels
             or on ``output_logits=True``. Here, positions are those of the row.
         hidden_states: the encoder's, if asked for.
@@ -47,6 +47,23 @@ class ReadingComprehensionOutput(ModelOutput):
     logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
+
+
+class PointerTable(GlobalPointer):
+    """The pointer of the CLUE baseline (kexue.fm/archives/8739): without a bias, and begun as BERT's layers.
+
+    Args:
+        hidden_size: H.
+        num_labels: number of types C.
+        head_size: D, even.
+    """
+
+    def __init__(self, hidden_size: int, num_labels: int, head_size: int = 64) -> None:
+        super().__init__(hidden_size, num_labels, head_size, bias=False)
+
+    def init_weights(self) -> None:
+        """Begin as BERT: small normal weights, cut at two deviations. Tensors loaded from a checkpoint are spared."""
+        init.trunc_normal_(self.dense.weight, std=0.02, a=-0.04, b=0.04)
 
 
 class StartEnd(nn.Module):
@@ -73,9 +90,14 @@ class StartEnd(nn.Module):
 
 ANSWER_HEADS: dict[str, type[GlobalPointer] | type[StartEnd]] = {
     "global_pointer": GlobalPointer,
+    "pointer_table": PointerTable,
     "start_end": StartEnd,
+    "start_end_row": StartEnd,
 }
 """Classes of the head by the name in ``config.answer_head``."""
+
+RANKINGS = ("odds", "score")
+"""How answers of several windows are compared, by the name in ``config.answer_ranking``."""
 
 
 class ReadingComprehension(EncoderHead):
@@ -84,14 +106,19 @@ class ReadingComprehension(EncoderHead):
     A row is a question with a window of its text, which ``context_mask`` marks. That it has no answer is the span of
     the row's first real token alone, [CLS] in BERT's kin, and never part of the context.
 
-    Config fields: ``answer_head`` ("global_pointer": a softmax over all spans; "start_end": one over starts and one
-    over ends, whose cross-entropies are averaged, as ``...ForQuestionAnswering`` has them, but over the context
-    alone), ``answer_head_size`` (64; of the pointer's vectors), ``answer_top_k`` (20; spans returned a row),
+    Config fields: ``answer_head`` ("global_pointer": a softmax over all spans; "pointer_table": that of the CLUE
+    baseline, without a bias, whose softmax is also over the spans from the row's first token into the context;
+    "start_end": one over starts and one over ends, whose cross-entropies are averaged, as ``...ForQuestionAnswering``
+    has them, but over the context alone; "start_end_row": the same over all tokens of the row, as the LIC2020
+    baseline), ``answer_head_size`` (64; of the pointer's vectors), ``answer_top_k`` (20; spans returned a row),
     ``max_answer_tokens`` (128; no longer span is returned), ``null_threshold`` (None; what decoding uses unless told
-    otherwise: there is no answer where it scores more than this above the best span, None: there always is one).
+    otherwise: there is no answer where it scores more than this above the best span, None: there always is one),
+    ``answer_ranking`` (what decoding compares in several windows of a text: "odds", how many times as likely an answer
+    is as none in its own window; "score", the scores themselves, as the CLUE baseline).
 
     Probabilities are shares of the spans that may be returned, and no answer; of "start_end" products of those of the
-    start and the end.
+    start and the end. Under the ranking by "score" those of a pointer are left as they are: they are no logarithms of
+    probabilities then, but what windows are compared by.
     """
 
     suffix = "ForReadingComprehension"
@@ -101,6 +128,7 @@ class ReadingComprehension(EncoderHead):
         "answer_top_k": 20,
         "max_answer_tokens": 128,
         "null_threshold": None,
+        "answer_ranking": "odds",
     }
     # A GlobalPointer or a StartEnd; PEFT puts another module over it.
     classifier: Any
@@ -108,7 +136,7 @@ class ReadingComprehension(EncoderHead):
     @property
     def has_pointer(self) -> bool:
         """Whether one softmax is over all spans, and not one over starts and one over ends."""
-        return self.config.answer_head == "global_pointer"
+        return issubclass(ANSWER_HEADS[self.config.answer_head], GlobalPointer)
 
     def build_classifier(self, config: PreTrainedConfig) -> GlobalPointer | StartEnd:
         """The layers that the config names.
@@ -118,6 +146,8 @@ class ReadingComprehension(EncoderHead):
         """
         if config.answer_head not in ANSWER_HEADS:
             raise ValueError(f"answer_head must be one of {', '.join(ANSWER_HEADS)}, got {config.answer_head!r}")
+        if config.answer_ranking not in RANKINGS:
+            raise ValueError(f"answer_ranking must be one of {', '.join(RANKINGS)}, got {config.answer_ranking!r}")
         check_at_least_one(config, "answer_top_k", "max_answer_tokens")
         options = (1, config.answer_head_size) if self.has_pointer else ()
         return ANSWER_HEADS[config.answer_head](config.get_text_config().hidden_size, *options)
@@ -166,7 +196,7 @@ class ReadingComprehension(EncoderHead):
         hidden = self.dropout(outputs.last_hidden_state)
         attention_mask = self.own_columns(attention_mask, hidden.shape[1], kwargs)
         context, first = _context(hidden, attention_mask, context_mask)
-        parts = self._parts(hidden, context, first)
+        parts = self._parts(hidden, context, first, attention_mask)
         if output_logits is None:
             output_logits = self.training and labels is None
         loss = logits = spans = null_scores = None
@@ -186,21 +216,29 @@ class ReadingComprehension(EncoderHead):
             attentions=outputs.attentions,
         )
 
-    def _parts(self, hidden: Tensor, context: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    def _parts(
+        self, hidden: Tensor, context: Tensor, first: Tensor, attention_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Vectors ``[B, L, D]`` of starts and ends, or logarithms of their probabilities ``[B, L]``."""
         if self.has_pointer:
             query, key = (part.squeeze(2) for part in self.classifier.project(hidden))
             return query, key
         start, end = self.classifier(hidden)
-        out = ~(context | _marked(context, first))
+        if self.config.answer_head == "start_end_row":
+            out = torch.zeros_like(context) if attention_mask is None else attention_mask.to(hidden.device) == 0
+        else:
+            out = ~(context | _marked(context, first))
         start, end = (F.log_softmax(scores.masked_fill(out, -torch.inf), -1) for scores in (start, end))
         return start, end
 
     def _table(self, parts: tuple[Tensor, Tensor], context: Tensor, first: Tensor) -> Tensor:
-        """Scores ``[B, L, L]``, -inf but at spans of the context and at no answer."""
+        """Scores ``[B, L, L]``, -inf but at no answer, at spans of the context and where else the softmax is."""
         length = context.shape[1]
         null = _marked(context, first)
-        allowed = span_mask(length, context) | (null[:, :, None] & null[:, None, :])
+        if self.config.answer_head == "pointer_table":
+            allowed = span_mask(length, context | null)
+        else:
+            allowed = span_mask(length, context) | (null[:, :, None] & null[:, None, :])
         return self._scores(parts)(slice(0, length), slice(0, length)).masked_fill(~allowed, -torch.inf)
 
     def _scores(self, parts: tuple[Tensor, Tensor]) -> Callable[[slice, slice], Tensor]:
@@ -245,8 +283,9 @@ class ReadingComprehension(EncoderHead):
         start, end = (part[row, first[:, 0]].unsqueeze(1) for part in parts)
         one = slice(0, 1)
         null = self._scores((start, end))(one, one).flatten()
-        # Of "start_end" the scores are logarithms of probabilities already.
-        total = torch.logaddexp(total, null) if self.has_pointer else torch.zeros_like(total)
+        # Of starts and ends the scores are logarithms of probabilities already.
+        shares = self.has_pointer and self.config.answer_ranking == "odds"
+        total = torch.logaddexp(total, null) if shares else torch.zeros_like(total)
         found = spans[..., 0] >= 0
         places = torch.where(found.unsqueeze(-1), spans[..., :2] - first.unsqueeze(-1), spans[..., :2])
         spans = torch.cat((places, spans[..., 2:] - total[:, None, None]), -1)

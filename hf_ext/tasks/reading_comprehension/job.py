@@ -10,6 +10,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.data.drawn_rows import DrawnRows
 from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, Outcome
 from hf_ext.tasks.base.encoder_job import EncoderJob
@@ -17,9 +18,13 @@ from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.score_threshold import BEST
 from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answer_dataset
-from hf_ext.tasks.reading_comprehension.encoding import DataCollatorForReadingComprehension, ReadingEncoder
+from hf_ext.tasks.reading_comprehension.encoding import (
+    DataCollatorForReadingComprehension,
+    ReadingEncoder,
+    draw_answer,
+)
 from hf_ext.tasks.reading_comprehension.files import read_questions
-from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, AutoModelForReadingComprehension
+from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, RANKINGS, AutoModelForReadingComprehension
 from hf_ext.tasks.reading_comprehension.metrics import (
     answer_exact_match,
     answer_f1,
@@ -27,9 +32,13 @@ from hf_ext.tasks.reading_comprehension.metrics import (
     reading_compute_metrics,
     reading_scores,
     reading_table,
+    span_accuracy,
 )
 from hf_ext.training.divergences import Divergence, clean_span_divergence, span_divergence
 from hf_ext.training.run_steps import predict_in_order
+
+NEVER = "never"
+"""The ``null_threshold`` of a model that always answers."""
 
 
 @dataclass
@@ -47,11 +56,31 @@ class ReadingComprehensionJob(EncoderJob):
     max_question_length: int | None = option(
         "Tokens of a question, the rest is cut; else 64, or less in small windows.", None, group="Lengths"
     )
+    window_step: int | None = option(
+        "Instead of the stride: tokens from the beginning of a window to that of the next.", None, group="Lengths"
+    )
+    windows: bool = option(
+        "Read a long text in windows; else it is cut off behind the first, and what is beyond not learnt.",
+        True,
+        group="Lengths",
+    )
+    draw_answers: bool = option(
+        "Learn one of the true answers, drawn anew in each epoch; else the first.", False, group="Answers"
+    )
     null_threshold: str | None = option(
         "No answer where it scores more than this number above the best, or best: the number with the best F1 on the "
-        "validation file. Saved with the model; else the model's, or 0 if training has questions without an answer.",
+        "validation file, or never: always answer. Saved with the model; else the model's, or 0 if training "
+        "has questions without an answer.",
         None,
         group="Answers",
+    )
+    ranking: str | None = option(
+        "What answers of several windows are compared by: the odds against no answer in their own window, or their "
+        "score; else odds, or the model's.",
+        None,
+        group="Answers",
+        choices=RANKINGS,
+        config_field="answer_ranking",
     )
     head: str | None = option(
         "How spans are scored; else global_pointer, or the model's.",
@@ -61,7 +90,7 @@ class ReadingComprehensionJob(EncoderJob):
         config_field="answer_head",
     )
     head_size: int | None = option(
-        "With global_pointer: size of its vectors; else 64, or the model's.",
+        "With a pointer: size of its vectors; else 64, or the model's.",
         None,
         group="Head",
         config_field="answer_head_size",
@@ -78,7 +107,13 @@ class ReadingComprehensionJob(EncoderJob):
 
     auto_class: ClassVar[Any] = AutoModelForReadingComprehension
     examples: ClassVar[str] = "questions"
-    of_evaluation: ClassVar[tuple[str, ...]] = ("max_length", "stride", "max_question_length")
+    of_evaluation: ClassVar[tuple[str, ...]] = (
+        "max_length",
+        "stride",
+        "max_question_length",
+        "window_step",
+        "windows",
+    )
     reads_windows: ClassVar[bool] = True
     command: ClassVar[str] = "reading-comprehension"
     written: ClassVar[tuple[str, ...]] = ("predictions.json", "nbest_predictions.json")
@@ -89,13 +124,14 @@ class ReadingComprehensionJob(EncoderJob):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.null_threshold not in (None, BEST):
+        if self.null_threshold not in (None, BEST, NEVER):
             try:
                 float(self.null_threshold)
             except ValueError as error:
-                raise ValueError(f"null_threshold must be a number or {BEST}, got {self.null_threshold!r}") from error
-        if self.head == "start_end" and self.head_size is not None:
-            raise ValueError(f"head_size goes with head='global_pointer', got {self.head_size} with head='start_end'")
+                wanted = f"a number, {BEST} or {NEVER}"
+                raise ValueError(f"null_threshold must be {wanted}, got {self.null_threshold!r}") from error
+        if self.head in ("start_end", "start_end_row") and self.head_size is not None:
+            raise ValueError(f"head_size goes with a pointer, got {self.head_size} with head={self.head!r}")
 
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The table of questions with and without an answer."""
@@ -133,7 +169,9 @@ class ReadingComprehensionJob(EncoderJob):
         """
         model = self.open_model(self.auto_class, tokenizer, {}, **self.head_options(tokenizer))
         config: Any = model.config
-        if self.null_threshold is not None:
+        if self.null_threshold == NEVER:
+            config.null_threshold = None
+        elif self.null_threshold is not None:
             config.null_threshold = 0.0 if self.null_threshold == BEST else float(self.null_threshold)
         elif config.null_threshold is None and not all(example["answers"] for example in files.train):
             config.null_threshold = 0.0
@@ -143,8 +181,15 @@ class ReadingComprehensionJob(EncoderJob):
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
     ) -> Dataset:
         """Rows of questions with windows of their texts."""
-        encoder = ReadingEncoder(tokenizer, self.max_length, self.stride, self.max_question_length)
-        return encoder.encode_dataset(Dataset.from_list([dict(example) for example in examples]))
+        return self._encoder(tokenizer).encode_dataset(Dataset.from_list([dict(example) for example in examples]))
+
+    def rows_of_training(self, rows: Any, arguments: TrainingArguments) -> Any:
+        """Also draws answers, where that is asked for."""
+        return DrawnRows(rows, draw_answer, arguments.seed) if self.draw_answers else rows
+
+    def _encoder(self, tokenizer: PreTrainedTokenizerBase) -> ReadingEncoder:
+        lengths = (self.max_length, self.stride, self.max_question_length, self.window_step)
+        return ReadingEncoder(tokenizer, *lengths, windows=self.windows)
 
     def evaluation_options(
         self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
@@ -173,13 +218,14 @@ class ReadingComprehensionJob(EncoderJob):
         contexts = [example["context"] for example in examples]
         predictions = predict_in_order(trainer, rows)
         may_lack = config.null_threshold is not None
-        return decode_answer_dataset(predictions, rows, contexts, config.answer_top_k, may_lack)
+        return decode_answer_dataset(predictions, rows, contexts, config.answer_top_k, may_lack, config.answer_ranking)
 
     def score(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> dict[str, Any]:
         """:func:`hf_ext.tasks.reading_comprehension.reading_scores` of the best answers."""
         config: Any = model.config
         references = [[answer["text"] for answer in example["answers"]] for example in examples]
-        return reading_scores([best_answer(own, config.null_threshold) for own in found], references)
+        scores = reading_scores([best_answer(own, config.null_threshold) for own in found], references)
+        return {**scores, "span_accuracy": span_accuracy(found, [example["answers"] for example in examples])}
 
     def predictions(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
@@ -192,8 +238,7 @@ class ReadingComprehensionJob(EncoderJob):
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]
     ) -> Sequence[int]:
         """Questions whose answers are in no window whole."""
-        encoder = ReadingEncoder(tokenizer, self.max_length, self.stride, self.max_question_length)
-        return count_in_rows(encoder, examples, ("question", "context", "answers"), "lost_answers")
+        return count_in_rows(self._encoder(tokenizer), examples, ("question", "context", "answers"), "lost_answers")
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.window_pipeline import WindowPipeline
-from hf_ext.tasks.reading_comprehension.answers import NO_ANSWER, decode_answers, rank_answers
+from hf_ext.tasks.reading_comprehension.answers import NO_ANSWER, decode_answers, rank_answers, scores_of_none
 from hf_ext.tasks.reading_comprehension.encoding import ReadingEncoder
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
@@ -125,11 +125,11 @@ class ReadingComprehensionPipeline(WindowPipeline):
         if handle_impossible_answer is None:
             handle_impossible_answer = own is not None or null_threshold is not None
         threshold = next((value for value in (null_threshold, own) if value is not None), 0.0)
+        null_scores = [float(output["null_scores"].flatten()[0]) for output in model_outputs]
         found = []
-        for output in model_outputs:
+        for output, none in zip(model_outputs, scores_of_none(null_scores, self.model.config.answer_ranking)):
             window = output["window"]
-            spans, null_score = output["spans"][0].tolist(), float(output["null_scores"].flatten()[0])
-            found.append(decode_answers(spans, null_score, window.offsets, window.text))
+            found.append(decode_answers(output["spans"][0].tolist(), none, window.offsets, window.text))
         ranked = rank_answers(found, top_k, handle_impossible_answer)
         if handle_impossible_answer:
             # No answer stands behind all that it is not more than the threshold above.

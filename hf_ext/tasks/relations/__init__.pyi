@@ -14,3 +14,11 @@ from .metrics import (
     relation_scores as relation_scores,
 )
 from .pipeline import RelationExtractionPipeline as RelationExtractionPipeline
+from .pointer_encoding import (
+    DataCollatorForHalfPointers as DataCollatorForHalfPointers,
+    HalfPointerEncoder as HalfPointerEncoder,
+    draw_subject as draw_subject,
+    join_by_subject as join_by_subject,
+)
+from .pointer_job import HalfPointerRelationJob as HalfPointerRelationJob
+from .pointer_pipeline import HalfPointerRelationPipeline as HalfPointerRelationPipeline

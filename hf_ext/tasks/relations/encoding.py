@@ -1,6 +1,6 @@
 """From texts with relations to model inputs with token positions, and back."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -188,6 +188,7 @@ def decode_relation_dataset(
     encoded: "Dataset",
     texts: Sequence[str],
     id2label: Mapping[int, str],
+    join: Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]] = join_slots,
 ) -> list[list[dict[str, Any]]]:
     """The relations of each text from the predictions for all rows of an encoded dataset, windows merged.
 
@@ -196,6 +197,7 @@ def decode_relation_dataset(
         encoded: what :meth:`RelationEncoder.encode_dataset` returned.
         texts: the texts in their order before encoding.
         id2label: name of each link.
+        join: makes relations of the links of a text.
 
     Raises:
         ValueError: if there is not one prediction for each row.
@@ -204,4 +206,4 @@ def decode_relation_dataset(
     def decode(row: Any, offsets: Any, text: str) -> list[dict[str, Any]]:
         return decode_links(row, offsets, id2label, text)
 
-    return [join_slots(merge_links(*pair)) for pair in decode_windows(predictions, encoded, texts, decode)]
+    return [join(merge_links(*pair)) for pair in decode_windows(predictions, encoded, texts, decode)]

@@ -1,4 +1,4 @@
-"""The job of `hf-ext train relations`: GPLinker on files of texts with relations."""
+"""The main job of `hf-ext train relations`: GPLinker on files of texts with relations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from datasets import Dataset
 
 from hf_ext.metrics.comparison import Item
-from hf_ext.tasks.base.extraction_job import LinkedSpanJob
+from hf_ext.tasks.base.extraction_job import LinkedSpanJob, SchemaJob
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.relations.encoding import (
     DataCollatorForRelationExtraction,
@@ -21,8 +21,8 @@ from hf_ext.tasks.relations.metrics import relation_compute_metrics, relation_ke
 
 
 @dataclass
-class RelationExtractionJob(LinkedSpanJob):
-    """Relation extraction with GPLinker, overlapping entities and complex objects included.
+class RelationJob(SchemaJob):
+    """What jobs on texts with relations share; a subclass names the head.
 
     Files in a format of :func:`~hf_ext.tasks.relations.read_relations`, scored by `relation_scores`.
     """
@@ -32,12 +32,7 @@ class RelationExtractionJob(LinkedSpanJob):
     )
     schema_file: Path | None = option("DuIE's schema; else the predicates of the training file.", None, group="Files")
 
-    command: ClassVar[str] = "relations"
     label_key: ClassVar[str | None] = "relations"
-
-    auto_class: ClassVar[Any] = AutoModelForRelationExtraction
-    encoder_class = RelationEncoder
-    collator_class = DataCollatorForRelationExtraction
 
     def read_file(self, path: Path, labels: Sequence[str] | None) -> list[dict[str, Any]]:
         """Texts with relations."""
@@ -55,10 +50,6 @@ class RelationExtractionJob(LinkedSpanJob):
         """Scores of relations of tokens."""
         return relation_compute_metrics(id2label)
 
-    def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
-        """The relations of each text."""
-        return decode_relation_dataset(predictions, rows, texts, config.id2label)
-
     def exact_scores(self, found: Any, true: Any, config: Any) -> dict[str, Any]:
         """Scores of relations on the characters of the texts."""
         return relation_scores(found, true)
@@ -66,6 +57,27 @@ class RelationExtractionJob(LinkedSpanJob):
     def items(self, text: str, annotations: Sequence[Mapping[str, Any]]) -> Sequence[Item]:
         """The relations, which are told apart by their strings; one is cut wrong where both its entities overlap."""
         return [_item(one) for one in annotations]
+
+
+@dataclass
+class RelationExtractionJob(RelationJob, LinkedSpanJob):
+    """Relation extraction with GPLinker or half pointers, overlapping entities and complex objects included."""
+
+    head: str | None = option(
+        "How relations are found: by linked spans, or by a subject first and then its objects; else gplinker.",
+        None,
+        group="Head",
+        choices=("gplinker",),
+    )
+
+    command: ClassVar[str] = "relations"
+    auto_class: ClassVar[Any] = AutoModelForRelationExtraction
+    encoder_class = RelationEncoder
+    collator_class = DataCollatorForRelationExtraction
+
+    def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
+        """The relations of each text."""
+        return decode_relation_dataset(predictions, rows, texts, config.id2label)
 
 
 def _item(relation: Mapping[str, Any]) -> Item:

@@ -48,7 +48,7 @@ def test_every_job_tells_repetitions_and_leaks(name, tmp_path):
     assert not {"conflict", "lost", "cut off", "windows", "unreadable"} & {kind for kind, _ in kinds}
     # As the training counts them.
     annotated = {"spans", "crf", "softmax", "relations", "events", "answers", "classes", "images", "many classes"}
-    annotated |= {"cloze", "cloze labels", "linear classes", "choices", "blanks"}
+    annotated |= {"cloze", "cloze labels", "half pointers", "tags of events", "linear classes", "choices", "blanks"}
     assert bool(found.labels) == (name in annotated)
 
 

@@ -23,14 +23,15 @@ from hf_ext.tasks.dialogue import DialogueJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.entities.span_head import SpanExtraction
 from hf_ext.tasks.entities.tag_head import SequenceLabeling
-from hf_ext.tasks.events import EventExtractionJob
+from hf_ext.tasks.events import EventExtractionJob, EventTaggingJob
 from hf_ext.tasks.events.head import EventExtraction
+from hf_ext.tasks.events.tag_head import EventTagging
 from hf_ext.tasks.image_classification import ImageClassificationJob
 from hf_ext.tasks.multiple_choice import MultipleChoiceJob
 from hf_ext.tasks.paraphrase import ParaphraseJob
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.reading_comprehension.head import ReadingComprehension
-from hf_ext.tasks.relations import RelationExtractionJob
+from hf_ext.tasks.relations import HalfPointerRelationJob, RelationExtractionJob
 from hf_ext.tasks.relations.head import RelationExtraction
 from hf_ext.tasks.similarity import SimilarityJob
 from hf_ext.tasks.summarization import SummarizationJob
@@ -41,13 +42,13 @@ JOBS = {
     "classification": [ClassificationJob],
     "cloze": [ClozeJob],
     "dialogue": [DialogueJob],
-    "events": [EventExtractionJob],
+    "events": [EventExtractionJob, EventTaggingJob],
     "image-classification": [ImageClassificationJob],
     "multiple-choice": [MultipleChoiceJob],
     "ner": [SpanExtractionJob, SequenceLabelingJob],
     "paraphrase": [ParaphraseJob],
     "reading-comprehension": [ReadingComprehensionJob],
-    "relations": [RelationExtractionJob],
+    "relations": [RelationExtractionJob, HalfPointerRelationJob],
     "similarity": [SimilarityJob],
     "summarization": [SummarizationJob],
 }
@@ -67,15 +68,19 @@ OPTIONS = {
         "mlm-weight"
     ),
     "dialogue": "family max-length train-on",
-    "events": "schema-file max-length stride span-head-size threshold",
+    "events": (
+        "schema-file max-length stride head span-head-size threshold tag-scheme constrained-transitions "
+        "head-lr-multiplier arguments-by-string"
+    ),
     "image-classification": "image-size mirror new-head",
     "multiple-choice": "max-length head decoding num-choices padding-choice",
     "ner": "threshold max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
     "paraphrase": "max-length similarity-scale",
     "reading-comprehension": (
-        "max-length stride max-question-length head head-size max-answer-tokens n-best null-threshold"
+        "max-length stride max-question-length window-step windows draw-answers ranking head head-size "
+        "max-answer-tokens n-best null-threshold"
     ),
-    "relations": "schema-file max-length stride span-head-size threshold",
+    "relations": "schema-file max-length stride head span-head-size threshold",
     "similarity": "max-length loss pooling scale chunk-size dropout",
     "summarization": "max-source-length max-target-length",
 }
@@ -275,6 +280,7 @@ def test_the_head_says_which_job_it_is(words, job, head):
         (SequenceLabelingJob, SequenceLabeling),
         (RelationExtractionJob, RelationExtraction),
         (EventExtractionJob, EventExtraction),
+        (EventTaggingJob, EventTagging),
         (ReadingComprehensionJob, ReadingComprehension),
     ],
 )
@@ -355,7 +361,7 @@ def test_yaml_is_read_as_it_looks(tmp_path):
         ("ner", ["--threshold=best", "--head=crf"], "--threshold goes with --head efficient_global_pointer or global"),
         ("dialogue", ["--train-on=some"], "--train-on: invalid choice: 'some'"),
         ("classification", ["--loss-option", "gamma"], "--loss-option: must be NAME=VALUE, got 'gamma'"),
-        ("reading-comprehension", ["--head=start_end", "--head-size=8"], "head_size goes with head='global_pointer'"),
+        ("reading-comprehension", ["--head=start_end", "--head-size=8"], "head_size goes with a pointer, got 8"),
     ],
 )
 def test_what_is_typed_wrong_is_refused(command, words, message):

@@ -28,12 +28,15 @@ TASKS = {
     "AutoModelForReadingComprehension": "reading-comprehension",
     "AutoModelForLinearClassification": "classification",
     "AutoModelForLinearChoice": "multiple-choice",
+    "AutoModelForHalfPointerRelations": "half-pointer-relation-extraction",
+    "AutoModelForEventTagging": "event-tagging",
 }
 LABELS = {
     "AutoModelForSequenceLabeling": ["O", "B-人", "I-人"],
     "AutoModelForEventExtraction": ["到:触发词", "到:人"],
     "AutoModelForReadingComprehension": ["LABEL_0", "LABEL_1"],
     "AutoModelForLinearChoice": ["LABEL_0", "LABEL_1"],
+    "AutoModelForEventTagging": ["O", "B-到|人", "I-到|人"],
 }
 STOCK = (
     "AutoModelForTokenClassification",

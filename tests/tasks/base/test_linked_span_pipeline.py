@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from hf_ext.cli import app
 from hf_ext.tasks.events import EventExtractionPipeline
 from hf_ext.tasks.events.job import EventExtractionJob
-from hf_ext.tasks.relations import RelationExtractionPipeline
+from hf_ext.tasks.relations import HalfPointerRelationJob, HalfPointerRelationPipeline, RelationExtractionPipeline
 from hf_ext.tasks.relations.job import RelationExtractionJob
 
 RELATIONS = '{"text": "甲写乙", "spo_list": [{"subject": "乙", "predicate": "作者", "object": "甲"}]}\n'
@@ -29,11 +29,15 @@ CASES = {
         RelationExtractionPipeline,
     ),
     "event-extraction": (EventExtractionJob, EVENTS, "甲裁员", EventExtractionPipeline),
+    "half-pointer-relation-extraction": (HalfPointerRelationJob, RELATIONS, "甲写乙", HalfPointerRelationPipeline),
 }
 COMMANDS = {
     "relation-extraction": ("relations", RELATION_SCHEMA, ["作者"]),
     "event-extraction": ("events", EVENT_SCHEMA, ["裁|方", "裁|时", "裁|触发词"]),
+    "half-pointer-relation-extraction": ("relations", RELATION_SCHEMA, ["作者"]),
 }
+GPLINKER = ("--span-head-size", 32)
+HEADS = {"half-pointer-relation-extraction": ("--head", "half_pointer")}
 
 
 def run(*arguments, **options):
@@ -50,10 +54,11 @@ def trained(request, tmp_path_factory):
     options = {
         "--train-file": folder / "train.json", "--validation-file": folder / "train.json",
         "--schema-file": folder / "schema.json", "--output-dir": folder / "model", "--config": "tiny",
-        "--max-length": 32, "--stride": 4, "--span-head-size": 32, "--max-steps": 40, "--learning-rate": 5e-3,
+        "--max-length": 32, "--stride": 4, "--max-steps": 40, "--learning-rate": 5e-3,
         "--eval-strategy": "no", "--save-strategy": "no", "--load-best-model-at-end": False, "--disable-tqdm": True,
     }  # fmt: skip
-    result = run("train", command, *chain(*options.items()), "--use-cpu")
+    head = HEADS.get(request.param, GPLINKER)
+    result = run("train", command, *head, *chain(*options.items()), "--use-cpu")
     assert result.exit_code == 0, result.output
     assert "micro" in result.output
     assert f"saved to {folder / 'model'}"[:60] in result.output
@@ -62,7 +67,7 @@ def trained(request, tmp_path_factory):
 
 
 def found(task, result):
-    if task == "relation-extraction":
+    if task.endswith("relation-extraction"):
         return {(one["subject"]["start"], one["predicate"], one["object"]["start"]) for one in result}
     return {tuple((one["role"], one["start"]) for one in event["arguments"]) for event in result}
 
@@ -74,8 +79,8 @@ def test_what_is_learnt_is_found_alone_in_a_batch_and_in_a_long_text(trained):
     extract = pipeline(task, model=str(folder / "model"))
     assert isinstance(extract, kind)
     assert sorted(extract.model.config.label2id) == COMMANDS[task][2]
-    assert extract.model.config.span_head_size == 32
-    want = {(2, "作者", 0)} if task == "relation-extraction" else {(("方", 0), ("触发词", 1))}
+    assert task in HEADS or extract.model.config.span_head_size == 32
+    want = {(2, "作者", 0)} if task.endswith("relation-extraction") else {(("方", 0), ("触发词", 1))}
     assert found(task, extract(text)) == want
     assert want <= found(task, next(iter(extract([text, text + "。" * 60], batch_size=2))))
     assert extract([]) == []
@@ -85,7 +90,7 @@ def test_what_is_learnt_is_found_alone_in_a_batch_and_in_a_long_text(trained):
 
 def test_another_head_and_other_labels_are_refused(trained):
     task, folder, _, _, _ = trained
-    other = next(name for name in CASES if name != task)
+    other = next(name for name in CASES if COMMANDS[name][0] != COMMANDS[task][0])
     job, line, _, _ = CASES[task]
     extract = pipeline(task, model=str(folder / "model"))
     with pytest.raises(ValueError, match="model must be one of"):

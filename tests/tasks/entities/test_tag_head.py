@@ -8,8 +8,10 @@ import torch
 from transformers import AutoConfig, AutoModel, DataCollatorForTokenClassification, Trainer, TrainingArguments
 
 import hf_ext
+from hf_ext.metrics import tag_compute_metrics
 from hf_ext.tasks.base.head import head_class
-from hf_ext.tasks.entities import tag_compute_metrics, tag_head as module
+from hf_ext.tasks.base.tag_head import SEQUENCE_HEADS
+from hf_ext.tasks.entities import tag_head as module
 from hf_ext.tasks.entities.tag_head import AutoModelForSequenceLabeling, SequenceLabeling
 from hf_ext.training.parameter_groups import head_optimizer, parameter_groups
 
@@ -22,7 +24,7 @@ FAMILIES = {
 }
 TAGS = dict(enumerate(["O", "B-a", "I-a", "B-b", "I-b"]))
 families = pytest.mark.parametrize("family", FAMILIES)
-kinds = pytest.mark.parametrize("kind", module.SEQUENCE_HEADS)
+kinds = pytest.mark.parametrize("kind", SEQUENCE_HEADS)
 
 
 def config_of(family="bert", **options):
@@ -143,7 +145,7 @@ def test_encoder_to_head_and_back(tmp_path):
 
 def test_constrained_tags_follow_the_scheme():
     rules = hf_ext.ops.tag_rules.tag_rules(list(TAGS.values()))
-    for kind in module.SEQUENCE_HEADS:
+    for kind in SEQUENCE_HEADS:
         model = model_of(sequence_head=kind, constrained_transitions=True, initializer_range=2.0)
         tags = model(torch.randint(3, 40, (20, 9), generator=torch.Generator().manual_seed(0))).tags
         assert tags.unique().numel() > 1

@@ -9,7 +9,8 @@ from transformers import AutoConfig, AutoTokenizer, pipeline
 
 import hf_ext
 from hf_ext.cli import main
-from hf_ext.tasks.entities import SequenceLabelingPipeline, tags_of_labels, tags_to_spans, write_entities
+from hf_ext.data import tags_of_labels, tags_to_spans
+from hf_ext.tasks.entities import SequenceLabelingPipeline, write_entities
 
 TEXTS = ["小明在北京大学读书", "北京", "", "  ", "小明 在 北京"]
 TAGS = tags_of_labels(["person", "place"], "BIO")

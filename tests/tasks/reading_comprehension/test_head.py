@@ -10,7 +10,12 @@ from hf_ext.losses import span_softmax_loss
 from hf_ext.ops.answer_spans import best_answer_spans
 from hf_ext.tasks.base.head import head_class
 from hf_ext.tasks.reading_comprehension import head as module, reading_compute_metrics
-from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS, AutoModelForReadingComprehension, ReadingComprehension
+from hf_ext.tasks.reading_comprehension.head import (
+    ANSWER_HEADS,
+    RANKINGS,
+    AutoModelForReadingComprehension,
+    ReadingComprehension,
+)
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 FAMILIES = {
@@ -57,8 +62,11 @@ def batch(lengths=(9, 6, 7, 5), question=2, left=False):
 
 
 @torch.no_grad()
-def naive(model, inputs, limit=10**9):
-    """Log-probabilities of all spans of each row, {(start, end): value}, in float64 by loops; (0, 0) is no answer."""
+def naive(model, inputs, limit=10**9, table=False, raw=False):
+    """Log-probabilities of all spans of each row, {(start, end): value}, in float64 by loops; (0, 0) is no answer.
+
+    With ``table`` those in the loss, and with ``raw`` the scores that they are made of.
+    """
     names = ("input_ids", "attention_mask", "token_type_ids", "inputs_embeds")
     hidden = model.encode(*(inputs.get(name) for name in names)).last_hidden_state
     rows = []
@@ -66,14 +74,18 @@ def naive(model, inputs, limit=10**9):
         first = int(real.nonzero()[0])
         places = [p for p in range(len(real)) if inputs["context_mask"][row, p]]
         spans = [(i, j) for i in places for j in places if i <= j < i + limit] + [(first, first)]
-        if model.config.answer_head == "global_pointer":
+        if "pointer" in model.config.answer_head:
             query, key = (part[row, :, 0].double() for part in model.classifier.project(hidden))
             scores = {span: float(query[span[0]] @ key[span[1]]) / 8**0.5 for span in spans}
-            total = torch.tensor(list(scores.values()), dtype=torch.float64).logsumexp(0)
+            # What the softmax of the loss is over beside what may be returned.
+            beside = [(first, j) for j in places if table and model.config.answer_head == "pointer_table"]
+            shares = [*scores.values(), *(float(query[i] @ key[j]) / 8**0.5 for i, j in beside)]
+            total = 0.0 if raw else torch.tensor(shares, dtype=torch.float64).logsumexp(0)
             rows.append({(i - first, j - first): value - float(total) for (i, j), value in scores.items()})
         else:
             start, end = model.classifier.dense(hidden[row]).double().unbind(-1)
-            kept = [first, *places]
+            every = model.config.answer_head == "start_end_row"
+            kept = [place for place in range(len(real)) if real[place]] if every else [first, *places]
             starts, ends = (values - values[kept].logsumexp(0) for values in (start, end))
             rows.append({(i - first, j - first): float(starts[i] + ends[j]) for i, j in spans})
     return rows
@@ -82,14 +94,16 @@ def naive(model, inputs, limit=10**9):
 @families
 @heads
 @sides
-def test_spans_and_loss_are_those_of_all_spans_one_by_one(family, head, left):
-    model = model_of(family, head, torch.float64 if family != "modernbert" else torch.float32, max_answer_tokens=2)
+@pytest.mark.parametrize("ranking", RANKINGS)
+def test_spans_and_loss_are_those_of_all_spans_one_by_one(family, head, left, ranking):
+    dtype = torch.float64 if family != "modernbert" else torch.float32
+    model = model_of(family, head, dtype, max_answer_tokens=2, answer_ranking=ranking)
     inputs = batch(left=left)
     labels = inputs["labels"]
     out = model(**inputs)
     assert list(out) == ["loss", "spans", "null_scores"]
     assert (out.spans.shape, out.spans.dtype, out.null_scores.shape) == ((4, 6, 3), torch.float32, (4,))
-    for row, values in enumerate(naive(model, inputs, limit=2)):
+    for row, values in enumerate(naive(model, inputs, limit=2, raw=ranking == "score")):
         null = values.pop((0, 0))
         torch.testing.assert_close(float(out.null_scores.detach()[row]), null, rtol=1e-4, atol=1e-5)
         best = sorted(values.items(), key=lambda item: -item[1])[:6]
@@ -97,9 +111,9 @@ def test_spans_and_loss_are_those_of_all_spans_one_by_one(family, head, left):
         assert [(int(i), int(j)) for i, j, _ in found] == [span for span, _ in best]
         torch.testing.assert_close([score for _, _, score in found], [s for _, s in best], rtol=1e-4, atol=1e-5)
         assert out.spans[row, len(best) :].tolist() == [[-1.0, -1.0, -torch.inf]] * (6 - len(best))
-    every = naive(model, inputs)
+    every = naive(model, inputs, table=True)
     want = [-every[row][tuple(label)] for row, label in enumerate(labels.tolist()) if label[0] >= 0]
-    scale = 1 if head == "global_pointer" else 2
+    scale = 1 if "pointer" in head else 2
     torch.testing.assert_close(float(out.loss.detach()), sum(want) / len(want) / scale, rtol=1e-4, atol=1e-5)
 
 
@@ -131,7 +145,7 @@ def test_gradients_are_those_of_the_plain_formula(head):
     assert logits.shape == (4, 9, 9)
     rows = torch.arange(2)
     chosen = logits[rows, labels[:2, 0], labels[:2, 1]]
-    if head == "global_pointer":
+    if "pointer" in head:
         total = logits[:3].flatten(1).exp().sum(1).log()
         want = ((total[:2] - chosen).sum() + total[2] - logits[2, labels[2, 0], labels[2, 1]]) / 3
     else:
@@ -179,8 +193,9 @@ def test_a_context_of_one_token_and_none(head):
     one["context_mask"] = torch.zeros_like(one["context_mask"])
     one["labels"] = torch.tensor([[0, 0]])
     out = model(**one)
-    assert float(out.loss.detach()) == pytest.approx(0.0, abs=1e-12)
-    assert float(out.null_scores.detach()) == pytest.approx(0.0, abs=1e-6)
+    # The others' softmax is over no answer alone.
+    assert (float(out.loss.detach()) == pytest.approx(0.0, abs=1e-12)) == (head != "start_end_row")
+    assert (float(out.null_scores.detach()) == pytest.approx(0.0, abs=1e-6)) == (head != "start_end_row")
     assert (out.spans[..., 0] == -1).all()
 
 
@@ -207,7 +222,7 @@ def test_save_reload_pickle_and_the_encoder(family, tmp_path):
     assert type(again) is type(model)
     assert type(model).__name__.endswith("ForReadingComprehension")
     fields = [getattr(again.config, name) for name in ReadingComprehension.fields]
-    assert fields == ["start_end", 8, 6, 3, 0.5]
+    assert fields == ["start_end", 8, 6, 3, 0.5, "odds"]
     inputs = batch()
     want = model(**inputs)
     for other in (again.eval(), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
@@ -265,7 +280,7 @@ def test_nan_is_refused_with_and_without_labels(head):
     model = model_of("bert", head)
     inputs = batch()
     with torch.no_grad():
-        model.classifier.dense.bias[0] = torch.nan
+        model.classifier.dense.weight[0] = torch.nan
     with pytest.raises(ValueError, match="scores must be numbers or -inf, got nan"):
         model(**inputs)
     del inputs["labels"]
@@ -276,7 +291,8 @@ def test_nan_is_refused_with_and_without_labels(head):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"answer_head": "crf"}, "answer_head must be one of global_pointer, start_end, got 'crf'"),
+        ({"answer_head": "crf"}, "answer_head must be one of global_pointer, pointer_table, start_end"),
+        ({"answer_ranking": "best"}, "answer_ranking must be one of odds, score, got 'best'"),
         ({"answer_top_k": 0}, "answer_top_k must be at least 1"),
         ({"max_answer_tokens": 0}, "max_answer_tokens must be at least 1"),
         ({"answer_head_size": 7}, "head_size must be positive, and even"),

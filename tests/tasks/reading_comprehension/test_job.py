@@ -5,6 +5,7 @@ from transformers import AutoModel, TrainingArguments, pipeline
 from typer.testing import CliRunner
 
 from hf_ext.cli import app
+from hf_ext.tasks.base.evaluation import job_of_model
 from hf_ext.tasks.reading_comprehension import ReadingComprehensionJob
 from hf_ext.tasks.reading_comprehension.head import ANSWER_HEADS
 
@@ -56,6 +57,25 @@ def test_what_is_learnt_is_written_and_answered(head, none, tmp_path):
     AutoModel.from_pretrained(folder)
 
 
+def test_a_model_as_the_baselines_train_it(tmp_path):
+    """Drawn answers, one window, scores that rank, and always an answer, which an evaluation then does too."""
+    rows = [{**row, "answers": [*row["answers"], {"text": "写了", "start": -1}]} for row in ROWS]
+    file = write(tmp_path / "rows.jsonl", [*rows, NONE])
+    options = {"max_length": 22, "windows": False, "draw_answers": True, "null_threshold": "never"}
+    head = {"head": "pointer_table", "ranking": "score"}
+    job = ReadingComprehensionJob(file, file, config="tiny", **options, **head)
+    folder = tmp_path / "model"
+    scores = job.run(arguments(folder, max_steps=2))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    fields = ("answer_head", "answer_ranking", "null_threshold")
+    assert [config[name] for name in fields] == ["pointer_table", "score", None]
+    assert all(json.loads((folder / "predictions.json").read_text(encoding="utf-8")).values())
+    assert 0 <= scores["span_accuracy"] <= 1
+    trained = job_of_model(str(folder))
+    assert (trained.windows, trained.window_step) == (False, None)
+    assert trained.evaluate(file, arguments(tmp_path / "evaluation")) == scores
+
+
 def test_command(tmp_path):
     file = write(tmp_path / "rows.jsonl", [*ROWS, NONE])
     words = ["train", "reading-comprehension", "--train-file", str(file), "--validation-file", str(file)]
@@ -103,7 +123,7 @@ def test_the_best_threshold_is_chosen_and_saved(tmp_path):
     ("value", "message"),
     [
         ("best", "null_threshold best needs questions without an answer, got none in"),
-        ("worst", "null_threshold must be a number or best, got 'worst'"),
+        ("worst", "null_threshold must be a number, best or never, got 'worst'"),
     ],
 )
 def test_a_threshold_without_effect_is_refused(value, message, tmp_path):

@@ -8,9 +8,9 @@ import torch
 from datasets import Dataset
 
 from hf_ext.data import decode_span_dataset
+from hf_ext.data.tag_encoding import TagEncoder, tags_to_predictions
+from hf_ext.data.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans
 from hf_ext.ops.tag_rules import TAG_SCHEMES, may_follow, scheme_of_tags, split_tag, tag_rules
-from hf_ext.tasks.entities.tag_encoding import TagEncoder, tags_to_predictions
-from hf_ext.tasks.entities.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans
 
 schemes = pytest.mark.parametrize("scheme", TAG_SCHEMES)
 CASES = {

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hf_ext.data.tag_schemes import tags_to_spans
 from hf_ext.metrics.exact_spans import span_scores
-from hf_ext.tasks.entities.tag_schemes import tags_to_spans
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction

@@ -1,10 +1,10 @@
 """From texts with character spans to model inputs with a tag a token, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_ext.data.span_encoding import SpanEncoder, TokenBorders
-from hf_ext.tasks.entities.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans
+from hf_ext.data.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -25,7 +25,7 @@ class TagEncoder(SpanEncoder):
         max_length: tokens in a row, special ones included.
         stride: tokens that two windows of a text share, at least the length of the longest entity; None: 64, or a
             quarter of a smaller window.
-        tags: all tags, in the order of their ids; None: those of :func:`~hf_ext.tasks.entities.tags_of_labels`.
+        tags: all tags, in the order of their ids; None: those of :func:`~hf_ext.data.tags_of_labels`.
 
     Attributes:
         tags: all tags; their places are their ids.
@@ -80,6 +80,16 @@ class TagEncoder(SpanEncoder):
             if all(span[2] < other[1] or other[2] < span[1] for other in kept):
                 kept.append(span)
         return sorted(kept, key=lambda one: one[1])
+
+
+def tags_of_text(tags: Iterable[int], offsets: Iterable[Sequence[int]]) -> list[int]:
+    """The tags ``[L]`` of a row, -100 at tokens without text, such as [CLS], which no span may reach into.
+
+    Args:
+        tags: ids, of which those of padding may follow.
+        offsets: ``[L, 2]``, the row's ``offset_mapping``.
+    """
+    return [int(tag) if start < end else -100 for tag, (start, end) in zip(tags, offsets)]
 
 
 def tags_to_predictions(
