@@ -54,7 +54,8 @@ START = (
     "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop "
     "adversarial adversarial-epsilon adversarial-norm adversarial-add-clean vat-xi vat-iterations vat-weight "
     "unlabelled-file penalty penalty-weight penalty-pattern penalty-options initialization residual-ramp "
-    "compress-to replacement-rate replacement-slope replacement-steps layer-decay learning-rate-multipliers ema-decay"
+    "compress-to replacement-rate replacement-slope replacement-steps layer-decay learning-rate-multipliers ema-decay "
+    "optimizer count-micro-steps"
 )
 # What documents and model cards write.
 OPTIONS = {
@@ -93,6 +94,7 @@ BESIDE = {
     "replacement_rate": ["--model=x", "--compress-to=2"],
     "replacement_slope": ["--model=x", "--compress-to=2"],
     "replacement_steps": ["--model=x", "--compress-to=2"],
+    "count_micro_steps": ["--optimizer=article"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
