@@ -18,7 +18,7 @@ def whiten(
         typer.Option(help="A text a line, JSON lines with a text each, or a JSON array of them; else standard input."),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Numbers of a vector to keep; else all that vary.")] = None,
-    pooling: Annotated[str | None, typer.Option(help="pooler, cls or mean; else as hf-ext embed.")] = None,
+    pooling: Annotated[str | None, typer.Option(help="As of hf-ext embed.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text; else 512, or what the model takes.")] = None,
     device: Device = None,
 ) -> None:

@@ -14,6 +14,7 @@ from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.hub.sentence_transformers_losses import SentenceCoSENTLoss, SentenceSimCSELoss
 from hf_ext.losses import cosent_pair_loss, simcse_loss
+from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs
 from hf_ext.tasks.similarity.job import SimilarityJob
@@ -83,7 +84,7 @@ def test_a_model_from_scratch_learns_and_the_pipeline_embeds(loss, pooling, chun
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("loss", ["cosent", "simcse"])
 def test_any_encoder_is_fine_tuned(loss, pooling, file, bert, tmp_path):
     more = {"--model": bert, "--max-steps": 2, "--loss": loss, "--pooling": pooling, "--dropout": 0.2}
@@ -169,7 +170,7 @@ def test_rows_of_a_batch_are_pairs(bert, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pooling": "max"}, "pooling must be one of pooler, cls, mean, got 'max'"),
+        ({"pooling": "max"}, "pooling must be one of pooler, cls, mean, pooler_dense, first_last, got 'max'"),
         ({"scale": 0.0}, "scale must be above 0"),
         ({"chunk_size": 0}, "chunk_size must be at least 1"),
     ],
