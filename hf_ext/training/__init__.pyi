@@ -1,8 +1,5 @@
 from .adversarial import AdversarialTrainer as AdversarialTrainer, fgm_delta as fgm_delta
-from .article_optimizer import (
-    ARTICLE_ARGUMENTS as ARTICLE_ARGUMENTS,
-    ArticleOptimizerTrainer as ArticleOptimizerTrainer,
-)
+from .article_optimizer import ArticleOptimizerTrainer as ArticleOptimizerTrainer
 from .averaged_weights import EMACallback as EMACallback
 from .divergences import (
     clean_divergence as clean_divergence,

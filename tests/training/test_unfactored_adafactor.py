@@ -16,7 +16,8 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 
 from hf_ext.losses import for_trainer
 from hf_ext.tasks.classification import ClassificationJob
-from hf_ext.training import ARTICLE_ARGUMENTS, ArticleOptimizerTrainer, UnfactoredAdafactor, unfactored_adafactor
+from hf_ext.training import ArticleOptimizerTrainer, UnfactoredAdafactor, unfactored_adafactor
+from hf_ext.training.article_optimizer import ARTICLE_ARGUMENTS
 
 P = [[0.5, -0.2, 0.1], [0.3, 0.0, -0.4]], [0.0, 0.0, 0.0]
 GRADIENTS = (

@@ -74,7 +74,7 @@ OPTIONS = {
         "max-length stride max-question-length head head-size max-answer-tokens n-best null-threshold"
     ),
     "relations": "schema-file max-length stride span-head-size threshold",
-    "similarity": "max-length loss pooling scale chunk-size dropout",
+    "similarity": "max-length loss pooling scale chunk-size dropout max-texts",
     "summarization": "max-source-length max-target-length",
 }
 # What an option of a method has no effect without.
