@@ -54,7 +54,9 @@ def by_numpy(embed, whiten_on, size, pooling):
         seen = np.concatenate([side for part in whiten_on for side in vectors[part]])
         mean = seen.mean(0, keepdims=True)
         u, s, _ = np.linalg.svd(np.cov((seen - mean).T))
-        kernel = (u @ np.diag(1 / np.sqrt(s)))[:, :size]
+        # What a LayerNorm gives sums up to nothing: one direction has rounding errors alone, which are left out.
+        real = int((s > 1e-10 * s[0]).sum())
+        kernel = (u @ np.diag(1 / np.sqrt(s)))[:, : size or real]
     found = {}
     for part, sides in vectors.items():
         first, second = ((side - mean) @ kernel for side in sides)
