@@ -39,7 +39,7 @@ def pooler_dense(model: Any) -> Callable[[Tensor], Tensor]:
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     pooler = getattr(model.base_model, "pooler", None)
     # ALBERT's is the layer itself.
-    dense = pooler if isinstance(pooler, nn.Linear) else getattr(pooler, "dense", None)
+    dense: Any = pooler if isinstance(pooler, nn.Linear) else getattr(pooler, "dense", None)
     check_pooler("pooler_dense", dense)
     found: Callable[[Tensor], Tensor] = dense
     return found
