@@ -95,6 +95,7 @@ BESIDE = {
     "replacement_slope": ["--model=x", "--compress-to=2"],
     "replacement_steps": ["--model=x", "--compress-to=2"],
     "count_micro_steps": ["--optimizer=article"],
+    "max_texts": ["--loss=simcse"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
