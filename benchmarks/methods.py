@@ -3,11 +3,11 @@
     python benchmarks/methods.py --tasks classification,spans --lengths 64,128
     python benchmarks/methods.py --sides fgm,vat --device cuda
 
-A side is a step of Trainer with AdamW and callbacks. Beside its name stands how many passes, forward and backward, it
-takes: FGM two; VAT that of the labels and two, and a third of one forward; R-Drop two; the penalty of the gradient
-differentiates it once more. Penalties of weights and of outputs, averages and ramps have none of their own. A
-successor of half the layers runs three quarters of them on average, of which only its own learn. A ratio above that
-number is overhead.
+A side is a step of Trainer with AdamW, or the optimiser that it names, and callbacks. Beside its name stands how many
+passes, forward and backward, it takes: FGM two; VAT that of the labels and two, and a third of one forward; R-Drop two;
+the penalty of the gradient differentiates it once more. Penalties of weights and of outputs, averages and ramps have
+none of their own. A successor of half the layers runs three quarters of them on average, of which only its own learn.
+A ratio above that number is overhead.
 """
 
 import argparse
@@ -27,7 +27,14 @@ import harness
 
 import hf_ext
 from hf_ext import RoFormerConfig, RoFormerForSequenceClassification
-from hf_ext.training import EMACallback, PenaltyTrainer, ResidualRamp, attach_successor, pointer_tables_divergence
+from hf_ext.training import (
+    ArticleOptimizerTrainer,
+    EMACallback,
+    PenaltyTrainer,
+    ResidualRamp,
+    attach_successor,
+    pointer_tables_divergence,
+)
 from hf_ext.training.penalty import penalty_of_name
 
 PLAIN = "plain (1)"
@@ -45,6 +52,8 @@ SIDES: dict[str, tuple[Any, dict[str, Any]]] = {
     "self-orthogonality (1)": (PenaltyTrainer, {"penalties": {OUTPUTS: penalty_of_name("self_orthogonality")}}),
     "theseus (0.75)": (Trainer, {}),
     "ema (1)": (Trainer, {"callbacks": lambda: [EMACallback()]}),
+    "unfactored adafactor (1)": (ArticleOptimizerTrainer, {}),
+    "factored adafactor (1)": (Trainer, {"optimizer_cls_and_kwargs": (torch.optim.Adafactor, {})}),
     "ramp (1)": (Trainer, {"callbacks": lambda: [ResidualRamp(1000)]}),
 }
 """Side to its Trainer and arguments; callbacks are of one Trainer alone, and made for it."""
@@ -125,7 +134,7 @@ def trainer_of(side: str, task: str, folder: str, arguments: argparse.Namespace)
 
 
 def step(trainer: Any, batch: dict[str, Tensor]) -> None:
-    """Forward, backward and AdamW, with gradients made anew."""
+    """Forward, backward and the optimiser, with gradients made anew."""
     told = trainer.args, trainer.state, trainer.control
     trainer.callback_handler.on_step_begin(*told)
     trainer.model.zero_grad(set_to_none=True)

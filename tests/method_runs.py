@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from trainer_runs import descent
-from transformers import AutoModelForSequenceClassification, set_seed
+from transformers import AutoModelForSequenceClassification, TrainingArguments, set_seed
 
 import hf_ext
 from hf_ext.losses import for_trainer
@@ -32,6 +32,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "layer decay": {"layer_decay": 0.5},
     "rates by name": {"learning_rate_multipliers": {"value": 0.25}},
     "averages": {"ema_decay": 0.5},
+    "AdaFactor": {"optimizer": "article"},
 }
 TOGETHER = {one: (one,) for one in METHODS} | {"many": ("R-Drop", "FGM", "WEISSI", "layer decay", "averages")}
 """What is tried in two processes: each method, and many at once."""
@@ -85,6 +86,8 @@ def run(
         model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"]))
     before = learning(model)
     settings = {"per_device_train_batch_size": 4, "max_steps": 3, "learning_rate": 0.05, **arguments}
+    if "optimizer" in options:
+        settings["optim"] = TrainingArguments.optim
     trainer = job.trainer_with_methods(job.trainer_class)(
         model,
         descent(folder / "out", **settings),

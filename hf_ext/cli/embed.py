@@ -20,7 +20,10 @@ def embed(
     ] = None,
     pooling: Annotated[
         str | None,
-        typer.Option(help="pooler, cls or mean; else the pooler where it is linear, and the mean elsewhere."),
+        typer.Option(
+            help="pooler, pooler_dense, cls, mean or first_last; else as the model was trained, or the pooler where it "
+            "is linear, and the mean elsewhere."
+        ),
     ] = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale vectors to length 1.")] = False,
     whitening: Annotated[

@@ -17,8 +17,15 @@ def whiten(
         Path | None,
         typer.Option(help="A text a line, JSON lines with a text each, or a JSON array of them; else standard input."),
     ] = None,
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Instead of input: a file of pairs, as hf-ext train similarity reads it, both of whose texts count; "
+            "may be given several times."
+        ),
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Numbers of a vector to keep; else all that vary.")] = None,
-    pooling: Annotated[str | None, typer.Option(help="pooler, cls or mean; else as hf-ext embed.")] = None,
+    pooling: Annotated[str | None, typer.Option(help="As of hf-ext embed.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text; else 512, or what the model takes.")] = None,
     device: Device = None,
 ) -> None:
@@ -26,8 +33,11 @@ def whiten(
     from transformers import pipeline
 
     import hf_ext
+    from hf_ext.tasks.similarity.files import pair_texts, read_text_pairs
     from hf_ext.training.quiet import quiet_libraries
 
+    if pairs and input is not None:
+        raise ValueError(f"input must be left out with pairs, got {input}")
     check_model_name(model)
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
@@ -35,6 +45,7 @@ def whiten(
         extract = make_pipeline("text-embedding", model=model, device=device)
     options = {"pooling": pooling, "max_length": max_length}
 
-    whitening = hf_ext.Whitening.fit(extract.stream(texts_of(input), **options), size)
+    texts = texts_of(input) if not pairs else (text for file in pairs for text in pair_texts(read_text_pairs(file)))
+    whitening = hf_ext.Whitening.fit(extract.stream(texts, **options), size)
     whitening.save_pretrained(output_dir)
     typer.echo(f"{len(whitening.mean)} to {whitening.kernel.shape[1]} numbers in {output_dir}", err=True)

@@ -5,13 +5,15 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data.input_limit import check_input_length, input_limit
-from hf_ext.ops.pooling import POOLINGS
+from hf_ext.modules.text_vectors import pooler_dense
+from hf_ext.ops.pooling import OF_POOLER, check_pooling
 
 # The names that all releases know.
 _TYPES = "sentence_transformers.models."
@@ -40,8 +42,9 @@ def save_for_sentence_transformers(
 ) -> None:
     """Save a model with its pooling as a folder that, after ``import hf_ext``, ``SentenceTransformer(folder)`` loads.
 
-    Beside the checkpoint stand the modules Pooling, on the first token or the mean, Dense with the pooler's weights and
-    activation, another Dense that whitens, and, if asked for, Normalize. The folder stays one that ``from_pretrained``
+    Beside the checkpoint stand the modules Pooling, on the first token or the mean, before it for the mean of the first
+    block and the last WeightedLayerPooling, Dense with the pooler's weights and activation, or none, another Dense that
+    whitens, and, if asked for, Normalize. The folder stays one that ``from_pretrained``
     loads, head included if ``model`` has one: SimBERT then generates and retrieves from one folder.
 
     Args:
@@ -50,7 +53,7 @@ def save_for_sentence_transformers(
         folder: where to write; made where it is missing.
         normalize: whether embeddings are scaled to length 1.
         max_length: most tokens of a text; None: 512, or less if the model or the tokenizer takes less.
-        pooling: ``"pooler"``, ``"cls"`` or ``"mean"``; None: that of ``config.embedding_pooling``, else the pooler.
+        pooling: one of `hf_ext.ops.pooling.POOLINGS`; None: that of ``config.embedding_pooling``, else the pooler.
         whitening: a `Whitening` fitted to vectors of this pooling; applied before they are scaled.
 
     Raises:
@@ -58,12 +61,12 @@ def save_for_sentence_transformers(
             has no positions for ``max_length``.
     """
     pooling = pooling or getattr(model.config, "embedding_pooling", None) or "pooler"
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+    check_pooling(pooling)
     pooler: Any = getattr(model.base_model, "pooler", None)
     activation = _ACTIVATIONS.get(type(getattr(pooler, "activation", None)))
     if pooling == "pooler" and (pooler is None or activation is None):
         raise ValueError(f"model must have a pooler (config.pooler_activation), got {type(model).__name__} without one")
+    dense: Any = pooler_dense(model) if pooling == "pooler_dense" else getattr(pooler, "dense", None)
     if max_length is None:
         max_length = input_limit(tokenizer, model.config)
     check_input_length(max_length, model.config)
@@ -72,31 +75,39 @@ def save_for_sentence_transformers(
     tokenizer.save_pretrained(root)
 
     size = model.config.hidden_size
-    mode = "mean_tokens" if pooling == "mean" else "cls_token"
+    mode = "mean_tokens" if pooling in ("mean", "first_last") else "cls_token"
     modes = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
     flags = {f"pooling_mode_{name}": name == mode for name in modes}
-    modules: list[tuple[str, dict[str, Any], nn.Linear | None]] = [
-        ("Pooling", {"word_embedding_dimension": size, **flags}, None)
-    ]
-    if pooling == "pooler":
-        modules.append(("Dense", {"activation_function": activation}, pooler.dense))
+    identity = _ACTIVATIONS[nn.Identity]
+    modules: list[tuple[str, dict[str, Any], dict[str, Tensor]]] = []
+    if pooling == "first_last":
+        # Of tokens first, and of their mean then; the embeddings are left out.
+        layers: int = model.config.num_hidden_layers
+        weights = torch.zeros(layers)
+        weights[0] += 1
+        weights[-1] += 1
+        shape = {"word_embedding_dimension": size, "layer_start": 1, "num_hidden_layers": layers}
+        modules.append(("WeightedLayerPooling", shape, {"layer_weights": weights}))
+    modules.append(("Pooling", {"word_embedding_dimension": size, **flags}, {}))
+    if pooling in OF_POOLER:
+        modules.append(_dense(dense, activation if pooling == "pooler" else identity))
     if whitening is not None:
-        modules.append(("Dense", {"activation_function": _ACTIVATIONS[nn.Identity]}, whitening.as_linear()))
+        modules.append(_dense(whitening.as_linear(), identity))
     if normalize:
-        modules.append(("Normalize", {}, None))
+        modules.append(("Normalize", {}, {}))
     names = [f"{index}_{kind}" for index, (kind, _, _) in enumerate(modules, start=1)]
-    for name, (_, settings, linear) in zip(names, modules):
+    for name, (_, settings, tensors) in zip(names, modules):
         (root / name).mkdir(exist_ok=True)
-        if linear is not None:
-            sizes = {"in_features": linear.in_features, "out_features": linear.out_features, "bias": True}
-            settings = {**sizes, **settings}
-            weights = {f"linear.{key}": value.contiguous().cpu() for key, value in linear.state_dict().items()}
+        if tensors:
             with atomic_write(root / name / "model.safetensors", "wb") as file:
-                file.write(save(weights, metadata={"format": "pt"}))
+                file.write(save(tensors, metadata={"format": "pt"}))
         if settings:
             _write(root / name / "config.json", settings)
     listed = [("Transformer", ""), *((kind, name) for name, (kind, _, _) in zip(names, modules))]
-    _write(root / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
+    reads: dict[str, Any] = {"max_seq_length": max_length, "do_lower_case": False}
+    if pooling == "first_last":
+        reads["config_args"] = {"output_hidden_states": True}
+    _write(root / "sentence_bert_config.json", reads)
     _write(root / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
     # Last, since with this file the folder is one of sentence-transformers.
     _write(
@@ -106,6 +117,12 @@ def save_for_sentence_transformers(
             for index, (kind, path) in enumerate(listed)
         ],
     )
+
+
+def _dense(linear: nn.Linear, activation: str | None) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
+    sizes = {"in_features": linear.in_features, "out_features": linear.out_features, "bias": True}
+    weights = {f"linear.{key}": value.contiguous().cpu() for key, value in linear.state_dict().items()}
+    return "Dense", {**sizes, "activation_function": activation}, weights
 
 
 def _write(path: Path, content: Any) -> None:

@@ -1,35 +1,71 @@
 """One vector for a text from the vectors of its tokens."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-POOLINGS = ("pooler", "cls", "mean")
+POOLINGS = ("pooler", "cls", "mean", "pooler_dense", "first_last")
+"""The model's own pooler; the first token; the mean over the real tokens; the layer of the pooler on the first token,
+without what it is activated by; and the mean of two means over the real tokens, of the first block and of the last. The
+articles on sentence vectors (kexue.fm/archives/8321) number the last four P1, P3, P2 and P4."""
+OF_POOLER = ("pooler", "pooler_dense")
+"""Those that a model without a pooler does not have."""
 
 
-def text_vectors(outputs: Any, attention_mask: Tensor | None, pooling: str) -> Tensor:
+def text_vectors(
+    outputs: Any, attention_mask: Tensor | None, pooling: str, dense: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """One vector for each text, ``[B, H]`` in float32 or better.
 
     Args:
-        outputs: what an encoder returns: ``last_hidden_state`` ``[B, L, H]``, and ``pooler_output`` ``[B, H]``.
+        outputs: what an encoder returns: ``last_hidden_state`` ``[B, L, H]``; for ``"pooler"`` also ``pooler_output``
+            ``[B, H]``; for ``"first_last"`` also ``hidden_states``, those of the embeddings first.
         attention_mask: ``[B, L]``, non-zero at real tokens; None: all are.
-        pooling: ``"pooler"``, the model's own; ``"cls"``, the first token; or ``"mean"`` over the real tokens.
+        pooling: one of `POOLINGS`.
+        dense: for ``"pooler_dense"``, the layer of the pooler.
 
     Raises:
         ValueError: if the name is another, or the model has no pooler.
     """
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+    check_pooling(pooling)
+    last = outputs.last_hidden_state
     if pooling == "pooler":
         vectors = getattr(outputs, "pooler_output", None)
-        if vectors is None:
-            raise ValueError("pooling must be 'cls' or 'mean' for a model without a pooler, got 'pooler'")
+        check_pooler(pooling, vectors)
+        assert vectors is not None
+    elif pooling == "pooler_dense":
+        check_pooler(pooling, dense)
+        assert dense is not None
+        vectors = dense(first_token(last, attention_mask))
     elif pooling == "cls":
-        vectors = first_token(outputs.last_hidden_state, attention_mask)
+        vectors = first_token(last, attention_mask)
+    elif pooling == "first_last":
+        # A block's input stands at its number, from 0.
+        first = outputs.hidden_states[1]
+        vectors = (mean_of_tokens(first, attention_mask) + mean_of_tokens(last, attention_mask)) / 2
     else:
-        vectors = mean_of_tokens(outputs.last_hidden_state, attention_mask)
+        vectors = mean_of_tokens(last, attention_mask)
     return vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+
+
+def check_pooling(pooling: str) -> None:
+    """Raise ValueError if no pooling has that name."""
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+
+
+def check_pooler(pooling: str, found: object) -> None:
+    """Raise ValueError if a pooling needs what a model does not have.
+
+    Args:
+        pooling: its name.
+        found: what it needs; None: there is none.
+    """
+    if found is None:
+        others = ", ".join(name for name in POOLINGS if name not in OF_POOLER)
+        raise ValueError(f"pooling must be one of {others} for a model without a pooler, got {pooling!r}")
 
 
 def mean_of_tokens(hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:

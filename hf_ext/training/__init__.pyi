@@ -1,4 +1,5 @@
 from .adversarial import AdversarialTrainer as AdversarialTrainer, fgm_delta as fgm_delta
+from .article_optimizer import ArticleOptimizerTrainer as ArticleOptimizerTrainer
 from .averaged_weights import EMACallback as EMACallback
 from .divergences import (
     clean_divergence as clean_divergence,
@@ -25,6 +26,7 @@ from .residual_ramp import ResidualRamp as ResidualRamp
 from .stream_trainer import StreamTrainer as StreamTrainer
 from .streamed_batches import StreamedBatches as StreamedBatches
 from .theseus import Theseus as Theseus, attach_successor as attach_successor
+from .unfactored_adafactor import UnfactoredAdafactor as UnfactoredAdafactor
 from .virtual_adversarial import (
     VirtualAdversarialTrainer as VirtualAdversarialTrainer,
     virtual_adversarial_delta as virtual_adversarial_delta,

@@ -209,6 +209,26 @@ def test_a_whitening_is_fitted_and_applied(folder, vectors, tmp_path):
     np.testing.assert_allclose([record["embedding"] for record in records], unit, atol=1e-5)
 
 
+def test_a_whitening_is_fitted_to_both_texts_of_pairs(folder, tmp_path):
+    """Of several files, by any pooling; and not to a line as one text."""
+    files = [tmp_path / "a.tsv", tmp_path / "b.tsv"]
+    for file, first in zip(files, (0, 1)):
+        file.write_text(
+            "".join(f"{one}\t{other}\t1\n" for one, other in zip(TEXTS[first::2], TEXTS[2:])), encoding="utf-8"
+        )
+    texts = [text for pair in [*zip(TEXTS[0::2], TEXTS[2:]), *zip(TEXTS[1::2], TEXTS[2:])] for text in pair]
+    vectors = pipeline("text-embedding", model=str(folder))(texts, pooling="first_last")
+    fitted = hf_ext.Whitening.fit([torch.from_numpy(vectors)], 3)
+    given = ["--pairs", files[0], "--pairs", files[1], "--size", 3, "--pooling", "first_last"]
+    result = run("whiten", folder, "--output-dir", tmp_path / "whitening", *given)
+    assert result.exit_code == 0, result.output
+    loaded = hf_ext.Whitening.from_pretrained(tmp_path / "whitening")
+    torch.testing.assert_close(loaded.mean, fitted.mean, atol=1e-5, rtol=0)
+    result = run("whiten", folder, "--output-dir", tmp_path / "other", *given, "--input", files[0])
+    assert "input must be left out with pairs" in str(result.exception)
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("command", "options", "content", "message"),
     [

@@ -232,7 +232,8 @@ class Job(Methods):
         if given.get("bf16") and not there:
             # Transformers asks for both, though there is nothing else to train on.
             own["use_cpu"] = True
-        return self.arguments_class(**{**own, **self.defaults, **start, **given, "output_dir": str(output_dir)})
+        start = {**self.defaults, **start, **self.optimizer_arguments(given)}
+        return self.arguments_class(**{**own, **start, **given, "output_dir": str(output_dir)})
 
     @quiet_libraries()
     def run(self, arguments: TrainingArguments) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hf_ext.data.columns import column_records
@@ -47,6 +47,12 @@ def read_texts_alone(path: str | os.PathLike[str]) -> list[str]:
         ValueError: naming the file and the line, if a line cannot be read or a text is blank.
     """
     return list(dict.fromkeys(_texts(path)))
+
+
+def pair_texts(pairs: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Both texts of each pair."""
+    for pair in pairs:
+        yield from (pair["text1"], pair["text2"])
 
 
 def _texts(path: str | os.PathLike[str]) -> Iterator[str]:

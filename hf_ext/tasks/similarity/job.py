@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+)
 
 from hf_ext.data.input_limit import count_tokens
+from hf_ext.losses.rows import check_at_least
 from hf_ext.metrics.comparison import Comparison
 from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.base.encoder_job import EncoderJob
@@ -22,6 +31,8 @@ from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order
 
 LOSSES = ("cosent", "simcse")
+# Of heads, which are not trained here.
+_OF_HEADS = ("classif", "qa", "summary", "lm_head")
 
 
 @dataclass
@@ -50,7 +61,12 @@ class SimilarityJob(EncoderJob):
         "Texts run at a time in training, whatever the size of the batch; else the whole batch.", None, group="Loss"
     )
     dropout: float | None = option(
-        "Dropout of the encoder's hidden states and attention, which SimCSE lives by; else its own.", None, group="Loss"
+        "Dropout wherever the encoder has it, in attention too, which SimCSE lives by; else its own.",
+        None,
+        group="Loss",
+    )
+    max_texts: int | None = option(
+        "With simcse: learn from at most so many of the texts, drawn by the seed; else from all.", None, group="Loss"
     )
 
     refused_methods: ClassVar[Mapping[str, str]] = {
@@ -82,6 +98,10 @@ class SimilarityJob(EncoderJob):
         super().__post_init__()
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if self.max_texts is not None:
+            check_at_least("max_texts", self.max_texts, 2)
+            if self.loss != "simcse":
+                raise ValueError(f"max_texts goes with loss=simcse, got {self.max_texts} with {self.loss}")
         if self.adversarial is not None and self.chunk_size is not None:
             raise ValueError(
                 f"chunk_size must be left out with adversarial={self.adversarial}, which needs the graph of the whole "
@@ -124,11 +144,17 @@ class SimilarityJob(EncoderJob):
         """The encoder that the job names.
 
         Raises:
-            ValueError: if it takes fewer tokens than ``max_length``.
+            ValueError: if it takes fewer tokens than ``max_length``, or has no dropout to change.
         """
         fields: dict[str, Any] = {}
         if self.dropout is not None:
-            fields = {"hidden_dropout_prob": self.dropout, "attention_probs_dropout_prob": self.dropout}
+            config = self.new_config(tokenizer) if self.model is None else AutoConfig.from_pretrained(self.model)
+            fields = dict.fromkeys(dropouts_of(config), self.dropout)
+            if not fields:
+                raise ValueError(
+                    f"dropout must be left out for a model whose config has none, got {self.dropout} for "
+                    f"{config.model_type}"
+                )
         return self.open_model(self.auto_class, tokenizer, fields)
 
     def encode(
@@ -136,6 +162,16 @@ class SimilarityJob(EncoderJob):
     ) -> Sequence[Mapping[str, Any]]:
         """The pairs themselves: the collator makes tokens of them."""
         return examples
+
+    def trainer_options(
+        self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, files: Files, arguments: TrainingArguments
+    ) -> dict[str, Any]:
+        """Also the texts that are drawn."""
+        options = super().trainer_options(tokenizer, model, files, arguments)
+        if self.max_texts is not None and self.max_texts < len(files.train):
+            drawn = np.random.default_rng(arguments.seed).choice(len(files.train), self.max_texts, replace=False)
+            options["train_dataset"] = [files.train[index] for index in drawn.tolist()]
+        return options
 
     def evaluation_options(
         self, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, arguments: TrainingArguments
@@ -183,3 +219,16 @@ class SimilarityJob(EncoderJob):
             )
             for example, cosine, true, seen in zip(examples, np.asarray(found).tolist(), *ranks)
         ]
+
+
+def dropouts_of(config: PreTrainedConfig) -> list[str]:
+    """The fields of a config that say how much of an encoder's hidden states, attention or embeddings is dropped."""
+    values = config.to_dict()
+    return [
+        name
+        for name, value in values.items()
+        if "dropout" in name
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and not any(part in name for part in _OF_HEADS)
+    ]

@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import AutoModel, BatchEncoding
 
 from hf_ext.data.input_limit import check_input_length, input_limit
-from hf_ext.ops.pooling import POOLINGS, text_vectors
+from hf_ext.modules.text_vectors import encode_texts
+from hf_ext.ops.pooling import check_pooling
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.similarity.vector_file import VectorParts
@@ -38,9 +39,10 @@ class EmbeddingPipeline(TextPipeline):
     Texts longer than ``max_length`` are cut, and counted in one logged warning a call.
 
     Args (of the constructor or of a call):
-        pooling: ``"pooler"``, the model's own; ``"cls"``, the first token; or ``"mean"`` over the real tokens. Default:
-            that of ``config.embedding_pooling``, by which the model was trained; else the pooler where it is linear, as
-            in SimBERT and RoFormer-Sim, and the mean elsewhere.
+        pooling: ``"pooler"``, the model's own; ``"pooler_dense"``, its layer without what it is activated by;
+            ``"cls"``, the first token; ``"mean"`` over the real tokens; or ``"first_last"``, the mean of those of the
+            first block and of the last. Default: that of ``config.embedding_pooling``, by which the model was trained;
+            else the pooler where it is linear, as in SimBERT and RoFormer-Sim, and the mean elsewhere.
         whitening: a `Whitening` or the folder of one, applied to the vectors; they have its K numbers then.
         normalize: whether to scale vectors to length 1; default no.
         max_length: most tokens of a text, special ones included; default 512, or less if the model or the tokenizer
@@ -134,8 +136,8 @@ class EmbeddingPipeline(TextPipeline):
         for name, value in (("max_length", max_length), ("tokens_per_batch", tokens_per_batch)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        if pooling is not None and pooling not in POOLINGS:
-            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+        if pooling is not None:
+            check_pooling(pooling)
         if whitening is not None and not isinstance(whitening, Whitening):
             whitening = Whitening.from_pretrained(whitening)
         if whitening is not None and len(whitening.mean) != self.model.config.hidden_size:
@@ -189,7 +191,7 @@ class EmbeddingPipeline(TextPipeline):
         config = self.model.config
         linear = getattr(config, "pooler_activation", None) == "linear"
         pooling = pooling or getattr(config, "embedding_pooling", None) or ("pooler" if linear else "mean")
-        return text_vectors(self.model(**input_tensors, return_dict=True), input_tensors.get("attention_mask"), pooling)
+        return encode_texts(self.model, input_tensors, pooling)
 
     def postprocess(  # type: ignore[override]
         self, model_outputs: Tensor, normalize: bool = False, whitening: Whitening | None = None

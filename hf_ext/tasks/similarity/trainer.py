@@ -10,8 +10,9 @@ from transformers import EvalPrediction
 
 from hf_ext.losses import cosent_pair_loss, simcse_loss
 from hf_ext.losses.rows import check_positive
+from hf_ext.modules.text_vectors import encode_texts, pooler_dense
 from hf_ext.ops.gather import gather_rows
-from hf_ext.ops.pooling import POOLINGS, text_vectors
+from hf_ext.ops.pooling import check_pooling
 from hf_ext.tasks.similarity.metrics import spearman
 from hf_ext.training.gradient_cache import cached_backward
 from hf_ext.training.job_trainer import JobTrainer
@@ -27,7 +28,7 @@ class SimilarityTrainer(JobTrainer):
     ``chunk_size`` gives that in the same memory. Evaluation gives cosines and scores of the pairs, each ``[N]``.
 
     Args:
-        pooling: ``"pooler"``, ``"cls"`` or ``"mean"``; written to ``config.embedding_pooling``, where the pipeline
+        pooling: one of `hf_ext.ops.pooling.POOLINGS`; written to ``config.embedding_pooling``, where the pipeline
             "text-embedding" finds it.
         scale: what cosines are multiplied by.
         chunk_size: texts that are run with a graph at a time (GradCache); None: the whole batch.
@@ -42,8 +43,7 @@ class SimilarityTrainer(JobTrainer):
         self, *args: Any, pooling: str = "mean", scale: float = 20.0, chunk_size: int | None = None, **kwargs: Any
     ) -> None:
         check_positive("scale", scale)
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+        check_pooling(pooling)
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
         kwargs.setdefault("compute_metrics", similarity_metrics)
@@ -54,6 +54,11 @@ class SimilarityTrainer(JobTrainer):
         self.args.remove_unused_columns = False
         self.pooling, self.scale, self.chunk_size = pooling, scale, chunk_size
         model: Any = self.model
+        if pooling == "pooler_dense":
+            # Else it would be missed later.
+            pooler_dense(model)
+            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+                raise ValueError("pooling must not be 'pooler_dense' with FSDP or DeepSpeed, which may shard its layer")
         model.config.embedding_pooling = pooling
 
     def compute_loss(
@@ -107,7 +112,7 @@ class SimilarityTrainer(JobTrainer):
         return (loss, None, None) if prediction_loss_only else (loss, cosines, labels)
 
     def _encode(self, model: nn.Module, texts: Mapping[str, Tensor]) -> Tensor:
-        return text_vectors(model(**texts), texts.get("attention_mask"), self.pooling)
+        return encode_texts(model, texts, self.pooling, self.accelerator.unwrap_model(model))
 
     def _loss(self, vectors: Tensor, labels: Tensor | None) -> Tensor:
         everything = gather_rows(vectors)

@@ -10,7 +10,7 @@ from hf_ext.training.model_card.results import kept_best
 
 def settings(trainer: Trainer, facts: CardFacts) -> dict[str, str]:
     """The settings of a run by their names: those of its options, then what of the training arguments matters."""
-    args, state = trainer.args, trainer.state
+    args, state, made = trainer.args, trainer.state, trainer.optimizer_cls_and_kwargs
     of_options = {name.replace("_", " "): _text(value) for name, value in facts.options.items()}
     batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
     factors = {
@@ -27,7 +27,7 @@ def settings(trainer: Trainer, facts: CardFacts) -> dict[str, str]:
         "learning rate": _text(args.learning_rate),
         "schedule": f"{_text(args.lr_scheduler_type)}, {_warmup(args)}",
         "batch size": f"{batch} ({parts})" if batch != args.train_batch_size else str(batch),
-        "optimiser": _text(args.optim),
+        "optimiser": _text(args.optim if made is None else made[0].__name__),
         "weight decay": _text(args.weight_decay),
         "precision": "bfloat16, mixed" if args.bf16 else "float16, mixed" if args.fp16 else "float32",
         "seed": str(args.seed),

@@ -57,7 +57,8 @@ START = (
     "output-dir dataset dataset-config train-split validation-split test-split columns streaming r-drop "
     "adversarial adversarial-epsilon adversarial-norm adversarial-add-clean vat-xi vat-iterations vat-weight "
     "unlabelled-file penalty penalty-weight penalty-pattern penalty-options initialization residual-ramp "
-    "compress-to replacement-rate replacement-slope replacement-steps layer-decay learning-rate-multipliers ema-decay"
+    "compress-to replacement-rate replacement-slope replacement-steps layer-decay learning-rate-multipliers ema-decay "
+    "optimizer count-micro-steps"
 )
 # What documents and model cards write.
 OPTIONS = {
@@ -81,7 +82,7 @@ OPTIONS = {
         "max-answer-tokens n-best null-threshold"
     ),
     "relations": "schema-file max-length stride head span-head-size threshold",
-    "similarity": "max-length loss pooling scale chunk-size dropout",
+    "similarity": "max-length loss pooling scale chunk-size dropout max-texts",
     "summarization": "max-source-length max-target-length",
 }
 # What an option of a method has no effect without.
@@ -103,6 +104,8 @@ BESIDE = {
     "replacement_steps": ["--model=x", "--compress-to=2"],
     "num_choices": ["--padding-choice=x"],
     "padding_choice": ["--num-choices=2"],
+    "count_micro_steps": ["--optimizer=article"],
+    "max_texts": ["--loss=simcse"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]

@@ -14,9 +14,10 @@ from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.hub.sentence_transformers_losses import SentenceCoSENTLoss, SentenceSimCSELoss
 from hf_ext.losses import cosent_pair_loss, simcse_loss
+from hf_ext.ops.pooling import POOLINGS
 from hf_ext.tasks.similarity.collator import DataCollatorForSimilarity
 from hf_ext.tasks.similarity.files import read_text_pairs
-from hf_ext.tasks.similarity.job import SimilarityJob
+from hf_ext.tasks.similarity.job import SimilarityJob, dropouts_of
 from hf_ext.tasks.similarity.metrics import spearman
 from hf_ext.tasks.similarity.trainer import SimilarityTrainer
 
@@ -83,7 +84,7 @@ def test_a_model_from_scratch_learns_and_the_pipeline_embeds(loss, pooling, chun
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("loss", ["cosent", "simcse"])
 def test_any_encoder_is_fine_tuned(loss, pooling, file, bert, tmp_path):
     more = {"--model": bert, "--max-steps": 2, "--loss": loss, "--pooling": pooling, "--dropout": 0.2}
@@ -169,7 +170,7 @@ def test_rows_of_a_batch_are_pairs(bert, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pooling": "max"}, "pooling must be one of pooler, cls, mean, got 'max'"),
+        ({"pooling": "max"}, "pooling must be one of pooler, cls, mean, pooler_dense, first_last, got 'max'"),
         ({"scale": 0.0}, "scale must be above 0"),
         ({"chunk_size": 0}, "chunk_size must be at least 1"),
     ],
@@ -179,9 +180,69 @@ def test_wrong_settings_are_refused(settings, message, bert, tmp_path):
         trainer(bert, tmp_path, **settings)
 
 
+def test_texts_are_drawn_by_the_seed(tmp_path, file, monkeypatch):
+    """At most so many, each once, others with another seed; and all where there are fewer."""
+    seen = []
+
+    def told(trainer, metric):
+        seen.append([example["text1"] for example in trainer.train_dataset])
+        trainer.train()
+
+    monkeypatch.setattr("hf_ext.tasks.base.job.train_with_progress", told)
+    monkeypatch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
+    texts = dict.fromkeys(text for pair in PAIRS for text in (pair["text1"], pair["text2"]))
+    more = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "max_steps": 1}
+    for seed, count in ((0, 5), (0, 5), (1, 5), (0, 99)):
+        job = SimilarityJob(file, file, config="tiny", loss="simcse", max_texts=count, max_length=16, overwrite=True)
+        job.run(job.training_arguments(tmp_path / "model", use_cpu=True, disable_tqdm=True, seed=seed, **more))
+    first, again, other, whole = seen
+    assert len({*first}) == 5
+    assert {*first} < {*texts}
+    assert first == again != other
+    assert whole == [*texts]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "wanted"),
+    [
+        ("bert", {"classifier_dropout": 0.1}, ["hidden_dropout_prob", "attention_probs_dropout_prob"]),
+        ("roformer", {}, ["hidden_dropout_prob", "attention_probs_dropout_prob"]),
+        ("distilbert", {}, ["dropout", "attention_dropout"]),
+        ("modernbert", {}, ["embedding_dropout", "mlp_dropout", "attention_dropout"]),
+        ("electra", {"summary_last_dropout": 0.1}, ["hidden_dropout_prob", "attention_probs_dropout_prob"]),
+    ],
+)
+def test_dropout_is_that_of_every_part_of_an_encoder(kind, fields, wanted):
+    assert sorted(dropouts_of(AutoConfig.for_model(kind, **fields))) == sorted(wanted)
+
+
+def test_dropout_goes_into_the_model(tmp_path, file, bert):
+    """In attention too, also for an encoder that calls it otherwise; and refused where there is none."""
+    tokenizer = build_char_tokenizer(text for pair in PAIRS for text in (pair["text1"], pair["text2"]))
+    config = AutoConfig.for_model("distilbert", vocab_size=len(tokenizer), dim=16, n_layers=1, n_heads=2, hidden_dim=16)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    for folder in (tmp_path, bert):
+        job = SimilarityJob(file, file, model=str(folder), loss="simcse", dropout=0.3, max_length=16)
+        model = job.load_model(tokenizer, None)
+        rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+        assert rates
+        assert set(rates) == {0.3}
+    without = AutoConfig.for_model("rwkv", vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1)
+    without.save_pretrained(tmp_path / "other")
+    job = SimilarityJob(file, file, model=str(tmp_path / "other"), dropout=0.3)
+    with pytest.raises(
+        ValueError, match=r"dropout must be left out for a model whose config has none, got 0\.3 for rwkv"
+    ):
+        job.load_model(tokenizer, None)
+
+
 def test_jobs_that_cannot_be_done_are_refused(file, tmp_path):
     with pytest.raises(ValueError, match="loss must be one of cosent, simcse, got 'dice'"):
         SimilarityJob(file, file, config="tiny", loss="dice")
+    with pytest.raises(ValueError, match="max_texts goes with loss=simcse, got 5 with cosent"):
+        SimilarityJob(file, file, config="tiny", max_texts=5)
+    with pytest.raises(ValueError, match="max_texts must be at least 2, got 1"):
+        SimilarityJob(file, file, config="tiny", loss="simcse", max_texts=1)
     empty, same = tmp_path / "empty", tmp_path / "same"
     empty.write_text("")
     same.write_text("a\tb\t1\nc\td\t1\n")

@@ -36,7 +36,7 @@ def one_by_one(pipe, texts, take, **options):
     for text in texts:
         inputs = pipe.tokenizer(text, return_tensors="pt", **options)
         with torch.no_grad():
-            rows.append(take(pipe.model(**inputs))[0])
+            rows.append(take(pipe.model(**inputs, output_hidden_states=True))[0])
     return torch.stack(rows).numpy()
 
 
@@ -44,6 +44,7 @@ TAKES = {
     "pooler": lambda outputs: outputs.pooler_output,
     "cls": lambda outputs: outputs.last_hidden_state[:, 0],
     "mean": lambda outputs: outputs.last_hidden_state.mean(1),
+    "first_last": lambda outputs: (outputs.hidden_states[1].mean(1) + outputs.last_hidden_state.mean(1)) / 2,
 }
 
 
@@ -135,7 +136,7 @@ def test_a_tokenizer_without_special_tokens_may_give_an_empty_text_no_token(toke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pooling": "max"}, "pooling must be one of pooler, cls, mean, got 'max'"),
+        ({"pooling": "max"}, "pooling must be one of pooler, cls, mean, pooler_dense, first_last, got 'max'"),
         ({"max_length": 0}, "max_length must be at least 1, got 0"),
         ({"tokens_per_batch": 0}, "tokens_per_batch must be at least 1, got 0"),
     ],
@@ -148,7 +149,8 @@ def test_bad_options_are_refused(folder, options, message):
 def test_a_model_without_pooler_and_inputs_that_are_no_texts_are_refused(tokenizer):
     config = hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **SIZE)
     pipe = EmbeddingPipeline(model=hf_ext.RoFormerModel(config), tokenizer=tokenizer, device="cpu")
-    with pytest.raises(ValueError, match="for a model without a pooler, got 'pooler'"):
-        pipe("你好", pooling="pooler")
+    for pooling in ("pooler", "pooler_dense"):
+        with pytest.raises(ValueError, match=f"one of cls, mean, first_last for a model without .*, got '{pooling}'"):
+            pipe("你好", pooling=pooling)
     with pytest.raises(TypeError, match="inputs must be texts, got int"):
         pipe(["你好", 1])

@@ -8,6 +8,7 @@ from transformers import BertConfig, BertModel, pipeline
 
 import hf_ext
 from hf_ext import Whitening, build_char_tokenizer
+from hf_ext.ops.pooling import POOLINGS
 
 TEXTS = [f"{a}{b}{c}" for a in "天地人" for b in "大小" for c in ("", "日月", "山水风")]
 
@@ -148,7 +149,7 @@ def test_the_pipeline_whitens(folder, tmp_path):
         embed(TEXTS, whitening=Whitening(torch.zeros(3), torch.eye(3)))
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("normalize", [False, True])
 def test_sentence_transformers_whitens_without_our_code(pooling, normalize, folder, tmp_path):
     import sentence_transformers

@@ -11,6 +11,7 @@ from hf_ext.tasks.base.methods.adversarial import AdversarialOptions
 from hf_ext.tasks.base.methods.beginning import BeginningOptions
 from hf_ext.tasks.base.methods.compression import CompressionOptions
 from hf_ext.tasks.base.methods.learning_rates import LearningRateOptions
+from hf_ext.tasks.base.methods.optimizer import OptimizerOptions
 from hf_ext.tasks.base.methods.penalty import PenaltyOptions
 from hf_ext.tasks.base.methods.r_drop import RDropOptions
 from hf_ext.tasks.base.option import METHODS
@@ -27,7 +28,13 @@ _APART = {
 
 @dataclass(kw_only=True)
 class Methods(
-    CompressionOptions, LearningRateOptions, BeginningOptions, PenaltyOptions, AdversarialOptions, RDropOptions
+    CompressionOptions,
+    OptimizerOptions,
+    LearningRateOptions,
+    BeginningOptions,
+    PenaltyOptions,
+    AdversarialOptions,
+    RDropOptions,
 ):
     """The methods of a job; none is used unless one of its options is given."""
 
@@ -49,6 +56,7 @@ class Methods(
         self.check_penalty()
         self.check_beginning()
         self.check_learning_rates()
+        self.check_optimizer()
         self.check_compression()
 
     def methods_given(self) -> list[str]:
@@ -81,6 +89,8 @@ class Methods(
         yield from self.r_drop_trainers()
         yield from self.adversarial_trainers()
         yield from self.learning_rate_trainers()
+        # Groups are made of its rate.
+        yield from self.optimizer_trainers()
         # Each pass of the others has its own.
         yield from self.penalty_trainers()
 
