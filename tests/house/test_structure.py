@@ -36,7 +36,8 @@ STANDS_ON = {
     "hub": ("tasks/base",),
     "analysis": ("tasks/base",),
     "enlargement": ("conversion", "hub"),
-    "cli": ("tasks", "task", "conversion", "hub", "analysis", "enlargement"),
+    "suites": ("tasks", "task"),
+    "cli": ("tasks", "task", "conversion", "hub", "analysis", "enlargement", "suites"),
 }
 BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 
