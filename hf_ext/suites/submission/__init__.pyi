@@ -10,7 +10,10 @@ from .entries import (
     label_entry as label_entry,
     relations_entry as relations_entry,
 )
-from .expected import SubmissionFile as SubmissionFile
+from .expected import (
+    SubmissionFile as SubmissionFile,
+    file_of_rows as file_of_rows,
+)
 from .faults import Fault as Fault
 from .names import split_name as split_name
 from .validation import (

@@ -1,8 +1,8 @@
 """What a file of a submission has to have, for the test file that it answers."""
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 LINES = ("label", "answer", "entities", "relations", "events")
 """The kinds of files with a JSON object on each line."""
@@ -58,3 +58,53 @@ class SubmissionFile:
             values = getattr(self, name)
             if values and len(values) != len(self.ids) and self.kind != "relations":
                 raise ValueError(f"{name} of {self.name} must be {len(self.ids)}, one for each id, got {len(values)}")
+
+
+class OfficialRow(Protocol):
+    """A row of a test file: its own id, or else its number from 0, and what a job reads of it."""
+
+    @property
+    def id(self) -> Any:
+        """What the submission calls it."""
+
+    @property
+    def example(self) -> Mapping[str, Any]:
+        """Its texts and choices."""
+
+
+def file_of_rows(
+    name: str,
+    kind: str,
+    rows: Iterable[OfficialRow],
+    labels: Collection[str] = (),
+    *,
+    any_name: bool = False,
+    required: bool = True,
+) -> SubmissionFile:
+    """What a file has to have, of the rows of its test file.
+
+    Args:
+        name: of the file in the zip.
+        kind: one of `LINES` or `OBJECTS`.
+        rows: in the order of the test file. Their examples have the ``context`` of a question, or the ``text`` of what
+            has entities, relations or events; ``choices`` or ``candidates``; and the line of a blank as ``group``.
+        labels: as in `SubmissionFile`.
+        any_name: as there.
+        required: as there.
+    """
+    listed = list(rows)
+    examples = [row.example for row in listed]
+    given: dict[str, Any] = {}
+    if kind == "answers":
+        given["texts"] = [example["context"] for example in examples]
+    elif kind in ("entities", "relations", "events"):
+        given["texts"] = [example["text"] for example in examples]
+    else:
+        choices = [example.get("choices", example.get("candidates")) for example in examples]
+        if None not in choices:
+            given["choices"] = [len(own) for own in choices]
+        if kind == "idioms":
+            given["lines"] = [example["group"] for example in examples]
+    if kind != "relations":
+        given["ids"] = [row.id for row in listed]
+    return SubmissionFile(name=name, kind=kind, labels=labels, any_name=any_name, required=required, **given)

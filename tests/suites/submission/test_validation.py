@@ -274,17 +274,3 @@ def test_what_is_not_said_is_not_checked():
     for file in FILES:
         bare = SubmissionFile(name=file.name, kind=file.kind)
         assert faults_of(bare, RIGHT[file.name]) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"kind": "labels"}, "must be one of label, answer, .*, answers, got 'labels'"),
-        ({"kind": "label", "ids": [1], "texts": ["a", "b"]}, "texts of a.json must be 1, one for each id, got 2"),
-        ({"kind": "idioms", "ids": ["a"], "lines": [0, 0]}, "lines of a.json must be 1"),
-        ({"kind": "relations", "ids": [1]}, "texts and no ids"),
-    ],
-)
-def test_what_cannot_be_expected(options, message):
-    with pytest.raises(ValueError, match=message):
-        SubmissionFile(name="a.json", **options)
