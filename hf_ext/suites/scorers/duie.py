@@ -10,6 +10,14 @@ Aliases = Mapping[str, Collection[str]]
 """Of a lower-case word the lower-case words that mean the same, in this direction."""
 
 
+# What an entry of a ``spo_list`` must have.
+_KEYS: tuple[tuple[str, Any, str], ...] = (
+    ("subject", str, "a string"),
+    ("predicate", str, "a string"),
+    ("object", Mapping, "an object of slots"),
+)
+
+
 class _Triple(NamedTuple):
     subject: str
     predicate: str
@@ -98,11 +106,7 @@ def check_duie_row(row: Any) -> str | None:
     for spo in listed:
         if not isinstance(spo, Mapping):
             return f"an entry of spo_list must be an object, got {type(spo).__name__}"
-        for key, kind, name in (
-            ("subject", str, "a string"),
-            ("predicate", str, "a string"),
-            ("object", Mapping, "an object of slots"),
-        ):
+        for key, kind, name in _KEYS:
             if not isinstance(spo.get(key), kind):
                 return f"{key} of an entry of spo_list must be {name}, got {spo.get(key)!r}"
         value = next((one for one in spo["object"].values() if not isinstance(one, str)), None)

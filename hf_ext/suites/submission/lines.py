@@ -174,7 +174,7 @@ def _check_entities(
     number: int, record: Mapping[str, Any], at: int | None, file: SubmissionFile, faults: Faults
 ) -> None:
     label = record.get("label")
-    text = file.texts[at] if file.texts and at is not None else record.get("text")
+    text: Any = file.texts[at] if file.texts and at is not None else record.get("text")
     if record.get("text", text) != text:
         faults.add(number, "text", f"text must be that of the test file, {text[:40]!r}, got {record['text']!r:.60}")
     if not isinstance(label, Mapping) or not all(isinstance(strings, Mapping) for strings in label.values()):

@@ -80,9 +80,9 @@ def _assigned(
     expected = {file.name: file for file in files}
     found: dict[str, ZipInfo] = {}
     others: list[tuple[str, ZipInfo]] = []
-    for entry, count in Counter(entry.filename for entry in entries).items():
+    for path, count in Counter(entry.filename for entry in entries).items():
         if count > 1:
-            faults.add(None, "name", f"{entry} must be in the zip once, got {count}")
+            faults.add(None, "name", f"{path} must be in the zip once, got {count}")
     opens_all = any(file.any_name for file in files)
     for entry in entries:
         name = entry.filename.replace("\\", "/").rpartition("/")[2]
