@@ -35,7 +35,7 @@ def test_what_rows_say_of_a_file(kind, examples, given):
 def test_relations_go_by_their_texts():
     file = file_of_rows("a.json", "relations", [Row(0, {"text": "a"})], any_name=True)
     assert file == SubmissionFile(name="a.json", kind="relations", texts=["a"], any_name=True)
-    assert file_of_rows("a.json", "label", []) == SubmissionFile(name="a.json", kind="label")
+    assert file_of_rows("a.json", "label", []) == SubmissionFile(name="a.json", kind="label", ids=[], choices=[])
 
 
 @pytest.mark.parametrize(
