@@ -4,7 +4,7 @@ import pytest
 from submission_zips import written, zipped
 
 from hf_ext.suites.scorers.cluener import TYPES
-from hf_ext.suites.submission import SubmissionFile, validate, validate_file
+from hf_ext.suites.submission import Fault, SubmissionFile, validate, validate_file
 
 LABELS = SubmissionFile(name="csl_predict.json", kind="label", ids=[31, 7, 12], labels=["0", "1"])
 CHOICES = SubmissionFile(name="c310_predict.json", kind="label", ids=[2, 0, 1], choices=[4, 2, 3])
@@ -274,3 +274,10 @@ def test_what_is_not_said_is_not_checked():
     for file in FILES:
         bare = SubmissionFile(name=file.name, kind=file.kind)
         assert faults_of(bare, RIGHT[file.name]) == []
+
+
+def test_fault_as_a_line():
+    assert str(Fault("a.json", 3, "error", "id", "wrong")) == "a.json:3: error: wrong"
+    assert validate(zipped({}), [LABELS]) == [
+        Fault("submit.zip", None, "error", "missing", "the zip must have csl_predict.json")
+    ]
