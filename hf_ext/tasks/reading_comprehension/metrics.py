@@ -41,7 +41,7 @@ def answer_f1(prediction: str, answers: Iterable[str]) -> float:
     Without answers: 1 if the prediction is empty, else 0.
     """
     found = answer_words(prediction)
-    scores = [_run_f1(found, answer_words(answer)) for answer in answers]
+    scores = [run_f1(found, answer_words(answer)) for answer in answers]
     return max(scores) if scores else float(not prediction)
 
 
@@ -216,7 +216,8 @@ def _plain(text: str) -> str:
     return "".join(character for character in text.lower().strip() if character not in PUNCTUATION)
 
 
-def _run_f1(found: Sequence[str], true: Sequence[str]) -> float:
+def run_f1(found: Sequence[str], true: Sequence[str]) -> float:
+    """F1, in [0, 1], of the longest run of neighbours that two sequences of words have in common; 0 without one."""
     common = _longest_run(found, true)
     if not common:
         return 0.0
