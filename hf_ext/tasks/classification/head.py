@@ -24,12 +24,14 @@ class LinearClassification(LinearHead):
 
     def num_outputs(self, config: PreTrainedConfig) -> int:
         """One for each class."""
-        return int(config.num_labels)
+        labels: Any = config.num_labels
+        return int(labels)
 
     @property
     def smooths_labels(self) -> bool:  # type: ignore[override]
         """Whether Trainer can smooth the labels: classes of which each text has one."""
-        return self.config.problem_type in (None, "single_label_classification") and self.config.num_labels > 1
+        config: Any = self.config
+        return bool(config.problem_type in (None, "single_label_classification") and config.num_labels > 1)
 
     @can_return_tuple
     @takes_prefix
@@ -59,7 +61,7 @@ class LinearClassification(LinearHead):
             ValueError: if a mask is not ``[B, L]``, labels do not fit, or ``position_ids`` mark packed documents.
         """
         self.check_one_text_a_row(attention_mask, kwargs.get("position_ids"))
-        outputs = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
+        outputs: Any = self.encode(input_ids, attention_mask, token_type_ids, inputs_embeds, **kwargs)
         logits = self.scores_of(outputs.last_hidden_state, attention_mask, kwargs)
         loss = None
         if labels is not None:

@@ -72,7 +72,7 @@ class LinearChoice(LinearHead):
         if positions is not None:
             kwargs["position_ids"] = positions
         self.check_one_text_a_row(mask, positions)
-        outputs = self.encode(ids, mask, types, embeds, **kwargs)
+        outputs: Any = self.encode(ids, mask, types, embeds, **kwargs)
         logits = self.scores_of(outputs.last_hidden_state, mask, kwargs).view(shape[:2])
         if attention_mask is not None:
             logits = logits.masked_fill(~present_choices(attention_mask), -torch.inf)
