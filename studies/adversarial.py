@@ -33,9 +33,10 @@ _PASSES = {_PLAIN: 1, _LONGER: 1, _NOISE: 1, _FGM: 2, _PENALTY: 2}
 _STRENGTHS: dict[str, tuple[float, ...]] = {
     _PLAIN: (0.0,),
     _LONGER: (0.0,),
-    _NOISE: (0.3, 1.0, 3.0),
-    _FGM: (0.3, 1.0, 3.0),
-    _PENALTY: (0.1, 1.0, 10.0),
+    # With more than the largest a model this small learns nothing of sentiment.
+    _NOISE: (0.01, 0.03, 0.1, 0.3),
+    _FGM: (0.01, 0.03, 0.1, 0.3),
+    _PENALTY: (0.001, 0.01, 0.1, 1.0),
 }
 
 

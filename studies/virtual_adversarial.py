@@ -30,9 +30,9 @@ _PASSES = {_ALONE: 1.0, _LONGER: 1.0, _NOISE: 2.3, _OWN: 3.3, _VAT: 3.3}
 _STRENGTHS: dict[str, tuple[float, ...]] = {
     _ALONE: (0.0,),
     _LONGER: (0.0,),
-    _NOISE: (0.3, 1.0, 3.0),
-    _OWN: (0.3, 1.0, 3.0),
-    _VAT: (0.3, 1.0, 3.0),
+    _NOISE: (0.03, 0.1, 0.3, 1.0),
+    _OWN: (0.03, 0.1, 0.3, 1.0),
+    _VAT: (0.03, 0.1, 0.3, 1.0),
 }
 
 
