@@ -28,7 +28,7 @@ _PLAIN, _LONGER, _TWICE, _R_DROP, _SOFTMAX, _VAT = (
     "R-Drop, softmax",
     "VAT",
 )
-# Weights of a divergence that is a sum over all spans, which dropout alone makes large: of few texts small ones are enough.
+# Weights of a divergence that is a sum over all spans, which dropout alone makes large.
 _STRENGTHS: dict[str, tuple[float, ...]] = {
     _PLAIN: (0.0,),
     _LONGER: (0.0,),
