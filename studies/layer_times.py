@@ -90,6 +90,8 @@ def draw(figure: "Figure", results: Results) -> None:
         lines(axes, LENGTHS, sides)
         axes.axvline(crossovers(config_of(_EAGER, hidden))["quadratic"], color="black", linestyle=":", label="6 H")
         axes.set(title=f"{hidden} wide", xlabel="tokens of a text", ylabel="microseconds a token", xscale="log")
+        axes.minorticks_off()
+        axes.set_xticks(LENGTHS, list(map(str, LENGTHS)))
         axes.set_ylim(bottom=0)
     legend_below(figure, figure.axes[0])
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LAYERS, _PRETRAINING_STEPS = 2, 600
 _RATE, _STEPS = 1e-3, 120
-_XI = 1.5
+_XI, _EPSILON = 1.5, 0.3
 _PLAIN, _LONGER, _TWICE, _R_DROP, _SOFTMAX, _VAT = (
     "plain",
     "plain, twice the steps",
@@ -28,14 +28,14 @@ _PLAIN, _LONGER, _TWICE, _R_DROP, _SOFTMAX, _VAT = (
     "R-Drop, softmax",
     "VAT",
 )
-# Of R-Drop the weight, of VAT how far embeddings are moved.
+# Weights of a divergence that is a sum over all spans, which dropout alone makes large.
 _STRENGTHS: dict[str, tuple[float, ...]] = {
     _PLAIN: (0.0,),
     _LONGER: (0.0,),
     _TWICE: (0.0,),
-    _R_DROP: (0.4, 4.0),
-    _SOFTMAX: (0.4, 4.0),
-    _VAT: (0.3, 1.0),
+    _R_DROP: (0.004, 0.04, 0.4),
+    _SOFTMAX: (0.04, 0.4, 4.0),
+    _VAT: (0.001, 0.01, 0.1),
 }
 
 
@@ -60,20 +60,19 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     """Train a GlobalPointer on a few texts that the seed draws, by a method, and score it."""
     side, data, strength = setting["learning"], setting["data"], setting["strength"]
     few, more = sources.folder / "few.jsonl", sources.folder / "more.jsonl"
-    texts = sources.entities(data, "train")
-    random.Random(seed).shuffle(texts)
-    write_entities(few, texts[: setting["texts"]])
+    drawn, others = draw_of_every_type(sources.entities(data, "train"), setting["texts"], seed)
+    write_entities(few, drawn)
     # In quick runs there are no others.
-    others = texts[setting["texts"] :] or texts
-    write_entities(more, ({"text": one["text"], "entities": []} for one in others))
+    write_entities(more, ({"text": one["text"], "entities": []} for one in others or drawn))
     options: dict[str, Any] = {}
     if side in (_TWICE, _R_DROP, _SOFTMAX):
         options = {"r_drop": strength}
     elif side == _VAT:
         options = {
             "adversarial": "vat",
-            "adversarial_epsilon": strength,
+            "adversarial_epsilon": _EPSILON,
             "vat_xi": _XI,
+            "vat_weight": strength,
             "unlabelled_file": more,
         }
     kind = _SoftmaxJob if side == _SOFTMAX else SpanExtractionJob
@@ -82,6 +81,20 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
     steps = 2 * _STEPS if side == _LONGER else _STEPS
     scores = job.run(training_arguments(sources, seed, 1, _RATE, **({} if sources.quick else {"max_steps": steps})))
     return {"f1": scores["f1"], "precision": scores["precision"], "recall": scores["recall"], "steps": steps}
+
+
+def draw_of_every_type(texts: list[Any], count: int, seed: int) -> tuple[list[Any], list[Any]]:
+    """Texts that the seed draws, with one of each type of entities among them, and the others."""
+    random.Random(seed).shuffle(texts)
+    drawn, others = texts[:count], texts[count:]
+    known = {entity["label"] for one in drawn for entity in one["entities"]}
+    for place, one in enumerate(others):
+        if not {entity["label"] for entity in one["entities"]} <= known:
+            known |= {entity["label"] for entity in one["entities"]}
+            # The last ones go, which were drawn for no type.
+            drawn[-1], others[place] = one, drawn[-1]
+            drawn.insert(0, drawn.pop())
+    return drawn, others
 
 
 def draw(figure: "Figure", results: Results) -> None:

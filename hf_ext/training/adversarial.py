@@ -56,8 +56,8 @@ class AdversarialTrainer(MethodTrainer):
         method: ``"fgm"`` or ``"penalty"``.
         epsilon: factor; None: 0.5 for the fast gradient method, 1 for the penalty.
         norm: what has the norm epsilon: ``"matrix"``, what all places of a token share, as in the original;
-            ``"batch"``, what each place has of its own; ``"row"``, the same, each row by itself. Of a penalty, whose
-            the gradients are: ``"batch"``, those of each place, as in the original, or ``"matrix"``. None: the
+            ``"batch"``, what each place has of its own; ``"row"``, the same, each row by itself. Of a penalty, what
+            the gradients are taken at: ``"batch"``, each place, as in the original, or ``"matrix"``. None: the
             original's.
         add_clean: add the loss where nothing is moved, in one more pass, as popular ports of the original do.
         **kwargs: Trainer's.
