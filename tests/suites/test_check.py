@@ -191,6 +191,17 @@ def test_blanks_without_answers_are_named(copy, tmp_path):
     assert (numbers, place.partition(":")[0]) == ((0, 0), "dev_answer.json")
 
 
+def test_passages_are_the_same_whatever_their_blanks_are_called(copy, tmp_path):
+    folder = copy("chid")
+    assert ("warning", "leak", "validation") not in found(tmp_path, "chid")[1]
+    for ending in ("", "_answer"):
+        content = (folder / f"train{ending}.json").read_text(encoding="utf-8").replace("#idiom0", "#idiom9")
+        (folder / f"dev{ending}.json").write_text(content, encoding="utf-8")
+    own, findings = found(tmp_path, "chid")
+    assert ("warning", "leak", "validation") in findings
+    assert [(one.number, one.of) for one in own.findings if (one.kind, one.file) == ("leak", "validation")] == [(16, 16)]
+
+
 def test_spans_that_are_not_where_they_say_are_named(copy, tmp_path):
     path = copy("wsc") / "train.json"
     lines = path.read_text(encoding="utf-8").replace('"span2_index": 10', '"span2_index": 11', 1)

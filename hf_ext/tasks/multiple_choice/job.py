@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
+from hf_ext.data.formats.chid import BLANK
 from hf_ext.losses.table import for_trainer
 from hf_ext.metrics.class_scores import class_probabilities
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
@@ -146,8 +147,12 @@ class MultipleChoiceJob(EncoderJob):
             yield self.padding_choice
 
     def inputs_of(self, example: Mapping[str, Any]) -> Sequence[str]:
-        """Also which blank is asked for."""
-        return (*self.texts(example), example.get("blank", ""))
+        """Which of the blanks is asked for, too, but not how blanks are numbered, which no model reads."""
+        texts = tuple(self.texts(example))
+        if "blank" not in example:
+            return texts
+        sides = (BLANK.sub("#idiom#", side) for side in texts[0].split(example["blank"]))
+        return ("#asked#".join(sides), *texts[1:])
 
     def token_counts(
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
