@@ -134,5 +134,5 @@ def _line(number: int) -> Any:
     blanks = [f"#idiom{2 * number + other:06}#" for other in (0, 1)]
     content = [f"{sentence(number)}{blanks[0]}，也{blanks[1]}。"]
     if number % 2:
-        content = [f"{sentence(number)}{blanks[0]}。", f"他{blanks[1]}。"]
+        content = [f"{sentence(number)}{blanks[0]}。", f"他{number}{blanks[1]}。"]
     return {"candidates": list(IDIOMS), "content": content}

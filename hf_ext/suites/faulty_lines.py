@@ -1,7 +1,7 @@
 """All lines of official files that cannot be read, where a reader stops at the first."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -93,38 +93,37 @@ class _Lines:
 
 
 def _read_copies(read: Callable[[Sequence[Path]], list[Row]], files: Sequence[_Lines]) -> ReadFiles:
-    found = ReadFiles([], of=sum(file.number for file in files if file.are_values))
+    faults = {(file.path, number): fault for file in files if file.are_values for number, fault in file.no_json()}
     for file in files:
-        for number, fault in file.no_json() if file.are_values else ():
-            file.leave_out(number)
-            found.number += 1
-            found.faults.append(fault)
-    del found.faults[SHOWN:]
-    for file in files:
+        for path, number in faults:
+            if path == file.path:
+                file.leave_out(number)
         file.write()
-    more = SHOWN
-    while True:
+    rows, all_found, left = [], False, SHOWN
+    while not all_found:
         try:
-            found.rows = read([file.copy for file in files])
-            return found
+            rows, all_found = read([file.copy for file in files]), True
         except ValueError as error:
             message = _in_one_line(error)
-        place = next((pair for file in files if (pair := _place(file, message))), None)
-        if place is None:
-            # Not of a line, or of several.
+            place = next((pair for file in files if (pair := _place(file, message))), None)
             for file in files:
                 message = message.replace(str(file.copy), str(file.path))
-            return ReadFiles([], [*found.faults, message])
-        file, number = place
-        if not more:
-            found.all_found = False
-            return found
-        more -= 1
-        file.leave_out(number)
-        file.write()
-        found.number += 1
-        if len(found.faults) < SHOWN:
-            found.faults.append(message.replace(str(file.copy), str(file.path)))
+            if place is None:
+                # Not of a line, or of several.
+                return ReadFiles([], [*_first(faults), message])
+            if not left:
+                break
+            left -= 1
+            refused, number = place
+            faults[refused.path, number] = message
+            refused.leave_out(number)
+            refused.write()
+    there = sum(file.number for file in files if file.are_values)
+    return ReadFiles(rows, _first(faults), len(faults), there, all_found)
+
+
+def _first(faults: Mapping[tuple[Path, int], str]) -> list[str]:
+    return [faults[place] for place in sorted(faults)[:SHOWN]]
 
 
 def _place(file: _Lines, message: str) -> tuple[_Lines, int] | None:

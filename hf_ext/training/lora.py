@@ -26,12 +26,16 @@ class LoraTrainer(Trainer):
         **kwargs: Trainer's.
 
     Raises:
-        ValueError: if PEFT does not know the layers of the model's family, or the weights are divided among processes.
+        ValueError: if PEFT does not know the layers of the model's family, an optimiser is made for the parameters that
+            it had, or the weights are divided among processes.
     """
 
     def __init__(
         self, model: PreTrainedModel | None = None, *args: Any, rank: int, alpha: float | None = None, **kwargs: Any
     ) -> None:
+        for name in ("optimizers", "optimizer_cls_and_kwargs"):
+            if kwargs.get(name) not in (None, (None, None)):
+                raise ValueError(f"{name} must be left out, as it does not know the adapters, got {kwargs[name]}")
         super().__init__(_adapted(model, rank, 2 * rank if alpha is None else alpha), *args, **kwargs)
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise ValueError("adapters are merged into whole weights, got FSDP or DeepSpeed, which may shard them")

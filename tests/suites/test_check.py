@@ -199,7 +199,9 @@ def test_passages_are_the_same_whatever_their_blanks_are_called(copy, tmp_path):
         (folder / f"dev{ending}.json").write_text(content, encoding="utf-8")
     own, findings = found(tmp_path, "chid")
     assert ("warning", "leak", "validation") in findings
-    assert [(one.number, one.of) for one in own.findings if (one.kind, one.file) == ("leak", "validation")] == [(16, 16)]
+    assert [(one.number, one.of) for one in own.findings if (one.kind, one.file) == ("leak", "validation")] == [
+        (16, 16)
+    ]
 
 
 def test_spans_that_are_not_where_they_say_are_named(copy, tmp_path):

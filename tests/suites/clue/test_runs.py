@@ -5,7 +5,7 @@ from zipfile import ZipFile
 
 import pytest
 from clue_sample import write_clue
-from transformers import AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 from typer.testing import CliRunner
 
 from hf_ext.cli import app
@@ -88,6 +88,18 @@ def test_the_official_settings_train_every_task(data, tmp_path):
         heads = {"cmrc2018": "start_end", "cluener": "crf", "c3": OWN, "chid": OWN}
         assert options_of(path)["head"] == heads.get(task)
         assert run.scores.get("head") == (None if task in ("cmrc2018", "cluener") else OWN)
+
+
+def test_adapters_in_half_precision_train_each_kind_of_task(article, data, tmp_path):
+    for opened in (AutoModel, AutoTokenizer):
+        opened.from_pretrained(article / "wsc" / "seed-42").save_pretrained(tmp_path / "encoder")
+    tasks = ("wsc", "cmrc2018", "c3", "cluener")
+    options = ("--model", tmp_path / "encoder", "--lora", 2, "--bf16", *OPTIONS[2:], "--output-dir", tmp_path / "runs")
+    program("train", data, "--tasks", *tasks, *options)
+    runs = [run for run, _ in find_runs(tmp_path / "runs", CLUE)]
+    assert [(run.task, run.state) for run in runs] == [(task, "finished") for task in tasks]
+    assert {(run.settings["lora"], run.hyperparameters["bf16"]) for run in runs} == {(2, True)}
+    assert not list((tmp_path / "runs").rglob("adapter*"))
 
 
 def test_questions_with_choices_are_predicted_in_order_with_all_logits(article):

@@ -1,6 +1,8 @@
 """Pairs whose texts have one token type: in training, in what is saved, and refused where it has no effect."""
 
 import json
+from functools import wraps
+from inspect import signature
 
 import pytest
 from transformers import AutoTokenizer, pipeline
@@ -30,8 +32,9 @@ def test_both_texts_have_the_type_0_wherever_they_are_read(kind, tmp_path, monke
     seen = []
     inner = hf_ext.RoFormerModel.forward
 
+    @wraps(inner)
     def forward(model, *args, **kwargs):
-        types = kwargs.get("token_type_ids")
+        types = signature(inner).bind(model, *args, **kwargs).arguments.get("token_type_ids")
         seen.append(0 if types is None else int(types.max()))
         return inner(model, *args, **kwargs)
 
