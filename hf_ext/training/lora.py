@@ -54,7 +54,9 @@ class LoraTrainer(Trainer):
 
 def _adapted(model: Any, rank: int, alpha: float) -> Any:
     heads = [name for name, _ in model.named_children() if name in _HEADS]
-    settings = LoraConfig(r=rank, lora_alpha=alpha, modules_to_save=heads or None)
+    # It says int, and divides.
+    scale: Any = alpha
+    settings = LoraConfig(r=rank, lora_alpha=scale, modules_to_save=heads or None)
     try:
         return get_peft_model(model, settings)
     except ValueError as error:
