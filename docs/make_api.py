@@ -90,9 +90,12 @@ def _section(package: str) -> Iterator[str]:
 
 
 def _imported(package: str) -> Iterator[tuple[str, set[str]]]:
-    for node in ast.walk(ast.parse(inspect.getsource(import_module(package)))):
-        if isinstance(node, ast.ImportFrom):
-            yield str(node.module), {alias.name for alias in node.names}
+    """The modules that a package or its stub imports from, each with the names."""
+    file = Path(str(import_module(package).__file__))
+    for source in filter(Path.is_file, (file, file.with_suffix(".pyi"))):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                yield f"{package}.{node.module}" if node.level else str(node.module), {one.name for one in node.names}
 
 
 def _text(node: Any) -> str:

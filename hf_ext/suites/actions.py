@@ -17,9 +17,9 @@ from hf_ext.suites.check import check_suite, check_tables
 from hf_ext.suites.packing import expected_files, submission_contents
 from hf_ext.suites.prediction import predict_suite
 from hf_ext.suites.report import suite_report, write_suite_report
-from hf_ext.suites.runs import Run
+from hf_ext.suites.runs import Run, first_process
 from hf_ext.suites.suite import Suite
-from hf_ext.suites.training import Training, first_process
+from hf_ext.suites.training import Training
 from hf_ext.tasks.base.job_parser import OptionError
 
 
@@ -96,7 +96,8 @@ def predict(suite: Suite, given: dict[str, Any], data: Path, runs: Path) -> None
     batch_size = given.get("batch_size")
     for title, told in predict_suite(suite, data, runs, given.get("tasks"), given.get("use_cpu", False), batch_size):
         failed |= told.startswith("failed")
-        typer.echo(f"{title}: {told}")
+        if first_process():
+            typer.echo(f"{title}: {told}")
     raise typer.Exit(int(failed))
 
 
@@ -116,7 +117,7 @@ def validate(suite: Suite, given: dict[str, Any], target: Path, data: Path) -> N
     """Check the zip of a submission, made here or elsewhere, against the official files."""
     from hf_ext.suites.submission import validate as faults_of
 
-    faults = faults_of(target, _submission_files(suite, given, data))
+    faults = faults_of(target, _submission_files(suite, given, data), suite.zip_name)
     for fault in faults:
         typer.echo(str(fault))
     errors = sum(fault.severity == "error" for fault in faults)
@@ -132,7 +133,13 @@ def _submission_files(
 
     expected = expected_files(suite, data, given.get("tasks"), given.get("splits"))
     return [
-        file_of_rows(name, task.submission, rows, task.labels)
+        file_of_rows(
+            name,
+            task.submission,
+            rows,
+            task.submission_labels or task.labels,
+            required=name not in task.optional,
+        )
         for name, task, rows in expected
         if names is None or name in names
     ]

@@ -1,7 +1,9 @@
 """Checks the official files of a suite: what is there, rows and labels, what is suspicious, what is cut."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +21,8 @@ from hf_ext.data.file_checks import (
     label_counts,
     worst_severity,
 )
-from hf_ext.suites.files import find_part, read_part, usable, write_examples
+from hf_ext.suites.faulty_lines import read_around_faults
+from hf_ext.suites.files import find_part, has_part, read_files, usable, write_examples
 from hf_ext.suites.jobs import job_class, of_job
 from hf_ext.suites.suite import Row, Suite, SuiteTask
 from hf_ext.tasks.base.job import Job
@@ -102,7 +105,7 @@ def check_suite(
     for task in suite.chosen(tasks):
         names: Sequence[str | None] = tuple(splits or (*suite.splits, *suite.more_splits) or (None,))
         if splits is None and suite.splits:
-            names = [split for split in names if _has_train(data, task, split)] or names[:1]
+            names = [split for split in names if has_part(data, task, "train", split)] or names[:1]
         for split in names:
             own = TaskCheck(task.name, split)
             _check_task(own, data, task, (variants or {}).get(task.name), loaded, asked_for=tasks is not None)
@@ -138,36 +141,60 @@ def check_tables(found: Sequence[TaskCheck]) -> Iterator[Table | str]:
             yield from (f"    {place}" for place in one.places)
 
 
-def _has_train(data: Path, task: SuiteTask, split: str | None) -> bool:
-    try:
-        return bool(find_part(data, task, "train", split))
-    except ValueError:
-        return False
-
-
 def _check_task(
     own: TaskCheck, data: Path, task: SuiteTask, variant: str | None, tokenizer: Any, asked_for: bool
 ) -> None:
     read: dict[str, list[Row]] = {}
     for part in task.files:
         try:
-            find_part(data, task, part, own.split)
+            paths = find_part(data, task, part, own.split)
         except ValueError as error:
             grave = asked_for and part in ("train", "validation")
             own.add("error" if grave else "warning", "missing", part, str(error))
             continue
-        try:
-            read[part] = read_part(data, task, part, own.split, variant)
-        except ValueError as error:
-            own.add("error", "unreadable", part, " ".join(str(error).split()))
-            continue
-        _check_rows(own, task, part, read[part])
+        rows = _read(own, task, part, paths, variant)
+        if rows is not None:
+            read[part] = rows
+            _check_rows(own, task, part, rows)
     try:
         kind = job_class(task, task.options)
     except ValueError as error:
         own.add("error", "job", "train", str(error))
         return
     _check_examples(own, task, kind, {part: usable(task, rows) for part, rows in read.items()}, tokenizer)
+
+
+def _read(own: TaskCheck, task: SuiteTask, part: str, paths: Sequence[Path], variant: str | None) -> list[Row] | None:
+    """The rows of a part but for those that cannot be read; None if none can."""
+    with _warnings_to(lambda message: own.add("warning", "read otherwise", part, message)):
+        found = read_around_faults(lambda files: read_files(task, part, files, variant), paths)
+    if found.number:
+        rest = found.number - len(found.faults)
+        places = [*found.faults, *([f"and {rest} more"] if rest else [])]
+        message = "lines cannot be read, and are left out below" if found.all_found else "lines or more cannot be read"
+        own.findings.append(Finding("error", "unreadable", part, message, found.number, found.of, places))
+    else:
+        for fault in found.faults:
+            own.add("error", "unreadable", part, fault)
+    return None if found.faults and not found.rows else found.rows
+
+
+@contextmanager
+def _warnings_to(take: Callable[[str], None]) -> Iterator[None]:
+    """Give what readers only warn of, such as answers that stand elsewhere than given, to a function instead."""
+
+    class Taken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            take(record.getMessage())
+
+    logger, handler = logging.getLogger("hf_ext"), Taken(logging.WARNING)
+    logger.addHandler(handler)
+    propagates, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.propagate = propagates
+        logger.removeHandler(handler)
 
 
 def _check_rows(own: TaskCheck, task: SuiteTask, part: str, rows: Sequence[Row]) -> None:
@@ -178,8 +205,11 @@ def _check_rows(own: TaskCheck, task: SuiteTask, part: str, rows: Sequence[Row])
         names = ", ".join(map(repr, task.no_label))
         own.add("note", "no label", part, f"{left} of {len(rows)} rows are labelled {names} and left out")
     wanted = task.counts.get(f"{part}_{own.split}", task.counts.get(part))
-    if wanted is not None and wanted != len(labelled):
-        own.add("warning", "count", part, f"{len(labelled):,} rows are there, officially {wanted:,}")
+    there, what = len(labelled), "rows"
+    if task.counted is not None:
+        there, what = len({row.example[task.counted] for row in labelled}), f"{task.counted}s of rows"
+    if wanted is not None and wanted != there:
+        own.add("warning", "count", part, f"{there:,} {what} are there, officially {wanted:,}")
     if part not in task.labelled:
         repeated = [name for name, number in Counter(str(row.id) for row in rows).items() if number > 1]
         if repeated:
@@ -200,12 +230,15 @@ def _check_examples(
             # It is made of neither; a job has one of them.
             job = kind(train_file=path, validation_file=path, config="tiny", **of_job(kind, task.options))
             try:
-                if part == "train":
-                    files = job.read()
-                    examples, labels = files.train, tuple(files.labels)
-                elif part in task.labelled:
-                    # Without a training file it is one by itself.
-                    examples = job.read_evaluation(path, labels) if labels or "train" in read else job.read().train
+                if part in task.labelled:
+                    # What it warns of was told of the official file.
+                    with _warnings_to(lambda message: None):
+                        # Without a training file it is one by itself.
+                        alone = part == "train" or not (labels or "train" in read)
+                        files = job.read() if alone else None
+                        examples = files.train if files else job.read_evaluation(path, labels)
+                    if part == "train" and files:
+                        labels = tuple(files.labels)
                 else:
                     stand_in = {"label": task.labels[0]} if task.labels else task.unlabelled
                     examples = [{**row.example, **stand_in} for row in rows]

@@ -107,14 +107,23 @@ def has_part(data: Path, task: SuiteTask, part: str, split: str | None = None) -
 def read_part(
     data: Path, task: SuiteTask, part: str, split: str | None = None, variant: str | None = None
 ) -> list[Row]:
-    """All rows of a part, in the order of its files.
-
-    Rows of labelled parts have a label of the task or one that says that they have none; see `usable`.
+    """All rows of a part, see `read_files`.
 
     Raises:
         ValueError: if a file is not there or a row cannot be read, naming it.
     """
-    rows = list(task.reader(variant)(find_part(data, task, part, split)))
+    return read_files(task, part, find_part(data, task, part, split), variant)
+
+
+def read_files(task: SuiteTask, part: str, paths: Sequence[Path], variant: str | None = None) -> list[Row]:
+    """All rows of the files of a part, in their order.
+
+    Rows of labelled parts have a label of the task or one that says that they have none; see `usable`.
+
+    Raises:
+        ValueError: if a row cannot be read, naming it.
+    """
+    rows = list(task.reader(variant)(paths))
     for row in rows if task.labels and part in task.labelled else ():
         label = row.example.get("label")
         if label not in task.labels and label not in task.no_label:

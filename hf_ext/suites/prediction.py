@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.suites.files import has_part, read_part
-from hf_ext.suites.runs import Run, best_run, find_runs
+from hf_ext.suites.runs import Run, best_run, find_runs, first_process
 from hf_ext.suites.suite import Row, Suite, SuiteTask
 from hf_ext.tasks.base.evaluation import job_of_model
 from hf_ext.tasks.base.saved_model import SavedModel
@@ -51,7 +51,9 @@ def task_predictions(
 
 
 def write_predictions(path: Path, predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Write predictions as lines of JSON."""
+    """Write predictions as lines of JSON; of several processes, which have the same, the first does."""
+    if not first_process():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         for one in predictions:
@@ -124,7 +126,8 @@ def _predict_run(
         if not has_part(data, task, part, run.split):
             continue
         rows = read_part(data, task, part, run.split, run.settings["variant"])
-        Console(stderr=True, highlight=False, markup=False).print(f"{task.name}, {run.name}: predicts {part}")
+        if first_process():
+            Console(stderr=True, highlight=False, markup=False).print(f"{task.name}, {run.name}: predicts {part}")
         made[part] = task_predictions(task, rows, folder, use_cpu, batch_size)
         write_predictions(output / PREDICTIONS / run.name / task.name / f"{part}.jsonl", made[part])
     return made

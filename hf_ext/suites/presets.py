@@ -9,6 +9,9 @@ ARTICLE_OPTIMIZER: Mapping[str, Any] = {"optimizer": "article"}
 FIRST_TOKEN: Mapping[str, Any] = {"head": "first_token"}
 """The option by which classes and choices are scored by one linear layer over the first token, as in the articles."""
 
+ONE_SEGMENT: Mapping[str, Any] = {"one_segment": True}
+"""The option by which both texts of a pair have the token type 0, as in the articles."""
+
 ARTICLE: Mapping[str, Any] = {
     **ARTICLE_OPTIMIZER,
     "learning_rate": 5e-4,

@@ -118,7 +118,9 @@ def _of_task(suite: Suite, task: SuiteTask, runs: Sequence[Run]) -> dict[str, An
     names = list(dict.fromkeys(name for own in said for name in own))
     same = [name for name in names if len({json.dumps(own.get(name)) for own in said}) == 1]
     also: dict[str, Any] = {
-        name: _mean([100 * float(run.scored(task)[key]) for run in ended]) for name, key in task.also.items()
+        # Without what an assignment takes, a run has no score of it.
+        name: _mean([100 * float(run.scored(task)[key]) for run in ended if key in run.scored(task)])
+        for name, key in task.also.items()
     }
     official = dict.fromkeys(name for run in ended for name in run.official)
     also |= {name: _mean([100 * run.official[name] for run in ended if name in run.official]) for name in official}

@@ -1,6 +1,7 @@
 """The runs of a suite in their folder: a model each, and beside it ``run.json``, which tells what it is and scored."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -115,3 +116,9 @@ def best_run(runs: Iterable[tuple[Run, Path]], task: SuiteTask) -> tuple[Run, Pa
     """Of the runs of a task that have ended the one that is best on the validation file; the first of equal ones."""
     ended = [pair for pair in runs if pair[0].state == "finished"]
     return max(ended, key=lambda pair: float(pair[0].scores[task.score]), default=None)
+
+
+def first_process() -> bool:
+    """Whether this is the only process, or the first of several, which writes and speaks."""
+    # Before training arguments are made nothing else knows.
+    return os.environ.get("RANK", "0") == "0"

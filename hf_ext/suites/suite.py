@@ -77,12 +77,15 @@ class SuiteTask:
         folders: further names of its folder. Case and an ending ``_public`` do not matter.
         counts: official number of rows, without those of ``no_label``, by part; of a part that comes in splits by
             ``"<part>_<split>"``.
+        counted: a key of examples, if `counts` are of its different values, as of lines with several blanks each.
         also: further scores of the job to report, by their names.
         unlabelled: what examples to be predicted have in place of a label, unless it is a class.
         scorer: the official scorer, of predictions and examples: scores in [0, 1] by their exact names, which stand
             beside those of the job.
         scored: the part whose score is reported: ``"validation"``, or a labelled part that chooses nothing.
         submissions: the name of the file of a submission, by part.
+        optional: names of those that a submission may do without.
+        submission_labels: what labels a submission may have; empty: ``labels``.
         submission: the kind of these files, as `hf_ext.suites.submission` checks it: ``"label"``, ``"answer"``,
             ``"entities"``, ``"relations"`` or ``"events"``, with a line for each prediction, or one object, of
             ``"idioms"`` or ``"answers"``.
@@ -102,11 +105,14 @@ class SuiteTask:
     variants: Mapping[str, Reader] = field(default_factory=dict)
     folders: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    counted: str | None = None
     also: Mapping[str, str] = field(default_factory=dict)
     unlabelled: Mapping[str, Any] = field(default_factory=dict)
     scorer: Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Mapping[str, float]] | None = None
     scored: str = "validation"
     submissions: Mapping[str, str] = field(default_factory=dict)
+    optional: Sequence[str] = ()
+    submission_labels: Sequence[str] = ()
     submission: str = "label"
     submission_line: Callable[[Mapping[str, Any]], Mapping[str, Any]] = prediction_line
 
@@ -174,6 +180,7 @@ class Suite:
             report has the mean; empty: it has one.
         more_splits: further ones, which are no part of the mean.
         averages: by the name of an average, the tasks that it is the mean of.
+        zip_name: what the zip of a submission has to be called; None: whatever one likes.
     """
 
     name: str
@@ -182,6 +189,7 @@ class Suite:
     splits: Sequence[str] = ()
     more_splits: Sequence[str] = ()
     averages: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    zip_name: str | None = None
 
     def __post_init__(self) -> None:
         names = [task.name for task in self.tasks]

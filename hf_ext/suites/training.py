@@ -1,7 +1,6 @@
 """Trains the tasks of a suite, seed by seed: what has ended is left alone, and a failure does not stop the others."""
 
 import json
-import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from rich.console import Console
 from transformers import TrainingArguments
 from transformers.trainer_utils import sort_checkpoints
@@ -16,7 +16,7 @@ from transformers.trainer_utils import sort_checkpoints
 from hf_ext.suites.files import read_part, usable, write_examples
 from hf_ext.suites.jobs import job_class, known_options, of_job
 from hf_ext.suites.prediction import task_predictions
-from hf_ext.suites.runs import Run, read_run, run_folder, write_run
+from hf_ext.suites.runs import Run, first_process, read_run, run_folder, write_run
 from hf_ext.suites.suite import Suite, SuiteTask
 from hf_ext.tasks.base.job import Job
 from hf_ext.training.run_steps import checkpoint_to_resume
@@ -156,6 +156,8 @@ class Training:
         if arguments.process_index == 0:
             write_run(run, folder)
         run.scores = _as_json(job.run(arguments))
+        # The first process is the one that saves what the others open next.
+        PartialState().wait_for_everyone()
         run.official = self._official(task, run, folder, arguments)
         run.state, run.seconds = "finished", time.monotonic() - began
         if arguments.process_index == 0:
@@ -225,12 +227,6 @@ def _note_failure(run: Run, folder: Path) -> None:
 def _as_json(value: Any) -> Any:
     """What is read again of a value that is written."""
     return json.loads(json.dumps(value, default=str))
-
-
-def first_process() -> bool:
-    """Whether this is the only process, or the first of several."""
-    # Before training arguments are made nothing else knows.
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _say(line: str) -> None:

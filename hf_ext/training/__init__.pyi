@@ -12,6 +12,7 @@ from .divergences import (
 )
 from .head_learning_rate import HeadLearningRate as HeadLearningRate
 from .learning_rates import LearningRatesTrainer as LearningRatesTrainer
+from .lora import LoraTrainer as LoraTrainer
 from .model_card.callback import ModelCardCallback as ModelCardCallback
 from .model_card.facts import CardFacts as CardFacts, CardFile as CardFile
 from .model_card.readme import rename_card as rename_card

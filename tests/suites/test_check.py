@@ -1,12 +1,15 @@
 """What the check of a suite finds in official files: by its findings, and as the program prints it."""
 
 import json
+import shutil
 
 import pytest
+from clue_sample import write_clue
 from typer.testing import CliRunner
 
 from hf_ext.cli import app
 from hf_ext.suites import TaskCheck, check_suite, shipped_suites
+from hf_ext.suites.faulty_lines import SHOWN
 
 CLUE = shipped_suites()["clue"]
 
@@ -87,6 +90,155 @@ def test_what_cannot_be_trained_on_is_an_error(data, name, rows, severity, kind)
     _, findings = found(data)
     part = "validation" if name == "dev.json" else "train"
     assert (severity, kind, part) in findings
+
+
+def unreadable(data, task, part):
+    """What is told of the lines of a part that cannot be read, file names without their folder."""
+    own, _ = found(data, task)
+    (finding,) = [one for one in own.findings if (one.kind, one.file) == ("unreadable", part)]
+    folder = str(data / task)
+    return (
+        own,
+        (finding.number, finding.of),
+        [one.replace(f"{folder}/", "") for one in finding.places or [finding.message]],
+    )
+
+
+def test_each_line_that_cannot_be_read_is_named_and_the_rest_checked(data):
+    rows = [json.dumps(row, ensure_ascii=False) for row in pairs(["neutral", "yes", "entailment", "neutral"], 30)]
+    rows[0] = "{"
+    del rows[3:]
+    rows += ["[1]", "", '{"sentence1": "甲", "label": "neutral"}', json.dumps(pairs(["contradiction"], 40)[0])]
+    (data / "ocnli" / "dev.json").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    own, numbers, places = unreadable(data, "ocnli", "validation")
+    assert numbers == (4, 6)
+    assert [place.partition(":")[2].partition(",")[0] for place in places] == [
+        "1: the line must be JSON",
+        "2: label must be one of entailment",
+        "4: the line must be a JSON object",
+        "6: a row must have a text under sentence2 or hypothesis",
+    ]
+    assert {place.partition(":")[0] for place in places} == {"dev.json"}
+    # The entailment and the contradiction.
+    assert own.rows["validation"] == 2
+
+
+@pytest.mark.parametrize(("line", "stops"), [("{", False), ('{"sentence1": "甲"}', True)])
+def test_of_many_faults_some_are_named(data, line, stops):
+    good = json.dumps(pairs(["neutral"], 30)[0], ensure_ascii=False)
+    (data / "ocnli" / "dev.json").write_text("\n".join([*[good] * 20, *[line] * 12]) + "\n", encoding="utf-8")
+    own, (number, of), places = unreadable(data, "ocnli", "validation")
+    assert [place.split(":")[1] for place in places[:SHOWN]] == ["21", "22", "23", "24", "25"]
+    if stops:
+        # One after the other; no more are looked for.
+        assert (number, of, places[SHOWN:]) == (SHOWN, 32, [])
+    else:
+        assert (number, of, places[SHOWN:]) == (12, 32, ["and 7 more"])
+        assert own.rows["validation"] == 20
+
+
+@pytest.fixture(scope="module")
+def clue(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clue")
+    write_clue(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(clue, tmp_path):
+    """The files of one task, to be spoilt."""
+
+    def copied(task):
+        shutil.copytree(clue / task, tmp_path / task)
+        return tmp_path / task
+
+    return copied
+
+
+def test_files_of_all_tasks_have_no_errors(clue):
+    checked = check_suite(CLUE, clue)
+    assert [own.task for own in checked] == [task.name for task in CLUE.tasks]
+    errors = [(own.task, one) for own in checked for one in own.findings if one.severity == "error"]
+    assert errors == []
+    told = {own.task: own.rows for own in checked}
+    assert told["c3"] == {"train": 16, "validation": 8, "test1.0": 4, "test1.1": 4}
+    # Two blanks a line.
+    assert told["chid"] == {"train": 16, "validation": 8, "test1.0": 8, "test1.1": 8}
+    assert told["cmnli"]["diagnostics"] == 4
+
+
+def test_lines_of_chid_are_counted_and_not_blanks(clue):
+    _, findings = found(clue, "chid")
+    assert ("warning", "count", "train") in findings
+    own, _ = found(clue, "chid")
+    assert "8 groups of rows are there, officially 84,709" in [one.message for one in own.findings]
+
+
+def test_blanks_without_answers_are_named(copy, tmp_path):
+    folder = copy("chid")
+    answers = json.loads((folder / "dev_answer.json").read_text(encoding="utf-8"))
+    del answers["#idiom000019#"]
+    (folder / "dev_answer.json").write_text(json.dumps(answers), encoding="utf-8")
+    _, numbers, places = unreadable(tmp_path, "chid", "validation")
+    assert (numbers, places) == (
+        (1, 4),
+        ["dev.json:2: a blank must be answered in dev_answer.json, got '#idiom000019#'"],
+    )
+    (folder / "dev_answer.json").unlink()
+    assert ("error", "missing", "validation") in found(tmp_path, "chid")[1]
+    (folder / "dev_answer.json").write_text("[]", encoding="utf-8")
+    _, numbers, (place,) = unreadable(tmp_path, "chid", "validation")
+    assert (numbers, place.partition(":")[0]) == ((0, 0), "dev_answer.json")
+
+
+def test_passages_are_the_same_whatever_their_blanks_are_called(copy, tmp_path):
+    folder = copy("chid")
+    assert ("warning", "leak", "validation") not in found(tmp_path, "chid")[1]
+    for ending in ("", "_answer"):
+        content = (folder / f"train{ending}.json").read_text(encoding="utf-8").replace("#idiom0", "#idiom9")
+        (folder / f"dev{ending}.json").write_text(content, encoding="utf-8")
+    own, findings = found(tmp_path, "chid")
+    assert ("warning", "leak", "validation") in findings
+    assert [(one.number, one.of) for one in own.findings if (one.kind, one.file) == ("leak", "validation")] == [
+        (16, 16)
+    ]
+
+
+def test_spans_that_are_not_where_they_say_are_named(copy, tmp_path):
+    path = copy("wsc") / "train.json"
+    lines = path.read_text(encoding="utf-8").replace('"span2_index": 10', '"span2_index": 11', 1)
+    path.write_text(lines, encoding="utf-8")
+    _, numbers, places = unreadable(tmp_path, "wsc", "train")
+    assert (numbers, places[0].partition(",")[0]) == ((1, 8), "train.json:1: the text at span2_index 11 must be '他'")
+    path = copy("cluener") / "dev.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('明达银行": [[', '明达行": [[', 2), encoding="utf-8")
+    _, numbers, places = unreadable(tmp_path, "cluener", "validation")
+    assert numbers == (2, 4)
+    assert [place.partition(": ")[0] for place in places] == ["dev.json:1", "dev.json:2"]
+
+
+def test_answers_elsewhere_and_placeholders_are_told(copy, tmp_path):
+    folder = copy("cmrc2018")
+    dev = json.loads((folder / "dev.json").read_text(encoding="utf-8"))
+    first, second, *_ = (one["qas"][0]["answers"][0] for one in dev["data"][0]["paragraphs"])
+    first["answer_start"] += 1
+    second["text"] = "不在其中"
+    (folder / "dev.json").write_text(json.dumps(dev), encoding="utf-8")
+    own, findings = found(tmp_path, "cmrc2018")
+    assert ("warning", "read otherwise", "validation") in findings
+    told = "of 4 answers 1 stand elsewhere than given, and 1 are not in their text and only score"
+    assert [told in one.message for one in own.findings if one.kind == "read otherwise"] == [True]
+    shutil.copy(folder / "test.json", folder / "train.json")
+    own, _ = found(tmp_path, "cmrc2018")
+    assert ["no placeholder" in one.message for one in own.findings if one.kind == "unreadable"] == [True]
+
+
+def test_two_rows_of_a_test_with_one_id_are_an_error(copy, tmp_path):
+    path = copy("c3") / "test1.1.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"id": 888', '"id": 887'), encoding="utf-8")
+    own, findings = found(tmp_path, "c3")
+    assert ("error", "ids", "test1.1") in findings
+    assert "1 ids are there more than once: 887" in [one.message for one in own.findings]
 
 
 def test_tasks_that_are_not_there_are_errors_if_they_are_asked_for(data):

@@ -7,6 +7,7 @@ import pytest
 
 from hf_ext.suites import Suite, SuiteTask, shipped_suites
 from hf_ext.suites.command import ACTIONS, action_command, file_command, suite_command
+from hf_ext.suites.jobs import job_class, of_job
 from hf_ext.suites.options import training_parser
 from hf_ext.suites.training import known_options
 from hf_ext.tasks.base.job_parser import OptionError
@@ -66,11 +67,15 @@ def test_a_task_without_a_job_knows_no_options():
 
 @pytest.mark.parametrize("suite", shipped_suites().values(), ids=lambda suite: suite.name)
 def test_settings_of_tasks_are_options_of_their_jobs(suite):
-    """But for what other parts of the package have: the articles' optimiser and the head over the first token."""
     for task in suite.tasks:
-        known = known_options(task)
         for preset in (None, *task.presets):
             settings = task.settings(preset)
-            assert not known or settings.keys() <= known | {"optimizer", "head"}
+            kind = job_class(task, settings)
+            kind(train_file="a", validation_file="b", config="tiny", **of_job(kind, settings))
         with pytest.raises(ValueError, match=f"preset of {task.name} must be one that it has"):
             task.settings("none")
+
+
+@pytest.mark.parametrize("preset", ["article", "official"])
+def test_every_task_of_clue_has_both_presets(preset):
+    assert [task.name for task in CLUE.tasks if preset not in task.presets] == []

@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from hf_ext.suites import (
     Published,
@@ -22,6 +24,7 @@ from hf_ext.suites import (
 )
 from hf_ext.suites.report import report_tables
 from hf_ext.suites.runs import Run, read_run, write_run
+from hf_ext.training.job_trainer import JobTrainer
 
 TEXTS = ("好天气", "坏天气", "好人", "坏人")
 OPTIONS = {"config": "tiny", "max_length": 8, "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
@@ -118,6 +121,35 @@ def test_a_failure_stops_no_other_task_and_a_break_is_taken_up(data, tmp_path, m
     }
     assert [one["state"] for one in report["tasks"]["absent"]["failed"]] == ["failed"]
     assert report["averages"] == {"both": None}
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data, tmp_path, monkeypatch):
+    settings = {**OPTIONS, "max_steps": 4, "per_device_train_batch_size": 2}
+    runs = {name: Training(SUITE, data, tmp_path / name, tasks=["there"], options=settings) for name in "ab"}
+    steps = []
+    inner = JobTrainer.training_step
+
+    def step(trainer, *args, **kwargs):
+        steps.append(trainer.state.global_step)
+        # After the first epoch, of two steps.
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return inner(trainer, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobTrainer, "training_step", step)
+        with pytest.raises(KeyboardInterrupt):
+            runs["a"].run()
+    folder = tmp_path / "a" / "there" / "seed-42"
+    assert read_run(folder).state == "unfinished"
+    monkeypatch.setattr(JobTrainer, "training_step", step)
+    (resumed,) = runs["a"].run()
+    (whole,) = runs["b"].run()
+    assert steps == [0, 1, 2, 3, 2, 3, 0, 1, 2, 3]
+    assert (resumed.state, resumed.scores) == ("finished", whole.scores)
+    first, second = (load_file(tmp_path / name / "there" / "seed-42" / "model.safetensors") for name in "ab")
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ def run(*words):
 def glue(tmp_path_factory):
     """The file of the documents, and a folder with a few pairs."""
     folder = tmp_path_factory.mktemp("glue")
-    (code, *_) = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (code,) = (block for block in blocks if f"{SUITE} = " in block)
     (folder / "mrpc.py").write_text(code, encoding="utf-8")
     data = folder / "data" / "MRPC"
     data.mkdir(parents=True)

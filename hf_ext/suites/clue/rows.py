@@ -6,22 +6,11 @@ from typing import Any
 
 from hf_ext.data.text_lines import FileLine, JsonDocument, fail, json_objects, read_lines
 from hf_ext.suites.files import json_rows, text_field, with_label
+from hf_ext.suites.scorers.cluener import TYPES
 from hf_ext.suites.suite import Row
 from hf_ext.tasks.entities.files import read_entities
+from hf_ext.tasks.multiple_choice.files import read_choices
 from hf_ext.tasks.reading_comprehension.files import read_questions
-
-ENTITY_TYPES = (
-    "address",
-    "book",
-    "company",
-    "game",
-    "government",
-    "movie",
-    "name",
-    "organization",
-    "position",
-    "scene",
-)
 
 _FAKE = "FAKE_ANSWER"
 
@@ -107,8 +96,8 @@ def entity_rows(paths: Sequence[Path]) -> Iterator[Row]:
         records = json_objects(read_lines(path))
         for number, (example, (where, record)) in enumerate(zip(read_entities(path), records)):
             for entity in example.get("entities", ()):
-                if entity["label"] not in ENTITY_TYPES:
-                    fail(where, f"a type must be one of {', '.join(ENTITY_TYPES)}", entity["label"])
+                if entity["label"] not in TYPES:
+                    fail(where, f"a type must be one of {', '.join(TYPES)}", entity["label"])
             yield Row(where, record.get("id", number), dict(example))
 
 
@@ -132,12 +121,22 @@ def question_rows(paths: Sequence[Path]) -> Iterator[Row]:
 
 
 def choice_rows(paths: Sequence[Path]) -> Iterator[Row]:
-    """C3 and ChID: questions with choices, as the job for them reads the official files.
-
-    A blank of ChID has its tag as its id.
-    """
-    from hf_ext.tasks.multiple_choice.files import read_choices
-
+    """C3: questions with choices, over all files of the part; one without an id has its number."""
+    number = 0
     for path in paths:
-        for number, example in enumerate(read_choices(path)):
-            yield Row(str(path), example.get("id", example.get("blank", number)), dict(example))
+        for example in read_choices(path):
+            yield Row(str(path), example.get("id", number), dict(example))
+            number += 1
+
+
+def blank_rows(paths: Sequence[Path]) -> Iterator[Row]:
+    """ChID: each blank with the candidates of its line, whose number is the ``group``, and its tag as its id.
+
+    Args:
+        paths: the file of lines, and where there are answers that of them, which is found beside it.
+    """
+    path, *_ = paths
+    for example in read_choices(path):
+        if "group" not in example:
+            fail(str(path), "the file must have lines of candidates with passages, {'candidates', 'content'}", example)
+        yield Row(str(path), example["blank"], dict(example))

@@ -1,10 +1,11 @@
 """CLUE's tasks of understanding Chinese, and its diagnostics: train, predict, pack, validate, report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_ext.suites.clue.published import PUBLISHED
+from hf_ext.suites.clue.published import EXACT_TOKEN_SPANS, MACRO_OF_STRINGS, MICRO_OF_SPANS, PUBLISHED
 from hf_ext.suites.clue.rows import (
+    blank_rows,
     choice_rows,
     entity_rows,
     keywords_and_abstracts,
@@ -15,11 +16,15 @@ from hf_ext.suites.clue.rows import (
     sentences_with_keywords,
     spaced_keywords_and_abstracts,
 )
-from hf_ext.suites.presets import ARTICLE, FIRST_TOKEN, OFFICIAL
+from hf_ext.suites.presets import ARTICLE, FIRST_TOKEN, OFFICIAL, ONE_SEGMENT
+from hf_ext.suites.scorers.cluener import TYPES, cluener_label, cluener_scores
+from hf_ext.suites.submission.entries import entities_entry
 from hf_ext.suites.suite import Suite, SuiteTask
+from hf_ext.tasks.multiple_choice.decoding import DECODINGS
 
 _CLASSES: Mapping[str, Any] = {"max_length": 128, "metric_for_best_model": "accuracy"}
 _ARTICLE = {**ARTICLE, **FIRST_TOKEN}
+_ARTICLE_PAIRS = {**_ARTICLE, **ONE_SEGMENT}
 _NLI = ("entailment", "neutral", "contradiction")
 _FILES = {"train": "train.json", "validation": "dev.json", "test": "test.json"}
 _DIAGNOSTICS = (
@@ -35,11 +40,12 @@ _TNEWS = tuple(str(code) for code in range(100, 117) if code not in (105, 111))
 
 
 def _entity_line(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    label: dict[str, dict[str, list[list[int]]]] = {}
-    for one in prediction["entities"]:
-        surface = prediction["text"][one["start"] : one["end"]]
-        label.setdefault(one["label"], {}).setdefault(surface, []).append([one["start"], one["end"] - 1])
-    return {"id": prediction["id"], "text": prediction["text"], "label": label}
+    return entities_entry(prediction["id"], prediction["text"], prediction["entities"])
+
+
+def _entity_scores(predictions: Sequence[Mapping[str, Any]], examples: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    found, true = ([cluener_label(one["text"], one["entities"]) for one in texts] for texts in (predictions, examples))
+    return {MACRO_OF_STRINGS: cluener_scores(found, true)["macro_f1_of_strings"]}
 
 
 def _answer_entry(prediction: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +100,7 @@ SUITE = Suite(
             read=sentence_pairs,
             labels=("0", "1"),
             options=_CLASSES,
-            presets={"article": _ARTICLE, "official": _official(16, 2e-5, 3)},
+            presets={"article": _ARTICLE_PAIRS, "official": _official(16, 2e-5, 3)},
             counts={"train": 34_334, "validation": 4_316, "test": 3_861},
             submissions={"test": "afqmc_predict.json"},
         ),
@@ -106,9 +112,11 @@ SUITE = Suite(
             labels=_NLI,
             no_label=("-",),
             options=_CLASSES,
-            presets={"article": _ARTICLE, "official": _official(64, 3e-5, 2)},
+            presets={"article": _ARTICLE_PAIRS, "official": _official(64, 3e-5, 2)},
             counts={"train": 391_783, "validation": 12_241, "test": 13_880, "diagnostics": 514},
             submissions={"test": "cmnli_predict.json", "diagnostics": "diagnostics_predict.json"},
+            # No rule of the site names it.
+            optional=("diagnostics_predict.json",),
         ),
         SuiteTask(
             name="ocnli",
@@ -118,7 +126,7 @@ SUITE = Suite(
             labels=_NLI,
             no_label=("-",),
             options=_CLASSES,
-            presets={"article": _ARTICLE, "official": _official(16, 3e-5, 2)},
+            presets={"article": _ARTICLE_PAIRS, "official": _official(16, 3e-5, 2)},
             counts={"train": 50_437, "validation": 2_950, "test": 3_000},
             submissions={"test": "ocnli_50k_predict.json"},
         ),
@@ -147,7 +155,7 @@ SUITE = Suite(
             variants={"spaces": spaced_keywords_and_abstracts},
             labels=("0", "1"),
             options=_CLASSES,
-            presets={"article": _ARTICLE, "official": _official(4, 1e-5, 5, max_length=256)},
+            presets={"article": _ARTICLE_PAIRS, "official": _official(4, 1e-5, 5, max_length=256)},
             counts={"train": 20_000, "validation": 3_000, "test": 3_000},
             submissions={"test": "csl_predict.json"},
         ),
@@ -158,17 +166,22 @@ SUITE = Suite(
             read=question_rows,
             metric="EM",
             score="exact_match",
-            also={"F1": "f1"},
-            options={"max_length": 512, "stride": 128},
+            also={"F1": "f1", EXACT_TOKEN_SPANS: "span_accuracy"},
+            options={"max_length": 512},
             presets={
-                # One softmax over all spans.
                 "article": {
                     **ARTICLE,
+                    **ONE_SEGMENT,
+                    # One softmax over all spans, whose scores windows are compared by.
                     "head": "pointer_table",
+                    "ranking": "score",
+                    "window_step": 128,
+                    "null_threshold": "never",
+                    "max_answer_tokens": 512,
                     "per_device_train_batch_size": 16,
                     "gradient_accumulation_steps": 2,
                 },
-                "official": _official(32, 3e-5, 2),
+                "official": _official(32, 3e-5, 2, head="start_end"),
             },
             counts={"train": 10_142, "validation": 3_219, "test": 2_000},
             unlabelled={"answers": []},
@@ -195,7 +208,7 @@ SUITE = Suite(
                     "per_device_train_batch_size": 4,
                     "gradient_accumulation_steps": 4,
                 },
-                "official": _official(24, 2e-5, 8),
+                "official": _official(24, 2e-5, 8, head="own"),
             },
             counts={"train": 11_869, "validation": 3_816, "test1.0": 3_892, "test1.1": 1_625},
             unlabelled={"label": 0},
@@ -205,12 +218,13 @@ SUITE = Suite(
             name="chid",
             job="multiple-choice",
             files={
-                "train": "train.json",
-                "validation": "dev.json",
+                "train": ("train.json", "train_answer.json"),
+                "validation": ("dev.json", "dev_answer.json"),
                 "test1.0": "test1.0.json",
                 "test1.1": (("test1.1.json", "test.json"),),
             },
-            read=choice_rows,
+            read=blank_rows,
+            also={f"accuracy by {way}": f"accuracy_{way}" for way in DECODINGS},
             options={"max_length": 64},
             presets={
                 "article": {
@@ -220,8 +234,11 @@ SUITE = Suite(
                     "per_device_train_batch_size": 12,
                     "gradient_accumulation_steps": 2,
                 },
-                "official": _official(24, 2e-5, 3, warmup_steps=0.06),
+                "official": _official(24, 2e-5, 3, head="own", warmup_steps=0.06),
             },
+            # Of lines, each with one blank or more.
+            counted="group",
+            counts={"train": 84_709, "validation": 3_218, "test1.0": 3_231, "test1.1": 3_447},
             unlabelled={"label": 0},
             submissions={"test1.0": "chid10_predict.json", "test1.1": "chid11_predict.json"},
             submission="idioms",
@@ -232,15 +249,17 @@ SUITE = Suite(
             job="ner",
             files=_FILES,
             read=entity_rows,
-            metric="micro F1 of exact spans",
+            metric=MICRO_OF_SPANS,
             score="f1",
+            scorer=_entity_scores,
             folders=("cluener2020",),
             options={"max_length": 256, "head": "global_pointer"},
-            presets={"article": ARTICLE},
+            presets={"article": ARTICLE, "official": _official(24, 2e-5, 5, head="crf")},
             counts={"train": 10_748, "validation": 1_343, "test": 1_345},
             unlabelled={"entities": []},
             submissions={"test": "cluener_predict.json"},
             submission="entities",
+            submission_labels=TYPES,
             submission_line=_entity_line,
         ),
     ),
@@ -249,4 +268,5 @@ SUITE = Suite(
         "classification": ("afqmc", "tnews", "iflytek", "cmnli", "wsc", "csl"),
         "reading": ("cmrc2018", "chid", "c3"),
     },
+    zip_name="submit.zip",
 )

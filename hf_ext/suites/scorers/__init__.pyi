@@ -1,7 +1,4 @@
-from .chid import (
-    chid_accuracy as chid_accuracy,
-    chid_answers as chid_answers,
-)
+from .chid import chid_accuracy as chid_accuracy
 from .classification import labelled_accuracy as labelled_accuracy
 from .cluener import (
     cluener_label as cluener_label,

@@ -83,6 +83,7 @@ class AutoencoderJob(EncoderJob):
     refused_methods: ClassVar[Mapping[str, str]] = {
         "r_drop": "latents are drawn anew in each pass, so that two are not to agree",
         "adversarial=vat": "latents are drawn anew in each pass, so that two are not to agree",
+        "lora": "layers of the latents are new, and would stay as they were drawn",
     }
     auto_class: ClassVar[Any] = UniVAEForTextAutoencoding
     command: ClassVar[str] = "autoencoder"

@@ -95,6 +95,7 @@ class PretrainingJob(Job):
     refused_methods: ClassVar[Mapping[str, str]] = {
         "r_drop": "logits are made where they are asked for alone",
         "adversarial=vat": "logits are made where they are asked for alone",
+        "lora": "pre-training trains all weights",
     }
     streams: ClassVar[bool] = True
     metric: ClassVar[str] = METRIC

@@ -105,8 +105,9 @@ class TagJob(ExtractionJob):
     ) -> dict[str, Any]:
         """Also the optimiser under which transitions learn faster."""
         options = super().trainer_options(tokenizer, model, files, arguments)
-        # There are none in a softmax head, and in one that stays as it is none that learn.
-        if transitions(model):
+        # There are none in a softmax head, and in one that stays as it is none that learn. With adapters a copy of the
+        # head learns, whose transitions `HeadLearningRate` finds.
+        if transitions(model) and self.lora is None:
             options["optimizer_cls_and_kwargs"] = head_optimizer(model, arguments)
         return options
 

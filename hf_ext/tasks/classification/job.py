@@ -23,10 +23,10 @@ from hf_ext.losses.table import LOSSES, MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES,
 from hf_ext.metrics.class_scores import class_predictions
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.metrics.threshold_calibration import calibrate_thresholds
-from hf_ext.tasks.base.encoder_job import EncoderJob
 from hf_ext.tasks.base.head_choice import HEADS, head_of
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.pair_job import PairJob
 from hf_ext.tasks.base.score_threshold import BEST, given_threshold, threshold_option
 from hf_ext.tasks.classification.either_model import EitherModelForSequenceClassification
 from hf_ext.tasks.classification.files import label_names, labels_of, read_labelled_texts, read_unlabelled_texts
@@ -42,7 +42,7 @@ _MARGIN = 1e-6
 
 
 @dataclass
-class ClassificationJob(EncoderJob):
+class ClassificationJob(PairJob):
     """Classes of texts or of pairs of texts: one each, or any number.
 
     Files are in a format of :func:`hf_ext.tasks.classification.read_labelled_texts`; classes of the validation
@@ -90,7 +90,7 @@ class ClassificationJob(EncoderJob):
 
     command: ClassVar[str] = "classification"
     auto_class: ClassVar[Any] = EitherModelForSequenceClassification
-    defaults: ClassVar[Mapping[str, Any]] = {**EncoderJob.defaults, "per_device_train_batch_size": 32}
+    defaults: ClassVar[Mapping[str, Any]] = {**PairJob.defaults, "per_device_train_batch_size": 32}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,6 +116,8 @@ class ClassificationJob(EncoderJob):
         if train[0].keys() != validation[0].keys():
             seen = f"{', '.join(train[0])} and {', '.join(validation[0])}"
             raise ValueError(f"train_file and validation_file must have rows of one kind, got {seen}")
+        if self.one_segment and "text2" not in train[0]:
+            raise ValueError(f"one_segment needs pairs of texts, got single ones in {self.train_file}")
         if self.threshold is not None and not multi_label:
             raise ValueError(
                 f"threshold goes with texts with any number of classes, got {self.threshold} with one class each"

@@ -107,7 +107,8 @@ class ClozeJob(EncoderJob):
 
     learns_unlabelled: ClassVar[bool] = True
     refused_methods: ClassVar[Mapping[str, str]] = {
-        "adversarial=vat": "masked tokens of the unlabelled texts are learnt already"
+        "adversarial=vat": "masked tokens of the unlabelled texts are learnt already",
+        "lora": "soft tokens are what is trained in the place of all weights",
     }
     command: ClassVar[str] = "cloze"
     auto_class: ClassVar[Any] = AutoModelForMaskedLM

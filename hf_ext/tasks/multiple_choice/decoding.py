@@ -34,7 +34,8 @@ def decode_argmax(logits: Any, groups: Groups) -> Any:
 def decode_greedy(logits: Any, groups: Groups) -> Any:
     """The best choice of all rows of a group first, then the best of other rows and choices, and so on.
 
-    So CLUE's own code does. Rows beyond as many as there are choices take their best. Arguments and result as of
+    So CLUE's own code does, which of equal ones takes the first choice, and of its rows the first; at a row beyond as
+    many as there are choices its scorer stops, where here the row takes its best. Arguments and result as of
     `decode_argmax`.
     """
     logits = _checked(logits, groups)
@@ -42,7 +43,7 @@ def decode_greedy(logits: Any, groups: Groups) -> Any:
     for rows in _together(groups):
         left = logits[rows].copy()
         for _ in range(min(left.shape)):
-            row, choice = np.unravel_index(left.argmax(), left.shape)
+            choice, row = np.unravel_index(left.T.argmax(), left.T.shape)
             if left[row, choice] == -np.inf:
                 break
             found[rows[row]] = choice
@@ -53,8 +54,8 @@ def decode_greedy(logits: Any, groups: Groups) -> Any:
 def decode_assignment(logits: Any, groups: Groups) -> Any:
     """The choices of a group, each at most once, whose logits have the largest sum (kexue.fm/archives/8739).
 
-    Rows beyond as many as there are choices, which get none, take their best. Arguments and result as of
-    `decode_argmax`.
+    Rows beyond as many as there are choices, which get none, take their best; the original gives them the choices of
+    others. Arguments and result as of `decode_argmax`.
 
     Raises:
         MissingExtraError: if scipy is not installed.

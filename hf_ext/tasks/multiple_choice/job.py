@@ -2,11 +2,13 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
+from hf_ext.data.formats.chid import BLANK
 from hf_ext.losses.table import for_trainer
 from hf_ext.metrics.class_scores import class_probabilities
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
@@ -29,6 +31,7 @@ from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order
 
 _CHOICES = "Choices"
+_COUNTED_AT_ONCE = 1000
 
 
 @dataclass
@@ -144,15 +147,22 @@ class MultipleChoiceJob(EncoderJob):
             yield self.padding_choice
 
     def inputs_of(self, example: Mapping[str, Any]) -> Sequence[str]:
-        """Also which blank is asked for."""
-        return (*self.texts(example), example.get("blank", ""))
+        """Which of the blanks is asked for, too, but not how blanks are numbered, which no model reads."""
+        texts = tuple(self.texts(example))
+        if "blank" not in example:
+            return texts
+        sides = (BLANK.sub("#idiom#", side) for side in texts[0].split(example["blank"]))
+        return ("#asked#".join(sides), *texts[1:])
 
     def token_counts(
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
     ) -> dict[str, tuple[list[int], int]]:
         """Tokens of the longest row of each question."""
-        rows = ChoiceEncoder(tokenizer, 1 << 30, self.num_choices, self.padding_choice)(examples)
-        return {"max_length": ([max(map(len, own)) for own in rows], self.max_length)}
+        encoder = ChoiceEncoder(tokenizer, 1 << 30, self.num_choices, self.padding_choice)
+        # All rows at once would hold each text as often as it has choices.
+        starts = range(0, len(examples), _COUNTED_AT_ONCE)
+        batches = (encoder(examples[start : start + _COUNTED_AT_ONCE]) for start in starts)
+        return {"max_length": ([max(map(len, own)) for rows in batches for own in rows], self.max_length)}
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
         """The model that the job names, which knows how choices are decoded and filled up.
@@ -196,6 +206,16 @@ class MultipleChoiceJob(EncoderJob):
         """:func:`hf_ext.tasks.multiple_choice.choice_scores` of the questions, and the ``head``."""
         labels = [example["label"] for example in examples]
         return {**choice_scores(found, labels, groups_of(examples), self.decoding), "head": head_of(model)}
+
+    def predictions(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> list[dict[str, Any]]:
+        """The number of the choice of each question, from 0, with the logits of all choices that it has."""
+        taken = DECODINGS[self.decoding_of(examples)](found, groups_of(examples))
+        return [
+            {"label": label, "logits": [logit for logit in row if logit > -inf]}
+            for label, row in zip(taken.tolist(), found.tolist())
+        ]
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -13,9 +13,9 @@ from hf_ext.atomic_file import atomic_write
 from hf_ext.data.drawn_rows import DrawnRows
 from hf_ext.data.windows import count_in_rows
 from hf_ext.metrics.comparison import Comparison, Item, Outcome
-from hf_ext.tasks.base.encoder_job import EncoderJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.pair_job import PairJob
 from hf_ext.tasks.base.score_threshold import BEST
 from hf_ext.tasks.reading_comprehension.answers import best_answer, decode_answer_dataset
 from hf_ext.tasks.reading_comprehension.encoding import (
@@ -42,7 +42,7 @@ NEVER = "never"
 
 
 @dataclass
-class ReadingComprehensionJob(EncoderJob):
+class ReadingComprehensionJob(PairJob):
     """Answers to questions as spans of a text, with GlobalPointer or with a start and an end.
 
     Files are in a format of :func:`hf_ext.tasks.reading_comprehension.read_questions`.

@@ -237,3 +237,42 @@ def test_real_files_are_read_whole(shared):
 )
 def test_a_prediction_becomes_a_line_of_the_submission(task, prediction, expected):
     assert TASKS[task].submission_line(prediction) == expected
+
+
+def test_the_official_f1_of_cluener_is_of_strings():
+    """A name at two places, one of which is found: all of it, and nothing of the nine other types."""
+    text = "李雷和他说李雷好"
+    spans = [{"start": 0, "end": 2, "label": "name"}, {"start": 5, "end": 7, "label": "name"}]
+    found, true = {"id": 0, "text": text, "entities": [{**spans[0], "score": 0.9}]}, {"text": text, "entities": spans}
+    assert TASKS["cluener"].scorer([found], [true]) == {"macro F1 of strings": 0.1}
+
+
+def test_questions_with_choices_have_ids_and_groups(tmp_path):
+    write(
+        tmp_path,
+        "chid",
+        "test1.1.json",
+        *({"candidates": ["甲", "乙"], "content": [f"a#idiom{n}#", f"b#idiom{n + 1}#"]} for n in (5, 7)),
+    )
+    rows = read_part(tmp_path, TASKS["chid"], "test1.1")
+    assert [(row.id, row.example["group"]) for row in rows] == [
+        ("#idiom5#", 0),
+        ("#idiom6#", 0),
+        ("#idiom7#", 1),
+        ("#idiom8#", 1),
+    ]
+    for name, start in (("m-dev", 0), ("c3-d-dev", 2)):
+        passage = [
+            ["甲", "乙"],
+            [{"question": f"{n}", "choice": ["a", "b"], "answer": "b"} for n in (start, start + 1)],
+            "1",
+        ]
+        write(tmp_path, "c3", f"{name}.json", [passage])
+    rows = read_part(tmp_path, TASKS["c3"], "validation")
+    assert [(row.id, row.example["question"], row.example["label"]) for row in rows] == [
+        (n, f"{n}", 1) for n in range(4)
+    ]
+    assert rows[0].example["text"] == "甲||乙"
+    write(tmp_path, "chid", "test1.0.json", {"candidates": ["甲", "乙"], "content": "a#idiom#", "id": 3})
+    with pytest.raises(ValueError, match="must have lines of candidates with passages"):
+        read_part(tmp_path, TASKS["chid"], "test1.0")

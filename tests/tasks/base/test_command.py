@@ -58,12 +58,12 @@ START = (
     "adversarial adversarial-epsilon adversarial-norm adversarial-add-clean vat-xi vat-iterations vat-weight "
     "unlabelled-file penalty penalty-weight penalty-pattern penalty-options initialization residual-ramp "
     "compress-to replacement-rate replacement-slope replacement-steps layer-decay learning-rate-multipliers ema-decay "
-    "optimizer count-micro-steps"
+    "optimizer count-micro-steps lora lora-alpha"
 )
 # What documents and model cards write.
 OPTIONS = {
     "autoencoder": ("max-length latent num-latent-layers latent-size kappa latent-norm kl kl-weight kl-warmup-steps"),
-    "classification": "max-length loss loss-options threshold balance-classes class-weights head",
+    "classification": "max-length one-segment loss loss-options threshold balance-classes class-weights head",
     "cloze": (
         "max-length pattern verbalizer shared-words soft-tokens tune-all unlabelled-file predicts mlm-probability "
         "mlm-weight"
@@ -78,7 +78,7 @@ OPTIONS = {
     "ner": "threshold max-length stride head tag-scheme constrained-transitions head-lr-multiplier span-head-size",
     "paraphrase": "max-length similarity-scale",
     "reading-comprehension": (
-        "max-length stride max-question-length window-step windows draw-answers ranking head head-size "
+        "max-length one-segment stride max-question-length window-step windows draw-answers ranking head head-size "
         "max-answer-tokens n-best null-threshold"
     ),
     "relations": "schema-file max-length stride head span-head-size threshold",
@@ -106,6 +106,8 @@ BESIDE = {
     "padding_choice": ["--num-choices=2"],
     "count_micro_steps": ["--optimizer=article"],
     "max_texts": ["--loss=simcse"],
+    "lora": ["--model=x"],
+    "lora_alpha": ["--model=x", "--lora=2"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]

@@ -1,6 +1,6 @@
 """Which choices the rows of a group take, beside trying all ways."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -34,14 +34,15 @@ def brute_force(logits):
     return ways[int(np.argmax([logits[np.arange(rows), way].sum() for way in ways]))]
 
 
-def by_hand(logits):
-    """The pairs from the best, each taken if row and choice are free."""
-    found = {}
-    for place in np.argsort(-logits, axis=None):
-        row, choice = divmod(int(place), logits.shape[1])
-        if row not in found and choice not in found.values():
-            found[row] = choice
-    return [found[row] for row in range(len(logits))]
+def struck(logits):
+    """What is left of a matrix after each choice: -inf in its row and column."""
+    left, found = logits.copy(), logits.argmax(1)
+    for _ in range(min(logits.shape)):
+        # The first of equal ones by choice, then by row, as in CLUE's code.
+        choice, row = np.unravel_index(left.T.argmax(), left.T.shape)
+        found[row] = choice
+        left[row], left[:, choice] = -np.inf, -np.inf
+    return found.tolist()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -54,16 +55,39 @@ def test_groups_apart_and_mixed_are_those_alone(seed):
     for group in set(groups):
         rows = np.array([row for row, own in enumerate(groups) if own == group])
         assert tuple(assignment[rows]) == brute_force(logits[rows])
-        assert greedy[rows].tolist() == by_hand(logits[rows])
+        assert greedy[rows].tolist() == struck(logits[rows])
 
 
-@pytest.mark.parametrize("way", ["greedy", "assignment"])
-def test_more_rows_than_choices(way):
-    """Those left over take their best."""
-    logits = np.array([[3.0, 1.0], [2.0, 0.0], [2.5, 2.4]])
-    found = DECODINGS[way](logits, [0, 0, 0]).tolist()
-    assert found == {"greedy": [0, 0, 1], "assignment": [0, 0, 1]}[way]
-    assert DECODINGS[way](np.array([[1.0], [2.0]]), [0, 0]).tolist() == [0, 0]
+@pytest.mark.parametrize("integers", [False, True])
+def test_ways_are_those_of_their_definitions(integers):
+    """With integers many logits are equal."""
+    draw = np.random.default_rng(0)
+    for rows, choices in product(range(1, 6), range(1, 6)):
+        for _ in range(10):
+            logits = draw.normal(size=(rows, choices))
+            logits = np.round(2 * logits) if integers else logits
+            assert decode_greedy(logits, [3] * rows).tolist() == struck(logits)
+            found = decode_assignment(logits, [3] * rows).tolist()
+            if rows > choices:
+                continue
+            assert len(set(found)) == rows
+            best = brute_force(logits)
+            assert logits[range(rows), found].sum() == pytest.approx(logits[range(rows), best].sum())
+            assert integers or tuple(found) == best
+
+
+def test_more_rows_than_choices():
+    """Two of three rows get different choices, the third its best one, whichever that is."""
+    draw = np.random.default_rng(0)
+    for _ in range(50):
+        logits = draw.normal(size=(3, 2))
+        _, rows = max((logits[list(rows), [0, 1]].sum(), rows) for rows in permutations(range(3), 2))
+        wanted = logits.argmax(1)
+        wanted[list(rows)] = [0, 1]
+        assert decode_assignment(logits, [0, 0, 0]).tolist() == wanted.tolist()
+        assert decode_greedy(logits, [0, 0, 0]).tolist() == struck(logits)
+    for way in DECODINGS.values():
+        assert way(np.array([[1.0], [2.0]]), [0, 0]).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("way", DECODINGS)

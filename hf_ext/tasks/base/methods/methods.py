@@ -11,6 +11,7 @@ from hf_ext.tasks.base.methods.adversarial import AdversarialOptions
 from hf_ext.tasks.base.methods.beginning import BeginningOptions
 from hf_ext.tasks.base.methods.compression import CompressionOptions
 from hf_ext.tasks.base.methods.learning_rates import LearningRateOptions
+from hf_ext.tasks.base.methods.lora import LoraOptions
 from hf_ext.tasks.base.methods.optimizer import OptimizerOptions
 from hf_ext.tasks.base.methods.penalty import PenaltyOptions
 from hf_ext.tasks.base.methods.r_drop import RDropOptions
@@ -22,6 +23,7 @@ _APART = {
     ("initialization", "compress_to"): _TRAINED,
     ("residual_ramp", "compress_to"): _TRAINED,
     ("penalty=self_orthogonality", "compress_to"): "under which not all modules run in each pass",
+    ("lora", "compress_to"): "whose smaller model is trained as a whole",
 }
 """Options of methods, or one value, that do not go with another method, and why."""
 
@@ -35,6 +37,7 @@ class Methods(
     PenaltyOptions,
     AdversarialOptions,
     RDropOptions,
+    LoraOptions,
 ):
     """The methods of a job; none is used unless one of its options is given."""
 
@@ -58,6 +61,7 @@ class Methods(
         self.check_learning_rates()
         self.check_optimizer()
         self.check_compression()
+        self.check_lora()
 
     def methods_given(self) -> list[str]:
         """The options of methods that have another value than by default."""
@@ -85,6 +89,8 @@ class Methods(
 
     def method_trainers(self) -> Iterator[tuple[type[Trainer], dict[str, Any]]]:
         """The Trainers of the methods with their arguments, the one around all others first."""
+        # What the others train is the adapted model.
+        yield from self.lora_trainers()
         yield from self.vat_trainers()
         yield from self.r_drop_trainers()
         yield from self.adversarial_trainers()
