@@ -7,6 +7,7 @@ import re
 import pytest
 
 from hf_ext.suites import (
+    Measure,
     Published,
     Row,
     Suite,
@@ -21,8 +22,10 @@ from hf_ext.suites import (
     with_label,
     write_suite_report,
 )
+from hf_ext.suites.options import training_parser
 from hf_ext.suites.report import report_tables
 from hf_ext.suites.runs import Run, configuration_of, read_run, write_run
+from hf_ext.tasks.base.option import option
 
 TEXTS = ("好天气", "坏天气", "好人", "坏人")
 OPTIONS = {"config": "tiny", "max_length": 8, "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
@@ -271,6 +274,37 @@ def test_two_presets_of_a_task_do_not_clash(data, tmp_path):
     # Each is known again.
     assert [training.run()[0] for training in made] == runs
     assert [*suite_report(SUITE, tmp_path)["tasks"]] == ["there", "there, article"]
+
+
+@dataclasses.dataclass
+class Shares(Measure):
+    """The share of texts that are people's, times a factor."""
+
+    factor: float = option("Of the share.", 1.0, group="Scores")
+
+    def scores(self, model, examples, settings, device):
+        share = sum("人" in one["text"] for one in examples["validation"]) / len(examples["validation"])
+        return {"accuracy": self.factor * share, "seen": [model, {*settings} & {"model", "seed"}, str(device)]}
+
+
+def test_a_measure_scores_in_place_of_the_job_and_may_need_no_training(data, tmp_path):
+    one = dataclasses.replace(
+        task("there", measure=Shares, apart=["factor"]), presets={"plain": {"num_train_epochs": 0}}
+    )
+    suite = Suite("toy", tasks=[one])
+    given, _ = training_parser(suite, {"DATA": "the data"}).words(["data", "--factor", "0.5", "--model", "a/model"])
+    assert given == {"factor": 0.5, "model": "a/model"}
+    options = {**given, "use_cpu": True}
+    (run,) = Training(suite, data, tmp_path, seeds=[1], preset="plain", options=options).run()
+    assert run.error is None
+    assert run.scores == {"accuracy": 0.25, "seen": ["a/model", "{'model'}", "cpu"]}
+    assert (run.name, run.hyperparameters) == ("plain-factor-0.5-seed-1", {})
+    assert [file.name for file in (tmp_path / "there" / run.name).iterdir()] == ["run.json"]
+    # A job alone knows no such option.
+    with pytest.raises(ValueError, match="factor has no effect on the tasks that are trained"):
+        Training(SUITE, data, tmp_path, options=options)
+    with pytest.raises(NotImplementedError):
+        Measure().scores("a/model", {}, {}, "cpu")
 
 
 def test_runs_of_another_suite_are_refused(tmp_path):
