@@ -1,14 +1,19 @@
 """Scores of sentence vectors on all parts of a task, as they are or whitened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from transformers import pipeline
 
 from hf_ext.suites.measure import Measure
 from hf_ext.suites.similarity.protocol import WHITEN_ON, score_pairs
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.similarity.pipeline import EmbeddingPipeline
 from hf_ext.tasks.similarity.trainer import METRIC
 from hf_ext.training.quiet import quiet_libraries
 
@@ -48,5 +53,23 @@ class PairMeasure(Measure):
         with quiet_libraries():
             embed = make_pipeline("text-embedding", model=model, tokenizer=settings.get("tokenizer"), device=device)
         options = {name: settings[name] for name in ("pooling", "max_length")}
-        found = score_pairs(embed, examples, self.whiten_on, self.whitened_size, **options)
+        columns = (TextColumn("scoring"), TextColumn("{task.completed} of {task.total} texts"), TimeElapsedColumn())
+        off = bool(settings.get("disable_tqdm"))
+        with Progress(*columns, console=Console(stderr=True), disable=off) as progress:
+            seen = [*examples, *(() if self.whiten_on is None else WHITEN_ON[self.whiten_on])]
+            total = sum(2 * len(examples[part]) for part in seen)
+            shown = _Shown(embed, progress, total)
+            found = score_pairs(shown, examples, self.whiten_on, self.whitened_size, **options)
         return {METRIC: found["validation"], "test": {METRIC: found["test"], **found}}
+
+
+class _Shown:
+    """A pipeline whose progress is shown, text by text."""
+
+    def __init__(self, embed: EmbeddingPipeline, progress: Progress, total: int) -> None:
+        self.embed, self.progress, self.task = embed, progress, progress.add_task("", total=total)
+
+    def stream(self, texts: Iterable[str], **options: Any) -> Iterator[NDArray[np.float32]]:
+        for part in self.embed.stream(texts, **options):
+            self.progress.advance(self.task, len(part))
+            yield part
