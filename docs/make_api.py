@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import resolve_name
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,12 @@ def _section(package: str) -> Iterator[str]:
 
 
 def _imported(package: str) -> Iterator[tuple[str, set[str]]]:
-    for node in ast.walk(ast.parse(inspect.getsource(import_module(package)))):
+    file = Path(str(import_module(package).__file__))
+    # The package itself imports what its stub says when it is asked for it.
+    stub = file.with_suffix(".pyi")
+    for node in ast.walk(ast.parse((stub if stub.is_file() else file).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            yield str(node.module), {alias.name for alias in node.names}
+            yield resolve_name(f"{'.' * node.level}{node.module}", package), {alias.name for alias in node.names}
 
 
 def _text(node: Any) -> str:
