@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import resolve_name
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -90,12 +91,13 @@ def _section(package: str) -> Iterator[str]:
 
 
 def _imported(package: str) -> Iterator[tuple[str, set[str]]]:
-    """The modules that a package or its stub imports from, each with the names."""
+    """The modules that a package, or its stub if it has one, imports from, each with the names."""
     file = Path(str(import_module(package).__file__))
-    for source in filter(Path.is_file, (file, file.with_suffix(".pyi"))):
-        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                yield f"{package}.{node.module}" if node.level else str(node.module), {one.name for one in node.names}
+    # The package itself imports what its stub says when it is asked for it.
+    stub = file.with_suffix(".pyi")
+    for node in ast.walk(ast.parse((stub if stub.is_file() else file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield resolve_name(f"{'.' * node.level}{node.module}", package), {alias.name for alias in node.names}
 
 
 def _text(node: Any) -> str:

@@ -13,7 +13,8 @@ def power_logit(scores: Tensor, power: int) -> Tensor:
     Exact where the probability itself would be 0 or 1 in floating point.
 
     Args:
-        scores: any shape; half precision is computed in float32.
+        scores: any shape; half precision is computed in float32, and what overflowed in float16 is taken for its
+            largest number.
         power: at least 1.
 
     Returns:
@@ -24,7 +25,9 @@ def power_logit(scores: Tensor, power: int) -> Tensor:
     """
     if power < 1:
         raise ValueError(f"power must be at least 1, got {power}")
-    scores = at_least_float32(scores)
+    most = torch.finfo(scores.dtype).max
+    # A loss of what has overflowed would not be a number.
+    scores = at_least_float32(scores).clamp(-most, most)
     probability = scores.sigmoid()
     rest = torch.zeros_like(scores)
     for _ in range(power - 1):

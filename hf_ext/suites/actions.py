@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from hf_ext.suites.check import check_suite, check_tables
 from hf_ext.suites.packing import expected_files, submission_contents
@@ -67,13 +67,14 @@ def train(suite: Suite, given: dict[str, Any], data: Path) -> None:
             console.print(f"{run.task}, {run.name} failed: {run.error}", soft_wrap=True)
     folder = given["output_dir"]
     console.print(f"runs are in {folder}; next:", soft_wrap=True)
-    for action in (f"predict {data} {folder}", f"report {folder}"):
+    predicts = any(task.predicted for task in suite.tasks)
+    for action in (*([f"predict {data} {folder}"] if predicts else ()), f"report {folder}"):
         console.print(f"  hf-ext {suite.name} {action}", soft_wrap=True)
     raise typer.Exit(int(failed))
 
 
 def _table(suite: Suite, runs: list[Run]) -> Table:
-    table = Table("task", "run", "state", "metric", title=suite.name)
+    table = Table("task", Column("run", overflow="fold"), "state", "metric", title=suite.name)
     table.add_column("score", justify="right")
     table.add_column("minutes", justify="right")
     tasks = {task.name: task for task in suite.tasks}

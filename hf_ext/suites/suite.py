@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_ext.data.text_lines import FileLine
+from hf_ext.suites.measure import Measure
 
 FileNames = str | Sequence[str | Sequence[str]]
 """The name of a file; or of several that belong together, each as one name, or as the names that it goes by."""
@@ -39,6 +40,8 @@ class Published:
         scores: by task, in the unit of `SuiteTask.metric`.
         metrics: by task, where that is another than the task's.
         source: where it stands.
+        of: settings of the runs that it is to stand beside, by their names; it is left out where there are none with
+            these. Empty: it is shown with any.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Published:
     scores: Mapping[str, float]
     source: str
     metrics: Mapping[str, str] = field(default_factory=dict)
+    of: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prediction_line(prediction: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +78,8 @@ class SuiteTask:
         options: options of the job and training arguments, whatever the preset.
         presets: more of them, by the name of a preset, over ``options``.
         variants: other ways to make examples of rows, by their names.
+        apart: options whose values tell runs apart as preset and variant do: runs that differ in them may lie in one
+            folder, and are reported one below the other.
         folders: further names of its folder. Case and an ending ``_public`` do not matter.
         counts: official number of rows, without those of ``no_label``, by part; of a part that comes in splits by
             ``"<part>_<split>"``.
@@ -82,6 +88,7 @@ class SuiteTask:
         unlabelled: what examples to be predicted have in place of a label, unless it is a class.
         scorer: the official scorer, of predictions and examples: scores in [0, 1] by their exact names, which stand
             beside those of the job.
+        measure: scores its models in place of the job; its fields are options beside those of the job.
         scored: the part whose score is reported: ``"validation"``, or a labelled part that chooses nothing.
         submissions: the name of the file of a submission, by part.
         optional: names of those that a submission may do without.
@@ -103,12 +110,14 @@ class SuiteTask:
     options: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     variants: Mapping[str, Reader] = field(default_factory=dict)
+    apart: Sequence[str] = ()
     folders: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     counted: str | None = None
     also: Mapping[str, str] = field(default_factory=dict)
     unlabelled: Mapping[str, Any] = field(default_factory=dict)
     scorer: Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Mapping[str, float]] | None = None
+    measure: type[Measure] | None = None
     scored: str = "validation"
     submissions: Mapping[str, str] = field(default_factory=dict)
     optional: Sequence[str] = ()

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import TOKEN_HEADS, Case, gradients
+from model_outputs import gradients
+from models_tiny import TOKEN_HEADS, Case
 from torch import nn
 from trainer_runs import labelled
 

@@ -6,7 +6,8 @@ from typing import Any
 import peft
 import pytest
 import torch
-from models_tiny import LINEAR, OUR_HEADS, Case, cases, finite_tensors, one_of_each, tensors
+from model_outputs import finite_tensors, tensors
+from models_tiny import LINEAR, OUR_HEADS, Case, cases, one_of_each
 from torch import Tensor
 from trainer_runs import labelled
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from models_tiny import ANY_ENCODER, FAMILIES, Case, all_cases, cases, tensors
+from model_outputs import tensors
+from models_tiny import ANY_ENCODER, FAMILIES, Case, all_cases, cases
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.models.auto import modeling_auto

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import ANY_ENCODER, Case, cases, one_of_each, tensors
+from model_outputs import tensors
+from models_tiny import ANY_ENCODER, Case, cases, one_of_each
 from torch import Tensor, nn
 
 pytestmark = [

@@ -5,19 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import (
-    ANSWERS,
-    ANY_ENCODER,
-    CHOICES,
-    EVENT_TAGS,
-    OUR_HEADS,
-    TAGS,
-    Case,
-    auto_class,
-    cases,
-    gradients,
-    tensors,
-)
+from model_outputs import gradients, tensors
+from models_tiny import ANSWERS, ANY_ENCODER, CHOICES, EVENT_TAGS, OUR_HEADS, TAGS, Case, auto_class, cases
 from trainer_runs import labelled
 
 LENGTHS = [6, 3, 1, 4]

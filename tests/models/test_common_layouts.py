@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from model_outputs import finite_tensors, gradients, real_tensors, tensors
 from models_tiny import (
     ANSWERS,
     ANY_ENCODER,
@@ -14,12 +15,8 @@ from models_tiny import (
     SPANS,
     Case,
     cases,
-    finite_tensors,
-    gradients,
     one_of_each,
     packed,
-    real_tensors,
-    tensors,
 )
 from torch import Tensor
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import ANSWERS, IMAGE_HEADS, ON_OTHERS, OUR_HEADS, TAGS, TOKEN_HEADS, Case, cases, gradients, tensors
+from model_outputs import gradients, tensors
+from models_tiny import ANSWERS, IMAGE_HEADS, ON_OTHERS, OUR_HEADS, TAGS, TOKEN_HEADS, Case, cases
 from trainer_runs import labelled, losses, rows, trainer
 
 pytestmark = [

@@ -26,6 +26,11 @@ def test_power_logit_is_finite_at_the_ends(dtype):
     # Far below it is four times the score, and far above the score less log 4.
     torch.testing.assert_close(found[0], 4 * scores[0].float())
     torch.testing.assert_close(found[4], scores[4].float() - torch.tensor(4.0).log())
+    # Of a score that overflowed, too.
+    least, most = power_logit(torch.tensor([-torch.inf, torch.inf], dtype=dtype), 4)
+    assert dtype != torch.float16 or (least.isfinite() and most.isfinite())
+    assert least < found[0]
+    assert most > found[4]
     found.sum().backward()
     assert scores.grad.isfinite().all()
 

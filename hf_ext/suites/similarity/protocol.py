@@ -1,18 +1,25 @@
 """Scores of vectors on pairs of texts, as they are or whitened, by the articles' protocol (kexue.fm/archives/8069)."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_ext.tasks.similarity.files import pair_texts
 from hf_ext.tasks.similarity.metrics import spearman
-from hf_ext.tasks.similarity.pipeline import EmbeddingPipeline
 from hf_ext.tasks.similarity.whitening import Whitening
 
 Pairs = Sequence[Mapping[str, Any]]
+
+
+class Embedding(Protocol):
+    """What gives vectors: the pipeline "text-embedding" or "text-similarity", or what stands before one."""
+
+    def stream(self, texts: Iterable[str], **options: Any) -> Iterator[NDArray[np.float32]]:
+        """Vectors of texts in parts ``[n, H]``, in their order."""
+
 
 WHITEN_ON: Mapping[str, tuple[str, ...]] = {"train": ("train",), "all": ("train", "validation", "test")}
 """The parts whose texts a whitening is fitted to: of training, or, as the articles do, of all, those to be scored too.
@@ -20,7 +27,7 @@ Labels have no part in it."""
 
 
 def score_pairs(
-    embed: EmbeddingPipeline,
+    embed: Embedding,
     parts: Mapping[str, Pairs],
     whiten_on: str | None = None,
     size: int | None = None,
@@ -29,7 +36,7 @@ def score_pairs(
     """Spearman's rank correlation of cosines and scores, of vectors that were not trained on either.
 
     Args:
-        embed: gives the vectors: the pipeline "text-embedding" or "text-similarity".
+        embed: gives the vectors.
         parts: pairs ``{"text1", "text2", "score"}`` by the name of their part.
         whiten_on: of `WHITEN_ON`: what a whitening is fitted to, to both texts of each pair; None: there is none.
         size: numbers of a vector that the whitening keeps; None: all.
@@ -60,7 +67,7 @@ def score_pairs(
 
 
 def whitening_of(
-    embed: EmbeddingPipeline,
+    embed: Embedding,
     parts: Mapping[str, Pairs],
     whiten_on: str = "train",
     size: int | None = None,
@@ -93,7 +100,7 @@ def whitening_of(
     return Whitening.fit(embed.stream(texts(), **options), size)
 
 
-def _cosines(embed: EmbeddingPipeline, pairs: Pairs, **options: Any) -> NDArray[Any]:
+def _cosines(embed: Embedding, pairs: Pairs, **options: Any) -> NDArray[Any]:
     """The cosine ``[N]`` of each pair."""
     # A pipeline that compares pairs streams vectors too.
     parts = list(embed.stream(pair_texts(pairs), **{**options, "normalize": True}))

@@ -8,7 +8,8 @@ from typing import Any
 import harness
 import pytest
 import torch
-from models_tiny import SIZES, gradients, make, tokens
+from model_outputs import gradients
+from models_tiny import SIZES, make, tokens
 from torch import Tensor
 from transformers import (
     AutoModelForMaskedLM,

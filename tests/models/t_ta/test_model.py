@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from models_tiny import SIZES, gradients, make
+from model_outputs import gradients
+from models_tiny import SIZES, make
 from torch import Tensor, nn
 
 from hf_ext import TTAConfig, TTAForMaskedLM, TTAForSequenceClassification, TTAModel

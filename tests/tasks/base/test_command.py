@@ -82,7 +82,7 @@ OPTIONS = {
         "max-answer-tokens n-best null-threshold"
     ),
     "relations": "schema-file max-length stride head span-head-size threshold",
-    "similarity": "max-length loss pooling scale chunk-size dropout max-texts",
+    "similarity": "max-length loss pooling scale chunk-size dropout max-texts texts-of",
     "summarization": "max-source-length max-target-length",
 }
 # What an option of a method has no effect without.
@@ -108,6 +108,7 @@ BESIDE = {
     "max_texts": ["--loss=simcse"],
     "lora": ["--model=x"],
     "lora_alpha": ["--model=x", "--lora=2"],
+    "texts_of": ["--loss=simcse"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]

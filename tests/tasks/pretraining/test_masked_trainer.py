@@ -7,7 +7,8 @@ from transformers import TrainingArguments
 
 from hf_ext.tasks.base.asked_places import head_at, predicts_by_place
 from hf_ext.tasks.pretraining.masked_trainer import MaskedTokensTrainer
-from tests.models_tiny import cases, gradients
+from tests.model_outputs import gradients
+from tests.models_tiny import cases
 
 MASKED = cases("AutoModelForMaskedLM", once=True)
 
