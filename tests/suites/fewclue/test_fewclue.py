@@ -10,6 +10,17 @@ SUITE = shipped_suites()["fewclue"]
 CLASSES = {"eprstmt": 2, "csldcp": 67, "tnews": 15, "iflytek": 119, "ocnli": 3, "bustm": 2, "csl": 2, "cluewsc": 2}
 
 
+@pytest.mark.parametrize("name", ["csldcp", "iflytek"])
+def test_words_of_ours_tell_every_class_from_every_other(shared, name):
+    pattern = ClozePattern.load(f"fewclue/{name}")
+    words = [word for (word,) in pattern.words.values()]
+    assert len({*words}) == len(words) == CLASSES[name]
+    assert not pattern.shared_words
+    vocabulary = (shared / "vocab" / "bert-base-chinese.vocab.txt").read_text(encoding="utf-8").split("\n")
+    assert {character for word in words for character in word} <= {*vocabulary}
+    assert {len(word) for word in words} == {2}
+
+
 @pytest.mark.parametrize("task", SUITE.tasks, ids=lambda task: task.name)
 def test_every_class_has_a_word(task):
     assert len(task.labels) == CLASSES.get(task.name, 0)
