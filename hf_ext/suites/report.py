@@ -16,26 +16,30 @@ from hf_ext.version import __version__
 def suite_report(suite: Suite, output: Path) -> dict[str, Any]:
     """What there is to report of the runs of a suite; scores are per cent.
 
-    The mean of a task is that of its runs. Of a suite with splits it is that of the means of its splits, without
-    ``more_splits``; its deviation then is between splits, else between runs.
+    The mean of a task is that of its runs of one configuration. Of a suite with splits it is that of the means of its
+    splits, without ``more_splits``; its deviation then is between splits, else between runs.
 
     Args:
         suite: of the tasks.
         output: the folder of the runs.
 
     Returns:
-        ``suite``, ``version``; ``tasks`` by name, each ``metric``, ``part``, ``mean``, ``deviation`` (None of one),
-        ``splits``, ``runs``, ``failed``, ``minutes`` (of a run, mean), ``settings`` and ``differing`` (settings that
-        are not the same in all runs); ``averages``, None where a task lacks a score; and ``published``.
+        ``suite``, ``version``; ``tasks`` by name, and with a configuration by ``"<name>, <configuration>"``, each
+        ``task``, ``configuration``, ``metric``, ``part``, ``mean``, ``deviation`` (None of one), ``splits``, ``runs``,
+        ``failed``, ``minutes`` (of a run, mean), ``settings`` and ``differing`` (settings that are not the same in all
+        runs); ``averages``, named likewise, None where a task lacks a score, ``averaged``, the tasks that they are
+        of; and ``published``.
 
     Raises:
         ValueError: if there are no runs of the suite.
     """
     tasks = {}
     for task in suite.tasks:
-        runs = [run for run, _ in find_runs(output, suite, [task])]
-        if runs:
-            tasks[task.name] = _of_task(suite, task, runs)
+        by_configuration: dict[str, list[Run]] = {}
+        for run, _ in find_runs(output, suite, [task]):
+            by_configuration.setdefault(run.configuration, []).append(run)
+        for configuration, runs in by_configuration.items():
+            tasks[_title(task.name, configuration)] = _of_task(suite, task, configuration, runs)
     if not tasks:
         raise ValueError(f"there must be runs of the suite {suite.name}, as train writes them, got none in {output}")
     published = [
@@ -45,16 +49,23 @@ def suite_report(suite: Suite, output: Path) -> dict[str, Any]:
             "scores": dict(one.scores),
             "metrics": {name: one.metrics.get(name, _metric(suite, name)) for name in one.scores},
             "source": one.source,
+            "of": dict(one.of),
         }
         for one in suite.published
     ]
-    averages = {name: _average(tasks, names) for name, names in suite.averages.items()}
+    averages: dict[str, float | None] = {}
+    averaged = {}
+    for name, names in suite.averages.items():
+        for configuration in dict.fromkeys(one["configuration"] for one in tasks.values() if one["task"] in names):
+            title = _title(name, configuration)
+            averages[title] = _average(tasks, [_title(one, configuration) for one in names])
+            averaged[title] = list(names)
     return {
         "suite": suite.name,
         "version": __version__,
         "tasks": tasks,
         "averages": averages,
-        "averaged": {name: list(names) for name, names in suite.averages.items()},
+        "averaged": averaged,
         "published": published,
     }
 
@@ -81,10 +92,7 @@ def report_tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], l
         failed = f", {len(one['failed'])} failed" if one["failed"] else ""
         ended = f"{len(one['runs'])}{failed}"
         score = _mean_and(one["mean"], one["deviation"])
-        variant = one["settings"].get("variant")
-        # Scores of other input are not to be taken for those of the task.
-        shown = one["metric"] if variant is None else f"{one['metric']}, with {variant}"
-        rows.append([name, shown, one["part"], score, more or "–", ended, _number(one["minutes"], 1)])
+        rows.append([name, one["metric"], one["part"], score, more or "–", ended, _number(one["minutes"], 1)])
     for name, value in report["averages"].items():
         names = ", ".join(report["averaged"][name])
         rows.append([f"mean: {name}", names, "–", _number(value), "–", "–", "–"])
@@ -103,7 +111,11 @@ def report_tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], l
     yield "Settings", ["task", "settings"], [[name, _settings(one)] for name, one in tasks.items()], ""
 
 
-def _of_task(suite: Suite, task: SuiteTask, runs: Sequence[Run]) -> dict[str, Any]:
+def _title(name: str, configuration: str) -> str:
+    return ", ".join(filter(None, (name, configuration)))
+
+
+def _of_task(suite: Suite, task: SuiteTask, configuration: str, runs: Sequence[Run]) -> dict[str, Any]:
     ended = [run for run in runs if run.state == "finished"]
     by_split: dict[str, list[float]] = {}
     for run in ended:
@@ -123,6 +135,8 @@ def _of_task(suite: Suite, task: SuiteTask, runs: Sequence[Run]) -> dict[str, An
     official = dict.fromkeys(name for run in ended for name in run.official)
     also |= {name: _mean([100 * run.official[name] for run in ended if name in run.official]) for name in official}
     return {
+        "task": task.name,
+        "configuration": configuration,
         "metric": task.metric,
         "part": task.scored,
         "mean": mean,
@@ -167,26 +181,49 @@ def _metric(suite: Suite, name: str) -> str:
 
 
 def _published(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[list[str]], str]]:
-    tasks = report["tasks"]
+    """A table for each part of which there are published numbers of tasks that were run."""
+    by_configuration: dict[str, dict[str, Any]] = {}
+    for one in report["tasks"].values():
+        by_configuration.setdefault(one["configuration"], {})[one["task"]] = one
+    metrics = {one["task"]: one["metric"] for one in report["tasks"].values()}
     for part in dict.fromkeys(one["part"] for one in report["published"]):
-        among = [one for one in report["published"] if one["part"] == part]
-        names = [name for name in tasks if any(name in one["scores"] for one in among)]
-        if not names:
+        of_part = [one for one in report["published"] if one["part"] == part and metrics.keys() & one["scores"].keys()]
+        names = [name for name in metrics if any(name in one["scores"] for one in of_part)]
+        rows, shown = [], []
+        for configuration, own in by_configuration.items():
+            there = {name: one for name, one in own.items() if one["part"] == part and one["runs"]}
+            if there.keys() & {*names}:
+                cells = [
+                    _mean_and(there[name]["mean"], there[name]["deviation"]) if name in there else "–" for name in names
+                ]
+                rows.append([_title("these runs", configuration), *cells])
+            beside = [one for one in of_part if one["of"] and _has(next(iter(own.values())), one["of"])]
+            rows += [_published_row(one, names) for one in beside]
+            shown += beside
+        beside = [one for one in of_part if not one["of"]]
+        rows += [_published_row(one, names) for one in beside]
+        shown += beside
+        if not shown:
             continue
-        own = [_number(tasks[name]["mean"]) if tasks[name]["part"] == part else "–" for name in names]
-        rows = [["these runs", *own]] if any(cell != "–" for cell in own) else []
-        rows += [[one["name"], *(_number(one["scores"].get(name)) for name in names)] for one in among]
         other = {
-            f"{name}: {one['metrics'][name]}, here {tasks[name]['metric']}"
-            for one in among
-            for name in names
-            if name in one["scores"] and one["metrics"][name] != tasks[name]["metric"]
+            f"{name}: {metric}, here {metrics[name]}"
+            for one in shown
+            for name, metric in one["metrics"].items()
+            if name in names and metric != metrics[name]
         }
-        sources = "; ".join(dict.fromkeys(one["source"] for one in among))
-        below = f"Published by {sources}."
+        below = f"Published by {'; '.join(dict.fromkeys(one['source'] for one in shown))}."
         if other:
             below += f" Other metrics than here: {'; '.join(sorted(other))}."
         yield f"Published, on {part}", ["model", *names], rows, below
+
+
+def _has(one: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether runs have these settings, all of them."""
+    return all(one["settings"].get(name) == value for name, value in settings.items())
+
+
+def _published_row(one: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    return [one["name"], *(_number(one["scores"].get(name)) for name in names)]
 
 
 def _runs(tasks: Mapping[str, Any]) -> Iterator[list[str]]:

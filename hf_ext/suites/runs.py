@@ -1,6 +1,7 @@
 """The runs of a suite in their folder: a model each, and beside it ``run.json``, which tells what it is and scored."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ class Run:
         seed: of the run.
         split: of the training data; None: it is not split.
         settings: all that was given: options of the job and training arguments, preset and variant.
+        configuration: what tells it from runs of the task that differ in more than split and seed, as
+            `configuration_of` says it.
         hyperparameters: the training arguments that a report names, defaults of the job included.
         state: how far it has come.
         error: why it failed.
@@ -38,6 +41,7 @@ class Run:
     seed: int
     split: str | None
     settings: dict[str, Any]
+    configuration: str = ""
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     state: State = "unfinished"
     error: str | None = None
@@ -49,7 +53,9 @@ class Run:
     @property
     def name(self) -> str:
         """Of its folder below that of its task."""
-        return run_name(self.seed, self.split)
+        split = None if self.split is None else f"split {self.split}"
+        words = ", ".join(filter(None, (self.configuration, split, f"seed {self.seed}")))
+        return re.sub(r"[^\w.+]+", "-", words)
 
     def score(self, task: SuiteTask) -> float | None:
         """What is reported of it, in [0, 1]; None if it has not ended."""
@@ -61,14 +67,26 @@ class Run:
         return scores
 
 
-def run_name(seed: int, split: str | None) -> str:
-    """The name of a run among those of its task."""
-    return f"seed-{seed}" if split is None else f"split-{split}-seed-{seed}"
+def configuration_of(task: SuiteTask, settings: Mapping[str, Any]) -> str:
+    """What tells runs apart that may lie in one folder: preset, variant and the options of ``apart``.
+
+    An option is left out whose value the preset says.
+
+    Args:
+        task: of the runs.
+        settings: as a run has them.
+    """
+    preset, variant = settings["preset"], settings["variant"]
+    implied = task.presets.get(preset, {})
+    said = [name for name in task.apart if settings.get(name) is not None and implied.get(name) != settings[name]]
+    words = [preset, variant and f"with {variant}"]
+    words += [name.replace("_", " ") + ("" if settings[name] is True else f" {settings[name]}") for name in said]
+    return ", ".join(filter(None, words))
 
 
-def run_folder(output: Path, task: str, seed: int, split: str | None) -> Path:
+def run_folder(output: Path, run: Run) -> Path:
     """Where the model of a run is."""
-    return output / task / run_name(seed, split)
+    return output / run.task / run.name
 
 
 def read_run(folder: Path) -> Run | None:
@@ -94,7 +112,7 @@ def write_run(run: Run, folder: Path) -> None:
 
 
 def find_runs(output: Path, suite: Suite, tasks: Iterable[SuiteTask] | None = None) -> Iterator[tuple[Run, Path]]:
-    """The runs of a suite with their folders, task by task in its order, by split and seed.
+    """The runs of a suite with their folders, task by task in its order, by configuration, split and seed.
 
     Raises:
         ValueError: if there is no such folder, or it has runs of another suite.
@@ -105,10 +123,14 @@ def find_runs(output: Path, suite: Suite, tasks: Iterable[SuiteTask] | None = No
         found = [
             (run, file.parent) for file in (output / task.name).glob(f"*/{RUN_FILE}") if (run := read_run(file.parent))
         ]
-        for run, folder in sorted(found, key=lambda pair: (pair[0].split or "", pair[0].seed)):
+        for run, folder in sorted(found, key=lambda pair: _order(pair[0])):
             if run.suite != suite.name:
                 raise ValueError(f"runs must be of the suite {suite.name}, got one of {run.suite} in {folder}")
             yield run, folder
+
+
+def _order(run: Run) -> tuple[str, str, int]:
+    return run.configuration, run.split or "", run.seed
 
 
 def best_run(runs: Iterable[tuple[Run, Path]], task: SuiteTask) -> tuple[Run, Path] | None:

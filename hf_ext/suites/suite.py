@@ -39,6 +39,8 @@ class Published:
         scores: by task, in the unit of `SuiteTask.metric`.
         metrics: by task, where that is another than the task's.
         source: where it stands.
+        of: settings of the runs that it is to stand beside, by their names; it is left out where there are none with
+            these. Empty: it is shown with any.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Published:
     scores: Mapping[str, float]
     source: str
     metrics: Mapping[str, str] = field(default_factory=dict)
+    of: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prediction_line(prediction: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +77,8 @@ class SuiteTask:
         options: options of the job and training arguments, whatever the preset.
         presets: more of them, by the name of a preset, over ``options``.
         variants: other ways to make examples of rows, by their names.
+        apart: options whose values tell runs apart as preset and variant do: runs that differ in them may lie in one
+            folder, and are reported one below the other.
         folders: further names of its folder. Case and an ending ``_public`` do not matter.
         counts: official number of rows, without those of ``no_label``, by part; of a part that comes in splits by
             ``"<part>_<split>"``.
@@ -100,6 +105,7 @@ class SuiteTask:
     options: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     variants: Mapping[str, Reader] = field(default_factory=dict)
+    apart: Sequence[str] = ()
     folders: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from transformers.trainer_utils import sort_checkpoints
 from hf_ext.suites.files import read_part, usable, write_examples
 from hf_ext.suites.jobs import job_class, known_options, of_job
 from hf_ext.suites.prediction import task_predictions
-from hf_ext.suites.runs import Run, read_run, run_folder, write_run
+from hf_ext.suites.runs import Run, configuration_of, read_run, run_folder, write_run
 from hf_ext.suites.suite import Suite, SuiteTask
 from hf_ext.tasks.base.job import Job
 from hf_ext.training.run_steps import checkpoint_to_resume
@@ -114,14 +114,19 @@ class Training:
 
     def settings(self, task: SuiteTask) -> dict[str, Any]:
         """Options of the job of a task and training arguments."""
+        return {**task.settings(self.preset), **self._given(task)}
+
+    def _given(self, task: SuiteTask) -> dict[str, Any]:
+        """The options that the job of a task knows."""
         known = known_options(task)
-        own = {name: value for name, value in self.options.items() if name in known}
-        return {**task.settings(self.preset), **own}
+        return {name: value for name, value in self.options.items() if name in known}
 
     def _guarded(self, task: SuiteTask, seed: int, split: str | None) -> Run:
-        folder = run_folder(self.output, task.name, seed, split)
         said = {"preset": self.preset, "variant": self.variants.get(task.name)}
-        run = Run(self.suite.name, task.name, seed, split, said, version=__version__)
+        # A task that has no such preset fails below, under a name of its own.
+        settings = {**said, **task.options, **task.presets.get(self.preset or "", {}), **self._given(task)}
+        run = Run(self.suite.name, task.name, seed, split, said, configuration_of(task, settings), version=__version__)
+        folder = run_folder(self.output, run)
         title = f"{task.name}, {run.name}"
         try:
             run.settings = _as_json({**said, **self.settings(task)})

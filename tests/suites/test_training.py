@@ -1,5 +1,6 @@
 """Runs of a suite: a failure stops no other, what has ended is left alone, and what has not goes on."""
 
+import dataclasses
 import json
 import re
 
@@ -21,7 +22,7 @@ from hf_ext.suites import (
     write_suite_report,
 )
 from hf_ext.suites.report import report_tables
-from hf_ext.suites.runs import Run, read_run, write_run
+from hf_ext.suites.runs import Run, configuration_of, read_run, write_run
 
 TEXTS = ("好天气", "坏天气", "好人", "坏人")
 OPTIONS = {"config": "tiny", "max_length": 8, "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
@@ -106,8 +107,8 @@ def test_a_failure_stops_no_other_task_and_a_break_is_taken_up(data, tmp_path, m
     # Once more: it is left alone, but not with other settings.
     kept = (folder / "model.safetensors").stat().st_mtime_ns
     assert training.run()[1] == there
-    (_, other) = Training(SUITE, data, tmp_path, seeds=[1], preset="article", options=OPTIONS).run()
-    assert "learning_rate 0.001 for None, preset article for None" in other.error
+    (_, other) = Training(SUITE, data, tmp_path, seeds=[1], options={**OPTIONS, "learning_rate": 1e-3}).run()
+    assert "learning_rate 0.001 for None" in other.error
     assert (read_run(folder).state, len(resumed)) == ("finished", 2)
     assert (folder / "model.safetensors").stat().st_mtime_ns == kept
 
@@ -182,14 +183,14 @@ def test_published_numbers_stand_beside_with_their_metric(tmp_path):
         Published("B", "test", {"a": 60.0}, "a page", {"a": "F1"}),
     )
     suite = Suite("toy", tasks=[task("a"), task("b")], published=published)
-    run = Run("toy", "a", 1, None, {"variant": "b"}, state="finished", scores={"accuracy": 0.5}, seconds=1)
+    run = Run("toy", "a", 1, None, {"variant": "b"}, "with b", state="finished", scores={"accuracy": 0.5}, seconds=1)
     write_run(run, tmp_path / "a" / run.name)
     report = suite_report(suite, tmp_path)
     tables = {heading: (columns, rows, below) for heading, columns, rows, below in report_tables(report)}
-    assert tables["Scores"][1][0][:4] == ["a", "accuracy, with b", "validation", "50.00"]
+    assert tables["Scores"][1][0][:4] == ["a, with b", "accuracy", "validation", "50.00"]
     assert tables["Published, on validation"] == (
         ["model", "a"],
-        [["these runs", "50.00"], ["A", "70.00"]],
+        [["these runs, with b", "50.00"], ["A", "70.00"]],
         "Published by a paper.",
     )
     assert tables["Published, on test"] == (
@@ -201,6 +202,75 @@ def test_published_numbers_stand_beside_with_their_metric(tmp_path):
     assert json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8")) == report
     assert "| B | 60.00 |" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "<h1>a | b</h1>" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("settings", "configuration", "name"),
+    [
+        ({}, "", "seed-1"),
+        ({"preset": "article"}, "article", "article-seed-1"),
+        ({"variant": "keywords"}, "with keywords", "with-keywords-seed-1"),
+        (
+            {"preset": "article", "variant": "keywords", "pattern": "a/b c", "max_steps": 3},
+            "article, with keywords, pattern a/b c",
+            "article-with-keywords-pattern-a-b-c-seed-1",
+        ),
+        ({"preset": "short", "pattern": "x"}, "short", "short-seed-1"),
+        ({"preset": "short", "pattern": "y", "bare": True}, "short, pattern y, bare", "short-pattern-y-bare-seed-1"),
+    ],
+)
+def test_a_run_is_named_by_what_tells_it_apart(settings, configuration, name):
+    one = task("a", apart=("pattern", "bare"))
+    one = dataclasses.replace(one, presets={**one.presets, "short": {"pattern": "x"}})
+    found = configuration_of(one, {"preset": None, "variant": None, **settings})
+    assert found == configuration
+    assert Run("toy", "a", 1, None, {}, found).name == name
+    assert Run("toy", "a", 1, "few_all", {}, found).name == name.replace("seed", "split-few_all-seed")
+
+
+def test_configurations_lie_side_by_side_and_are_rows_of_the_report(tmp_path):
+    """Two presets, one of which a task lacks, and published numbers of one of them."""
+    published = (
+        Published("A", "validation", {"a": 70.0}, "a paper", of={"preset": "x"}),
+        Published("B", "validation", {"a": 60.0, "b": 1.0}, "a paper", of={"preset": "y"}),
+        Published("C", "validation", {"a": 50.0}, "a paper"),
+    )
+    suite = Suite("toy", tasks=[task("a"), task("b")], published=published, averages={"both": ["a", "b"]})
+    for name, preset, seed, score in (("a", "x", 1, 0.2), ("a", "x", 2, 0.4), ("a", None, 1, 0.6), ("b", None, 1, 0.8)):
+        settings = {"preset": preset, "variant": None}
+        said = configuration_of(suite.chosen([name])[0], settings)
+        run = Run("toy", name, seed, None, settings, said, state="finished", scores={"accuracy": score}, seconds=60)
+        write_run(run, tmp_path / name / run.name)
+    assert sorted(file.parent.name for file in tmp_path.glob("a/*/run.json")) == ["seed-1", "x-seed-1", "x-seed-2"]
+    report = suite_report(suite, tmp_path)
+    means = {title: one["mean"] for title, one in report["tasks"].items()}
+    assert means == pytest.approx({"a": 60, "a, x": 30, "b": 80})
+    assert report["averages"] == {"both": pytest.approx(70), "both, x": None}
+    tables = {heading: rows for heading, _, rows, _ in report_tables(report)}
+    assert [row[:4] for row in tables["Scores"]] == [
+        ["a", "accuracy", "validation", "60.00"],
+        ["a, x", "accuracy", "validation", "30.00 ± 14.14"],
+        ["b", "accuracy", "validation", "80.00"],
+        ["mean: both", "a, b", "–", "70.00"],
+        ["mean: both, x", "a, b", "–", "–"],
+    ]
+    assert tables["Published, on validation"] == [
+        ["these runs", "60.00", "80.00"],
+        ["these runs, x", "30.00 ± 14.14", "–"],
+        ["A", "70.00", "–"],
+        ["C", "50.00", "–"],
+    ]
+
+
+@pytest.mark.slow
+def test_two_presets_of_a_task_do_not_clash(data, tmp_path):
+    made = [Training(SUITE, data, tmp_path, ["there"], [1], preset=one, options=OPTIONS) for one in (None, "article")]
+    runs = [training.run()[0] for training in made]
+    assert [(run.name, run.state) for run in runs] == [("seed-1", "finished"), ("article-seed-1", "finished")]
+    assert [run.hyperparameters["learning_rate"] for run in runs][1] == 1e-3
+    # Each is known again.
+    assert [training.run()[0] for training in made] == runs
+    assert [*suite_report(SUITE, tmp_path)["tasks"]] == ["there", "there, article"]
 
 
 def test_runs_of_another_suite_are_refused(tmp_path):
