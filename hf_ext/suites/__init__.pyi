@@ -11,6 +11,7 @@ from .files import (
     text_field as text_field,
     with_label as with_label,
 )
+from .measure import Measure as Measure
 from .prediction import predict_suite as predict_suite
 from .report import (
     suite_report as suite_report,

@@ -67,7 +67,8 @@ def train(suite: Suite, given: dict[str, Any], data: Path) -> None:
             console.print(f"{run.task}, {run.name} failed: {run.error}", soft_wrap=True)
     folder = given["output_dir"]
     console.print(f"runs are in {folder}; next:", soft_wrap=True)
-    for action in (f"predict {data} {folder}", f"report {folder}"):
+    predicts = any(task.predicted for task in suite.tasks)
+    for action in (*([f"predict {data} {folder}"] if predicts else ()), f"report {folder}"):
         console.print(f"  hf-ext {suite.name} {action}", soft_wrap=True)
     raise typer.Exit(int(failed))
 

@@ -1,9 +1,10 @@
-"""The job that trains a task of a suite, and the options that it knows."""
+"""The job that trains a task of a suite, what measures its models, and the options that these know."""
 
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from hf_ext.suites.measure import Measure
 from hf_ext.suites.suite import SuiteTask
 from hf_ext.tasks.base.command import jobs_of_command
 from hf_ext.tasks.base.job import Job
@@ -11,14 +12,14 @@ from hf_ext.tasks.base.job_parser import JobParser
 
 
 def known_options(task: SuiteTask) -> frozenset[str]:
-    """The options of the jobs of a task, and their training arguments; none if there is no such job."""
+    """The options of the jobs of a task and of its measure, and training arguments; none if there is no such job."""
     jobs = jobs_of_command(task.job)
-    kinds: Any = (*jobs, *(job.arguments_class for job in jobs[:1]))
+    kinds: Any = (*jobs, *(job.arguments_class for job in jobs[:1]), *([task.measure] if jobs and task.measure else ()))
     return frozenset(one.name for kind in kinds for one in fields(kind))
 
 
 def job_class(task: SuiteTask, settings: Mapping[str, Any]) -> type[Job]:
-    """The job of a task that has these options and training arguments.
+    """The job of a task that has these options and training arguments, but for those of its measure.
 
     Raises:
         ValueError: if there is none, or an option is none of its.
@@ -32,7 +33,7 @@ def job_class(task: SuiteTask, settings: Mapping[str, Any]) -> type[Job]:
     return JobParser(jobs_of_command(task.job)).job_class(settings)
 
 
-def of_job(kind: type[Job], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some settings that are options of a job, and no training arguments."""
+def of_job(kind: type[Job] | type[Measure], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some settings that are options of a job or a measure, and no training arguments."""
     own = {one.name for one in fields(kind)}
     return {name: value for name, value in settings.items() if name in own}

@@ -1,7 +1,7 @@
 """The options of the commands of a suite, and how they are read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +120,16 @@ class SuiteParser(JobParser):
         suite: its name stands in the usage.
         options_class: the options of the action.
         arguments: the paths that it is given, each with what it is.
-        with_jobs: whether the options of all jobs of the suite's tasks are options too.
+        with_jobs: whether the options of all jobs of the suite's tasks, and of their measures, are options too.
     """
 
     def __init__(
         self, suite: Suite, options_class: type, arguments: Mapping[str, str], with_jobs: bool = False
     ) -> None:
         jobs = [job for task in suite.tasks for job in jobs_of_command(task.job)] if with_jobs else []
+        measures = [task.measure for task in suite.tasks if task.measure is not None] if with_jobs else []
+        if measures:
+            options_class = make_dataclass("Options", [], bases=(options_class, *dict.fromkeys(measures)))
         super().__init__(list(dict.fromkeys(jobs)), options_class)
         self.prog = f"hf-ext {suite.name}"
         self.arguments = arguments

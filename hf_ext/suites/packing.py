@@ -22,7 +22,7 @@ def submission_contents(suite: Suite, predictions: Path, splits: Sequence[str] |
         splits: those whose best predictions are packed, each under a name of its own; None: not by split.
 
     Raises:
-        ValueError: if there are no predictions, or of a split none.
+        ValueError: if the suite has no submissions, or there are no predictions.
     """
     contents: dict[str, Any] = {}
     for task, part, name, split in _files(suite, splits):
@@ -49,6 +49,9 @@ def expected_files(
         data: the folder of the official files.
         tasks: the names of those that are submitted; None: all.
         splits: as in `submission_contents`.
+
+    Raises:
+        ValueError: if the suite has no submissions.
     """
     for task, part, name, split in _files(suite, splits):
         if (tasks is None or task.name in tasks) and has_part(data, task, part, split):
@@ -56,6 +59,8 @@ def expected_files(
 
 
 def _files(suite: Suite, splits: Sequence[str] | None) -> Iterator[tuple[SuiteTask, str, str, str | None]]:
+    if not any(task.submissions for task in suite.tasks):
+        raise ValueError(f"suite must have submissions to pack or validate, got {suite.name}, which has none")
     chosen: Sequence[str | None] = (None,) if splits is None else suite.chosen_splits(splits)
     for task in suite.tasks:
         for part, name in task.submissions.items():

@@ -87,7 +87,14 @@ def predict_suite(
 
     Yields:
         A title, and what was done, or what is wrong behind ``"failed: "``: one failure does not stop the others.
+
+    Raises:
+        ValueError: if the suite has no files to predict.
     """
+    if not any(task.predicted for task in suite.tasks):
+        raise ValueError(
+            f"suite must have files to predict, got {suite.name}, which scores all of its files: see report"
+        )
     for task in suite.chosen(tasks):
         runs = [pair for pair in find_runs(output, suite, [task]) if pair[0].state == "finished"]
         if not runs and tasks is not None:

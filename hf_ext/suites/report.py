@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -167,8 +168,11 @@ def _score(run: Run, task: SuiteTask) -> float:
 
 
 def _mean(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation, as far as there are any."""
-    return (fmean(values) if values else None), (stdev(values) if len(values) > 1 else None)
+    """Mean and sample standard deviation, as far as there are any; NaN of what is in part."""
+    if not values:
+        return None, None
+    mean = fmean(values)
+    return mean, None if len(values) == 1 else mean if isnan(mean) else stdev(values)
 
 
 def _average(tasks: Mapping[str, Any], names: Sequence[str]) -> float | None:
@@ -241,7 +245,7 @@ def _settings(one: Mapping[str, Any]) -> str:
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{value:.{digits}f}".replace("nan", "NaN")
 
 
 def _mean_and(mean: float | None, deviation: float | None) -> str:

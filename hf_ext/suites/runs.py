@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,4 +137,5 @@ def _order(run: Run) -> tuple[str, str, int]:
 def best_run(runs: Iterable[tuple[Run, Path]], task: SuiteTask) -> tuple[Run, Path] | None:
     """Of the runs of a task that have ended the one that is best on the validation file; the first of equal ones."""
     ended = [pair for pair in runs if pair[0].state == "finished"]
-    return max(ended, key=lambda pair: float(pair[0].scores[task.score]), default=None)
+    # Not a number is the least.
+    return max(ended, key=lambda pair: (not isnan(score := float(pair[0].scores[task.score])), score), default=None)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_ext.data.text_lines import FileLine
+from hf_ext.suites.measure import Measure
 
 FileNames = str | Sequence[str | Sequence[str]]
 """The name of a file; or of several that belong together, each as one name, or as the names that it goes by."""
@@ -86,6 +87,7 @@ class SuiteTask:
         unlabelled: what examples to be predicted have in place of a label, unless it is a class.
         scorer: the official scorer, of predictions and examples: scores in [0, 1] by their exact names, which stand
             beside those of the job.
+        measure: scores its models in place of the job; its fields are options beside those of the job.
         scored: the part whose score is reported: ``"validation"``, or a labelled part that chooses nothing.
         submissions: the name of the file of a submission, by part.
         submission: the kind of these files, as `hf_ext.suites.submission` checks it: ``"label"``, ``"answer"``,
@@ -111,6 +113,7 @@ class SuiteTask:
     also: Mapping[str, str] = field(default_factory=dict)
     unlabelled: Mapping[str, Any] = field(default_factory=dict)
     scorer: Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Mapping[str, float]] | None = None
+    measure: type[Measure] | None = None
     scored: str = "validation"
     submissions: Mapping[str, str] = field(default_factory=dict)
     submission: str = "label"

@@ -17,7 +17,7 @@ from hf_ext.suites.files import read_part, usable, write_examples
 from hf_ext.suites.jobs import job_class, known_options, of_job
 from hf_ext.suites.prediction import task_predictions
 from hf_ext.suites.runs import Run, configuration_of, read_run, run_folder, write_run
-from hf_ext.suites.suite import Suite, SuiteTask
+from hf_ext.suites.suite import Row, Suite, SuiteTask
 from hf_ext.tasks.base.job import Job
 from hf_ext.training.run_steps import checkpoint_to_resume
 from hf_ext.version import __version__
@@ -149,19 +149,31 @@ class Training:
 
     def _train(self, task: SuiteTask, run: Run, folder: Path) -> Run:
         began = time.monotonic()
-        files = self._files(task, run.split)
+        variant = self.variants.get(task.name)
+        rows = {part: usable(task, read_part(self.data, task, part, run.split, variant)) for part in task.labelled}
         settings = {name: value for name, value in self.settings(task).items() if value is not None}
         kind = job_class(task, settings)
         own = of_job(kind, settings)
-        job = kind(**files, **own)
-        given = {name: value for name, value in settings.items() if name not in own}
+        measured = {} if task.measure is None else of_job(task.measure, settings)
+        measure = None if task.measure is None else task.measure(**measured)
+        job = kind(**self._files(task, run.split, rows), **own)
+        given = {name: value for name, value in settings.items() if name not in own and name not in measured}
         arguments = job.training_arguments(folder, **given, seed=run.seed)
-        run.hyperparameters = _as_json({name: getattr(arguments, name) for name in _HYPERPARAMETERS})
-        _resume_or_replace(job, arguments, folder, self.overwrite)
+        trains = measure is None or arguments.num_train_epochs > 0 or arguments.max_steps > 0
+        if not trains and job.model is None:
+            raise ValueError(f"model must be given where nothing is trained, got config {job.config}")
+        if trains:
+            run.hyperparameters = _as_json({name: getattr(arguments, name) for name in _HYPERPARAMETERS})
+            _resume_or_replace(job, arguments, folder, self.overwrite)
         if arguments.process_index == 0:
             write_run(run, folder)
-        run.scores = _as_json(job.run(arguments))
-        run.official = self._official(task, run, folder, arguments)
+        if trains:
+            run.scores = _as_json(job.run(arguments))
+            run.official = _official(task, rows[task.scored], folder, arguments)
+        if measure is not None:
+            examples = {part: [row.example for row in own] for part, own in rows.items()}
+            model = str(folder if trains else job.model)
+            run.scores = _as_json(measure.scores(model, examples, settings, arguments.device))
         run.state, run.seconds = "finished", time.monotonic() - began
         if arguments.process_index == 0:
             (folder / ERROR_FILE).unlink(missing_ok=True)
@@ -169,25 +181,24 @@ class Training:
         _say(f"{task.name}, {run.name}: {task.metric} {run.score(task):.4f} on {task.scored}")
         return run
 
-    def _files(self, task: SuiteTask, split: str | None) -> dict[str, Any]:
-        """The files of the job, written from the official ones."""
+    def _files(self, task: SuiteTask, split: str | None, rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+        """The files of the job, written from the rows of the official ones."""
         folder = self.output / task.name / "data"
         made = {}
         for part in task.labelled:
             # What choice of examples a file is stands in its name, as runs share the folder.
             words = [part, split, self.variants.get(task.name)]
             path = folder / f"{'-'.join(filter(None, words))}.jsonl"
-            rows = read_part(self.data, task, part, split, self.variants.get(task.name))
-            write_examples(usable(task, rows), path)
+            write_examples(rows[part], path)
             made[part if part in ("train", "validation") else "test"] = path
         return {f"{part}_file": path for part, path in made.items()}
 
-    def _official(self, task: SuiteTask, run: Run, folder: Path, arguments: TrainingArguments) -> dict[str, float]:
-        if task.scorer is None:
-            return {}
-        rows = usable(task, read_part(self.data, task, task.scored, run.split, run.settings["variant"]))
-        predictions = task_predictions(task, rows, folder, use_cpu=arguments.use_cpu)
-        return dict(task.scorer(predictions, [row.example for row in rows]))
+
+def _official(task: SuiteTask, rows: Sequence[Row], folder: Path, arguments: TrainingArguments) -> dict[str, float]:
+    if task.scorer is None:
+        return {}
+    predictions = task_predictions(task, rows, folder, use_cpu=arguments.use_cpu)
+    return dict(task.scorer(predictions, [row.example for row in rows]))
 
 
 def _check_same(before: Run, run: Run, folder: Path) -> None:

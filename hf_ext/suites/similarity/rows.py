@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_ext.data.text_lines import FileLine, fail, read_lines
+from hf_ext.suites.suite import Row
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ def read_pair_file(path: Path) -> PairFile:
     return found
 
 
-def pair_rows(paths: Sequence[Path]) -> Iterator[tuple[FileLine, int, dict[str, Any]]]:
-    """The pairs of files with their places, and numbers from 0 over all of them; says how many lines were left out.
+def pair_rows(paths: Sequence[Path]) -> Iterator[Row]:
+    """The pairs of files, with numbers from 0 over all of them; says how many lines were left out.
 
     Raises:
         ValueError: naming the file and the line, if a score is no finite number.
@@ -65,5 +66,5 @@ def pair_rows(paths: Sequence[Path]) -> Iterator[tuple[FileLine, int, dict[str, 
                 len(skipped), total, path, skipped[0].number,
             )  # fmt: skip
         for where, pair in pairs:
-            yield where, number, pair
+            yield Row(where, number, pair)
             number += 1

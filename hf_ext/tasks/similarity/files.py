@@ -36,17 +36,17 @@ def read_text_pairs(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return [_pair(row, where) for where, row in _records(path, (*TEXT_KEYS[0], _SCORE_KEYS[0]))]
 
 
-def read_texts_alone(path: str | os.PathLike[str]) -> list[str]:
-    """Read the distinct texts of a file, as SimCSE needs them, in the order in which they first occur.
+def read_texts_alone(*paths: str | os.PathLike[str]) -> list[str]:
+    """Read the distinct texts of files, as SimCSE needs them, in the order in which they first occur.
 
-    The file has a text a line, JSON lines or a JSON array of ``{"text": str}``, columns with a header that has one of
+    A file has a text a line, JSON lines or a JSON array of ``{"text": str}``, columns with a header that has one of
     these names, or pairs in a format of :func:`read_text_pairs`, with or without a score. A text may be called
     ``sentence``, ``content`` or ``review`` as well.
 
     Raises:
         ValueError: naming the file and the line, if a line cannot be read or a text is blank.
     """
-    return list(dict.fromkeys(_texts(path)))
+    return list(dict.fromkeys(text for path in paths for text in _texts(path)))
 
 
 def pair_texts(pairs: Iterable[Mapping[str, Any]]) -> Iterator[str]:

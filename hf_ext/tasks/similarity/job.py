@@ -68,6 +68,13 @@ class SimilarityJob(EncoderJob):
     max_texts: int | None = option(
         "With simcse: learn from at most so many of the texts, drawn by the seed; else from all.", None, group="Loss"
     )
+    texts_of: str = option(
+        "With simcse: learn from the texts of the training file, or of all files, those to be scored on too, as the "
+        "articles do.",
+        "train",
+        group="Loss",
+        choices=("train", "all"),
+    )
 
     refused_methods: ClassVar[Mapping[str, str]] = {
         "r_drop": "a text has a vector here, and no distribution",
@@ -102,6 +109,10 @@ class SimilarityJob(EncoderJob):
             check_at_least("max_texts", self.max_texts, 2)
             if self.loss != "simcse":
                 raise ValueError(f"max_texts goes with loss=simcse, got {self.max_texts} with {self.loss}")
+        if self.texts_of not in ("train", "all"):
+            raise ValueError(f"texts_of must be one of train, all, got {self.texts_of!r}")
+        if self.texts_of != "train" and self.loss != "simcse":
+            raise ValueError(f"texts_of goes with loss=simcse, got {self.texts_of} with {self.loss}")
         if self.adversarial is not None and self.chunk_size is not None:
             raise ValueError(
                 f"chunk_size must be left out with adversarial={self.adversarial}, which needs the graph of the whole "
@@ -119,11 +130,13 @@ class SimilarityJob(EncoderJob):
 
     def read(self) -> Files:
         """Pairs of texts with scores; for SimCSE, of training, texts alone."""
+        scored = [file for file in (self.validation_file, self.test_file) if file is not None]
+        texts = [self.train_file, *(scored if self.texts_of == "all" else ())]
         train: list[dict[str, Any]] = (
             read_text_pairs(self.train_file)
             if self.loss == "cosent"
             # A text and itself: dropout makes two of it.
-            else [{"text1": text, "text2": text} for text in read_texts_alone(self.train_file)]
+            else [{"text1": text, "text2": text} for text in read_texts_alone(*texts)]
         )
         validation = self.read_evaluation(self.validation_file, ())
         for name, examples in (("train_file", train), ("validation_file", validation)):

@@ -4,9 +4,10 @@ import logging
 
 import pytest
 
-from hf_ext.suites.similarity.published import WAYS, published_scores
+from hf_ext.suites.similarity.published import POOLINGS, PUBLISHED
 from hf_ext.suites.similarity.rows import pair_rows, read_pair_file
-from hf_ext.suites.similarity.settings import SIMCSE, TASKS, WHITENED_SIZES
+from hf_ext.suites.similarity.settings import SIMCSE
+from hf_ext.suites.similarity.suite import SUITE
 from hf_ext.tasks.similarity import SimilarityJob
 
 
@@ -68,26 +69,26 @@ def test_published_files_are_read(shared):
 
 
 def test_tasks_are_those_of_the_articles(tmp_path):
-    assert [(task.name, task.max_length, task.max_texts) for task in TASKS] == [
-        ("ATEC", 64, 10_000), ("BQ", 64, 10_000), ("LCQMC", 64, 10_000), ("PAWSX", 128, None), ("STS-B", 64, 10_000),
-    ]  # fmt: skip
-    assert TASKS[4].files == {part: f"STS-B.{end}.data" for part, end in
-                              (("train", "train"), ("validation", "valid"), ("test", "test"))}  # fmt: skip
-    for task in TASKS:
-        own = {name: value for name, value in task.simcse.items() if name in SimilarityJob.__dataclass_fields__}
+    simcse = {task.name: task.settings("simcse") for task in SUITE.tasks}
+    assert {name: (one["max_length"], one.get("max_texts")) for name, one in simcse.items()} == {
+        "ATEC": (64, 10_000), "BQ": (64, 10_000), "LCQMC": (64, 10_000), "PAWSX": (128, None), "STS-B": (64, 10_000),
+    }  # fmt: skip
+    assert SUITE.chosen(["STS-B"])[0].files == {
+        "train": "STS-B.train.data", "validation": "STS-B.valid.data", "test": "STS-B.test.data",
+    }  # fmt: skip
+    for settings in simcse.values():
+        own = {name: value for name, value in settings.items() if name in SimilarityJob.__dataclass_fields__}
         job = SimilarityJob(tmp_path / "a", tmp_path / "b", model="x", **own)
-        assert (job.max_texts, job.max_length, job.dropout) == (task.max_texts, task.max_length, 0.3)
+        assert (job.max_texts, job.max_length, job.dropout) == (settings.get("max_texts"), settings["max_length"], 0.3)
         arguments = job.training_arguments(
-            tmp_path, use_cpu=True, **{k: v for k, v in task.simcse.items() if k not in own}
+            tmp_path, use_cpu=True, **{k: v for k, v in settings.items() if k not in own}
         )
         wanted = {name: value for name, value in SIMCSE.items() if name not in own}
         assert {name: getattr(arguments, name) for name in wanted} == wanted
-    assert WHITENED_SIZES["base"] == 256
 
 
 def test_published_numbers_are_those_of_the_table(shared):
-    """Row by row as they are printed, of those that are kept."""
-    poolings = {"P1": "cls", "P3": "mean", "P4": "first_last"}
+    """Row by row as they are printed."""
     text = (shared / "data" / "PUBLISHED_RESULTS_SIMILARITY.md").read_text(encoding="utf-8")
     names, printed = [], {}
     for line in text.splitlines():
@@ -95,9 +96,14 @@ def test_published_numbers_are_those_of_the_table(shared):
         if first == "model":
             names = cells
         model, _, number = first.partition("-")
-        if number in poolings and len(cells) == 5:
-            for way, scores in zip(WAYS, zip(*[map(float, cell.split("/")) for cell in cells])):
-                printed[model, poolings[number], way] = dict(zip(names, scores))
-    found = published_scores()
-    assert len(found) == 24
-    assert {key: dict(scores) for key, scores in found.items()} == {key: printed[key] for key in found}
+        if number in POOLINGS and len(cells) == 5:
+            size = 128 if model in ("SimBERT_small", "SimBERT_tiny") else 256
+            ways = (("plain", None), ("whitening", None), ("whitening", size), ("simcse", None))
+            for way, scores in zip(ways, zip(*[map(float, cell.split("/")) for cell in cells])):
+                printed[model, POOLINGS[number], *way] = dict(zip(names, scores))
+    assert len(printed) == 120
+    assert {
+        (one.name.partition("-")[0], one.of["pooling"], one.of["preset"], one.of.get("whitened_size")): one.scores
+        for one in PUBLISHED
+    } == printed
+    assert {one.part for one in PUBLISHED} == {"test"}

@@ -82,7 +82,7 @@ OPTIONS = {
         "max-answer-tokens n-best null-threshold"
     ),
     "relations": "schema-file max-length stride head span-head-size threshold",
-    "similarity": "max-length loss pooling scale chunk-size dropout max-texts",
+    "similarity": "max-length loss pooling scale chunk-size dropout max-texts texts-of",
     "summarization": "max-source-length max-target-length",
 }
 # What an option of a method has no effect without.
@@ -106,6 +106,7 @@ BESIDE = {
     "padding_choice": ["--num-choices=2"],
     "count_micro_steps": ["--optimizer=article"],
     "max_texts": ["--loss=simcse"],
+    "texts_of": ["--loss=simcse"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]

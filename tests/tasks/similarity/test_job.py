@@ -202,6 +202,20 @@ def test_texts_are_drawn_by_the_seed(tmp_path, file, monkeypatch):
     assert whole == [*texts]
 
 
+def test_texts_are_those_of_training_or_of_all_files(tmp_path):
+    """A text that occurs twice is learnt once, whichever file has it."""
+    files = {}
+    for name, line in (("train", "a\tb\t1\na\tc\t0"), ("validation", "d\ta\t1\nd\te\t0"), ("test", "f\tb\t1\n")):
+        files[f"{name}_file"] = tmp_path / name
+        files[f"{name}_file"].write_text(line)
+    for texts_of, wanted in (("train", "abc"), ("all", "abcdef")):
+        job = SimilarityJob(config="tiny", loss="simcse", texts_of=texts_of, **files)
+        assert [one["text1"] for one in job.read().train] == [*wanted]
+    del files["test_file"]
+    job = SimilarityJob(config="tiny", loss="simcse", texts_of="all", **files)
+    assert [one["text1"] for one in job.read().train] == [*"abcde"]
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "wanted"),
     [
@@ -243,6 +257,10 @@ def test_jobs_that_cannot_be_done_are_refused(file, tmp_path):
         SimilarityJob(file, file, config="tiny", max_texts=5)
     with pytest.raises(ValueError, match="max_texts must be at least 2, got 1"):
         SimilarityJob(file, file, config="tiny", loss="simcse", max_texts=1)
+    with pytest.raises(ValueError, match="texts_of goes with loss=simcse, got all with cosent"):
+        SimilarityJob(file, file, config="tiny", texts_of="all")
+    with pytest.raises(ValueError, match="texts_of must be one of train, all, got 'test'"):
+        SimilarityJob(file, file, config="tiny", loss="simcse", texts_of="test")
     empty, same = tmp_path / "empty", tmp_path / "same"
     empty.write_text("")
     same.write_text("a\tb\t1\nc\td\t1\n")
