@@ -51,7 +51,7 @@ def test_every_action_has_its_help_and_options(action):
     command = suite_command("clue", action)
     assert command.help
     known = {option for parameter in command.params for option in parameter.opts}
-    assert ("--tasks" in known) == (action in ("check", "train", "predict", "validate"))
+    assert ("--tasks" in known) == (action in ("check", "train", "predict", "pack", "validate"))
     assert ("--preset" in known) == (action == "train")
     assert "--train-file" not in known
     assert known & {option for parameter in file_command().params for option in parameter.opts} >= known & {"--tasks"}
@@ -68,8 +68,8 @@ def test_a_task_without_a_job_knows_no_options():
 def test_settings_of_tasks_are_options_of_their_jobs(suite):
     """But for what other parts of the package have: the articles' optimiser and the head over the first token."""
     for task in suite.tasks:
-        known = known_options(task)
-        for preset in (None, *task.presets):
+        for preset in (None, *task.all_presets):
+            known = known_options(task.trained(preset))
             settings = task.settings(preset)
             assert not known or settings.keys() <= known | {"optimizer", "head"}
         with pytest.raises(ValueError, match=f"preset of {task.name} must be one that it has"):
