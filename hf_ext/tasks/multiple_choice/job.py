@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.run_steps import predict_in_order
 
 _CHOICES = "Choices"
+_COUNTED_AT_ONCE = 1000
 
 
 @dataclass
@@ -151,8 +153,11 @@ class MultipleChoiceJob(EncoderJob):
         self, examples: Sequence[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase
     ) -> dict[str, tuple[list[int], int]]:
         """Tokens of the longest row of each question."""
-        rows = ChoiceEncoder(tokenizer, 1 << 30, self.num_choices, self.padding_choice)(examples)
-        return {"max_length": ([max(map(len, own)) for own in rows], self.max_length)}
+        encoder = ChoiceEncoder(tokenizer, 1 << 30, self.num_choices, self.padding_choice)
+        # All rows at once would hold each text as often as it has choices.
+        starts = range(0, len(examples), _COUNTED_AT_ONCE)
+        batches = (encoder(examples[start : start + _COUNTED_AT_ONCE]) for start in starts)
+        return {"max_length": ([max(map(len, own)) for rows in batches for own in rows], self.max_length)}
 
     def load_model(self, tokenizer: PreTrainedTokenizerBase, files: Files) -> PreTrainedModel:
         """The model that the job names, which knows how choices are decoded and filled up.
@@ -196,6 +201,16 @@ class MultipleChoiceJob(EncoderJob):
         """:func:`hf_ext.tasks.multiple_choice.choice_scores` of the questions, and the ``head``."""
         labels = [example["label"] for example in examples]
         return {**choice_scores(found, labels, groups_of(examples), self.decoding), "head": head_of(model)}
+
+    def predictions(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> list[dict[str, Any]]:
+        """The number of the choice of each question, from 0, with the logits of all choices that it has."""
+        taken = DECODINGS[self.decoding_of(examples)](found, groups_of(examples))
+        return [
+            {"label": label, "logits": [logit for logit in row if logit > -inf]}
+            for label, row in zip(taken.tolist(), found.tolist())
+        ]
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

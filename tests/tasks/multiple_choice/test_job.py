@@ -89,6 +89,20 @@ def test_evaluations_may_decode_otherwise(trained, chid, tmp_path):
     assert json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")) == pytest.approx(kept)
 
 
+def test_predictions_have_the_choice_and_the_logits_of_those_that_are_there():
+    """Two questions of a group, and one of two choices alone."""
+    examples = [{"text": "a", "choices": ["b", "c", "d"], "group": 0}] * 2 + [{"text": "a", "choices": ["b", "c"]}]
+    found = np.array([[9.0, 8.0, 0.0], [8.5, 1.0, 0.0], [1.0, 2.0, -np.inf]])
+    wanted = {None: [1, 0, 1], "argmax": [0, 0, 1], "greedy": [0, 1, 1]}
+    for decoding, labels in wanted.items():
+        job = MultipleChoiceJob("a", "b", config="tiny", decoding=decoding)
+        assert job.predictions(found, examples, None) == [
+            {"label": labels[0], "logits": [9.0, 8.0, 0.0]},
+            {"label": labels[1], "logits": [8.5, 1.0, 0.0]},
+            {"label": labels[2], "logits": [1.0, 2.0]},
+        ]
+
+
 def test_predictions_are_those_of_each_row_alone(trained, chid, tmp_path):
     """By the model itself, a row at a time; then decoded line by line."""
     folder, _ = trained
