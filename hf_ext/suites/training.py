@@ -168,11 +168,13 @@ class Training:
         job = kind(**{**self._files(task, run.split, rows), **own})
         given = {name: value for name, value in settings.items() if name not in own and name not in measured}
         arguments = job.training_arguments(folder, **given, seed=run.seed)
-        trains = measure is None or arguments.num_train_epochs > 0 or arguments.max_steps > 0
+        learns = arguments.num_train_epochs > 0 or arguments.max_steps > 0
+        trains = measure is None or learns
         if not trains and job.model is None:
             raise ValueError(f"model must be given where nothing is trained, got config {job.config}")
-        if trains:
+        if learns:
             run.hyperparameters = _as_json({name: getattr(arguments, name) for name in _HYPERPARAMETERS})
+        if trains:
             _resume_or_replace(job, arguments, folder, self.overwrite)
         if arguments.process_index == 0:
             write_run(run, folder)

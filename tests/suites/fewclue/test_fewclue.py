@@ -128,6 +128,7 @@ def test_zero_shot_pet_and_fine_tuning_by_the_same_command(name, tmp_path, monke
             made[one.name] = one
     untrained = made["zero-shot-split-0-seed-1"]
     assert untrained.scores["accuracy"] == untrained.scores["accuracy_before"]
+    assert untrained.hyperparameters == {}
     report = suite_report(SUITE, runs)
     presets = ("finetuning", "official", "zero-shot")
     assert list(report["tasks"]) == [f"{name}, {preset}" for preset in presets]
