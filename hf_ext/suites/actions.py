@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from hf_ext.suites.check import check_suite, check_tables
-from hf_ext.suites.packing import expected_files, submission_contents
+from hf_ext.suites.packing import expected_files, labels_of_submission, submission_contents
 from hf_ext.suites.prediction import predict_suite
 from hf_ext.suites.report import suite_report, write_suite_report
 from hf_ext.suites.runs import Run, first_process
@@ -106,7 +106,7 @@ def pack(suite: Suite, given: dict[str, Any], predictions: Path, target: Path) -
     """Write the zip of a submission from predictions, such as RUNS/predictions/best."""
     from hf_ext.suites.submission import pack as write_zip
 
-    contents = submission_contents(suite, predictions, given.get("splits"))
+    contents = submission_contents(suite, predictions, given.get("splits"), given.get("tasks"))
     data = given.get("data")
     files = [] if data is None else _submission_files(suite, given, data, contents)
     for fault in write_zip(contents, target, files):
@@ -132,17 +132,16 @@ def _submission_files(
     """What each file of a submission has to have; of these names alone, if any are given."""
     from hf_ext.suites.submission import file_of_rows
 
-    expected = expected_files(suite, data, given.get("tasks"), given.get("splits"))
     return [
         file_of_rows(
             name,
             task.submission,
             rows,
-            task.submission_labels or task.labels,
+            labels_of_submission(data, task),
+            any_name=not suite.one_submission,
             required=name not in task.optional,
         )
-        for name, task, rows in expected
-        if names is None or name in names
+        for name, task, rows in expected_files(suite, data, given.get("tasks"), given.get("splits"), names)
     ]
 
 

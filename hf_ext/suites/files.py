@@ -96,6 +96,13 @@ def find_part(data: Path, task: SuiteTask, part: str, split: str | None = None) 
     return found
 
 
+def schema_file(data: Path, task: SuiteTask) -> Path | None:
+    """The official file of the labels of a task; None if there is none."""
+    folder = task_folder(data, task)
+    places = [folder / name for name in task.schema] if folder else []
+    return next((place for place in places if place.is_file()), None)
+
+
 def has_part(data: Path, task: SuiteTask, part: str, split: str | None = None) -> bool:
     """Whether all files of a part are there."""
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hf_ext.suites.measure import Measure
@@ -31,6 +32,14 @@ def job_class(task: SuiteTask, settings: Mapping[str, Any]) -> type[Job]:
         if name not in known:
             raise ValueError(f"the job {task.job} of the task {task.name} has no option {name}")
     return JobParser(jobs_of_command(task.job)).job_class(settings)
+
+
+def labels_of_schema(task: SuiteTask, path: Path) -> list[str]:
+    """The labels of a file as the job of a task reads its ``schema_file``."""
+    # It is made of neither; a job has one of them.
+    job: Any = job_class(task, task.options)(train_file=path, validation_file=path, config="tiny")
+    labels: list[str] = job.read_schema(path)
+    return labels
 
 
 def of_job(kind: type[Job] | type[Measure], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class ReportOptions:
 
 
 @dataclass
-class PackOptions:
+class PackOptions(TaskOptions):
     """Those of ``pack``."""
 
     splits: list[str] | None = option(_OF_SPLITS, None, group=_SUITE)
@@ -126,8 +126,9 @@ class SuiteParser(JobParser):
     def __init__(
         self, suite: Suite, options_class: type, arguments: Mapping[str, str], with_jobs: bool = False
     ) -> None:
-        jobs = [job for task in suite.tasks for job in jobs_of_command(task.job)] if with_jobs else []
-        measures = [task.measure for task in suite.tasks if task.measure is not None] if with_jobs else []
+        tasks = [one for task in suite.tasks for one in (task, *task.otherwise.values())] if with_jobs else []
+        jobs = [job for task in tasks for job in jobs_of_command(task.job)]
+        measures = [task.measure for task in tasks if task.measure is not None]
         if measures:
             options_class = make_dataclass("Options", [], bases=(options_class, *dict.fromkeys(measures)))
         super().__init__(list(dict.fromkeys(jobs)), options_class)

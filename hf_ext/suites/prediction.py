@@ -129,6 +129,7 @@ def _predict_run(
     task: SuiteTask, run: Run, folder: Path, data: Path, output: Path, use_cpu: bool, batch_size: int | None
 ) -> dict[str, list[dict[str, Any]]]:
     made = {}
+    task = task.trained(run.settings["preset"])
     for part in task.predicted:
         if not has_part(data, task, part, run.split):
             continue

@@ -135,7 +135,7 @@ def _of_task(suite: Suite, task: SuiteTask, configuration: str, runs: Sequence[R
         name: _mean([100 * float(run.scored(task)[key]) for run in ended if key in run.scored(task)])
         for name, key in task.also.items()
     }
-    official = dict.fromkeys(name for run in ended for name in run.official)
+    official = dict.fromkeys(name for run in ended for name in run.official if name != task.score)
     also |= {name: _mean([100 * run.official[name] for run in ended if name in run.official]) for name in official}
     return {
         "task": task.name,

@@ -61,7 +61,7 @@ class Run:
 
     def score(self, task: SuiteTask) -> float | None:
         """What is reported of it, in [0, 1]; None if it has not ended."""
-        return None if self.state != "finished" else float(self.scored(task)[task.score])
+        return None if self.state != "finished" else float({**self.scored(task), **self.official}[task.score])
 
     def scored(self, task: SuiteTask) -> Mapping[str, Any]:
         """The scores of the job on the part that is reported."""
@@ -138,8 +138,14 @@ def _order(run: Run) -> tuple[str, str, int]:
 def best_run(runs: Iterable[tuple[Run, Path]], task: SuiteTask) -> tuple[Run, Path] | None:
     """Of the runs of a task that have ended the one that is best on the validation file; the first of equal ones."""
     ended = [pair for pair in runs if pair[0].state == "finished"]
-    # Not a number is the least.
-    return max(ended, key=lambda pair: (not isnan(score := float(pair[0].scores[task.score])), score), default=None)
+
+    def order(pair: tuple[Run, Path]) -> tuple[bool, float]:
+        score = pair[0].score(task) if task.scored == "validation" else None
+        score = float(pair[0].scores[task.score]) if score is None else score
+        # Not a number is the least.
+        return not isnan(score), score
+
+    return max(ended, key=order, default=None)
 
 
 def first_process() -> bool:

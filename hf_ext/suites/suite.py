@@ -72,11 +72,12 @@ class SuiteTask:
             stands for one. A name with a stroke is that of a file beside the task's folder.
         read: makes examples of official rows.
         metric: the exact name of the metric, as reports give it.
-        score: its key among the scores of the job, in [0, 1].
+        score: its key among the scores of the job or of ``scorer``, in [0, 1].
         labels: its classes; a row with any other is refused. Empty: it has none, or the job knows.
         no_label: labels of rows that are neither trained on nor scored, as ``-`` of those whose annotators disagree.
         options: options of the job and training arguments, whatever the preset.
         presets: more of them, by the name of a preset, over ``options``.
+        otherwise: by the names of further presets, the task as each of these trains it, by another job for instance.
         variants: other ways to make examples of rows, by their names.
         apart: options whose values tell runs apart as preset and variant do: runs that differ in them may lie in one
             folder, and are reported one below the other.
@@ -90,6 +91,8 @@ class SuiteTask:
             beside those of the job.
         measure: scores its models in place of the job; its fields are options beside those of the job.
         scored: the part whose score is reported: ``"validation"``, or a labelled part that chooses nothing.
+        schema: the names that the official file of its labels goes by, which the job is given as ``schema_file`` and a
+            submission is checked by, if it is there.
         submissions: the name of the file of a submission, by part.
         optional: names of those that a submission may do without.
         submission_labels: what labels a submission may have; empty: ``labels``.
@@ -109,6 +112,7 @@ class SuiteTask:
     no_label: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    otherwise: Mapping[str, "SuiteTask"] = field(default_factory=dict)
     variants: Mapping[str, Reader] = field(default_factory=dict)
     apart: Sequence[str] = ()
     folders: Sequence[str] = ()
@@ -119,6 +123,7 @@ class SuiteTask:
     scorer: Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], Mapping[str, float]] | None = None
     measure: type[Measure] | None = None
     scored: str = "validation"
+    schema: Sequence[str] = ()
     submissions: Mapping[str, str] = field(default_factory=dict)
     optional: Sequence[str] = ()
     submission_labels: Sequence[str] = ()
@@ -134,6 +139,18 @@ class SuiteTask:
         unknown = self.submissions.keys() - self.files.keys()
         if unknown:
             raise ValueError(f"submissions of the task {self.name} must be of its files, got {', '.join(unknown)}")
+        twice = self.presets.keys() & self.otherwise.keys()
+        if twice:
+            raise ValueError(
+                f"presets of the task {self.name} must have names of their own, got {', '.join(twice)} twice"
+            )
+        for preset, other in self.otherwise.items():
+            for name in ("name", "metric", "score", "scored", "submission"):
+                if getattr(other, name) != getattr(self, name):
+                    raise ValueError(
+                        f"{name} of the task {self.name} must be the same with the preset {preset}, "
+                        f"{getattr(self, name)!r}, got {getattr(other, name)!r}"
+                    )
 
     @property
     def submits_object(self) -> bool:
@@ -163,18 +180,30 @@ class SuiteTask:
             raise ValueError(f"variant of {self.name} must be one of its own, {known}, got {variant!r}")
         return self.variants[variant]
 
+    @property
+    def all_presets(self) -> tuple[str, ...]:
+        """The names of its presets, those that make it another task included."""
+        return (*self.presets, *self.otherwise)
+
+    def trained(self, preset: str | None) -> "SuiteTask":
+        """The task as a preset trains it; None: as it is.
+
+        Raises:
+            ValueError: if it has no such preset.
+        """
+        if preset is not None and preset not in self.all_presets:
+            known = ", ".join(self.all_presets) or "none"
+            raise ValueError(f"preset of {self.name} must be one that it has, {known}, got {preset!r}")
+        return self if preset is None else self.otherwise.get(preset, self)
+
     def settings(self, preset: str | None) -> dict[str, Any]:
         """Options of the job and training arguments with a preset; None: none.
 
         Raises:
             ValueError: if it has no such preset.
         """
-        if preset is None:
-            return dict(self.options)
-        if preset not in self.presets:
-            known = ", ".join(self.presets) or "none"
-            raise ValueError(f"preset of {self.name} must be one that it has, {known}, got {preset!r}")
-        return {**self.options, **self.presets[preset]}
+        own = self.trained(preset)
+        return {**own.options, **self.presets.get(preset or "", {})}
 
 
 @dataclass(frozen=True)
@@ -190,6 +219,8 @@ class Suite:
         more_splits: further ones, which are no part of the mean.
         averages: by the name of an average, the tasks that it is the mean of.
         zip_name: what the zip of a submission has to be called; None: whatever one likes.
+        one_submission: whether the files of all tasks are one submission; else each task is a contest of its own, and
+            takes a zip with its file alone, whatever that is called.
     """
 
     name: str
@@ -199,6 +230,7 @@ class Suite:
     more_splits: Sequence[str] = ()
     averages: Mapping[str, Sequence[str]] = field(default_factory=dict)
     zip_name: str | None = None
+    one_submission: bool = True
 
     def __post_init__(self) -> None:
         names = [task.name for task in self.tasks]
@@ -223,7 +255,7 @@ class Suite:
     @property
     def presets(self) -> tuple[str, ...]:
         """The names of presets that a task has."""
-        return tuple(dict.fromkeys(preset for task in self.tasks for preset in task.presets))
+        return tuple(dict.fromkeys(preset for task in self.tasks for preset in task.all_presets))
 
     def chosen(self, names: Sequence[str] | None) -> tuple[SuiteTask, ...]:
         """The tasks of these names, in the order of the suite; None: all.

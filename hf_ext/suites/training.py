@@ -13,7 +13,7 @@ from rich.console import Console
 from transformers import TrainingArguments
 from transformers.trainer_utils import sort_checkpoints
 
-from hf_ext.suites.files import read_part, usable, write_examples
+from hf_ext.suites.files import read_part, schema_file, usable, write_examples
 from hf_ext.suites.jobs import job_class, known_options, of_job
 from hf_ext.suites.prediction import task_predictions
 from hf_ext.suites.runs import Run, configuration_of, first_process, read_run, run_folder, write_run
@@ -60,7 +60,7 @@ class Training:
         suite: the tasks there are.
         data: the folder of the official files.
         output: the folder of the runs.
-        tasks: the names of those to train; None: all.
+        tasks: the names of those to train; None: all, but with a preset those that have it.
         seeds: each a run of each task.
         splits: names of those to train on; None: those of the mean.
         preset: of the settings of each task; None: those that a task always has, and else the job's own.
@@ -82,13 +82,13 @@ class Training:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        tasks = self.suite.chosen(self.tasks)
         self.suite.chosen_splits(self.splits)
         if not self.seeds or len({*self.seeds}) < len(self.seeds):
             raise ValueError(f"seeds must be one or several that differ, got {list(self.seeds)}")
         if self.preset is not None and self.preset not in self.suite.presets:
             known = ", ".join(self.suite.presets) or "none"
             raise ValueError(f"preset must be one of the suite {self.suite.name}, {known}, got {self.preset!r}")
+        tasks = [task.trained(self.preset) for task in self.chosen]
         by_name = {task.name: task for task in tasks}
         for name, variant in self.variants.items():
             if name not in by_name:
@@ -99,6 +99,12 @@ class Training:
                 jobs = ", ".join(sorted({task.job for task in tasks}))
                 raise ValueError(f"{name} has no effect on the tasks that are trained ({jobs}); leave it out")
 
+    @property
+    def chosen(self) -> tuple[SuiteTask, ...]:
+        """The tasks to train."""
+        named = self.suite.chosen(self.tasks)
+        return tuple(task for task in named if self.tasks is not None or self.preset in (None, *task.all_presets))
+
     def run(self) -> list[Run]:
         """Train what has not ended.
 
@@ -106,7 +112,10 @@ class Training:
             All runs that were asked for, those that had ended before included.
         """
         runs = []
-        for task in self.suite.chosen(self.tasks):
+        left_out = [task.name for task in self.suite.chosen(self.tasks) if task not in self.chosen]
+        if left_out:
+            _say(f"left out, as they have no preset {self.preset}: {', '.join(left_out)}")
+        for task in self.chosen:
             for split in self.suite.chosen_splits(self.splits):
                 for seed in self.seeds:
                     runs.append(self._guarded(task, seed, split))
@@ -118,18 +127,17 @@ class Training:
 
     def _given(self, task: SuiteTask) -> dict[str, Any]:
         """The options that the job of a task knows."""
-        known = known_options(task)
+        known = known_options(task.trained(self.preset))
         return {name: value for name, value in self.options.items() if name in known}
 
     def _guarded(self, task: SuiteTask, seed: int, split: str | None) -> Run:
         said = {"preset": self.preset, "variant": self.variants.get(task.name)}
-        # A task that has no such preset fails below, under a name of its own.
-        settings = {**said, **task.options, **task.presets.get(self.preset or "", {}), **self._given(task)}
+        settings = {**said, **self.settings(task)}
         run = Run(self.suite.name, task.name, seed, split, said, configuration_of(task, settings), version=__version__)
         folder = run_folder(self.output, run)
         title = f"{task.name}, {run.name}"
         try:
-            run.settings = _as_json({**said, **self.settings(task)})
+            run.settings = _as_json(settings)
             before = read_run(folder)
             if before is not None and not self.overwrite:
                 # A run that left nothing to go on from may begin anew with other settings.
@@ -149,21 +157,24 @@ class Training:
 
     def _train(self, task: SuiteTask, run: Run, folder: Path) -> Run:
         began = time.monotonic()
+        settings = {name: value for name, value in self.settings(task).items() if value is not None}
+        task = task.trained(self.preset)
         variant = self.variants.get(task.name)
         rows = {part: usable(task, read_part(self.data, task, part, run.split, variant)) for part in task.labelled}
-        settings = {name: value for name, value in self.settings(task).items() if value is not None}
         kind = job_class(task, settings)
         own = of_job(kind, settings)
         measured = {} if task.measure is None else of_job(task.measure, settings)
         measure = None if task.measure is None else task.measure(**measured)
-        job = kind(**self._files(task, run.split, rows), **own)
+        job = kind(**{**self._files(task, run.split, rows), **own})
         given = {name: value for name, value in settings.items() if name not in own and name not in measured}
         arguments = job.training_arguments(folder, **given, seed=run.seed)
-        trains = measure is None or arguments.num_train_epochs > 0 or arguments.max_steps > 0
+        learns = arguments.num_train_epochs > 0 or arguments.max_steps > 0
+        trains = measure is None or learns
         if not trains and job.model is None:
             raise ValueError(f"model must be given where nothing is trained, got config {job.config}")
-        if trains:
+        if learns:
             run.hyperparameters = _as_json({name: getattr(arguments, name) for name in _HYPERPARAMETERS})
+        if trains:
             _resume_or_replace(job, arguments, folder, self.overwrite)
         if arguments.process_index == 0:
             write_run(run, folder)
@@ -189,11 +200,12 @@ class Training:
         made = {}
         for part in task.labelled:
             # What choice of examples a file is stands in its name, as runs share the folder.
-            words = [part, split, self.variants.get(task.name)]
+            words = [part, split, self.variants.get(task.name), task.job]
             path = folder / f"{'-'.join(filter(None, words))}.jsonl"
             write_examples(rows[part], path)
             made[part if part in ("train", "validation") else "test"] = path
-        return {f"{part}_file": path for part, path in made.items()}
+        schema = schema_file(self.data, task)
+        return {f"{part}_file": path for part, path in made.items()} | ({"schema_file": schema} if schema else {})
 
 
 def _official(task: SuiteTask, rows: Sequence[Row], folder: Path, arguments: TrainingArguments) -> dict[str, float]:

@@ -52,7 +52,7 @@ def test_every_action_has_its_help_and_options(action):
     command = suite_command("clue", action)
     assert command.help
     known = {option for parameter in command.params for option in parameter.opts}
-    assert ("--tasks" in known) == (action in ("check", "train", "predict", "validate"))
+    assert ("--tasks" in known) == (action in ("check", "train", "predict", "pack", "validate"))
     assert ("--preset" in known) == (action == "train")
     assert "--train-file" not in known
     assert known & {option for parameter in file_command().params for option in parameter.opts} >= known & {"--tasks"}
@@ -68,9 +68,9 @@ def test_a_task_without_a_job_knows_no_options():
 @pytest.mark.parametrize("suite", shipped_suites().values(), ids=lambda suite: suite.name)
 def test_settings_of_tasks_are_options_of_their_jobs(suite):
     for task in suite.tasks:
-        for preset in (None, *task.presets):
+        for preset in (None, *task.all_presets):
             settings = task.settings(preset)
-            kind = job_class(task, settings)
+            kind = job_class(task.trained(preset), settings)
             kind(train_file="a", validation_file="b", config="tiny", **of_job(kind, settings))
         with pytest.raises(ValueError, match=f"preset of {task.name} must be one that it has"):
             task.settings("none")

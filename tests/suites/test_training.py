@@ -26,7 +26,7 @@ from hf_ext.suites import (
 )
 from hf_ext.suites.options import training_parser
 from hf_ext.suites.report import report_tables
-from hf_ext.suites.runs import Run, configuration_of, read_run, write_run
+from hf_ext.suites.runs import Run, best_run, configuration_of, read_run, run_folder, write_run
 from hf_ext.tasks.base.option import option
 from hf_ext.training.job_trainer import JobTrainer
 
@@ -179,6 +179,14 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(data, tmp_path, op
         ({"files": {"train": "a"}}, "files of the task toy must have the part validation, got train"),
         ({"submissions": {"test2": "a"}}, "submissions of the task toy must be of its files, got test2"),
         ({"scored": "public"}, "files of the task toy must have the part public"),
+        (
+            {"presets": {"own": {}}, "otherwise": {"own": task("toy")}},
+            "presets of the task toy must have names of their own, got own twice",
+        ),
+        (
+            {"otherwise": {"own": task("a")}},
+            "name of the task toy must be the same with the preset own, 'toy', got 'a'",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_is_refused(change, message):
@@ -337,6 +345,40 @@ def test_a_measure_scores_in_place_of_the_job_and_may_need_no_training(data, tmp
         Training(SUITE, data, tmp_path, options=options)
     with pytest.raises(NotImplementedError):
         Measure().scores("a/model", {}, {}, "cpu")
+
+
+def test_a_score_may_be_the_official_scorers(tmp_path):
+    """By it runs are reported and the best is chosen."""
+    own = task("a", also={"share of the job": "accuracy"})
+    own = dataclasses.replace(own, metric="F of the script", score="F of the script")
+    suite = Suite("toy", tasks=[own])
+    for seed, accuracy, official in ((1, 0.9, 0.2), (2, 0.1, 0.4)):
+        scores = {"accuracy": accuracy}
+        run = Run("toy", "a", seed, None, {}, state="finished", scores=scores, official={own.score: official, "G": 0})
+        write_run(run, run_folder(tmp_path, run))
+    (best, _) = best_run(find_runs(tmp_path, suite), own)
+    assert best.seed == 2
+    found = suite_report(suite, tmp_path)["tasks"]["a"]
+    assert found["mean"] == pytest.approx(30)
+    assert {name: mean for name, (mean, _) in found["also"].items()} == {"share of the job": 50, "G": 0}
+
+
+def test_a_preset_trains_the_tasks_that_have_it(data, tmp_path):
+    suite = Suite("toy", tasks=[task("there"), dataclasses.replace(task("other"), presets={"own": {}})])
+    assert [one.name for one in Training(suite, data, tmp_path, preset="own").chosen] == ["other"]
+    with pytest.raises(ValueError, match="preset of there must be one that it has, article, got 'own'"):
+        Training(suite, data, tmp_path, tasks=["there"], preset="own")
+
+
+def test_a_preset_may_train_by_another_job():
+    other = dataclasses.replace(task("a"), job="similarity", options={"max_length": 8}, presets={})
+    own = task("a", otherwise={"vectors": other})
+    assert own.trained("vectors") is other
+    assert own.trained("article") is own.trained(None) is own
+    assert own.settings("vectors") == {"max_length": 8}
+    assert own.settings("article") == {"metric_for_best_model": "accuracy", "learning_rate": 1e-3}
+    assert Suite("toy", tasks=[own]).presets == ("article", "vectors")
+    assert "pooling" in training_parser(Suite("toy", tasks=[own]), {}).options
 
 
 def test_runs_of_another_suite_are_refused(tmp_path):

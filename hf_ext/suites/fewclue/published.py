@@ -17,5 +17,6 @@ PUBLISHED = (
     _mean("zero-shot, RoBERTa", 85.2, 12.6, 25.3, 27.7, 40.3, 50.6, 52.2, 57.6, 50.0),
     _mean("PET", 86.7, 51.7, 54.5, 46.0, 44.0, 56.0, 59.4, 61.2, 57.5),
     _mean("P-tuning, RoBERTa", 88.3, 56.0, 54.2, 57.6, 41.9, 60.9, 62.9, 59.3, 58.1),
+    _mean("PET, trained on few_all", 88.2, 58.8, 55.12, 51.34, 49.25, 62.19, 66.28, 62.39, 64.65),
 )
-"""Per cent, means over the five splits."""
+"""Per cent; of what is trained, but for the last one, means over the five splits."""

@@ -1,12 +1,14 @@
-"""FewCLUE's tasks with few examples, as clozes: train, predict, pack, validate, report."""
+"""FewCLUE's tasks with few examples, as clozes or fine-tuned: train, predict, pack, validate, report."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hf_ext.data.text_lines import FileLine, fail
+from hf_ext.suites.clue.rows import keywords_and_abstracts, marked_texts
 from hf_ext.suites.fewclue.published import PUBLISHED
 from hf_ext.suites.files import json_rows, text_field, with_label
-from hf_ext.suites.suite import Suite, SuiteTask
+from hf_ext.suites.suite import Reader, Suite, SuiteTask
 from hf_ext.tasks.cloze.pattern import ClozePattern
 
 _SPLITS = ("0", "1", "2", "3", "4")
@@ -26,6 +28,10 @@ _PET: Mapping[str, Any] = {
     "per_device_train_batch_size": 16,
     "num_train_epochs": 20,
 }
+# The rate of the benchmark's own fine-tuning; its three epochs are three steps of 32 examples.
+_FINETUNING: Mapping[str, Any] = {"learning_rate": 2e-5, "metric_for_best_model": "accuracy"}
+# Nothing is learnt.
+_ZERO_SHOT: Mapping[str, Any] = {"num_train_epochs": 0}
 
 
 def _text(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
@@ -52,6 +58,12 @@ def _idiom(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
     return {**example, "answer": record["answer"]} if "answer" in record else example
 
 
+def _choice(record: Mapping[str, Any], where: FileLine) -> dict[str, Any]:
+    example = _idiom(record, where)
+    choice = {"text": example["content"], "blank": "#idiom#", "choices": example["candidates"]}
+    return {**choice, "label": example["answer"]} if "answer" in example else choice
+
+
 def _line(prediction: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": prediction["id"], "label": str(prediction["label"])}
 
@@ -60,22 +72,25 @@ def _idiom_line(prediction: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": prediction["id"], "answer": int(prediction["label"])}
 
 
-def _task(name: str, make: Any, train: int, public: int, test: int, file: str, **more: Any) -> SuiteTask:
-    """A task with its counts, and the file of its submission."""
+def _task(
+    name: str, make: Any, train: int, public: int, test: int, file: str, plain: Reader | None = None, **more: Any
+) -> SuiteTask:
+    """A task with its counts, the file of its submission, and rows as they are read without a pattern."""
     pattern = f"fewclue/{name}"
     max_length = more.pop("max_length", 128)
     validation = more.pop("validation", train)
     parts = {"train": train, "validation": validation}
     settings = {name: more.pop(name) for name in (*_PET,) if name in more}
     candidates = ClozePattern.load(pattern).candidates is not None
-    return SuiteTask(
+    task = SuiteTask(
         name=name,
         job="cloze",
         files=_FILES,
         read=json_rows(make),
         labels=() if candidates else ClozePattern.load(pattern).labels,
         options={"pattern": pattern, "max_length": max_length},
-        presets={"official": {**_PET, **settings}},
+        presets={"official": {**_PET, **settings}, "zero-shot": _ZERO_SHOT},
+        apart=("soft_tokens",),
         counts={
             **{f"{part}_{split}": number for part, number in parts.items() for split in _SPLITS},
             "test_public": public,
@@ -88,6 +103,15 @@ def _task(name: str, make: Any, train: int, public: int, test: int, file: str, *
         submission_line=_idiom_line if candidates else _line,
         **more,
     )
+    finetuned = replace(
+        task,
+        job="multiple-choice" if candidates else "classification",
+        read=plain or task.read,
+        options={"max_length": max_length, **_PET, **settings, **_FINETUNING},
+        presets={},
+        unlabelled={"label": 0} if candidates else {},
+    )
+    return replace(task, otherwise={"finetuning": finetuned})
 
 
 SUITE = Suite(
@@ -99,8 +123,8 @@ SUITE = Suite(
         _task("iflytek", _text, 928, 1_749, 2_600, "iflytekf", validation=690, num_train_epochs=6),
         _task("ocnli", _pair, 32, 2_520, 3_000, "ocnlif", max_length=256, learning_rate=3e-5, no_label=("-",)),
         _task("bustm", _pair, 32, 1_772, 2_000, "bustm", learning_rate=3e-5),
-        _task("csl", _fields("keyword", "abst"), 32, 2_838, 3_000, "cslf", max_length=256),
-        _task("chid", _idiom, 42, 2_002, 2_000, "chidf"),
+        _task("csl", _fields("keyword", "abst"), 32, 2_838, 3_000, "cslf", keywords_and_abstracts, max_length=256),
+        _task("chid", _idiom, 42, 2_002, 2_000, "chidf", json_rows(_choice)),
         _task(
             "cluewsc",
             _fields("target", "text"),
@@ -108,6 +132,7 @@ SUITE = Suite(
             976,
             290,
             "cluewscf",
+            marked_texts,
             max_length=256,
             learning_rate=3e-5,
             per_device_train_batch_size=8,

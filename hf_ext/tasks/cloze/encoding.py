@@ -3,6 +3,7 @@
 Shapes: L tokens, k masks, C labels, W words of a label.
 """
 
+import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from hf_ext.tasks.cloze.pattern import ClozePattern, Segment, text_of_field
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 NOT_THERE = -1
 """What fills up words and places that a label or a row does not have."""
@@ -44,7 +47,8 @@ class ClozeEncoder:
 
     Raises:
         ValueError: if the tokenizer does not fit, or a word is not what it can say: of unknown or special tokens, of
-            another number of tokens than the pattern has masks, or of the tokens of another label's word.
+            another number of tokens than the pattern has masks, or of the tokens of another label's word. Candidates,
+            which nobody chose, may have unknown tokens, and are scored by these.
     """
 
     def __init__(self, pattern: ClozePattern, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
@@ -100,7 +104,7 @@ class ClozeEncoder:
             return _repeated(segments, self.words.shape[-1]), None
         after_space = _follows_space(segments)
         given = candidates_of(example, self.pattern, "an example")
-        words = [[self._tokens_of_word(word, after_space)] for word in given]
+        words = [[self._tokens_of_word(word, after_space, may_be_unknown=True)] for word in given]
         return _repeated(segments, self._common_length({word: own[0] for word, own in zip(given, words)})), words
 
     def _written(self, segment: Segment) -> str:
@@ -188,11 +192,11 @@ class ClozeEncoder:
             found[label, : len(each)] = torch.tensor(each)
         return found
 
-    def _tokens_of_word(self, word: str, after_space: bool) -> list[int]:
+    def _tokens_of_word(self, word: str, after_space: bool, may_be_unknown: bool = False) -> list[int]:
         """The tokens of a word where it stands in the pattern.
 
         Raises:
-            ValueError: if one is unknown or special.
+            ValueError: if one is special, or unknown where it may not be.
         """
         tokenizer: Any = self.tokenizer
         # A vocabulary with tokens for words behind a space has others for those within a word.
@@ -203,7 +207,8 @@ class ClozeEncoder:
             known = tokenizer.get_vocab().get(word)
             # Of SentencePiece, which puts a space before whatever it reads.
             ids = [known] if known is not None and tokenizer.decode([ids[0]]).strip() == "" else ids
-        if not ids or {*ids} & {*tokenizer.all_special_ids}:
+        refused = {*tokenizer.all_special_ids} - ({tokenizer.unk_token_id} if may_be_unknown else set())
+        if not ids or {*ids} & refused:
             raise ValueError(
                 f"a label's word must be of tokens that the model can predict, got {self._shown(ids)} for {word!r}"
             )
@@ -245,7 +250,13 @@ def encode_cloze(
     """
     from datasets import Dataset
 
-    return Dataset.from_list(ClozeEncoder(pattern, tokenizer, max_length)(examples))
+    rows = ClozeEncoder(pattern, tokenizer, max_length)(examples)
+    candidates = [ids for row in rows for (ids,) in row.get("words", ())]
+    unknown = sum(tokenizer.unk_token_id in ids for ids in candidates)
+    if unknown:
+        message = "%d of %d candidates have characters that the vocabulary lacks; these are scored as %s"
+        logger.warning(message, unknown, len(candidates), tokenizer.unk_token)
+    return Dataset.from_list(rows)
 
 
 def encode_unlabelled(

@@ -245,7 +245,7 @@ class ClozePattern:
 
 
 def shipped_patterns() -> list[str]:
-    """The names of the patterns that come with the package: those of FewCLUE's baselines."""
+    """The names of the patterns that come with the package: those of FewCLUE's tasks."""
     return sorted(file.relative_to(SHIPPED).with_suffix("").as_posix() for file in SHIPPED.rglob("*.json"))
 
 

@@ -102,6 +102,17 @@ def test_around_a_blank_the_text_is_cut_at_both_ends():
     assert row["words"] == [[CHARACTERS.convert_tokens_to_ids(list(word))] for word in example["candidates"]]
 
 
+def test_candidates_may_have_what_the_vocabulary_lacks(caplog):
+    """Nobody chose them, and the others are to be scored; tokens with a meaning of their own are none of a word."""
+    pattern = ClozePattern("{text}", blank="#idiom#", candidates="candidates")
+    example = {"text": "甲#idiom#乙", "candidates": ["北京", "上龘"], "label": "1"}
+    (row,) = encode_cloze([example], pattern, CHARACTERS, 16)
+    assert [CHARACTERS.convert_ids_to_tokens(ids) for (ids,) in row["words"]] == [["北", "京"], ["上", "[UNK]"]]
+    assert "1 of 2 candidates have characters that the vocabulary lacks; these are scored as [UNK]" in caplog.text
+    with pytest.raises(ValueError, match=re.escape("got 上 [SEP] for '上[SEP]'")):
+        rows(pattern, {**example, "candidates": ["北京", "上[SEP]"]})
+
+
 @pytest.mark.parametrize(
     ("template", "words", "message"),
     [
