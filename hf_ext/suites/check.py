@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +23,7 @@ from hf_ext.data.file_checks import (
     worst_severity,
 )
 from hf_ext.suites.faulty_lines import read_around_faults
-from hf_ext.suites.files import find_part, has_part, read_files, usable, write_examples
+from hf_ext.suites.files import find_part, has_part, read_files, schema_file, usable, write_examples
 from hf_ext.suites.jobs import job_class, of_job
 from hf_ext.suites.suite import Row, Suite, SuiteTask
 from hf_ext.tasks.base.job import Job
@@ -161,7 +162,11 @@ def _check_task(
     except ValueError as error:
         own.add("error", "job", "train", str(error))
         return
-    _check_examples(own, task, kind, {part: usable(task, rows) for part, rows in read.items()}, tokenizer)
+    schema = schema_file(data, task)
+    options = {**of_job(kind, task.options), **({"schema_file": schema} if schema else {})}
+    _check_examples(
+        own, task, partial(kind, **options), {part: usable(task, rows) for part, rows in read.items()}, tokenizer
+    )
 
 
 def _read(own: TaskCheck, task: SuiteTask, part: str, paths: Sequence[Path], variant: str | None) -> list[Row] | None:
@@ -218,7 +223,7 @@ def _check_rows(own: TaskCheck, task: SuiteTask, part: str, rows: Sequence[Row])
 
 
 def _check_examples(
-    own: TaskCheck, task: SuiteTask, kind: type[Job], read: Mapping[str, Sequence[Row]], tokenizer: Any
+    own: TaskCheck, task: SuiteTask, make_job: Callable[..., Job], read: Mapping[str, Sequence[Row]], tokenizer: Any
 ) -> None:
     """What the job itself would say of the examples, of those to be predicted without what concerns labels."""
     checked: dict[str, list[CheckedExample]] = {}
@@ -228,7 +233,7 @@ def _check_examples(
             path = Path(folder) / f"{part}.jsonl"
             write_examples(rows, path)
             # It is made of neither; a job has one of them.
-            job = kind(train_file=path, validation_file=path, config="tiny", **of_job(kind, task.options))
+            job = make_job(train_file=path, validation_file=path, config="tiny")
             try:
                 if part in task.labelled:
                     # What it warns of was told of the official file.

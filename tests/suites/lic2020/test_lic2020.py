@@ -6,7 +6,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from hf_ext.suites import Training, shipped_suites
+from hf_ext.suites import Training, check_suite, shipped_suites
 from hf_ext.suites.files import read_part, schema_file, write_examples
 from hf_ext.suites.packing import expected_files, labels_of_submission, submission_contents
 from hf_ext.suites.prediction import write_predictions
@@ -122,6 +122,24 @@ def test_events_keep_aliases_for_the_score(tmp_path):
     write(tmp_path, "duee", "train.json", DUEE, {"text": "无", "id": 2})
     with pytest.raises(ValueError, match=re.escape(f"{path}:2: a row must have an id, a string, got '2'")):
         rows_of(tmp_path, "duee")
+
+
+@pytest.mark.parametrize("with_schema", [True, False])
+def test_checks_take_labels_from_the_official_file_of_them(tmp_path, with_schema):
+    """Those that training lacks are known by it."""
+    other = {**EVENT, "event_type": "产品行为-召回", "arguments": [{**ARGUMENT, "role": "召回方"}]}
+    write(tmp_path, "duee", "train.json", DUEE)
+    write(tmp_path, "duee", "dev.json", {**DUEE, "id": "a2", "event_list": [other]})
+    if with_schema:
+        roles = {"产品行为-发布": ["发布方"], "产品行为-召回": ["召回方"]}
+        kinds = [
+            {"event_type": kind, "role_list": [{"role": role} for role in own], "class": "产品行为", "id": kind}
+            for kind, own in roles.items()
+        ]
+        write(tmp_path, "duee", "event_schema.json", *kinds)
+    (found,) = check_suite(SUITE, tmp_path, tasks=["duee"])
+    unreadable = [one.message for one in found.findings if one.kind == "unreadable"]
+    assert ("召回" in "".join(unreadable)) is not with_schema
 
 
 def prediction(row):
