@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
+from transformers import PreTrainedModel
 
 from hf_ext.metrics.comparison import Item
 from hf_ext.tasks.base.extraction_job import LinkedSpanJob, SchemaJob
@@ -14,6 +15,7 @@ from hf_ext.tasks.events.encoding import (
     DataCollatorForEventExtraction,
     EventEncoder,
     decode_event_dataset,
+    with_trigger,
 )
 from hf_ext.tasks.events.files import event_labels, read_event_schema, read_events
 from hf_ext.tasks.events.head import AutoModelForEventExtraction
@@ -96,6 +98,12 @@ class EventExtractionJob(EventJob, LinkedSpanJob):
     def compute_metrics(self, id2label: Any) -> Any:
         """Scores of events of tokens."""
         return event_compute_metrics(id2label)
+
+    def predictions(
+        self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
+    ) -> list[dict[str, Any]]:
+        """Each text with its events, as the pipeline has them: those with a trigger, if there are triggers."""
+        return super().predictions([with_trigger(own, model.config.id2label) for own in found], examples, model)
 
     def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
         """The events of each text."""

@@ -116,14 +116,18 @@ def test_what_is_constant_has_no_correlation(data, encoder, tmp_path):
     assert "| BQ, plain, pooling mean | Spearman's rank correlation | test | NaN ± NaN |" in result.output
 
 
-def test_check_counts_and_says_what_is_left_out(data, caplog):
+def test_check_counts_and_says_what_is_left_out(data):
     result = run("check", data, "--json")
     assert result.exit_code == 0, result.output
     rows = {one["task"]: one["rows"] for one in json.loads(result.stdout)}
     assert rows["ATEC"] == {"train": 40, "validation": 11, "test": 25}
-    said = [record.getMessage() for record in caplog.records if "have not three fields" in record.getMessage()]
-    assert len(said) == 1
-    assert said[0].startswith("2 of 42 lines of ")
+    (said,) = (
+        finding["message"]
+        for one in json.loads(result.stdout)
+        for finding in one["findings"]
+        if "have not three fields" in finding["message"]
+    )
+    assert said.startswith("2 of 42 lines of ")
 
 
 @pytest.mark.slow
