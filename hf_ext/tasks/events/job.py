@@ -103,7 +103,8 @@ class EventExtractionJob(EventJob, LinkedSpanJob):
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel
     ) -> list[dict[str, Any]]:
         """Each text with its events, as the pipeline has them: those with a trigger, if there are triggers."""
-        return super().predictions([with_trigger(own, model.config.id2label) for own in found], examples, model)
+        names: Any = model.config.id2label
+        return super().predictions([with_trigger(own, names) for own in found], examples, model)
 
     def decode(self, predictions: Any, rows: Dataset, texts: Sequence[str], config: Any) -> list[list[dict[str, Any]]]:
         """The events of each text."""
