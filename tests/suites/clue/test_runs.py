@@ -92,7 +92,7 @@ def test_the_official_settings_train_every_task(data, tmp_path):
 
 def test_adapters_in_half_precision_train_each_kind_of_task(article, data, tmp_path):
     for opened in (AutoModel, AutoTokenizer):
-        opened.from_pretrained(article / "wsc" / "seed-42").save_pretrained(tmp_path / "encoder")
+        opened.from_pretrained(article / "wsc" / "article-seed-42").save_pretrained(tmp_path / "encoder")
     tasks = ("wsc", "cmrc2018", "c3", "cluener")
     options = ("--model", tmp_path / "encoder", "--lora", 2, "--bf16", *OPTIONS[2:], "--output-dir", tmp_path / "runs")
     program("train", data, "--tasks", *tasks, *options)
@@ -153,5 +153,5 @@ def test_the_report_names_each_metric(article):
     for way in ("argmax", "greedy", "assignment"):
         assert f"accuracy by {way}" in told
     report = json.loads((article / "report.json").read_text(encoding="utf-8"))
-    assert report["averages"].keys() == {"classification", "reading"}
+    assert report["averages"].keys() == {"classification, article", "reading, article"}
     assert None not in report["averages"].values()
