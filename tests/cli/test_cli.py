@@ -380,7 +380,8 @@ def test_version_and_help():
 
     assert run("--version").output.strip() == __version__
     group = typer.main.get_command(app)
-    assert group.commands.keys() == {*COMMANDS, "analyze", "check", "pretrain", "train", "clue", "fewclue", "suite"}
+    suites = {"clue", "fewclue", "lic2020", "similarity-suite", "suite"}
+    assert group.commands.keys() == {*COMMANDS, "analyze", "check", "pretrain", "train", *suites}
     for name in COMMANDS:
         shown = run(name, "--help", env={"COLUMNS": "200", "LINES": "100"})
         assert shown.exit_code == 0, shown.output

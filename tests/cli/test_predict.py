@@ -69,6 +69,8 @@ def classifier(tmp_path_factory):
 def test_tasks_are_those_of_the_pipelines():
     found = {name: (kind.command, kind.found, *kind.endings) for name, kind in predictors().items()}
     assert found == {
+        "event-tagging": ("events", "events", "ForEventTagging"),
+        "half-pointer-relation-extraction": ("relations", "relations", "ForHalfPointerRelations"),
         "span-extraction": ("ner", "entities", "ForSpanExtraction"),
         "sequence-labeling": ("ner", "entities", "ForSequenceLabeling"),
         "relation-extraction": ("relations", "relations", "ForRelationExtraction"),
