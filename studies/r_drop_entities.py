@@ -86,15 +86,19 @@ def run(setting: Setting, seed: int, sources: Sources) -> Mapping[str, Any]:
 def draw_of_every_type(texts: list[Any], count: int, seed: int) -> tuple[list[Any], list[Any]]:
     """Texts that the seed draws, with one of each type of entities among them, and the others."""
     random.Random(seed).shuffle(texts)
-    drawn, others = texts[:count], texts[count:]
-    known = {entity["label"] for one in drawn for entity in one["entities"]}
-    for place, one in enumerate(others):
-        if not {entity["label"] for entity in one["entities"]} <= known:
-            known |= {entity["label"] for entity in one["entities"]}
-            # The last ones go, which were drawn for no type.
-            drawn[-1], others[place] = one, drawn[-1]
-            drawn.insert(0, drawn.pop())
-    return drawn, others
+    count = min(count, len(texts))
+    known: set[str] = set()
+    needed = []
+    for place, one in enumerate(texts):
+        types = {entity["label"] for entity in one["entities"]}
+        if not types <= known:
+            known |= types
+            needed.append(place)
+    late = [place for place in needed if place >= count]
+    # The last ones go whose types others have.
+    spare = [place for place in range(count) if place not in needed][-len(late) :] if late else []
+    chosen = [*late, *(place for place in range(count) if place not in spare)]
+    return [texts[place] for place in chosen], [one for place, one in enumerate(texts) if place not in chosen]
 
 
 def draw(figure: "Figure", results: Results) -> None:

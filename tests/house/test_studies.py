@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from studies import crf_learning_rate, entities, exact_loss, label_imbalance, ngram_classifier
 from studies.__main__ import EXPERIMENTS, main
 from studies.drawing import save_figure
+from studies.r_drop_entities import draw_of_every_type
 from studies.sources import Sources
 from studies.study import Experiment, Results, mean_and_spread, run_experiment
 
@@ -208,3 +209,15 @@ def test_generated_parts_differ(tmp_path):
     )
     assert (len(train), len(dev), len(test)) == (1000, 200, 500)
     assert len(test & train) < 50
+
+
+def test_a_draw_of_few_texts_has_every_type():
+    """Rare ones too, in the place of texts that no type needs; nothing is lost or there twice."""
+    texts = [{"text": str(number), "entities": [{"label": "common"}]} for number in range(50)]
+    texts += [{"text": label, "entities": [{"label": label}]} for label in ("rare", "rarer")]
+    for seed in range(20):
+        drawn, others = draw_of_every_type([*texts], 5, seed)
+        assert {entity["label"] for one in drawn for entity in one["entities"]} == {"common", "rare", "rarer"}
+        assert len(drawn) == 5
+        assert sorted(one["text"] for one in (*drawn, *others)) == sorted(one["text"] for one in texts)
+    assert draw_of_every_type([*texts], 5, 0) == draw_of_every_type([*texts], 5, 0)
