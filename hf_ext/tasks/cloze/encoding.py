@@ -57,11 +57,12 @@ class ClozeEncoder:
             raise ValueError(f"tokenizer must have a mask token, got {type(tokenizer).__name__} without one")
         self.pattern, self.tokenizer, self.max_length = pattern, tokenizer, max_length
         mask: Any = tokenizer.mask_token
+        self._vocabulary = tokenizer.get_vocab()
+        self._special = {*tokenizer.all_special_ids}
         self._mask_takes_space = tokenizer(f"a {mask}")["input_ids"] == tokenizer(f"a{mask}")["input_ids"]
         self.soft_ids = soft_token_ids(tokenizer, pattern.soft_tokens)
         self.words = None if pattern.candidates is not None else self._words_of_labels()
         self._label_ids = {} if self.words is None else {name: index for index, name in enumerate(pattern.labels)}
-        self._special = {*tokenizer.all_special_ids}
 
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Rows of examples.
@@ -204,10 +205,10 @@ class ClozeEncoder:
             f" {word}" if after_space and self._mask_takes_space else word, add_special_tokens=False
         )["input_ids"]
         if len(ids) > 1:
-            known = tokenizer.get_vocab().get(word)
+            known = self._vocabulary.get(word)
             # Of SentencePiece, which puts a space before whatever it reads.
             ids = [known] if known is not None and tokenizer.decode([ids[0]]).strip() == "" else ids
-        refused = {*tokenizer.all_special_ids} - ({tokenizer.unk_token_id} if may_be_unknown else set())
+        refused = self._special - ({tokenizer.unk_token_id} if may_be_unknown else set())
         if not ids or {*ids} & refused:
             raise ValueError(
                 f"a label's word must be of tokens that the model can predict, got {self._shown(ids)} for {word!r}"
