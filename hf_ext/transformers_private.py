@@ -27,6 +27,7 @@ __all__ = [
     "default_callbacks",
     "forget_preparation",
     "forget_registered_task",
+    "has_class_for",
     "merge_with_config_defaults",
     "pad_inputs",
     "registered_models",
@@ -40,6 +41,11 @@ BaseAutoModelClass: Any = _BaseAutoModelClass
 def attention_implementation(config: PreTrainedConfig) -> str:
     """The name of the back end that a model runs; the config has it without the underscore only while it is made."""
     return str(config._attn_implementation)
+
+
+def has_class_for(auto_class: Any, config: PreTrainedConfig) -> bool:
+    """Whether an Auto class knows a class of models for a config."""
+    return type(config) in auto_class._model_mapping
 
 
 def registered_models() -> Iterator[tuple[type[PreTrainedConfig], Any]]:

@@ -14,6 +14,7 @@ from evaluate import Metric
 from torch import nn
 from transformers import (
     AutoModel,
+    AutoModelForMultipleChoice,
     BatchEncoding,
     BertConfig,
     BertModel,
@@ -107,6 +108,8 @@ def test_no_other_protected_name_is_called() -> None:
     own.add("_templates")
     # PyTorch's operators, whose work is counted.
     own |= {f"_scaled_dot_product_flash_attention_for_cpu{part}" for part in ("", "_backward")}
+    # Its kernels over many tensors at once, which its own optimisers call.
+    own |= {name for name in dir(torch) if name.startswith("_foreach_")}
     # By which PyTorch's hooks are taken away that others have set.
     own.add("_forward_hooks")
     assert called - own - {name for names in PROTECTED.values() for name in names} == set()
@@ -130,6 +133,11 @@ def test_base_auto_class() -> None:
     assert AutoModelForThis._model_mapping[BertConfig] is BertModel
     with pytest.raises(ValueError, match="exist_ok must be True to take another class for BertConfig"):
         AutoModelForThis.register(BertConfig, BertModel)
+
+
+def test_has_class_for() -> None:
+    assert private.has_class_for(AutoModelForMultipleChoice, BertConfig())
+    assert not private.has_class_for(AutoModelForMultipleChoice, PreTrainedConfig())
 
 
 def test_registered_models() -> None:

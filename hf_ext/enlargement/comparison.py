@@ -45,7 +45,7 @@ def random_inputs(model: Any, layout: Layout, seed: int = 0) -> dict[str, Any]:
         inputs["token_type_ids"] = (places >= (lengths[:, None] + 1) // 2).long()
     if "context_mask" in takes:
         inputs["context_mask"] = inputs["attention_mask"] * (places > 0)
-    if type(model).__name__.endswith("ForMultipleChoice"):
+    if type(model).__name__.endswith(("ForMultipleChoice", "ForLinearChoice")):
         inputs = {name: value.unflatten(0, (-1, 2)) for name, value in inputs.items()}
     if "decoder_input_ids" in takes and config.is_encoder_decoder:
         inputs["decoder_input_ids"] = torch.randint(config.vocab_size, (_ROWS, _TARGETS), generator=generator)

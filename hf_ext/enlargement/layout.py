@@ -19,6 +19,13 @@ Rows = tuple[tuple[str, str], ...]
 
 # A classifier with a layer as wide as hidden states in front.
 _WIDE_CLASSIFIER: Rows = (("classifier.dense", "unscaled /hidden"), ("classifier.out_proj", ". /unscaled"))
+# A norm that depends on the hidden states of a subject's first and last token.
+_HALF_POINTERS: Rows = (
+    ("classifier.subject", ". /hidden"),
+    ("classifier.norm.*_dense", "unscaled /ends"),
+    ("classifier.norm", "unscaled"),
+    ("classifier.object", ". /unscaled"),
+)
 
 
 class Layout:
@@ -93,6 +100,11 @@ class Layout:
                 'convention must be "repeat" with norm_type="rms_norm", whose outputs have a length of their own, '
                 'got "orthogonal"'
             )
+        if growth.scale != 1 and self.has_half_pointers:
+            raise ValueError(
+                'convention must be "repeat" with half pointers, whose norm has an epsilon that is in no config, got '
+                f'"{growth.convention}"'
+            )
 
     @property
     def hidden_size(self) -> int:
@@ -120,6 +132,11 @@ class Layout:
         return self.growth.grow == "head_size"
 
     @property
+    def has_half_pointers(self) -> bool:
+        """Whether the classifier is one of half pointers."""
+        return "classifier.norm.weight_dense.weight" in self.names
+
+    @property
     def bare_head(self) -> bool:
         """Whether the head over the vocabulary is the output matrix alone."""
         return bool(getattr(self.config, "bare_lm_head", False))
@@ -127,7 +144,8 @@ class Layout:
     def all_rows(self) -> Rows:
         """The rows in the order in which they are tried."""
         wide = "classifier.out_proj.weight" in self.names
-        return (*self.own_rows(), *(_WIDE_CLASSIFIER if wide else ()), *self.rows)
+        classifier = _WIDE_CLASSIFIER if wide else _HALF_POINTERS if self.has_half_pointers else ()
+        return (*self.own_rows(), *classifier, *self.rows)
 
     def own_rows(self) -> Rows:
         """The rows of the family, which stand before BERT's."""
@@ -171,6 +189,7 @@ class Layout:
             "transformed": replace(embedded, scale=1.0),
             "predicted": predicted,
             "classified": replace(hidden, scale=1.0) if self.pooled_classifier else hidden,
+            "ends": Space(2 * self.hidden_size, copies, scale),
             "inner": Space(int(getattr(self.config, self.inner_field)), growth.factor),
             "heads": Space(self.heads, copies if growth.grow == "heads" else 1),
             "query": self.in_heads(self.score_scale()),

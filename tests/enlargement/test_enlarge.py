@@ -59,6 +59,8 @@ def ways_of(case: Any) -> list[dict[str, str]]:
             return False
         if way.get("convention") and (getattr(config, "norm_type", "") == "rms_norm" or mixer in ("gmlp", "amlp")):
             return False
+        if way.get("convention") and case.auto == "AutoModelForHalfPointerRelations":
+            return False
         return way["grow"] == "feed_forward" or mixer != "fnet"
 
     return [way for way in WAYS if fits(way)]

@@ -29,8 +29,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 # What users install beside the requirements, each for one use.
 USES = ("plots", "summaries", "convert", "images", "analysis")
 
-# Triton comes with PyTorch where there is a GPU for it.
-OPTIONAL = {"triton"}
+# Triton comes with PyTorch where there is a GPU for it; mteb is a benchmark that users have or have not.
+OPTIONAL = {"triton", "mteb"}
 
 
 def requirements(lines):

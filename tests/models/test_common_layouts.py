@@ -172,7 +172,8 @@ def test_inner_states(case: Case) -> None:
                     real = batch["attention_mask"].flatten(0, -2)
                     wanted.transpose(1, 2)[(real == 1) & (real.sum(-1, keepdim=True) == 1)] = 0
                 for w in weights if case.weights_add_up else ():
-                    torch.testing.assert_close(w.sum(-1), wanted)
+                    # Some take the softmax in float32 whatever the model's precision.
+                    torch.testing.assert_close(w.sum(-1), wanted, atol=1e-6, rtol=0)
         assert f"{next(iter(sides))}hidden_states" not in plain
 
 

@@ -14,7 +14,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from hf_ext.tasks.paraphrase import ParaphraseDataset
 from hf_ext.training.job_trainer import EpochSampler, JobTrainer
 
-SMOOTHING = {"classes", "images", "summaries"}
+SMOOTHING = {"classes", "linear classes", "images", "summaries"}
 """The jobs whose loss smooths labels."""
 
 

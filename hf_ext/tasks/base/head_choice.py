@@ -4,6 +4,7 @@ from typing import Any
 
 from hf_ext.tasks.base.linear_head import LINEAR_POOLINGS, LinearHead
 from hf_ext.tasks.base.saved_model import SavedModel
+from hf_ext.transformers_private import has_class_for
 
 OWN = "own"
 HEADS = (OWN, *LINEAR_POOLINGS)
@@ -62,7 +63,7 @@ def either_class(own: Any, ours: Any, default: str) -> Any:
         def from_config(cls, config: Any, head: str | None = None, **kwargs: Any) -> Any:
             """A model of random weights."""
             auto_class, fields = chosen(head, None)
-            if auto_class is own and type(config) not in own._model_mapping:
+            if auto_class is own and not has_class_for(own, config):
                 raise ValueError(
                     f"head must be one of {', '.join(LINEAR_POOLINGS)} for a {config.model_type}, which has no "
                     f"{own.__name__} of its own, got {OWN!r}"

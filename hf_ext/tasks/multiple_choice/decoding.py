@@ -11,6 +11,8 @@ import numpy as np
 
 from hf_ext.extras import extra
 
+_ASSIGNMENT = "decoding by assignment, unlike greedy or argmax,"
+
 Groups = Sequence[Hashable | None]
 """What each row belongs to; None: to itself alone."""
 
@@ -60,8 +62,8 @@ def decode_assignment(logits: Any, groups: Groups) -> Any:
     Raises:
         MissingExtraError: if scipy is not installed.
     """
-    check_can_assign()
-    from scipy.optimize import linear_sum_assignment
+    with extra("analysis", _ASSIGNMENT):
+        from scipy.optimize import linear_sum_assignment
 
     logits = _checked(logits, groups)
     found = logits.argmax(-1)
@@ -99,7 +101,7 @@ def can_assign() -> bool:
 
 def check_can_assign() -> None:
     """Raise MissingExtraError if it is not."""
-    with extra("analysis", "decoding by assignment, unlike greedy or argmax,"):
+    with extra("analysis", _ASSIGNMENT):
         import scipy.optimize  # noqa: F401
 
 

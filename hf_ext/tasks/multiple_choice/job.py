@@ -125,8 +125,8 @@ class MultipleChoiceJob(EncoderJob):
         return examples
 
     def read_unlabelled(self, path: Path, files: Files) -> list[dict[str, Any]]:
-        """Questions with choices, as if none were known to be right."""
-        return [{**example, "label": NO_LABEL} for example in self._read(path)]
+        """Questions with choices; the label says no more than that the question counts."""
+        return [{**example, "label": 0} for example in self._read(path)]
 
     def _read(self, path: Path) -> list[dict[str, Any]]:
         examples = read_choices(path)
