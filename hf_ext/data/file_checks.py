@@ -59,11 +59,12 @@ def worst_severity(findings: Iterable[Finding]) -> str | None:
     return max((one.severity for one in findings), key=SEVERITIES.index, default=None)
 
 
-def check_files(files: Mapping[str, Sequence[CheckedExample]]) -> list[Finding]:
+def check_files(files: Mapping[str, Sequence[CheckedExample]], labels_are_named: bool = False) -> list[Finding]:
     """What is suspicious about files, file by file and between them.
 
     Args:
         files: their examples by ``"train"``, ``"validation"`` and ``"test"``, as many as there are.
+        labels_are_named: a schema or the like says which labels there are; else those of training are all.
     """
     findings: list[Finding] = []
     seen: dict[str, dict[tuple[str, ...], int]] = {}
@@ -77,7 +78,7 @@ def check_files(files: Mapping[str, Sequence[CheckedExample]]) -> list[Finding]:
         findings += _leaks(name, examples, seen)
         seen[name] = first
         findings += _lost_labels(name, examples)
-    findings += _rare_labels(files)
+    findings += _rare_labels(files, labels_are_named)
     return findings
 
 
@@ -183,7 +184,7 @@ def _lost_labels(name: str, examples: Sequence[CheckedExample]) -> list[Finding]
     return [Finding("warning", "lost", name, message, number, total, places)]
 
 
-def _rare_labels(files: Mapping[str, Sequence[CheckedExample]]) -> list[Finding]:
+def _rare_labels(files: Mapping[str, Sequence[CheckedExample]], labels_are_named: bool) -> list[Finding]:
     counts = label_counts(files)
     rare = [label for label, own in counts.items() if 0 < own.get("train", 0) < _FEW]
     findings = []
@@ -197,7 +198,8 @@ def _rare_labels(files: Mapping[str, Sequence[CheckedExample]]) -> list[Finding]
         unscored = [label for label, own in counts.items() if not own[name]]
         if unseen and "train" in files:
             message = f"labels are not in the training file: {_listed(unseen)}"
-            findings.append(Finding("error", "unknown", name, message, len(unseen), len(counts)))
+            severity = "warning" if labels_are_named else "error"
+            findings.append(Finding(severity, "unknown", name, message, len(unseen), len(counts)))
         if unscored:
             message = f"labels do not occur, and no score tells of them: {_listed(unscored)}"
             findings.append(Finding("note", "unscored", name, message, len(unscored), len(counts)))

@@ -227,13 +227,14 @@ def _check_examples(
 ) -> None:
     """What the job itself would say of the examples, of those to be predicted without what concerns labels."""
     checked: dict[str, list[CheckedExample]] = {}
-    labels = tuple(task.labels)
+    labels, labels_are_named = tuple(task.labels), False
     with TemporaryDirectory() as folder:
         for part, rows in read.items():
             path = Path(folder) / f"{part}.jsonl"
             write_examples(rows, path)
             # It is made of neither; a job has one of them.
             job = make_job(train_file=path, validation_file=path, config="tiny")
+            labels_are_named = job.labels_are_named
             try:
                 if part in task.labelled:
                     # What it warns of was told of the official file.
@@ -258,7 +259,7 @@ def _check_examples(
             counter = tokenizer or job.new_tokenizer(text for one in examples for text in job.texts(one))
             checked[part] = _checked(own, job, part, examples, counter, part in task.labelled)
             _show_classes(own, checked[part])
-    findings = check_files(checked)
+    findings = check_files(checked, labels_are_named)
     own.findings += [one for one in findings if one.file in task.labelled or one.kind not in _OF_LABELS]
     if task.labels or task.job == "ner":
         own.labels = label_counts({part: one for part, one in checked.items() if part in task.labelled})

@@ -62,6 +62,11 @@ def test_findings(files, expected):
     assert found(files) == expected
 
 
+def test_labels_of_a_schema_need_not_be_in_the_training_file():
+    findings = check_files({"train": MANY, "test": [example("新", "b", ["b"])]}, labels_are_named=True)
+    assert [(one.severity, one.kind) for one in findings] == [("warning", "unknown"), ("note", "unscored")]
+
+
 def test_places_name_examples_that_belong_together():
     findings = check_files({"train": [*MANY, MANY[2], example("文4", "b")], "test": [MANY[4], MANY[0]]})
     places = {one.kind: one.places for one in findings}

@@ -93,7 +93,7 @@ def check_job_files(job: Job, files: Mapping[str, Path]) -> FileCheck:
         checked[name] = [_checked(job, example, number) for example, number in zip(own, lost or [0] * len(own))]
         for option, (lengths, limit) in (job.token_counts(own, tokenizer) if own else {}).items():
             findings += check_lengths(name, option, lengths, limit, job.reads_windows)
-    findings += check_files(checked)
+    findings += check_files(checked, job.labels_are_named)
     findings.sort(key=lambda one: -SEVERITIES.index(one.severity))
     return FileCheck({name: (called[name], len(own)) for name, own in checked.items()}, label_counts(checked), findings)
 

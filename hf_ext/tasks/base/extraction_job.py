@@ -187,6 +187,11 @@ class SchemaJob(ExtractionJob):
     defaults_from_scratch: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-3, "num_train_epochs": 20}
     defaults_fine_tuning: ClassVar[Mapping[str, Any]] = {"learning_rate": 3e-5, "num_train_epochs": 10}
 
+    @property
+    def labels_are_named(self) -> bool:
+        """Whether there is a schema."""
+        return self.schema_file is not None
+
     def read(self) -> Files:
         """Texts whose labels are those of the schema, or of training."""
         labels = None if self.schema_file is None else self.read_schema(self.schema_file)

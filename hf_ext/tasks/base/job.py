@@ -204,6 +204,11 @@ class Job(Methods):
     reads_windows: ClassVar[bool] = False
     """Whether a text with more tokens than a model takes is read in windows, and not cut off."""
 
+    @property
+    def labels_are_named(self) -> bool:
+        """Whether options say which labels there are; else those of training are all."""
+        return False
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.model is None) == (self.config is None):
