@@ -1,6 +1,7 @@
 """What came out of the runs of a suite, beside published numbers: as data, as Markdown, and as a page."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isnan
 from pathlib import Path
@@ -27,9 +28,9 @@ def suite_report(suite: Suite, output: Path) -> dict[str, Any]:
     Returns:
         ``suite``, ``version``; ``tasks`` by name, and with a configuration by ``"<name>, <configuration>"``, each
         ``task``, ``configuration``, ``metric``, ``part``, ``mean``, ``deviation`` (None of one), ``splits``, ``runs``,
-        ``failed``, ``minutes`` (of a run, mean), ``settings`` and ``differing`` (settings that are not the same in all
-        runs); ``averages``, named likewise, None where a task lacks a score, ``averaged``, the tasks that they are
-        of; and ``published``.
+        ``without_score``, ``minutes`` (of a run, mean), ``settings`` and ``differing`` (settings that are not the same
+        in all runs); ``averages``, named likewise, None where a task lacks a score, ``averaged``, the tasks that they
+        are of; and ``published``.
 
     Raises:
         ValueError: if there are no runs of the suite.
@@ -90,8 +91,8 @@ def report_tables(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], l
     rows = []
     for name, one in tasks.items():
         more = "; ".join(f"{metric} {_mean_and(*value)}" for metric, value in one["also"].items())
-        failed = f", {len(one['failed'])} failed" if one["failed"] else ""
-        ended = f"{len(one['runs'])}{failed}"
+        others = Counter(run["state"] for run in one["without_score"])
+        ended = ", ".join([str(len(one["runs"])), *(f"{number} {state}" for state, number in others.items())])
         score = _mean_and(one["mean"], one["deviation"])
         rows.append([name, one["metric"], one["part"], score, more or "–", ended, _number(one["minutes"], 1)])
     for name, value in report["averages"].items():
@@ -156,7 +157,9 @@ def _of_task(suite: Suite, task: SuiteTask, configuration: str, runs: Sequence[R
             }
             for run in ended
         ],
-        "failed": [{"name": run.name, "state": run.state, "error": run.error} for run in runs if run not in ended],
+        "without_score": [
+            {"name": run.name, "state": run.state, "error": run.error} for run in runs if run not in ended
+        ],
         "minutes": _mean([run.seconds / 60 for run in ended if run.seconds is not None])[0],
         "settings": {name: said[0].get(name) for name in same},
         "differing": {name: [own.get(name) for own in said] for name in names if name not in same},
@@ -236,7 +239,7 @@ def _runs(tasks: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, one in tasks.items():
         for run in one["runs"]:
             yield [name, run["name"], str(run["seed"]), _number(run["score"]), _number(run["minutes"], 1)]
-        for run in one["failed"]:
+        for run in one["without_score"]:
             yield [name, run["name"], "–", run["error"] or run["state"], "–"]
 
 

@@ -123,7 +123,7 @@ def test_a_failure_stops_no_other_task_and_a_break_is_taken_up(data, tmp_path, m
     assert report["tasks"]["there"]["also"] == {
         "share of the official scorer": (100 * there.scores["accuracy"], None),
     }
-    assert [one["state"] for one in report["tasks"]["absent"]["failed"]] == ["failed"]
+    assert [one["state"] for one in report["tasks"]["absent"]["without_score"]] == ["failed"]
     assert report["averages"] == {"both": None}
 
 
