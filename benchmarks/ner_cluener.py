@@ -15,19 +15,19 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import harness
 import peers
+from peer_spans import PeerSpans
 
 from hf_ext.data.char_vocabulary import build_char_vocabulary
 from hf_ext.metrics import span_scores
@@ -53,7 +53,6 @@ TRAINING: dict[str, Any] = {
 }
 
 Example = dict[str, Any]
-Span = tuple[str, int, int]
 
 
 def main() -> None:
@@ -136,11 +135,8 @@ def run_bert4torch(train: list[Example], validation: list[Example], training: di
     """Scores on the validation texts of bert4torch's encoder, head, loss and trainer."""
     peers.import_bert4torch()
     from bert4torch.layers import EfficientGlobalPointer
-    from bert4torch.losses import MultilabelCategoricalCrossentropy
-    from bert4torch.models import BaseModel
     from bert4torch.optimizers import get_linear_schedule_with_warmup
-    from bert4torch.snippets import ListDataset, sequence_padding
-    from bert4torch.tokenizers import Tokenizer
+    from bert4torch.snippets import ListDataset
     from torch.utils.data import DataLoader
 
     seed = training["seed"]
@@ -149,56 +145,19 @@ def run_bert4torch(train: list[Example], validation: list[Example], training: di
     torch.manual_seed(seed)
     labels = sorted({entity["label"] for example in train for entity in example["entities"]})
     vocabulary = build_char_vocabulary(example["text"] for example in train)
-    tokenizer = Tokenizer({token: index for index, token in enumerate(vocabulary)}, do_lower_case=True)
-
-    def encode(example: Example) -> tuple[list[int], list[tuple[int, int]], list[Span]]:
-        tokens = tokenizer.tokenize(example["text"], maxlen=512)
-        # For each token the characters it covers; none for [CLS] and [SEP].
-        offsets = [
-            (places[0], places[-1] + 1) if places else (0, 0) for places in tokenizer.rematch(example["text"], tokens)
-        ]
-        starts = {start: token for token, (start, end) in enumerate(offsets) if start < end}
-        ends = {end: token for token, (start, end) in enumerate(offsets) if start < end}
-        spans = [
-            (entity["label"], starts[entity["start"]], ends[entity["end"]])
-            for entity in example["entities"]
-            if entity["start"] in starts and entity["end"] in ends
-        ]
-        return tokenizer.tokens_to_ids(tokens), offsets, spans
-
-    def collate(rows: Sequence[tuple[list[int], Any, list[Span]]]) -> tuple[list[Tensor], Tensor]:
-        ids = torch.tensor(sequence_padding([row[0] for row in rows]), dtype=torch.long)
-        dense = torch.zeros(len(rows), len(labels), ids.shape[1], ids.shape[1])
-        for number, (_, _, spans) in enumerate(rows):
-            for label, start, end in spans:
-                dense[number, labels.index(label), start, end] = 1
-        return [ids, torch.zeros_like(ids)], dense
-
-    class Model(BaseModel):
-        def __init__(self) -> None:
-            super().__init__()
-            config = encoder_config(len(vocabulary))
-            settings = peers.bert4torch_config(config) | {"pos_emb_type": "rotary"}
-            self.encoder = peers.build_bert4torch("roformer", settings)
-            self.dropout = nn.Dropout(config.hidden_dropout_prob)
-            self.head = EfficientGlobalPointer(config.hidden_size, heads=len(labels), head_size=HEAD_SIZE)
-            for layer in (self.head.p_dense, self.head.q_dense):
-                nn.init.normal_(layer.weight, std=config.initializer_range)
-                nn.init.zeros_(layer.bias)
-
-        def forward(self, ids: Tensor, segments: Tensor) -> Tensor:
-            return self.head(self.dropout(self.encoder([ids, segments])), ids.gt(0).long())
-
-    class SpanLoss(MultilabelCategoricalCrossentropy):
-        def forward(self, scores: Tensor, dense: Tensor) -> Tensor:
-            return super().forward(scores.flatten(0, 1).flatten(1), dense.flatten(0, 1).flatten(1))
-
-    rows = [encode(example) for example in train]
+    spans = PeerSpans({token: index for index, token in enumerate(vocabulary)}, labels)
+    rows = [spans.encode(example) for example in train]
     batch_size, epochs = training["per_device_train_batch_size"], training["num_train_epochs"]
     sampler = LengthGroupedSampler(batch_size, lengths=[len(row[0]) for row in rows])
-    loader = DataLoader(ListDataset(data=rows), batch_size=batch_size, sampler=sampler, collate_fn=collate)
+    loader = DataLoader(ListDataset(data=rows), batch_size=batch_size, sampler=sampler, collate_fn=spans.collate)
 
-    model = Model()
+    config = encoder_config(len(vocabulary))
+    encoder = peers.build_bert4torch("roformer", peers.bert4torch_config(config) | {"pos_emb_type": "rotary"})
+    head = EfficientGlobalPointer(config.hidden_size, heads=len(labels), head_size=HEAD_SIZE)
+    for layer in (head.p_dense, head.q_dense):
+        nn.init.normal_(layer.weight, std=config.initializer_range)
+        nn.init.zeros_(layer.bias)
+    model = spans.model(encoder, head, config.hidden_dropout_prob)
     # Trainer decays neither biases nor norms.
     groups = [
         {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": training["weight_decay"]},
@@ -207,22 +166,10 @@ def run_bert4torch(train: list[Example], validation: list[Example], training: di
     optimizer = torch.optim.AdamW(groups, lr=training["learning_rate"], fused=True)
     steps = len(loader) * epochs
     schedule = get_linear_schedule_with_warmup(optimizer, int(training["warmup_steps"] * steps), steps)
-    model.compile(loss=SpanLoss(), optimizer=optimizer, scheduler=schedule, clip_grad_norm=training["max_grad_norm"])
+    clip = training["max_grad_norm"]
+    model.compile(loss=spans.loss(), optimizer=optimizer, scheduler=schedule, clip_grad_norm=clip)
     model.fit(loader, epochs=epochs, verbose=0)
-
-    model.eval()
-    found: list[list[Example]] = [[] for _ in validation]
-    encoded = [encode({**example, "entities": []}) for example in validation]
-    order = sorted(range(len(encoded)), key=lambda number: len(encoded[number][0]))
-    for first in range(0, len(order), 64):
-        numbers = order[first : first + 64]
-        inputs, _ = collate([encoded[number] for number in numbers])
-        for row, label, start, end in (model.predict(*inputs) > 0).nonzero().tolist():
-            offsets = encoded[numbers[row]][1]
-            if offsets[start] != (0, 0) and offsets[end] != (0, 0):
-                span = {"label": labels[label], "start": offsets[start][0], "end": offsets[end][1]}
-                found[numbers[row]].append(span)
-    return span_scores(found, [example["entities"] for example in validation], labels)
+    return span_scores(spans.find(model, validation), [example["entities"] for example in validation], labels)
 
 
 if __name__ == "__main__":
