@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -138,18 +137,6 @@ class ClozeJob(EncoderJob):
         Raises:
             ValueError: if there is none, it cannot be used, or an option has no effect.
         """
-        said = (self.model, self.pattern, repr(self.verbalizer), self.shared_words, self.soft_tokens)
-        # It is asked for with every example; a file is read once.
-        if said not in self._patterns:
-            self._patterns[said] = self._read_pattern()
-        return self._patterns[said]
-
-    @cached_property
-    def _patterns(self) -> dict[tuple[Hashable, ...], ClozePattern]:
-        """Patterns by the options that said them, which may be changed."""
-        return {}
-
-    def _read_pattern(self) -> ClozePattern:
         if self.pattern is None:
             saved = None if self.model is None else getattr(AutoConfig.from_pretrained(self.model), "cloze", None)
             if not saved:

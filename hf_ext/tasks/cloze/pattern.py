@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -241,12 +242,19 @@ class ClozePattern:
                 "pattern must be a template with {mask} and {text}, a file of JSON or YAML, or one of "
                 f"{', '.join(shipped_patterns())}, got {name!r}"
             )
-        return cls.from_json(read_options_file(path), str(path))
+        return _pattern_of_file(path, path.stat().st_mtime_ns if path.is_file() else None)
 
 
-def shipped_patterns() -> list[str]:
+# Jobs ask for theirs with every example.
+@lru_cache(maxsize=8)
+def _pattern_of_file(path: Path, changed: int | None) -> ClozePattern:
+    return ClozePattern.from_json(read_options_file(path), str(path))
+
+
+@cache
+def shipped_patterns() -> tuple[str, ...]:
     """The names of the patterns that come with the package: those of FewCLUE's tasks."""
-    return sorted(file.relative_to(SHIPPED).with_suffix("").as_posix() for file in SHIPPED.rglob("*.json"))
+    return tuple(sorted(file.relative_to(SHIPPED).with_suffix("").as_posix() for file in SHIPPED.rglob("*.json")))
 
 
 def value_of_field(example: Mapping[str, Any], name: str) -> Any:

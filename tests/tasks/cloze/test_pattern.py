@@ -1,6 +1,7 @@
 """Patterns: what is read of a template and of a file, and what is refused."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -176,7 +177,7 @@ def test_a_pattern_that_is_not_there_is_refused():
 
 
 def test_patterns_that_come_along():
-    assert shipped_patterns() == [f"fewclue/{name}" for name in sorted(SHIPPED)]
+    assert list(shipped_patterns()) == [f"fewclue/{name}" for name in sorted(SHIPPED)]
     for name, (labels, masks, fields) in SHIPPED.items():
         pattern = ClozePattern.load(f"fewclue/{name}")
         assert (pattern.masks, pattern.fields) == (masks, fields)
@@ -272,3 +273,13 @@ def test_unlabelled_texts_are_lines_or_json(tmp_path):
         read_unlabelled_texts(tmp_path / "a.txt", pair)
     file = write(tmp_path / "b.json", '{"sentence1": "甲", "sentence2": "乙", "id": 1}')
     assert read_unlabelled_texts(file, pair) == [{"text": "甲", "text2": "乙"}]
+
+
+def test_a_file_that_changes_is_read_anew(tmp_path):
+    file = tmp_path / "pattern.json"
+    for number, word in enumerate("好美"):
+        file.write_text(
+            json.dumps({"pattern": "很{mask}：{text}", "verbalizer": {"yes": word, "no": "差"}}), encoding="utf-8"
+        )
+        os.utime(file, (number, number))
+        assert ClozePattern.load(str(file)).words["yes"] == (word,)
