@@ -164,7 +164,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data, tmp_path, mon
         ({"preset": "official"}, "preset must be one of the suite toy, article, got 'official'"),
         ({"splits": ["0"]}, "splits must be of a suite that has some, got '0'"),
         ({"variants": {"there": "short"}}, "variant of there must be one of its own, none, got 'short'"),
-        ({"variants": {"other": "short"}}, "variant must be of a task that is trained, absent, there, got 'other'"),
+        ({"variants": {"other": "short"}}, "variant must be of one of the tasks absent, there, got 'other'"),
         ({"options": {"stride": 3}}, "stride has no effect on the tasks that are trained (classification)"),
     ],
 )
