@@ -91,14 +91,20 @@ def predict_suite(
         A title, and what was done, or what is wrong behind ``"failed: "``: one failure does not stop the others.
 
     Raises:
-        ValueError: if the suite has no files to predict.
+        ValueError: if the suite has no files to predict, or no run has ended.
     """
     if not any(task.predicted for task in suite.tasks):
         raise ValueError(
             f"suite must have files to predict, got {suite.name}, which scores all of its files: see report"
         )
+    ended = {
+        task.name: [pair for pair in find_runs(output, suite, [task]) if pair[0].state == "finished"]
+        for task in suite.chosen(tasks)
+    }
+    if tasks is None and not any(ended.values()):
+        raise ValueError(f"there must be runs of the suite {suite.name} that have ended, got none in {output}")
     for task in suite.chosen(tasks):
-        runs = [pair for pair in find_runs(output, suite, [task]) if pair[0].state == "finished"]
+        runs = ended[task.name]
         if not runs and tasks is not None:
             yield task.name, "failed: no run has ended"
         made: dict[str, dict[str, list[dict[str, Any]]]] = {}

@@ -238,7 +238,11 @@ def _resume_or_replace(job: Job, arguments: TrainingArguments, folder: Path, ove
 
 
 def _note_failure(run: Run, folder: Path) -> None:
-    before = read_run(folder)
+    try:
+        before = read_run(folder)
+    # That is the failure, and what is there is left for its user to look at.
+    except ValueError:
+        return
     # A run that has ended stays what it is.
     if not first_process() or (before is not None and before.state == "finished"):
         return
