@@ -112,6 +112,8 @@ def pack(suite: Suite, given: dict[str, Any], predictions: Path, target: Path) -
     for fault in write_zip(contents, target, files):
         typer.echo(str(fault))
     typer.echo(f"written to {target}: {', '.join(contents)}")
+    if suite.zip_name not in (None, target.name):
+        typer.echo(f"{target}: warning: the zip must be called {suite.zip_name}")
 
 
 def validate(suite: Suite, given: dict[str, Any], target: Path, data: Path) -> None:
@@ -129,10 +131,14 @@ def validate(suite: Suite, given: dict[str, Any], target: Path, data: Path) -> N
 def _submission_files(
     suite: Suite, given: dict[str, Any], data: Path, names: Collection[str] | None = None
 ) -> list[Any]:
-    """What each file of a submission has to have; of these names alone, if any are given."""
+    """What each file of a submission has to have; of these names alone, if any are given.
+
+    Raises:
+        ValueError: if the folder of the official files has no test file to check by, or not that of each name.
+    """
     from hf_ext.suites.submission import file_of_rows
 
-    return [
+    files = [
         file_of_rows(
             name,
             task.submission,
@@ -144,6 +150,10 @@ def _submission_files(
         for name, task, rows in expected_files(suite, data, given.get("tasks"), given.get("splits"), names)
     ]
 
+    missing = ", ".join(name for name in names or () if name not in {file.name for file in files})
+    if missing or not files:
+        raise ValueError(f"data must have the test files of {missing or suite.name}, got none in {data}")
+    return files
 
 def report(suite: Suite, given: dict[str, Any], runs: Path) -> None:
     """Write the scores of all runs beside published ones: report.md, report.json, report.html."""
