@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.data.text_lines import parse_json, read_lines
 from hf_ext.suites.files import has_part, read_part
 from hf_ext.suites.runs import Run, best_run, find_runs, first_process
 from hf_ext.suites.suite import Row, Suite, SuiteTask
@@ -61,8 +62,12 @@ def write_predictions(path: Path, predictions: Sequence[Mapping[str, Any]]) -> N
 
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:
-    """Predictions as `write_predictions` wrote them."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    """Predictions as `write_predictions` wrote them.
+
+    Raises:
+        TextFileError: naming the file and the line, if one is no JSON.
+    """
+    return [parse_json(line, where) for where, line in read_lines(path)]
 
 
 def predict_suite(

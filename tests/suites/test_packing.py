@@ -28,6 +28,9 @@ def test_files_of_a_submission_are_made_of_predictions(tmp_path):
         submission_contents(SUITES["clue"], tmp_path)
     with pytest.raises(ValueError, match="there must be predictions of the suite clue"):
         submission_contents(SUITES["clue"], tmp_path / "none")
+    (tmp_path / "cmrc2018" / "test.jsonl").write_text('{"id": "TEST_0", "answer": "甲"}\n{"id": "T', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"test\.jsonl:2: the line must be JSON"):
+        submission_contents(SUITES["clue"], tmp_path)
 
 
 def test_splits_have_files_of_their_own(tmp_path):
