@@ -5,6 +5,7 @@ options.
 """
 
 import json
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def check(suite: Suite, given: dict[str, Any], data: Path) -> None:
     raise typer.Exit(int(any(one.severity == "error" for one in found)))
 
 
-def train(suite: Suite, given: dict[str, Any], data: Path) -> None:
+def train(suite: Suite, given: dict[str, Any], data: Path, program: str) -> None:
     """Train the tasks, one run a seed: runs that have ended are left alone, others go on where they stopped."""
     if "output_dir" not in given:
         raise OptionError("--output-dir must be given")
@@ -65,11 +66,11 @@ def train(suite: Suite, given: dict[str, Any], data: Path) -> None:
     for run in runs:
         if run.error is not None:
             console.print(f"{run.task}, {run.name} failed: {run.error}", soft_wrap=True)
-    folder = given["output_dir"]
-    console.print(f"runs are in {folder}; next:", soft_wrap=True)
+    console.print(f"runs are in {given['output_dir']}; next:", soft_wrap=True)
+    folder = shlex.quote(str(given["output_dir"]))
     predicts = any(task.predicted for task in suite.tasks)
-    for action in (*([f"predict {data} {folder}"] if predicts else ()), f"report {folder}"):
-        console.print(f"  hf-ext {suite.name} {action}", soft_wrap=True)
+    for action in (*([f"predict {shlex.quote(str(data))} {folder}"] if predicts else ()), f"report {folder}"):
+        console.print(f"  {program} {action}", soft_wrap=True)
     raise typer.Exit(int(failed))
 
 
@@ -111,6 +112,8 @@ def pack(suite: Suite, given: dict[str, Any], predictions: Path, target: Path) -
     files = [] if data is None else _submission_files(suite, given, data, contents)
     for fault in write_zip(contents, target, files):
         typer.echo(str(fault))
+    if suite.zip_name not in (None, target.name):
+        typer.echo(f"{target}: warning: the zip must be called {suite.zip_name}")
     typer.echo(f"written to {target}: {', '.join(contents)}")
 
 
@@ -129,10 +132,14 @@ def validate(suite: Suite, given: dict[str, Any], target: Path, data: Path) -> N
 def _submission_files(
     suite: Suite, given: dict[str, Any], data: Path, names: Collection[str] | None = None
 ) -> list[Any]:
-    """What each file of a submission has to have; of these names alone, if any are given."""
+    """What each file of a submission has to have; of these names alone, if any are given.
+
+    Raises:
+        ValueError: if the folder of the official files has no test file to check by, or not that of each name.
+    """
     from hf_ext.suites.submission import file_of_rows
 
-    return [
+    files = [
         file_of_rows(
             name,
             task.submission,
@@ -143,6 +150,10 @@ def _submission_files(
         )
         for name, task, rows in expected_files(suite, data, given.get("tasks"), given.get("splits"), names)
     ]
+    missing = ", ".join(name for name in names or () if name not in {file.name for file in files})
+    if missing or not files:
+        raise ValueError(f"data must have the test files of {missing or suite.name}, got none in {data}")
+    return files
 
 
 def report(suite: Suite, given: dict[str, Any], runs: Path) -> None:

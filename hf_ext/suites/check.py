@@ -25,7 +25,7 @@ from hf_ext.data.file_checks import (
 from hf_ext.suites.faulty_lines import read_around_faults
 from hf_ext.suites.files import find_part, has_part, read_files, schema_file, usable, write_examples
 from hf_ext.suites.jobs import job_class, of_job
-from hf_ext.suites.suite import Row, Suite, SuiteTask
+from hf_ext.suites.suite import Row, Suite, SuiteTask, check_variants
 from hf_ext.tasks.base.job import Job
 
 # What these say of labels is not known of files to be predicted.
@@ -96,11 +96,12 @@ def check_suite(
         tokenizer: counts tokens, a name or a folder; None: each character is one.
 
     Raises:
-        ValueError: if there is no such folder, task or split, or nothing of the suite in the folder.
+        ValueError: if there is no such folder, task, split or variant, or nothing of the suite in the folder.
     """
     if not data.is_dir():
         raise ValueError(f"data must be a folder with a folder for each task, got {data}")
     suite.chosen_splits(splits)
+    check_variants(variants or {}, suite.chosen(tasks))
     loaded = None if tokenizer is None else AutoTokenizer.from_pretrained(tokenizer)
     found = []
     for task in suite.chosen(tasks):

@@ -1,6 +1,7 @@
 """Makes the commands of suites: ``hf-ext <suite> <action>``, and ``hf-ext suite FILE <action>`` of a user's own."""
 
 import inspect
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,8 +63,14 @@ def suite_command(name: str, action: str) -> TyperCommand:
     return action_command(shipped_suites()[name], action)
 
 
-def action_command(suite: Suite, action: str) -> TyperCommand:
-    """The command of an action of a suite."""
+def action_command(suite: Suite, action: str, program: str | None = None) -> TyperCommand:
+    """The command of an action of a suite.
+
+    Args:
+        suite: whose it is.
+        action: one of `ACTIONS`.
+        program: what is typed before the action; None: ``hf-ext`` and the suite's name.
+    """
     run: Callable[..., None] = getattr(actions, action)
     places = [name for name in inspect.signature(run).parameters if name in _PLACES]
     arguments = {"ZIP" if name == "target" else name.upper(): _PLACES[name] for name in places}
@@ -71,7 +78,9 @@ def action_command(suite: Suite, action: str) -> TyperCommand:
 
     def run_words(words: list[str]) -> None:
         given, paths = parser.words(words)
-        run(suite, given, *paths)
+        # What is to be typed next is told by it.
+        told = {"program": program or f"hf-ext {suite.name}"} if action == "train" else {}
+        run(suite, given, *paths, **told)
 
     made = task_command(action, parser, run_words, (run.__doc__ or "").partition("\n")[0], "")
     if action == "train":
@@ -93,7 +102,8 @@ def file_command() -> TyperCommand:
         file, action, *rest = words
         if action not in ACTIONS:
             raise OptionError(f"ACTION must be one of {', '.join(ACTIONS)}, got {action!r}")
-        action_command(load_suite(file), action)(args=rest, prog_name=f"hf-ext suite {file} {action}")
+        program = f"hf-ext suite {shlex.quote(file)}"
+        action_command(load_suite(file), action, program)(args=rest, prog_name=f"{program} {action}")
 
     help = "Check, train, predict or report the tasks of a suite of your own, a Python file."
     made = task_command("suite", parser, run_words, help, "", _FileCommand)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.data.text_lines import parse_json, read_lines
 from hf_ext.suites.files import has_part, read_part
 from hf_ext.suites.runs import Run, best_run, find_runs, first_process
 from hf_ext.suites.suite import Row, Suite, SuiteTask
@@ -61,8 +62,12 @@ def write_predictions(path: Path, predictions: Sequence[Mapping[str, Any]]) -> N
 
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:
-    """Predictions as `write_predictions` wrote them."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    """Predictions as `write_predictions` wrote them.
+
+    Raises:
+        TextFileError: naming the file and the line, if one is no JSON.
+    """
+    return [parse_json(line, where) for where, line in read_lines(path)]
 
 
 def predict_suite(
@@ -91,14 +96,20 @@ def predict_suite(
         A title, and what was done, or what is wrong behind ``"failed: "``: one failure does not stop the others.
 
     Raises:
-        ValueError: if the suite has no files to predict.
+        ValueError: if the suite has no files to predict, or no run has ended.
     """
     if not any(task.predicted for task in suite.tasks):
         raise ValueError(
             f"suite must have files to predict, got {suite.name}, which scores all of its files: see report"
         )
+    ended = {
+        task.name: [pair for pair in find_runs(output, suite, [task]) if pair[0].state == "finished"]
+        for task in suite.chosen(tasks)
+    }
+    if tasks is None and not any(ended.values()):
+        raise ValueError(f"there must be runs of the suite {suite.name} that have ended, got none in {output}")
     for task in suite.chosen(tasks):
-        runs = [pair for pair in find_runs(output, suite, [task]) if pair[0].state == "finished"]
+        runs = ended[task.name]
         if not runs and tasks is not None:
             yield task.name, "failed: no run has ended"
         made: dict[str, dict[str, list[dict[str, Any]]]] = {}

@@ -206,6 +206,15 @@ class SuiteTask:
         return {**own.options, **self.presets.get(preset or "", {})}
 
 
+def check_variants(variants: Mapping[str, str], tasks: Sequence[SuiteTask]) -> None:
+    """Raise ValueError if variants, by the name of their task, are not of these tasks, or none that a task has."""
+    by_name = {task.name: task for task in tasks}
+    for name, variant in variants.items():
+        if name not in by_name:
+            raise ValueError(f"variant must be of one of the tasks {', '.join(by_name)}, got {name!r}")
+        by_name[name].reader(variant)
+
+
 @dataclass(frozen=True)
 class Suite:
     """Tasks that are trained, predicted and reported together.

@@ -17,7 +17,7 @@ from hf_ext.suites.files import read_part, schema_file, usable, write_examples
 from hf_ext.suites.jobs import job_class, known_options, of_job
 from hf_ext.suites.prediction import task_predictions
 from hf_ext.suites.runs import Run, configuration_of, first_process, read_run, run_folder, write_run
-from hf_ext.suites.suite import Row, Suite, SuiteTask
+from hf_ext.suites.suite import Row, Suite, SuiteTask, check_variants
 from hf_ext.tasks.base.job import Job
 from hf_ext.training.run_steps import checkpoint_to_resume
 from hf_ext.version import __version__
@@ -89,11 +89,7 @@ class Training:
             known = ", ".join(self.suite.presets) or "none"
             raise ValueError(f"preset must be one of the suite {self.suite.name}, {known}, got {self.preset!r}")
         tasks = [task.trained(self.preset) for task in self.chosen]
-        by_name = {task.name: task for task in tasks}
-        for name, variant in self.variants.items():
-            if name not in by_name:
-                raise ValueError(f"variant must be of a task that is trained, {', '.join(by_name)}, got {name!r}")
-            by_name[name].reader(variant)
+        check_variants(self.variants, tasks)
         for name in self.options:
             if not any(name in known_options(task) for task in tasks):
                 jobs = ", ".join(sorted({task.job for task in tasks}))
@@ -242,7 +238,11 @@ def _resume_or_replace(job: Job, arguments: TrainingArguments, folder: Path, ove
 
 
 def _note_failure(run: Run, folder: Path) -> None:
-    before = read_run(folder)
+    try:
+        before = read_run(folder)
+    # That is the failure, and what is there is left for its user to look at.
+    except ValueError:
+        return
     # A run that has ended stays what it is.
     if not first_process() or (before is not None and before.state == "finished"):
         return

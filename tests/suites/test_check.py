@@ -276,3 +276,15 @@ def test_all_splits_that_are_there_are_checked(tmp_path):
         "eprstmt 0",
         "eprstmt few_all",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ({"tnews": "keywords"}, "variant must be of one of the tasks ocnli, got 'tnews'"),
+        ({"ocnli": "keywords"}, "variant of ocnli must be one of its own, none, got 'keywords'"),
+    ],
+)
+def test_a_variant_without_effect_is_refused(data, variants, message):
+    with pytest.raises(ValueError, match=message):
+        check_suite(CLUE, data, ("ocnli",), variants=variants)

@@ -4,14 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from hf_ext.suites import Suite, SuiteTask, shipped_suites
+from hf_ext.suites import Suite, SuiteTask, Training, shipped_suites
 from hf_ext.suites.command import ACTIONS, action_command, file_command, suite_command
 from hf_ext.suites.jobs import job_class, of_job
 from hf_ext.suites.options import training_parser
 from hf_ext.suites.training import known_options
 from hf_ext.tasks.base.job_parser import OptionError
-from hf_ext_cli import app  # noqa: F401  (the program that has them)
+from hf_ext_cli import app
 
 CLUE = shipped_suites()["clue"]
 PATHS = {"DATA": "the data"}
@@ -79,3 +80,13 @@ def test_settings_of_tasks_are_options_of_their_jobs(suite):
 @pytest.mark.parametrize("preset", ["article", "official"])
 def test_every_task_of_clue_has_both_presets(preset):
     assert [task.name for task in CLUE.tasks if preset not in task.presets] == []
+
+
+def test_what_comes_next_is_told_as_it_is_typed(tmp_path, monkeypatch):
+    monkeypatch.setattr(Training, "run", lambda self: [])
+    file = tmp_path / "own.py"
+    file.write_text("from hf_ext.suites import shipped_suites\nSUITE = shipped_suites()['clue']\n", encoding="utf-8")
+    for words, program in ((["suite", str(file)], f"hf-ext suite {file}"), (["clue"], "hf-ext clue")):
+        result = CliRunner().invoke(app, [*words, "train", "my data", "--output-dir", "my runs"])
+        assert result.exit_code == 0, result.output
+        assert f"  {program} predict 'my data' 'my runs'\n  {program} report 'my runs'\n" in result.output

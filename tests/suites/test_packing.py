@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hf_ext.suites import shipped_suites
+from hf_ext.suites.actions import pack, validate
 from hf_ext.suites.packing import expected_files, submission_contents
 from hf_ext.suites.prediction import read_predictions, write_predictions
 
@@ -27,6 +28,9 @@ def test_files_of_a_submission_are_made_of_predictions(tmp_path):
         submission_contents(SUITES["clue"], tmp_path)
     with pytest.raises(ValueError, match="there must be predictions of the suite clue"):
         submission_contents(SUITES["clue"], tmp_path / "none")
+    (tmp_path / "cmrc2018" / "test.jsonl").write_text('{"id": "TEST_0", "answer": "甲"}\n{"id": "T', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"test\.jsonl:2: the line must be JSON"):
+        submission_contents(SUITES["clue"], tmp_path)
 
 
 def test_splits_have_files_of_their_own(tmp_path):
@@ -54,3 +58,22 @@ def test_kinds_of_files():
     assert kinds["chid"] == ("idioms", True)
     assert kinds["cmrc2018"] == ("answers", True)
     assert {task.name for task in SUITES["fewclue"].tasks if task.submission == "answer"} == {"chid"}
+
+
+def test_a_submission_is_not_packed_or_validated_by_test_files_that_are_not_there(tmp_path):
+    write_predictions(tmp_path / "best" / "afqmc" / "test.jsonl", [{"id": 0, "label": "1"}])
+    target = tmp_path / "submit.zip"
+    for data in (tmp_path / "none", tmp_path):
+        with pytest.raises(ValueError, match=r"test files of afqmc_predict\.json, got none in"):
+            pack(SUITES["clue"], {"data": data}, tmp_path / "best", target)
+        with pytest.raises(ValueError, match="data must have the test files of clue, got none in"):
+            validate(SUITES["clue"], {}, target, data)
+    assert not target.exists()
+
+
+def test_another_name_of_the_zip_is_told(tmp_path, capsys):
+    write_predictions(tmp_path / "best" / "afqmc" / "test.jsonl", [{"id": 0, "label": "1"}])
+    pack(SUITES["clue"], {}, tmp_path / "best", tmp_path / "other.zip")
+    assert "other.zip: warning: the zip must be called submit.zip" in capsys.readouterr().out
+    pack(SUITES["clue"], {}, tmp_path / "best", tmp_path / "submit.zip")
+    assert "warning" not in capsys.readouterr().out

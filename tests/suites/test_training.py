@@ -17,6 +17,7 @@ from hf_ext.suites import (
     Training,
     find_runs,
     json_rows,
+    predict_suite,
     prediction_line,
     suite_report,
     text_field,
@@ -164,7 +165,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data, tmp_path, mon
         ({"preset": "official"}, "preset must be one of the suite toy, article, got 'official'"),
         ({"splits": ["0"]}, "splits must be of a suite that has some, got '0'"),
         ({"variants": {"there": "short"}}, "variant of there must be one of its own, none, got 'short'"),
-        ({"variants": {"other": "short"}}, "variant must be of a task that is trained, absent, there, got 'other'"),
+        ({"variants": {"other": "short"}}, "variant must be of one of the tasks absent, there, got 'other'"),
         ({"options": {"stride": 3}}, "stride has no effect on the tasks that are trained (classification)"),
     ],
 )
@@ -413,3 +414,20 @@ def test_only_the_first_of_several_processes_speaks_and_writes(data, tmp_path, m
     assert run.state == "failed"
     assert not (tmp_path / "absent" / "seed-1").exists()
     assert capsys.readouterr().err == ""
+
+
+def test_a_run_that_cannot_be_read_stops_no_other(data, tmp_path):
+    folder = tmp_path / "absent" / "seed-1"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{", encoding="utf-8")
+    first, second = Training(SUITE, data, tmp_path, tasks=["absent"], seeds=[1, 2], options=OPTIONS).run()
+    assert (first.state, second.state) == ("failed", "failed")
+    assert "run.json must be as hf-ext writes it" in first.error
+    assert "absent must have train.json" in second.error
+    assert (folder / "run.json").read_text(encoding="utf-8") == "{"
+
+
+def test_there_must_be_a_run_to_predict_with(data, tmp_path):
+    with pytest.raises(ValueError, match="there must be runs of the suite toy that have ended, got none in"):
+        list(predict_suite(SUITE, data, tmp_path))
+    assert list(predict_suite(SUITE, data, tmp_path, ["there"])) == [("there", "failed: no run has ended")]

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_ext.data.text_lines import JsonDocument, fail, json_objects, read_lines
+from hf_ext.data.text_lines import FileLine, JsonDocument, TextFileError, fail, json_objects, read_lines
+from hf_ext.suites.scorers.duee import check_duee_row
+from hf_ext.suites.scorers.duie import check_duie_row
 from hf_ext.suites.suite import Row
 from hf_ext.tasks.events.files import read_events
 from hf_ext.tasks.reading_comprehension.files import read_questions
@@ -42,7 +44,10 @@ def relation_rows(paths: Sequence[Path]) -> Iterator[Row]:
     for path in paths:
         records = json_objects(read_lines(path))
         for number, (example, (where, record)) in enumerate(zip(read_relations(path), records)):
-            scored: dict[str, Any] = {"spo_list": record["spo_list"]} if "relations" in example else {}
+            scored: dict[str, Any] = {}
+            if "relations" in example:
+                _check_scored(check_duie_row(record), where)
+                scored = {"spo_list": record["spo_list"]}
             yield Row(where, number, {**example, **scored})
 
 
@@ -53,5 +58,16 @@ def event_rows(paths: Sequence[Path]) -> Iterator[Row]:
         for example, (where, record) in zip(read_events(path), records):
             if not isinstance(record.get("id"), str):
                 fail(where, "a row must have an id, a string", record.get("id"))
-            scored: dict[str, Any] = {"event_list": record.get("event_list", [])} if "events" in example else {}
+            scored: dict[str, Any] = {}
+            if "events" in example:
+                if "events" in record:
+                    fail(where, "events must be in 'event_list', as DuEE has them", record["events"])
+                scored = {"event_list": record.get("event_list", [])}
+                _check_scored(check_duee_row({**record, **scored}), where)
             yield Row(where, record["id"], {"id": record["id"], **example, **scored})
+
+
+def _check_scored(fault: str | None, where: FileLine) -> None:
+    """Raise the fault of a row that would stop its scorer, which else would come to light once training has ended."""
+    if fault is not None:
+        raise TextFileError(where, fault)

@@ -124,6 +124,27 @@ def test_events_keep_aliases_for_the_score(tmp_path):
         rows_of(tmp_path, "duee")
 
 
+@pytest.mark.parametrize(
+    ("task", "name", "record", "message"),
+    [
+        ("duie", "dev_data.json", {**DUIE, "spo_list": [{**SPO, "object": "10亿"}]}, "must be an object of slots"),
+        ("duie", "dev_data.json", {"text": "甲", "relations": []}, "must have a list 'spo_list'"),
+        ("duee", "dev.json", {"text": "甲", "id": "a", "events": []}, "events must be in 'event_list'"),
+        (
+            "duee",
+            "dev.json",
+            {**DUEE, "event_list": [{**EVENT, "arguments": [{**ARGUMENT, "alias": "甲"}]}]},
+            "alias of an argument must be a list",
+        ),
+    ],
+)
+def test_rows_that_would_stop_their_scorer_after_training_are_refused_before(tmp_path, task, name, record, message):
+    (tmp_path / task).mkdir()
+    (tmp_path / task / name).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"{name}:1: .*{message}"):
+        read_part(tmp_path, TASKS[task], "validation")
+
+
 @pytest.mark.parametrize("with_schema", [True, False])
 def test_checks_take_labels_from_the_official_file_of_them(tmp_path, with_schema):
     """Those that training lacks are known by it."""
