@@ -125,8 +125,13 @@ def predict_suite(
         for name, among in _choices(suite, predicted):
             best = best_run(among, task)
             if best is not None:
+                folder = output / PREDICTIONS / name / task.name
                 for part, own in made[best[0].name].items():
-                    write_predictions(output / PREDICTIONS / name / task.name / f"{part}.jsonl", own)
+                    write_predictions(folder / f"{part}.jsonl", own)
+                # What is left of another run would be packed with it; its own folder still has it.
+                for path in folder.glob("*.jsonl") if first_process() else ():
+                    if path.stem not in made[best[0].name]:
+                        path.unlink()
 
 
 def _choices(suite: Suite, runs: Sequence[tuple[Run, Path]]) -> Iterator[tuple[str, list[tuple[Run, Path]]]]:

@@ -78,7 +78,7 @@ def write_suite_report(folder: Path, report: Mapping[str, Any], title: str | Non
     title = title or str(report["suite"])
     tables = list(report_tables(report))
     with atomic_write(folder / "report.json") as file:
-        json.dump(report, file, ensure_ascii=False, indent=1)
+        json.dump(_without_nan(report), file, ensure_ascii=False, indent=1, allow_nan=False)
     with atomic_write(folder / "report.md") as file:
         file.write(_markdown(title, tables))
     with atomic_write(folder / "report.html") as file:
@@ -233,6 +233,15 @@ def _has(one: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
 
 def _published_row(one: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     return [one["name"], *(_number(one["scores"].get(name)) for name in names)]
+
+
+def _without_nan(value: Any) -> Any:
+    """None in the place of what is not a number, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: _without_nan(own) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(own) for own in value]
+    return None if isinstance(value, float) and isnan(value) else value
 
 
 def _runs(tasks: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -36,6 +36,7 @@ class Run:
         official: scores of the official scorer on the part that is reported, by their names.
         seconds: that training, scoring and saving took; of a resumed run since it was resumed.
         version: of this package.
+        files: SHA-256 of the official files that it is made of, by their names.
     """
 
     suite: str
@@ -51,6 +52,7 @@ class Run:
     official: dict[str, float] = field(default_factory=dict)
     seconds: float | None = None
     version: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

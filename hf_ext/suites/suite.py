@@ -97,8 +97,8 @@ class SuiteTask:
         optional: names of those that a submission may do without.
         submission_labels: what labels a submission may have; empty: ``labels``.
         submission: the kind of these files, as `hf_ext.suites.submission` checks it: ``"label"``, ``"answer"``,
-            ``"entities"``, ``"relations"`` or ``"events"``, with a line for each prediction, or one object, of
-            ``"idioms"`` or ``"answers"``.
+            ``"entities"``, ``"relations"``, ``"events"`` or ``"lines"`` (of a form of its own), with a line for each
+            prediction, or one object, of ``"idioms"`` or ``"answers"``.
         submission_line: what a submission has of a prediction: a line, or entries of the one object.
     """
 

@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from transformers import TrainingArguments
 from transformers.trainer_utils import sort_checkpoints
 
-from hf_ext.suites.files import read_part, schema_file, usable, write_examples
+from hf_ext.suites.files import find_part, read_part, schema_file, usable, write_examples
 from hf_ext.suites.jobs import job_class, known_options, of_job
 from hf_ext.suites.prediction import task_predictions
 from hf_ext.suites.runs import Run, configuration_of, first_process, read_run, run_folder, write_run
@@ -134,6 +135,7 @@ class Training:
         title = f"{task.name}, {run.name}"
         try:
             run.settings = _as_json(settings)
+            run.files = self._digests(task.trained(self.preset), split)
             before = read_run(folder)
             if before is not None and not self.overwrite:
                 # A run that left nothing to go on from may begin anew with other settings.
@@ -150,6 +152,14 @@ class Training:
             _say(f"{title}: failed: {run.error}")
             _note_failure(run, folder)
             return run
+
+    def _digests(self, task: SuiteTask, split: str | None) -> dict[str, str]:
+        """SHA-256 of the official files by their names; of files that are not there none, which training tells."""
+        try:
+            paths = [path for part in task.labelled for path in find_part(self.data, task, part, split)]
+        except ValueError:
+            return {}
+        return {path.name: sha256(path.read_bytes()).hexdigest() for path in paths}
 
     def _train(self, task: SuiteTask, run: Run, folder: Path) -> Run:
         began = time.monotonic()
@@ -212,7 +222,7 @@ def _official(task: SuiteTask, rows: Sequence[Row], folder: Path, arguments: Tra
 
 
 def _check_same(before: Run, run: Run, folder: Path) -> None:
-    """Raise ValueError if a run that there is has other settings."""
+    """Raise ValueError if a run that there is has other settings, or is made of other files."""
     names = sorted({*before.settings, *run.settings} - _FREE)
     other = [name for name in names if before.settings.get(name) != run.settings.get(name)]
     if other:
@@ -220,6 +230,12 @@ def _check_same(before: Run, run: Run, folder: Path) -> None:
         raise ValueError(
             f"settings must be those of the run that is there, unless overwrite or another output_dir is given, got "
             f"{told} in {folder}"
+        )
+    other = sorted(name for name, digest in run.files.items() if before.files.get(name, digest) != digest)
+    if other:
+        raise ValueError(
+            f"data must have the files of the run that is there, unless overwrite or another output_dir is given, got "
+            f"other ones under {', '.join(other)} than in {folder}"
         )
 
 
@@ -247,7 +263,7 @@ def _note_failure(run: Run, folder: Path) -> None:
     if not first_process() or (before is not None and before.state == "finished"):
         return
     if before is not None:
-        run.settings = before.settings
+        run.settings, run.files = before.settings, before.files
     write_run(run, folder)
     (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")
 

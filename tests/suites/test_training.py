@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -118,6 +119,16 @@ def test_a_failure_stops_no_other_task_and_a_break_is_taken_up(data, tmp_path, m
     assert "learning_rate 0.001 for None" in other.error
     assert (read_run(folder).state, len(resumed)) == ("finished", 2)
     assert (folder / "model.safetensors").stat().st_mtime_ns == kept
+    # Nor with other files, though with none.
+    other_data = tmp_path / "other data"
+    shutil.copytree(data, other_data)
+    other_file = other_data / "there" / "dev.json"
+    other_file.write_text(other_file.read_text(encoding="utf-8").replace("bad", "good", 1), encoding="utf-8")
+    (_, other) = Training(SUITE, other_data, tmp_path, seeds=[1], options=OPTIONS).run()
+    assert "data must have the files of the run that is there" in other.error
+    assert "other ones under dev.json than in" in other.error
+    shutil.rmtree(other_data / "there")
+    assert Training(SUITE, other_data, tmp_path, seeds=[1], options=OPTIONS).run()[1] == there
 
     report = suite_report(SUITE, tmp_path)
     assert report["tasks"]["there"]["mean"] == 100 * there.scores["accuracy"]

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from typer.testing import CliRunner
@@ -97,6 +98,24 @@ def test_predict_keeps_order_ids_and_logits(trained):
     best = max(runs, key=lambda run: run.scores["accuracy"])
     own = (folder / best.name / "MRPC" / "test.jsonl").read_bytes()
     assert (folder / "best" / "MRPC" / "test.jsonl").read_bytes() == own
+
+
+def test_pack_writes_lines_of_the_suites_own(trained):
+    glue, _, _ = trained
+    suite = load_suite(glue / "mrpc.py")
+    stale = glue / "runs" / "predictions" / "best" / "MRPC" / "test1.jsonl"
+    stale.parent.mkdir(parents=True, exist_ok=True)
+    stale.write_text("{}\n", encoding="utf-8")
+    list(predict_suite(suite, glue / "data", glue / "runs", use_cpu=True))
+    # What an earlier run has left there is not mixed with this one's.
+    assert [file.name for file in stale.parent.iterdir()] == ["test.jsonl"]
+    words = ("suite", glue / "mrpc.py", "pack", stale.parent.parent, glue / "mrpc.zip", "--data", glue / "data")
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    with ZipFile(glue / "mrpc.zip") as archive:
+        lines = [json.loads(line) for line in archive.read("MRPC.jsonl").decode().splitlines()]
+    assert [one["index"] for one in lines] == [0, 1, 2, 3, 4]
+    assert {one["prediction"] for one in lines} <= {"0", "1"}
 
 
 def test_a_prediction_is_that_of_the_pipeline(trained):

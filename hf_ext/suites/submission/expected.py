@@ -4,7 +4,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-LINES = ("label", "answer", "entities", "relations", "events")
+LINES = ("label", "answer", "entities", "relations", "events", "lines")
 """The kinds of files with a JSON object on each line."""
 OBJECTS = ("idioms", "answers")
 """The kinds of files that are one JSON object."""
@@ -21,6 +21,7 @@ class SubmissionFile:
     - ``"entities"``: ``{"id", "label": {type: {string: [[first, last]]}}}``, as CLUENER's.
     - ``"relations"``: ``{"text", "spo_list"}``, as DuIE's. Rows go by their texts, in any order.
     - ``"events"``: ``{"id", "event_list"}``, as DuEE's. Rows go by their ids, in any order.
+    - ``"lines"``: objects of a form that is not known here, one for each row of the test file.
     - ``"idioms"``: ``tag: int`` in one object, as CHID's.
     - ``"answers"``: ``id: str`` in one object, as CMRC2018's and DuReader's.
 

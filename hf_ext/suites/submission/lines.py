@@ -46,6 +46,10 @@ def check_lines(lines: Lines, file: SubmissionFile, faults: Faults) -> None:
     if file.kind == "relations":
         _check_texts(rows, file, faults, last)
     elif file.ids:
+        _check_number(rows, file, faults, last)
+    if file.kind == "lines":
+        return
+    if file.kind != "relations" and file.ids:
         _check_ids(rows, file, faults, last)
     positions = _positions([_name(record.get("id")) for _, record in rows], list(map(_name, file.ids)))
     for (number, record), position in zip(rows, positions):
@@ -84,12 +88,15 @@ def _name(identifier: Any) -> str:
     return str(identifier) if type(identifier) in (int, str) else ""
 
 
+def _check_number(rows: Rows, file: SubmissionFile, faults: Faults, last: int | None) -> None:
+    if len(rows) != len(file.ids):
+        message = f"the file must have {len(file.ids)} lines, one for each row of the test file, got {len(rows)}"
+        faults.add(last, "number", message)
+
+
 def _check_ids(rows: Rows, file: SubmissionFile, faults: Faults, last: int | None) -> None:
     wanted = [_name(identifier) for identifier in file.ids]
     ordered = file.kind != "events"
-    if len(rows) != len(wanted):
-        message = f"the file must have {len(wanted)} lines, one for each row of the test file, got {len(rows)}"
-        faults.add(last, "number", message)
     for number, record in rows:
         if type(record.get("id")) not in (int, str):
             faults.add(number, "id", f"id must be a string or an integer, got {record.get('id')!r}")

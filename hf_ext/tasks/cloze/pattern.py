@@ -233,7 +233,7 @@ class ClozePattern:
         """
         if "{" in name:
             return cls(name)
-        if name in shipped_patterns():
+        if name in _shipped():
             path = SHIPPED / f"{name}.json"
         elif name.endswith(SUFFIXES):
             path = Path(name)
@@ -246,15 +246,19 @@ class ClozePattern:
 
 
 # Jobs ask for theirs with every example.
+@cache
+def _shipped() -> frozenset[str]:
+    return frozenset(shipped_patterns())
+
+
 @lru_cache(maxsize=8)
 def _pattern_of_file(path: Path, changed: int | None) -> ClozePattern:
     return ClozePattern.from_json(read_options_file(path), str(path))
 
 
-@cache
-def shipped_patterns() -> tuple[str, ...]:
+def shipped_patterns() -> list[str]:
     """The names of the patterns that come with the package: those of FewCLUE's tasks."""
-    return tuple(sorted(file.relative_to(SHIPPED).with_suffix("").as_posix() for file in SHIPPED.rglob("*.json")))
+    return sorted(file.relative_to(SHIPPED).with_suffix("").as_posix() for file in SHIPPED.rglob("*.json"))
 
 
 def value_of_field(example: Mapping[str, Any], name: str) -> Any:

@@ -114,6 +114,8 @@ def test_what_is_constant_has_no_correlation(data, encoder, tmp_path):
     result = run("report", tmp_path)
     assert result.exit_code == 0, result.output
     assert "| BQ, plain, pooling mean | Spearman's rank correlation | test | NaN ± NaN |" in result.output
+    # JSON has no such number.
+    assert "NaN" not in next(tmp_path.rglob("report.json")).read_text(encoding="utf-8")
 
 
 def test_check_counts_and_says_what_is_left_out(data):

@@ -81,6 +81,18 @@ def test_nothing_is_wrong_with_several_files():
     assert validate(zipped({file.name: RIGHT[file.name] for file in files}), files, "submit.zip") == []
 
 
+def test_lines_of_a_form_of_their_own_are_counted():
+    file = SubmissionFile(name="MRPC.jsonl", kind="lines", ids=[0, 1])
+    assert faults_of(file, [{"index": 0, "prediction": "1"}, {"index": 1, "prediction": "0"}]) == []
+    only(
+        faults_of(file, [{"index": 0, "prediction": "1"}]),
+        1,
+        "number",
+        "2 lines, one for each row of the test file, got 1",
+    )
+    only(faults_of(file, b'{"index": 0}\n{"index": 1}\n[1]\n'), 3, "JSON", "a line must be a JSON object, got [1]")
+
+
 @pytest.mark.parametrize(
     ("content", "line", "kind", "message", "severity"),
     [

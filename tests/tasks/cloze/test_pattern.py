@@ -177,7 +177,7 @@ def test_a_pattern_that_is_not_there_is_refused():
 
 
 def test_patterns_that_come_along():
-    assert list(shipped_patterns()) == [f"fewclue/{name}" for name in sorted(SHIPPED)]
+    assert shipped_patterns() == [f"fewclue/{name}" for name in sorted(SHIPPED)]
     for name, (labels, masks, fields) in SHIPPED.items():
         pattern = ClozePattern.load(f"fewclue/{name}")
         assert (pattern.masks, pattern.fields) == (masks, fields)
