@@ -87,8 +87,19 @@ def decaying_parameters(model: nn.Module) -> set[str]:
 
 
 def forget_preparation(model: nn.Module) -> None:
-    """Take away Accelerate's mark that a model is prepared, so that Trainer has it prepared anew."""
+    """Take away Accelerate's mark that a model is prepared, so that Trainer has it prepared anew.
+
+    With mixed precision also what it has put around ``forward``. Accelerate's own unwrapping would take away our
+    decorators too, as it never finds the forward that it looks for.
+    """
     vars(model).pop("_is_accelerate_prepared", None)
+    original = vars(model).pop("_original_forward", None)
+    if original is None:
+        return
+    del model.forward
+    if original != model.forward:
+        # One that the model had of its own.
+        model.forward = original
 
 
 def forget_registered_task(pipeline_class: Any) -> None:

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 import transformers.trainer
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from evaluate import Metric
 from torch import nn
 from transformers import (
@@ -190,6 +192,25 @@ def test_accelerate_prepares_a_model_anew(bert: BertModel) -> None:
     private.forget_preparation(bert)
     assert "_is_accelerate_prepared" not in vars(bert)
     private.forget_preparation(bert)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["class's forward", "own forward"])
+def test_mixed_precision_is_forgotten(bert: BertModel, own: bool) -> None:
+    if own:
+        bert.forward = partial(bert.forward, output_hidden_states=True)
+    before = bert.forward
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    for _ in range(2):
+        accelerator.prepare_model(bert, evaluation_mode=True)
+        assert bert.forward != before
+        private.forget_preparation(bert)
+        assert bert.forward == before
+        assert ("forward" in vars(bert)) is own
+        assert "_original_forward" not in vars(bert)
+    # Its decorators are there still.
+    assert bert(torch.ones(1, 2, dtype=torch.long), return_dict=False)[0].shape == (1, 2, 8)
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_registered_task_is_forgotten() -> None:

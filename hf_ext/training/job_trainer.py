@@ -62,7 +62,6 @@ class JobTrainer(Trainer):
         if self.model_wrapped is self.model and not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             # An evaluation leaves a mark on the model, for which Accelerate would not prepare it for training: several
             # processes would train a model each.
-            self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
             forget_preparation(self.model)
         return super().train(*args, **kwargs)
 

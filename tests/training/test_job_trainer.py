@@ -82,6 +82,18 @@ def test_labels_are_smoothed_or_it_is_refused(name: str, tmp_path: Path) -> None
     assert losses[0] != losses[1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, case in JOBS.items() if case.job.evaluates_first])
+def test_a_model_that_was_evaluated_is_trained_in_mixed_precision(name: str, tmp_path: Path) -> None:
+    case = JOBS[name]
+    case.write(tmp_path / "job")
+    job = case.make(tmp_path / "job")
+    scores = job.run(case.arguments(tmp_path / "run", max_steps=2, bf16=True))
+    assert f"{job.metric}_before" in scores
+    state = (tmp_path / "run" / "trainer_state.json").read_text(encoding="utf-8")
+    assert '"global_step": 2' in state
+
+
 def model() -> BertForSequenceClassification:
     torch.manual_seed(0)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
