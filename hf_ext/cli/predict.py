@@ -1,81 +1,15 @@
 """`hf-ext predict`: what a model was trained to find, in texts, a file or standard input."""
 
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from hf_ext.cli.devices import Device, Dtype
 from hf_ext.cli.evaluate import TASK_HELP
-from hf_ext.data.text_lines import (
-    fail,
-    filled_lines,
-    json_records,
-    looks_like_json,
-    texts_of,
-    utf8_lines,
-    valid_unicode,
-)
-
-# What a document has several of under one key.
-_LISTS = ("turns", "choices")
-
-
-def read_documents(
-    path: Path | None, whole: bool, reads: Sequence[tuple[str, ...]], optional: Sequence[str] = ()
-) -> Iterator[dict[str, Any]]:
-    """Documents of a file: texts as `texts_of` finds them, or the JSON lines or array that a pipeline reads.
-
-    Args:
-        path: the file; None: standard input.
-        whole: take the file as one text.
-        reads: the keys of a document, in any of these ways; of several, the first that a line has.
-        optional: keys that it may have beside those.
-
-    Raises:
-        ValueError: naming the line, if it has none of these keys.
-    """
-    wanted = " or ".join(" and ".join(f'"{key}"' for key in keys) for keys in reads)
-    lists = " (a list of them)" if any(key in _LISTS for keys in reads for key in keys) else ""
-    if ("text",) not in reads and whole:
-        raise ValueError(f"whole has no effect with a model that reads JSON lines with {wanted}; leave it out")
-    if whole or (len(reads) == 1 and ("text",) in reads):
-        yield from ({"text": text} for text in texts_of(path, whole))
-        return
-    name = "standard input" if path is None else str(path)
-    lines = list(filled_lines(utf8_lines(path), name))
-    if not lines:
-        kind = "line" if ("text",) in reads else f"JSON object with {wanted}"
-        raise ValueError(f"{name} must have at least one {kind}, got none")
-    if not looks_like_json(lines):
-        for where, line in lines:
-            if ("text",) not in reads:
-                fail(where, f"a line must be a JSON object with strings {wanted}", line)
-            yield {"text": valid_unicode(line, where)}
-        return
-    for where, record in json_records(lines):
-        keys = next((keys for keys in reads if isinstance(record, dict) and record.keys() >= {*keys}), ())
-        more = [key for key in optional if keys and record.get(key) is not None]
-        document = {key: record[key] for key in (*keys, *more)}
-        if not document or not all(_is_text(key, value) for key, value in document.items()):
-            fail(where, f"a line must be a JSON object with strings {wanted}{lists}", record)
-        yield document
-
-
-def _is_text(key: str, value: Any) -> bool:
-    if key in _LISTS:
-        return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
-    # A group may be called by a number.
-    return isinstance(value, str) or (key == "group" and type(value) is int)
-
-
-def _has_adapter(model: Any) -> bool:
-    try:
-        return bool(model.active_adapters())
-    except (ImportError, ValueError):
-        return False
+from hf_ext.data.documents import document_of_text, pipeline_input, read_documents, with_found
+from hf_ext.data.text_lines import valid_unicode
 
 
 def _check_apart(*files: Path | None) -> None:
@@ -153,12 +87,11 @@ def predict(
     """
     from rich.console import Console
     from rich.progress import track
-    from transformers import pipeline, set_seed
+    from transformers import set_seed
 
     import hf_ext  # noqa: F401  (registers the pipelines)
     from hf_ext.atomic_file import atomic_write
     from hf_ext.tasks.base.saved_model import SavedModel
-    from hf_ext.training.quiet import quiet_libraries
 
     if text and file:
         raise typer.BadParameter("give either texts or --file, got both")
@@ -167,7 +100,7 @@ def predict(
             raise ValueError(f"{target} must be in a folder that exists")
     _check_apart(file, output, html)
     saved = SavedModel.read(model)
-    name, task = saved.predictor(task_name)
+    task = saved.predictor(task_name)[1]
     if html is not None and task.found != "entities":
         raise ValueError(f"html is a page of entities, and the model in {model} finds {task.found}; leave it out")
     options = {}
@@ -178,10 +111,7 @@ def predict(
         if value is not None and option != "seed":
             options[task.predict_options[option]] = value
     if text:
-        key = next((name for name in ("text", "image") if (name,) in task.reads), None)
-        if key is None:
-            raise ValueError(f"a model that finds {task.found} reads JSON lines with {' and '.join(task.reads[0])}")
-        documents = [{key: valid_unicode(one, "texts")} for one in text]
+        documents = [document_of_text(valid_unicode(one, "texts"), task.reads) for one in text]
     elif file is not None and file.is_dir() and ("image",) in task.reads:
         from hf_ext.tasks.image_classification.files import image_files
 
@@ -193,19 +123,13 @@ def predict(
     typer.echo(saved.purpose(task), err=True)
     if seed is not None:
         set_seed(seed)
-    # The library's types list its own tasks only.
-    make_pipeline: Any = pipeline
-    with quiet_libraries():
-        extract = make_pipeline(name, model=model, device=device).run_in(dtype)
-    if task.endings and not saved.has_head(task) and not _has_adapter(extract.model):
-        raise ValueError(f"model must have a trained head, in its adapter if its base has none, got {model}")
-    inputs = (one["text"] if one.keys() == {"text"} else one for one in documents)
-    found = extract(inputs, batch_size=batch_size, **options)
+    extract = saved.open(task_name, device, dtype)
+    found = extract((pipeline_input(one) for one in documents), batch_size=batch_size, **options)
     progress = track(
         found, "predicting", total=len(documents), console=Console(stderr=True), disable=len(documents) < 2
     )
     # The progress first: it counts a document when it is asked for the next.
-    results = [{**one, task.found: [own] if isinstance(own, dict) else own} for own, one in zip(progress, documents)]
+    results = [with_found(one, task.found, own) for own, one in zip(progress, documents)]
 
     lines = "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results)
     if output is None:

@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
-from hf_ext.cli.predict import read_documents
 from hf_ext.tasks.base.saved_model import predictors
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
@@ -18,7 +17,6 @@ from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehen
 SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 CONTEXT = "林一舟写了长河，何远写了春江。"
 TEXTS = ["林一舟写了长河", "何远"]
-TEXT, QUESTION, PAIR = (("text",),), (("question", "context"),), (("text", "text2"), ("text",))
 
 
 def run(*words, **options):
@@ -103,7 +101,7 @@ def test_questions_are_answered(reader, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["谁"], "a model that finds answers reads JSON lines with question and context"),
+        (["谁"], r'this model reads JSON lines with "question" and "context", got a text alone'),
         (["--threshold", "0.5"], "threshold has no effect with a model that finds answers; leave it out"),
         (["--whole"], "whole has no effect with a model that reads JSON lines"),
         (["--html", "page.html"], "html is a page of entities, and the model in .* finds answers"),
@@ -160,46 +158,6 @@ def test_any_number_of_classes(tmp_path):
     assert classify(TEXTS, threshold=0)[0] == near(scores)
     with pytest.raises(ValueError, match=r"threshold must be in \[0, 1\), got 1"):
         classify(TEXTS[0], threshold=1)
-
-
-@pytest.mark.parametrize(
-    ("reads", "lines", "documents"),
-    [
-        (TEXT, ["甲\n", "\n", "乙"], [{"text": "甲"}, {"text": "乙"}]),
-        (TEXT, ['{"text": "甲", "text2": "乙"}'], [{"text": "甲"}]),
-        (PAIR, ["\n", "{甲}\n", '{"text": "乙"}'], [{"text": "{甲}"}, {"text": '{"text": "乙"}'}]),
-        (PAIR, ["\r\n", '{"text": "甲", "text2": "乙"}\r\n'], [{"text": "甲", "text2": "乙"}]),
-        (QUESTION, ['{"context": "乙", "id": 2, "question": "甲"}'], [{"question": "甲", "context": "乙"}]),
-    ],
-)
-def test_documents_are_read(reads, lines, documents, tmp_path):
-    (tmp_path / "f").write_bytes("".join(lines).encode())
-    assert list(read_documents(tmp_path / "f", False, reads)) == documents
-
-
-@pytest.mark.parametrize(
-    ("reads", "line"),
-    [
-        (PAIR, '{"text": "a", "text2": 3}'),
-        (PAIR, '{"text2": "a"}'),
-        (PAIR, "[1]"),
-        (QUESTION, '{"question": "a"}'),
-        (QUESTION, '{"question": "a", "context": null}'),
-        (QUESTION, "a"),
-    ],
-)
-def test_a_line_that_is_no_document_is_named(reads, line, tmp_path):
-    first = '{"text": "a", "question": "b", "context": "c"}'
-    (tmp_path / "f").write_text(f"{first}\n\n{line}")
-    with pytest.raises(ValueError, match=r"f:3: (a line must be a JSON object with|the line must be JSON)"):
-        list(read_documents(tmp_path / "f", False, reads))
-
-
-@pytest.mark.parametrize(("reads", "wanted"), [(TEXT, "text"), (PAIR, "line"), (QUESTION, "JSON object with")])
-def test_a_file_without_documents_is_refused(reads, wanted, tmp_path):
-    (tmp_path / "f").write_text("\n")
-    with pytest.raises(ValueError, match=f"f must have at least one {wanted}"):
-        list(read_documents(tmp_path / "f", False, reads))
 
 
 def test_files_of_a_run_are_apart(classifier, tmp_path):

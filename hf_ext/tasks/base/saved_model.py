@@ -15,6 +15,7 @@ from hf_ext.data.model_name import check_model_name
 from hf_ext.tasks.base.discovery import task_modules
 from hf_ext.tasks.base.head_guard import classes_of_adapter
 from hf_ext.tasks.base.job_file import read_job_file
+from hf_ext.training.quiet import quiet_libraries
 
 _MOST_LABELS = 6
 
@@ -95,6 +96,28 @@ class SavedModel:
         one_of = f"{'one of ' if len(endings) > 1 else ''}{', '.join(endings)}"
         raise ValueError(f"model must have a trained head, {one_of}, got {seen} in {self.name}{more}")
 
+    def open(self, task: str | None = None, device: str | None = None, dtype: str = "auto") -> Any:
+        """Load it, as the pipeline that predicts with it.
+
+        Args:
+            task: as of `predictor`.
+            device: such as ``"cpu"``; None: a GPU if there is one.
+            dtype: of the numbers to run in, as of `TaskPipeline.run_in`.
+
+        Raises:
+            ValueError: as of `predictor`, or if neither the model nor its adapter has a trained head.
+        """
+        from transformers import pipeline
+
+        name, kind = self.predictor(task)
+        # The library's types list its own tasks only.
+        make_pipeline: Any = pipeline
+        with quiet_libraries():
+            opened = make_pipeline(name, model=self.name, device=device).run_in(dtype)
+        if kind.endings and not self.has_head(kind) and not _has_adapter(opened.model):
+            raise ValueError(f"model must have a trained head, in its adapter if its base has none, got {self.name}")
+        return opened
+
     def purpose(self, kind: Any) -> str:
         """A line that says what it is for, with a pipeline of that class."""
         labels = kind.labels(self.config)
@@ -115,6 +138,13 @@ class SavedModel:
 def predictors() -> dict[str, Any]:
     """The pipelines of all tasks that ``hf-ext predict`` runs, by their names, in the order of their modules."""
     return {name: kind for name, kind in _pipelines().items() if kind.command is not None}
+
+
+def _has_adapter(model: Any) -> bool:
+    try:
+        return bool(model.active_adapters())
+    except (ImportError, ValueError):
+        return False
 
 
 def _pipelines() -> dict[str, Any]:
