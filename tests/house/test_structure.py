@@ -37,7 +37,23 @@ STANDS_ON = {
     "analysis": ("tasks/base",),
     "enlargement": ("conversion", "hub"),
     "suites": ("tasks", "task"),
-    "cli": ("tasks", "task", "conversion", "hub", "analysis", "enlargement", "suites"),
+    "export": ("tasks", "task"),
+    "engines": ("tasks", "task"),
+    "web": ("tasks", "task"),
+    "serve": ("export",),
+    "cli": (
+        "tasks",
+        "task",
+        "conversion",
+        "hub",
+        "analysis",
+        "enlargement",
+        "suites",
+        "export",
+        "engines",
+        "web",
+        "serve",
+    ),
 }
 BOTTOM = {file.stem for file in PACKAGE.glob("*.py")} - {"__init__"}
 
@@ -71,12 +87,19 @@ UNDER_A_HEAD = ("ops", "losses", "modules")
 IMPORTED_WHEN_USED = (
     "datasets",
     "evaluate",
+    "fastapi",
+    "gradio",
     "h5py",
     "jieba",
     "jinja2",
     "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "optuna",
     "peft",
+    "prometheus_client",
     "rapidfuzz",
+    "ray",
     "rich",
     "rjieba",
     "sacrebleu",
@@ -84,6 +107,7 @@ IMPORTED_WHEN_USED = (
     "transformers.pipelines",
     "transformers.trainer",
     "typer",
+    "uvicorn",
 )
 
 
