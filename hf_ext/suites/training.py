@@ -154,11 +154,13 @@ class Training:
             return run
 
     def _digests(self, task: SuiteTask, split: str | None) -> dict[str, str]:
-        """SHA-256 of the official files by their names; of files that are not there none, which training tells."""
+        """SHA-256 of the official files by their names; none where one is missing, which training tells."""
         try:
             paths = [path for part in task.labelled for path in find_part(self.data, task, part, split)]
         except ValueError:
             return {}
+        schema = schema_file(self.data, task)
+        paths += [schema] if schema else []
         return {path.name: sha256(path.read_bytes()).hexdigest() for path in paths}
 
     def _train(self, task: SuiteTask, run: Run, folder: Path) -> Run:

@@ -76,8 +76,9 @@ class ProgressCallback(TrainerCallback):
         score = (metrics or {}).get(f"eval_{self.metric}")
         if self.progress is not None and score is not None:
             loss = f"  loss {self.losses[-1]:.4f}" if self.losses else ""
-            epoch = f"epoch {state.epoch or 0:.1f}"
-            self.progress.console.print(f"{epoch}  step {state.global_step}{loss}  {self.metric} {score:.4f}")
+            # Of a stream an epoch is all steps that were asked for.
+            when = f"of {args.max_steps}" if args.max_steps > 0 else f"(epoch {state.epoch or 0:.1f})"
+            self.progress.console.print(f"step {state.global_step} {when}{loss}  {self.metric} {score:.4f}")
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -96,7 +97,7 @@ class ProgressCallback(TrainerCallback):
             if args.load_best_model_at_end:
                 # That of the model that is saved, and scored hereafter.
                 kept = next((entry for entry in evaluations if entry["step"] == state.best_global_step), last)
-            note = "" if kept is last else f" (epoch {kept['epoch']:.1f}, the best; the last {last[name]:.4f})"
+            note = "" if kept is last else f" (step {kept['step']}, the best; the last {last[name]:.4f})"
             self._draw(self.metric, [float(entry[name]) for entry in evaluations], kept[name], note)
         self.progress = None
 

@@ -172,8 +172,9 @@ def test_inner_states(case: Case) -> None:
                     real = batch["attention_mask"].flatten(0, -2)
                     wanted.transpose(1, 2)[(real == 1) & (real.sum(-1, keepdim=True) == 1)] = 0
                 for w in weights if case.weights_add_up else ():
-                    # Some take the softmax in float32 whatever the model's precision.
-                    torch.testing.assert_close(w.sum(-1), wanted, atol=1e-6, rtol=0)
+                    # Some take the softmax in float32 whatever the model's precision: their weights are such numbers.
+                    close = 1e-6 if bool((w.float() == w).all()) else 1e-7
+                    torch.testing.assert_close(w.sum(-1), wanted, atol=close, rtol=0)
         assert f"{next(iter(sides))}hidden_states" not in plain
 
 

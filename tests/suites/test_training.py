@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+from hashlib import sha256
 
 import pytest
 import torch
@@ -205,6 +206,15 @@ def test_a_table_that_cannot_be_is_refused(change, message):
     said = {"name": "toy", "job": "ner", "files": {"train": "a", "validation": "b"}, "read": lambda paths: []}
     with pytest.raises(ValueError, match=re.escape(message)):
         SuiteTask(**{**said, **change})
+
+
+def test_a_run_is_bound_to_the_file_of_its_labels(tmp_path):
+    one = task("one", schema=("labels.json",))
+    for name in ("train.json", "dev.json", "labels.json"):
+        (tmp_path / "one").mkdir(exist_ok=True)
+        (tmp_path / "one" / name).write_text(name, encoding="utf-8")
+    digests = Training(Suite("own", [one]), tmp_path, tmp_path / "runs")._digests(one, None)
+    assert digests == {name: sha256(name.encode()).hexdigest() for name in ("train.json", "dev.json", "labels.json")}
 
 
 def test_a_suite_has_tasks_with_names_of_their_own():

@@ -44,8 +44,8 @@ def test_curves_are_a_png(tmp_path):
     assert abs(images[0] - images[1]).sum() > 100
 
 
-def run(callback, tmp_path, is_first):
-    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+def run(callback, tmp_path, is_first, **more):
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **more)
     state = TrainerState(max_steps=2, epoch=1.0, is_world_process_zero=is_first)
     control = TrainerControl()
     callback.on_train_begin(args, state, control)
@@ -62,7 +62,7 @@ def test_progress_shows_bar_evaluations_and_curves(tmp_path):
     run(ProgressCallback(console=Console(file=stream, width=120)), tmp_path, is_first=True)
     shown = stream.getvalue()
     assert "2/2" in shown
-    assert "f1 0.2500" in shown
+    assert "step 2 (epoch 1.0)  loss 1.0000  f1 0.2500" in shown
     assert "█▁ 2.0000 → 1.0000" in shown
 
 
@@ -71,7 +71,7 @@ def test_progress_shows_bar_evaluations_and_curves(tmp_path):
     [
         (None, "f1 ▁█▄ 0.2000 → 0.5000"),
         (3, "f1 ▁█▄ 0.2000 → 0.5000"),
-        (2, "f1 ▁█▄ 0.2000 → 0.8000 (epoch 2.0, the best; the last 0.5000)"),
+        (2, "f1 ▁█▄ 0.2000 → 0.8000 (step 2, the best; the last 0.5000)"),
     ],
 )
 def test_the_curve_ends_where_the_table_is_of(best, line, tmp_path):
@@ -84,6 +84,12 @@ def test_the_curve_ends_where_the_table_is_of(best, line, tmp_path):
     callback.on_train_begin(args, state, TrainerControl())
     callback.on_train_end(args, state, TrainerControl())
     assert stream.getvalue().splitlines()[-1].strip() == line
+
+
+def test_steps_are_counted_where_their_number_was_asked_for(tmp_path):
+    stream = io.StringIO()
+    run(ProgressCallback(console=Console(file=stream, width=120)), tmp_path, is_first=True, max_steps=2)
+    assert "step 2 of 2  loss 1.0000  f1 0.2500" in stream.getvalue()
 
 
 def test_only_the_first_process_shows_progress(tmp_path):

@@ -242,7 +242,7 @@ class ClozePattern:
                 "pattern must be a template with {mask} and {text}, a file of JSON or YAML, or one of "
                 f"{', '.join(shipped_patterns())}, got {name!r}"
             )
-        return _pattern_of_file(path, path.stat().st_mtime_ns if path.is_file() else None)
+        return _pattern_of_file(path, path.resolve(), path.stat().st_mtime_ns if path.is_file() else None)
 
 
 # Jobs ask for theirs with every example.
@@ -252,7 +252,7 @@ def _shipped() -> frozenset[str]:
 
 
 @lru_cache(maxsize=8)
-def _pattern_of_file(path: Path, changed: int | None) -> ClozePattern:
+def _pattern_of_file(path: Path, resolved: Path, changed: int | None) -> ClozePattern:
     return ClozePattern.from_json(read_options_file(path), str(path))
 
 

@@ -62,15 +62,13 @@ def decode_assignment(logits: Any, groups: Groups) -> Any:
     Raises:
         MissingExtraError: if scipy is not installed.
     """
-    with extra("analysis", _ASSIGNMENT):
-        from scipy.optimize import linear_sum_assignment
-
+    solve = assignment_solver()
     logits = _checked(logits, groups)
     found = logits.argmax(-1)
     for rows in _together(groups):
         own = logits[rows]
         there = np.flatnonzero((own > -np.inf).all(0))
-        taken, choices = linear_sum_assignment(own[:, there], maximize=True)
+        taken, choices = solve(own[:, there], maximize=True)
         found[rows[taken]] = there[choices]
     return found
 
@@ -99,10 +97,16 @@ def can_assign() -> bool:
     return find_spec("scipy") is not None
 
 
-def check_can_assign() -> None:
-    """Raise MissingExtraError if it is not."""
+def assignment_solver() -> Callable[..., Any]:
+    """Scipy's function that finds an assignment.
+
+    Raises:
+        MissingExtraError: if scipy is not installed.
+    """
     with extra("analysis", _ASSIGNMENT):
-        import scipy.optimize  # noqa: F401
+        from scipy.optimize import linear_sum_assignment
+    solve: Callable[..., Any] = linear_sum_assignment
+    return solve
 
 
 def _checked(logits: Any, groups: Groups) -> Any:

@@ -16,7 +16,7 @@ from hf_ext.tasks.base.encoder_job import EncoderJob
 from hf_ext.tasks.base.head_choice import HEADS, head_of
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
-from hf_ext.tasks.multiple_choice.decoding import DECODINGS, check_can_assign, decoding_of
+from hf_ext.tasks.multiple_choice.decoding import DECODINGS, assignment_solver, decoding_of
 from hf_ext.tasks.multiple_choice.either_model import EitherModelForMultipleChoice
 from hf_ext.tasks.multiple_choice.encoding import (
     NO_LABEL,
@@ -121,7 +121,7 @@ class MultipleChoiceJob(EncoderJob):
             raise ValueError(f"decoding={self.decoding} needs questions with a group, got none in {path}")
         if self.decoding_of(examples) == "assignment":
             # Before anything is loaded.
-            check_can_assign()
+            assignment_solver()
         return examples
 
     def read_unlabelled(self, path: Path, files: Files) -> list[dict[str, Any]]:

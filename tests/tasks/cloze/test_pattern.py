@@ -283,3 +283,14 @@ def test_a_file_that_changes_is_read_anew(tmp_path):
         )
         os.utime(file, (number, number))
         assert ClozePattern.load(str(file)).words["yes"] == (word,)
+
+
+def test_files_of_one_name_in_two_folders_are_two(tmp_path, monkeypatch):
+    for word in "好美":
+        folder = tmp_path / word
+        folder.mkdir()
+        text = json.dumps({"pattern": "很{mask}：{text}", "verbalizer": {"yes": word, "no": "差"}})
+        (folder / "pattern.json").write_text(text, encoding="utf-8")
+        os.utime(folder / "pattern.json", (0, 0))
+        monkeypatch.chdir(folder)
+        assert ClozePattern.load("pattern.json").words["yes"] == (word,)
