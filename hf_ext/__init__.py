@@ -11,6 +11,6 @@ import lazy_loader
 if find_spec("torch") is not None:
     import hf_ext.models
     import hf_ext.tasks
-    import hf_ext.training
+    import hf_ext.training  # noqa: F401
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
