@@ -14,6 +14,20 @@ NO_ANSWER = {"start": 0, "end": 0, "text": "", "score": 0.0}
 """The entry of a ranking that stands for no answer."""
 
 
+def check_question(question: Any) -> None:
+    """Refuse what is no question about a text.
+
+    Raises:
+        TypeError: if it is no mapping.
+        ValueError: if its question or its context is no string or blank.
+    """
+    if not isinstance(question, Mapping):
+        raise TypeError(f"inputs must be mappings with question and context, got {type(question).__name__}")
+    for name in ("question", "context"):
+        if not isinstance(question.get(name), str) or not question[name].strip():
+            raise ValueError(f"{name} must be a string that is not blank, got {question.get(name)!r}")
+
+
 def decode_answers(
     spans: "Iterable[Sequence[float]] | ndarray", null_score: float, offsets: Sequence[Sequence[int]], context: str
 ) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.window_pipeline import WindowPipeline
-from hf_ext.tasks.reading_comprehension.answers import answers_of_windows
+from hf_ext.tasks.reading_comprehension.answers import answers_of_windows, check_question
 from hf_ext.tasks.reading_comprehension.encoding import ReadingEncoder
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
@@ -96,11 +96,7 @@ class ReadingComprehensionPipeline(WindowPipeline):
             ValueError: if a question or a text is no string or blank, or a length does not fit.
         """
         for one in inputs:
-            if not isinstance(one, Mapping):
-                raise TypeError(f"inputs must be mappings with question and context, got {type(one).__name__}")
-            for name in ("question", "context"):
-                if not isinstance(one.get(name), str) or not one[name].strip():
-                    raise ValueError(f"{name} must be a string that is not blank, got {one.get(name)!r}")
+            check_question(one)
         length = self.window_length(max_seq_len, "max_seq_len")
         encoder = ReadingEncoder(self.tokenizer, length, doc_stride, max_question_len)
         batch = {name: [one[name] for one in inputs] for name in ("question", "context")}
