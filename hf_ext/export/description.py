@@ -54,9 +54,7 @@ class OnnxDescription:
         """
         path = folder / FILE_NAME
         if not path.is_file():
-            raise ValueError(
-                f"folder must be one that hf-ext export onnx has written, got {folder} without {FILE_NAME}"
-            )
+            raise ValueError(f"folder must be written by hf-ext export onnx, got {folder} without {FILE_NAME}")
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (TypeError, ValueError) as error:

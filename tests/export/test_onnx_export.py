@@ -88,7 +88,7 @@ def test_names_what_it_does_not_export(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"to be exported to ONNX, got .*paraphrases, which is for paraphrase"):
         export_onnx(str(tmp_path / "paraphrases"), tmp_path / "onnx")
     BertForMaskedLM(BertConfig(**SIZES)).save_pretrained(tmp_path / "masked")
-    with pytest.raises(ValueError, match="model must have a trained head"):
+    with pytest.raises(ValueError, match="model must be trained for a task, got BertForMaskedLM"):
         export_onnx(str(tmp_path / "masked"), tmp_path / "onnx")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(MissingExtraError, match=r"exporting to ONNX needs onnxscript, .*hf-ext\[onnx\]"):

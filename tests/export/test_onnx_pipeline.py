@@ -13,7 +13,7 @@ import pytest
 from onnx_tiny import KINDS, texts
 from transformers import pipeline
 
-from hf_ext.export import OnnxPipeline, export_onnx
+from hf_ext.export import OnnxExport, OnnxPipeline, export_onnx
 from hf_ext.extras import MissingExtraError
 from hf_ext.tasks.base.saved_model import SavedModel
 
@@ -39,6 +39,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         folder = tmp_path_factory.mktemp("exported")
         KINDS[kind].save(folder / "model")
         result = export_onnx(str(folder / "model"), folder / "onnx", KINDS[kind].task)
+        assert isinstance(result, OnnxExport)
         assert result.description.largest_difference < 2e-5
         return folder
 
