@@ -151,6 +151,8 @@ def _make_app() -> typer.Typer:
     _add_commands(app, "hf_ext.cli")
     analyze = typer.Typer(help="Find out about a model: what it costs, knows and can say.", no_args_is_help=True)
     _add_commands(analyze, "hf_ext.cli.analyze")
+    export = typer.Typer(help="Write a model for other programs.", no_args_is_help=True)
+    _add_commands(export, "hf_ext.cli.export")
     check = typer.Typer(help="Check files before training on them.", no_args_is_help=True)
     pretrain = typer.Typer(help="Pre-train a model on texts without labels.", no_args_is_help=True)
     _add_job_commands(train, _package() / "tasks", _training_command)
@@ -160,6 +162,7 @@ def _make_app() -> typer.Typer:
     app.add_typer(pretrain, name="pretrain")
     app.add_typer(check, name="check")
     app.add_typer(analyze, name="analyze")
+    app.add_typer(export, name="export")
     _add_suites(app)
     return app
 

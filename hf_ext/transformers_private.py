@@ -6,9 +6,8 @@ subclass overrides or inherits. `tests/test_transformers_private.py` names each 
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.data.data_collator import pad_without_fast_tokenizer_warning
 from transformers.models.auto.auto_factory import _BaseAutoModelClass
@@ -16,6 +15,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.models.auto.tokenization_auto import REGISTERED_TOKENIZER_CLASSES
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "REGISTERED_TOKENIZER_CLASSES",
@@ -53,7 +55,7 @@ def registered_models() -> Iterator[tuple[type[PreTrainedConfig], Any]]:
     yield from MODEL_MAPPING._extra_content.items()
 
 
-def shifts_smoothed_labels(model_class: type[nn.Module]) -> bool:
+def shifts_smoothed_labels(model_class: "type[nn.Module]") -> bool:
     """Whether Trainer, smoothing labels, takes a model's logits for those of the next token: by the class's name."""
     return model_class.__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
 
@@ -78,7 +80,7 @@ def default_callbacks(trainer: ModuleType) -> list[Any]:
     return callbacks
 
 
-def decaying_parameters(model: nn.Module) -> set[str]:
+def decaying_parameters(model: "nn.Module") -> set[str]:
     """Names of the parameters that Trainer lets decay."""
     from transformers import Trainer
 
@@ -86,7 +88,7 @@ def decaying_parameters(model: nn.Module) -> set[str]:
     return set(Trainer.get_decay_parameter_names(None, model))  # type: ignore[arg-type]
 
 
-def forget_preparation(model: nn.Module) -> None:
+def forget_preparation(model: "nn.Module") -> None:
     """Take away Accelerate's mark that a model is prepared, so that Trainer has it prepared anew.
 
     With mixed precision also what it has put around ``forward``. Accelerate's own unwrapping would take away our

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hf_ext.transformers_private import pad_inputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -29,12 +30,15 @@ class DataCollatorForSpanExtraction:
     tokenizer: PreTrainedTokenizerBase
     pad_to_multiple_of: int | None = None
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> "dict[str, Tensor]":
         """A batch of ``[B, L]`` model inputs and ``[B, M, 3]`` labels.
 
         Args:
             rows: with the tokenizer's model inputs and, if any, ``labels`` as lists of (label, start, end) token spans.
         """
+        # Texts are encoded where there is no PyTorch, too.
+        import torch
+
         batch = pad_inputs(self.tokenizer, rows, pad_to_multiple_of=self.pad_to_multiple_of, padding_side="right")
         if "labels" in rows[0]:
             spans = [torch.as_tensor(row["labels"], dtype=torch.long).reshape(-1, self.label_width) for row in rows]

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hf_ext.data.span_encoding import SpanEncoder, TokenBorders
+from hf_ext.data.span_encoding import SpanEncoder, TokenBorders, decode_spans
 from hf_ext.data.tag_schemes import spans_to_tags, tags_of_labels, tags_to_spans
+from hf_ext.ops.tag_rules import split_tag
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -109,3 +110,30 @@ def tags_to_predictions(
         score = 1.0 if scores is None else min(scores[place] for place in places[first : last + 1])
         spans.append([label2id[label], places[first], places[last], score])
     return spans
+
+
+def spans_of_tags(
+    tags: Sequence[int],
+    scores: Sequence[float],
+    offsets: Sequence[Sequence[int]],
+    text: str,
+    id2label: Mapping[int, str],
+    threshold: float = 0.0,
+) -> list[dict[str, Any]]:
+    """The character spans of one row's tags.
+
+    Args:
+        tags: ``[L]``, a tag id a token, -100 where it has none.
+        scores: ``[L]``, how sure each is.
+        offsets: ``[L, 2]``, the row's ``offset_mapping``.
+        text: the text that the offsets point into.
+        id2label: the tag of each id.
+        threshold: spans with a lower score, or this one, are left out.
+
+    Returns:
+        Dicts as of :func:`hf_ext.data.decode_spans`, whose ``score`` is the least of their tokens'.
+    """
+    labels = sorted({split_tag(tag)[1] for tag in id2label.values()} - {""})
+    places = {label: place for place, label in enumerate(labels)}
+    spans = tags_to_predictions(tags_of_text(tags, offsets), id2label, places, scores)
+    return [one for one in decode_spans(spans, offsets, dict(enumerate(labels)), text) if one["score"] > threshold]

@@ -27,6 +27,12 @@ def encode_texts(model: Any, inputs: Mapping[str, Tensor], pooling: str, bare: A
     return text_vectors(outputs, inputs.get("attention_mask"), pooling, dense)
 
 
+def pooling_of(config: Any) -> str:
+    """The pooling that a model was trained by, as its config says; else the pooler where it is linear, or the mean."""
+    linear = getattr(config, "pooler_activation", None) == "linear"
+    return getattr(config, "embedding_pooling", None) or ("pooler" if linear else "mean")
+
+
 def pooler_dense(model: Any) -> Callable[[Tensor], Tensor]:
     """The layer of an encoder's pooler, before what it is activated by.
 

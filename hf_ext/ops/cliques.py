@@ -1,6 +1,7 @@
 """Maximal cliques of small graphs."""
 
-from collections.abc import Iterator, Sequence, Set as AbstractSet
+from collections.abc import Hashable, Iterator, Sequence, Set as AbstractSet
+from itertools import islice
 
 
 def maximal_cliques(neighbours: Sequence[AbstractSet[int]]) -> Iterator[list[int]]:
@@ -29,3 +30,35 @@ def maximal_cliques(neighbours: Sequence[AbstractSet[int]]) -> Iterator[list[int
 
     if neighbours:
         yield from extend([], set(range(len(neighbours))), set())
+
+
+def weighed_cliques(
+    kinds: Sequence[Hashable], scores: Sequence[float], links: Sequence[Sequence[float]], above: float, most: int
+) -> Iterator[tuple[list[int], float]]:
+    """Every maximal set of nodes of one kind that are all linked to each other, kind by kind, with its least score.
+
+    Args:
+        kinds: of each node.
+        scores: of each node.
+        links: the score of the link between each two nodes; they are linked where it is more than ``above``.
+        above: a score.
+        most: nodes of all sets together; of more than there is room for, whole sets are left out.
+
+    Yields:
+        The nodes of a clique, in order, and the least of their scores and those of the links between them.
+    """
+    by_kind: dict[Hashable, list[int]] = {}
+    for node, kind in enumerate(kinds):
+        by_kind.setdefault(kind, []).append(node)
+    taken = 0
+    for nodes in by_kind.values():
+        neighbours = [
+            {place for place, other in enumerate(nodes) if other != node and links[node][other] > above}
+            for node in nodes
+        ]
+        for clique in islice(maximal_cliques(neighbours), most - taken):
+            if taken + len(clique) > most:
+                break
+            own = [nodes[place] for place in clique]
+            yield own, min([scores[node] for node in own] + [links[a][b] for a in own for b in own if a < b])
+            taken += len(clique)

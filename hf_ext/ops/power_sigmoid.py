@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hf_ext.ops.graphs import is_exported
 from hf_ext.ops.precision import at_least_float32
 
 
@@ -33,4 +34,11 @@ def power_logit(scores: Tensor, power: int) -> Tensor:
     for _ in range(power - 1):
         # 1 - p^k = (1 - p) (1 + p + ... + p^(k - 1)).
         rest = probability * (1 + rest)
-    return power * F.logsigmoid(scores) - F.logsigmoid(-scores) - rest.log1p()
+    return power * _log_sigmoid(scores) - _log_sigmoid(-scores) - rest.log1p()
+
+
+def _log_sigmoid(scores: Tensor) -> Tensor:
+    if not is_exported():
+        return F.logsigmoid(scores)
+    # ONNX has the logarithm of a sigmoid alone, which is -inf where that is rounded to 0. This has no gradient at 0.
+    return scores.clamp(max=0) - (-scores.abs()).exp().log1p()

@@ -5,10 +5,10 @@ others I; BMES and BIOES also mark the last one E and a single one S, and write 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TAG_SCHEMES: dict[str, str] = {"BIO": "BI", "BMES": "BMES", "BIOES": "BIES"}
 """The prefixes of each scheme."""
@@ -23,9 +23,9 @@ class TagRules(NamedTuple):
         end: float32 ``[K]``.
     """
 
-    transitions: Tensor
-    start: Tensor
-    end: Tensor
+    transitions: "Tensor"
+    start: "Tensor"
+    end: "Tensor"
 
 
 def split_tag(tag: str) -> tuple[str, str]:
@@ -85,7 +85,10 @@ def tag_rules(tags: Sequence[str], scheme: str | None = None) -> TagRules:
     return TagRules(_scores(moves), _scores(starts), _scores(ends))
 
 
-def _scores(allowed: list[list[bool]] | list[bool]) -> Tensor:
+def _scores(allowed: list[list[bool]] | list[bool]) -> "Tensor":
+    # The names of tags are read where there is no PyTorch, too.
+    import torch
+
     # On the CPU even where a model is being built without memory, on the device "meta": rules are not weights.
     mask = torch.tensor(allowed, dtype=torch.bool, device="cpu")
     return torch.zeros(mask.shape, device="cpu").masked_fill(~mask, -torch.inf)

@@ -37,7 +37,7 @@ STANDS_ON = {
     "analysis": ("tasks/base",),
     "enlargement": ("conversion", "hub"),
     "suites": ("tasks", "task"),
-    "export": ("tasks", "task"),
+    "export": ("tasks", "task", "conversion"),
     "engines": ("tasks", "task"),
     "web": ("tasks", "task"),
     "serve": ("export",),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hf_ext.ops.graphs import in_graph
+from hf_ext.ops.graphs import in_graph, is_exported
 
 
 class Rows(NamedTuple):
@@ -57,7 +57,12 @@ def kept_before(mask: Tensor) -> tuple[Tensor, Tensor]:
         int64 and bool, ``[B, L]``.
     """
     places = torch.arange(mask.shape[1], device=mask.device)
-    last = torch.where(mask, places, -1).cummax(1).values
+    last = torch.where(mask, places, -1)
+    if is_exported():
+        # ONNX has no running maximum.
+        last = torch.where(places <= places[:, None], last.unsqueeze(1), -1).amax(2)
+    else:
+        last = last.cummax(1).values
     before = torch.cat((torch.full_like(last[:, :1], -1), last[:, :-1]), dim=1)
     return before.clamp_min(0), before >= 0
 

@@ -196,7 +196,8 @@ class TagHead(EncoderHead):
             return mask & ~special_tokens_mask.bool()
         untagged = self.config.untagged_token_ids
         if untagged and input_ids is not None:
-            mask = mask & ~torch.isin(input_ids, torch.tensor(untagged, device=input_ids.device))
+            # Not by torch.isin, which sorts, as graphs of ONNX do not.
+            mask = mask & (input_ids.unsqueeze(-1) != torch.tensor(untagged, device=input_ids.device)).all(-1)
         return mask
 
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hf_ext.data.span_encoding import decode_spans
-from hf_ext.data.tag_encoding import tags_of_text, tags_to_predictions
+from hf_ext.data.tag_encoding import spans_of_tags
 from hf_ext.data.windows import merge_spans
 from hf_ext.ops.tag_rules import split_tag
 from hf_ext.tasks.base.pipeline_registration import module_imported
@@ -57,12 +56,7 @@ class TagPipeline(WindowPipeline):
         window = output["window"]
         # No offset stands for padding.
         tags, scores = (output[name][0, number, : len(window.offsets)].tolist() for name in ("tags", "scores"))
-        names: dict[int, str] = self.model.config.id2label
-        labels = sorted({split_tag(tag)[1] for tag in names.values()} - {""})
-        tags = tags_of_text(tags, window.offsets)
-        spans = tags_to_predictions(tags, names, {label: place for place, label in enumerate(labels)}, scores)
-        decoded = decode_spans(spans, window.offsets, dict(enumerate(labels)), window.text)
-        return [span for span in decoded if span["score"] > threshold]
+        return spans_of_tags(tags, scores, window.offsets, window.text, self.model.config.id2label, threshold)
 
 
 module_imported(__name__)

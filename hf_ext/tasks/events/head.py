@@ -1,6 +1,5 @@
 """Event extraction by GPLinker over any encoder (kexue.fm/archives/8926)."""
 
-from itertools import islice
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from hf_ext.modules.linked_pointers import LinkedPointers, Triple
-from hf_ext.ops.cliques import maximal_cliques
+from hf_ext.ops.cliques import weighed_cliques
 from hf_ext.ops.pointer_loss import check_span_labels
 from hf_ext.tasks.base.head import auto_class, head_class_by_name
 from hf_ext.tasks.base.linked_span_head import LinkedSpanHead, Links
@@ -66,27 +65,10 @@ class EventExtraction(LinkedSpanHead):
     def decode(self, spans: Tensor, heads: Links, tails: Links, above: float) -> Tensor:
         """Arguments of events ``[n, 5]`` of one text; of more than there is room for, whole events are left out."""
         links = torch.minimum(*(_undirected(*pair) for pair in ((heads, spans[:, 1]), (tails, spans[:, 2]))))
-        linked, scores = (links > above).tolist(), links.tolist()
         arguments = spans.tolist()
-        by_type: dict[str, list[int]] = {}
-        for number, argument in enumerate(arguments):
-            by_type.setdefault(self.types[int(argument[0])], []).append(number)
-        rows: list[list[float]] = []
-        event = 0
-        for members in by_type.values():
-            neighbours = [
-                {place for place, other in enumerate(members) if other != number and linked[number][other]}
-                for number in members
-            ]
-            room = self.config.span_top_k - len(rows)
-            for clique in islice(maximal_cliques(neighbours), room):
-                own = [members[place] for place in clique]
-                if len(rows) + len(own) > self.config.span_top_k:
-                    break
-                pairs = [scores[a][b] for a in own for b in own if a < b]
-                least = min([arguments[number][3] for number in own] + pairs)
-                rows += [[event, *arguments[number][:3], least] for number in own]
-                event += 1
+        types = [self.types[int(argument[0])] for argument in arguments]
+        found = weighed_cliques(types, spans[:, 3].tolist(), links.tolist(), above, self.config.span_top_k)
+        rows = [[event, *arguments[one][:3], least] for event, (own, least) in enumerate(found) for one in own]
         return spans.new_tensor(rows).reshape(-1, 5)
 
 

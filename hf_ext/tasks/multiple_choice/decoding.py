@@ -3,13 +3,18 @@
 Shapes: N rows, K choices. Rows of a group have the same choices in the same order; -inf is a choice that is not there.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from hf_ext.extras import extra
+from hf_ext.metrics.class_scores import class_probabilities
+
+OPTIONAL_KEYS = ("question", "blank", "group")
+"""What a question may have beside its text and its choices."""
 
 _ASSIGNMENT = "decoding by assignment, unlike greedy or argmax,"
 
@@ -107,6 +112,76 @@ def assignment_solver() -> Callable[..., Any]:
         from scipy.optimize import linear_sum_assignment
     solve: Callable[..., Any] = linear_sum_assignment
     return solve
+
+
+def checked_question(question: Any) -> dict[str, Any]:
+    """What a question is made of, as a mapping with text and choices.
+
+    Raises:
+        TypeError: if it is no mapping, or a text no string.
+        ValueError: if it lacks a text or choices, or its blank does not stand in the text once.
+    """
+    if not isinstance(question, Mapping):
+        raise TypeError(f"a question must be a mapping with text and choices, got {type(question).__name__}")
+    if not {"text", "choices"} <= question.keys():
+        raise ValueError(f"a question must have text and choices, got {', '.join(map(str, question)) or 'none'}")
+    choices = question["choices"]
+    if isinstance(choices, str) or not isinstance(choices, Sequence) or not choices:
+        raise ValueError(f"choices must be a list of strings, got {choices!r}")
+    named = {"text": question["text"], **{name: question.get(name) for name in OPTIONAL_KEYS}}
+    own = {name: value for name, value in named.items() if value is not None}
+    for value in (*(own[name] for name in own if name != "group"), *choices):
+        if not isinstance(value, str):
+            raise TypeError(f"texts and choices must be strings, got {type(value).__name__}")
+    if "blank" in own and own["text"].count(own["blank"]) != 1:
+        raise ValueError(f"blank must stand in the text once, got {own['blank']!r}")
+    return {**own, "choices": list(choices)}
+
+
+def together(scored: Iterable[tuple[dict[str, Any], Any]]) -> Iterator[list[tuple[dict[str, Any], Any]]]:
+    """Questions with the logits of their choices, those of a group at once.
+
+    Raises:
+        ValueError: if a group comes twice, with others in between, or its questions have different choices.
+    """
+    seen: set[Hashable] = set()
+    for group, own in groupby(scored, lambda pair: pair[0].get("group")):
+        if group is None:
+            yield from ([pair] for pair in own)
+            continue
+        rows = list(own)
+        if group in seen:
+            raise ValueError(f"questions of a group must stand together, got group {group!r} a second time")
+        seen.add(group)
+        if any(question["choices"] != rows[0][0]["choices"] for question, _ in rows):
+            raise ValueError(f"questions of a group must have the same choices, got others in group {group!r}")
+        yield rows
+
+
+def picked_choices(
+    scored: Sequence[tuple[Mapping[str, Any], Any]],
+    choices_of: Callable[[Mapping[str, Any]], Sequence[str]],
+    decoding: str | None,
+    top_k: int,
+) -> list[list[dict[str, Any]]]:
+    """The choices that questions which belong together take, as the pipeline gives them.
+
+    Args:
+        scored: questions with the logits ``[K]`` of their choices.
+        choices_of: gives the choices of a question.
+        decoding: as of `decoding_of`.
+        top_k: how many choices to give of each, at most.
+    """
+    questions, rows = zip(*scored)
+    groups = [question.get("group") for question in questions]
+    logits = np.stack(rows)
+    taken = DECODINGS[decoding_of(decoding, groups)](logits, groups)
+    found = []
+    for question, choice, row in zip(questions, taken.tolist(), class_probabilities(logits, multi_label=False)):
+        choices = choices_of(question)
+        others = sorted(range(len(choices)), key=lambda index: (index != choice, -row[index]))
+        found.append([{"choice": choices[one], "index": one, "score": float(row[one])} for one in others[:top_k]])
+    return found
 
 
 def _checked(logits: Any, groups: Groups) -> Any:

@@ -6,13 +6,14 @@ Shapes: B questions, K choices of the one that has most, L tokens.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.formats.chid import BLANK
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NO_LABEL = -100
 
@@ -135,8 +136,11 @@ class DataCollatorForChoices:
 
     encoder: ChoiceEncoder
 
-    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> "dict[str, Tensor]":
         """``input_ids`` and ``attention_mask`` ``[B, K, L]``, and ``labels`` ``[B]``, -100 of questions without one."""
+        # Questions are encoded where there is no PyTorch, too.
+        import torch
+
         rows = self.encoder(examples)
         choices = max(map(len, rows))
         length = max(len(row) for own in rows for row in own)

@@ -1,18 +1,16 @@
 """The pipeline "multiple-choice": questions with choices in, the right choice out."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hf_ext.data.input_limit import input_limit
-from hf_ext.metrics.class_scores import class_probabilities
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
-from hf_ext.tasks.multiple_choice.decoding import DECODINGS, decoding_of
+from hf_ext.tasks.multiple_choice.decoding import OPTIONAL_KEYS, checked_question, decoding_of, picked_choices, together
 from hf_ext.tasks.multiple_choice.either_model import EitherModelForMultipleChoice
 from hf_ext.tasks.multiple_choice.encoding import ChoiceEncoder, DataCollatorForChoices
 from hf_ext.tasks.multiple_choice.head import AutoModelForLinearChoice
@@ -37,7 +35,7 @@ class MultipleChoicePipeline(TextPipeline):
     command: ClassVar[str | None] = "multiple-choice"
     endings: ClassVar[tuple[str, ...]] = EitherModelForMultipleChoice.suffixes
     reads: ClassVar[tuple[tuple[str, ...], ...]] = (("text", "choices"),)
-    optional: ClassVar[tuple[str, ...]] = ("question", "blank", "group")
+    optional: ClassVar[tuple[str, ...]] = OPTIONAL_KEYS
     predict_options: ClassVar[Mapping[str, str]] = {"top_k": "top_k"}
 
     default_input_names: Any = "texts"
@@ -71,19 +69,8 @@ class MultipleChoicePipeline(TextPipeline):
         """
         _, _, after = self._sanitize_parameters(**options)
         finish = {**self._postprocess_params, **after}
-        seen: set[Hashable] = set()
-        for group, own in groupby(self._scored(inputs, batch_size), lambda pair: pair[0].get("group")):
-            if group is None:
-                for pair in own:
-                    yield from self.postprocess([pair], **finish)
-                continue
-            rows = list(own)
-            if group in seen:
-                raise ValueError(f"questions of a group must stand together, got group {group!r} a second time")
-            seen.add(group)
-            if any(question["choices"] != rows[0][0]["choices"] for question, _ in rows):
-                raise ValueError(f"questions of a group must have the same choices, got others in group {group!r}")
-            yield from self.postprocess(rows, **finish)
+        for pairs in together(self._scored(inputs, batch_size)):
+            yield from self.postprocess(pairs, **finish)
 
     def score_choices(self, inputs: Iterable[Any], batch_size: int | None = None) -> list[Any]:
         """Logits of the choices of each question, float64 ``[K]``, as :data:`DECODINGS` and ensembles take them."""
@@ -101,7 +88,7 @@ class MultipleChoicePipeline(TextPipeline):
     def _scored(self, inputs: Iterable[Any], batch_size: int | None) -> Iterator[tuple[dict[str, Any], Any]]:
         """Questions, each with the logits of its choices."""
         iterator = iter(inputs)
-        while questions := [_question(one) for one in islice(iterator, batch_size or 16)]:
+        while questions := [checked_question(one) for one in islice(iterator, batch_size or 16)]:
             logits = self.forward(self.preprocess(questions), **self._forward_params)["logits"]
             counts = [len(self.collator.encoder.choices_of(one)) for one in questions]
             rows = logits_of_choices(logits.float().cpu().numpy(), counts)
@@ -121,35 +108,8 @@ class MultipleChoicePipeline(TextPipeline):
         self, model_outputs: Any, decoding: str | None = None, top_k: int = 1
     ) -> list[list[dict[str, Any]]]:
         """The choices of questions that belong together."""
-        questions, rows = zip(*model_outputs)
-        groups = [question.get("group") for question in questions]
-        way = decoding_of(decoding or getattr(self.model.config, "choice_decoding", None), groups)
-        logits = np.stack(rows)
-        taken = DECODINGS[way](logits, groups)
-        found = []
-        for question, choice, row in zip(questions, taken.tolist(), class_probabilities(logits, multi_label=False)):
-            choices = self.collator.encoder.choices_of(question)
-            others = sorted(range(len(choices)), key=lambda index: (index != choice, -row[index]))
-            found.append([{"choice": choices[one], "index": one, "score": float(row[one])} for one in others[:top_k]])
-        return found
-
-
-def _question(question: Any) -> dict[str, Any]:
-    if not isinstance(question, Mapping):
-        raise TypeError(f"a question must be a mapping with text and choices, got {type(question).__name__}")
-    if not {"text", "choices"} <= question.keys():
-        raise ValueError(f"a question must have text and choices, got {', '.join(map(str, question)) or 'none'}")
-    choices = question["choices"]
-    if isinstance(choices, str) or not isinstance(choices, Sequence) or not choices:
-        raise ValueError(f"choices must be a list of strings, got {choices!r}")
-    named = {"text": question["text"], **{name: question.get(name) for name in MultipleChoicePipeline.optional}}
-    own = {name: value for name, value in named.items() if value is not None}
-    for value in (*(own[name] for name in own if name != "group"), *choices):
-        if not isinstance(value, str):
-            raise TypeError(f"texts and choices must be strings, got {type(value).__name__}")
-    if "blank" in own and own["text"].count(own["blank"]) != 1:
-        raise ValueError(f"blank must stand in the text once, got {own['blank']!r}")
-    return {**own, "choices": list(choices)}
+        way = decoding or getattr(self.model.config, "choice_decoding", None)
+        return picked_choices(model_outputs, self.collator.encoder.choices_of, way, top_k)
 
 
 register_task("multiple-choice", MultipleChoicePipeline, EitherModelForMultipleChoice, AutoModelForLinearChoice)

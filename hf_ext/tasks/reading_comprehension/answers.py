@@ -14,6 +14,20 @@ NO_ANSWER = {"start": 0, "end": 0, "text": "", "score": 0.0}
 """The entry of a ranking that stands for no answer."""
 
 
+def check_question(question: Any) -> None:
+    """Refuse what is no question about a text.
+
+    Raises:
+        TypeError: if it is no mapping.
+        ValueError: if its question or its context is no string or blank.
+    """
+    if not isinstance(question, Mapping):
+        raise TypeError(f"inputs must be mappings with question and context, got {type(question).__name__}")
+    for name in ("question", "context"):
+        if not isinstance(question.get(name), str) or not question[name].strip():
+            raise ValueError(f"{name} must be a string that is not blank, got {question.get(name)!r}")
+
+
 def decode_answers(
     spans: "Iterable[Sequence[float]] | ndarray", null_score: float, offsets: Sequence[Sequence[int]], context: str
 ) -> list[dict[str, Any]]:
@@ -106,6 +120,45 @@ def best_answer(ranked: Iterable[Mapping[str, Any]], null_threshold: float | Non
     if first is None or (null_threshold is not None and -first["score"] > null_threshold):
         return ""
     return first["text"]
+
+
+def answers_of_windows(
+    spans: Sequence[Sequence[Sequence[float]]],
+    null_scores: Sequence[float],
+    offsets: Sequence[Sequence[Sequence[int]]],
+    context: str,
+    config: Any,
+    top_k: int = 1,
+    handle_impossible_answer: bool | None = None,
+    null_threshold: float | None = None,
+) -> Any:
+    """What the pipeline answers a question, from what a head finds in the windows of its text.
+
+    Args:
+        spans: ``[K, 3]`` of each window, as of `decode_answers`.
+        null_scores: of no answer in each window.
+        offsets: ``[L, 2]`` of each window.
+        context: the text.
+        config: the model's, with ``null_threshold`` and ``answer_ranking``.
+        top_k: answers to give; one comes alone, without a list.
+        handle_impossible_answer: allow no answer; None: where a ``null_threshold`` is given, here or in the config.
+        null_threshold: there is no answer where it scores more than this above the best one; None: the config's, or 0.
+    """
+    own = config.null_threshold
+    if handle_impossible_answer is None:
+        handle_impossible_answer = own is not None or null_threshold is not None
+    threshold = next((value for value in (null_threshold, own) if value is not None), 0.0)
+    nones = scores_of_none(null_scores, config.answer_ranking)
+    found = [decode_answers(row, none, places, context) for row, none, places in zip(spans, nones, offsets)]
+    ranked = rank_answers(found, top_k, handle_impossible_answer)
+    if handle_impossible_answer:
+        # No answer stands behind all that it is not more than the threshold above.
+        ranked.sort(key=lambda one: (threshold if one["text"] == "" else -one["score"], one["text"] == ""))
+    ranked = ranked[:top_k] or [{**NO_ANSWER, "probability": 0.0}]
+    answers = [
+        {"score": one["probability"], "start": one["start"], "end": one["end"], "answer": one["text"]} for one in ranked
+    ]
+    return answers[0] if top_k == 1 else answers
 
 
 def decode_answer_dataset(

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.span_encoding import TokenBorders, rows_of
@@ -17,6 +15,7 @@ from hf_ext.transformers_private import pad_inputs
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -192,12 +191,15 @@ class DataCollatorForReadingComprehension:
     tokenizer: PreTrainedTokenizerBase
     pad_to_multiple_of: int | None = None
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> "dict[str, Tensor]":
         """A batch of ``[B, L]`` model inputs and ``context_mask``, and ``[B, 2]`` labels.
 
         Args:
             rows: with the tokenizer's model inputs, ``context_mask`` and, if any, ``labels``.
         """
+        # Questions are encoded where there is no PyTorch, too.
+        import torch
+
         batch = pad_inputs(self.tokenizer, rows, pad_to_multiple_of=self.pad_to_multiple_of)
         batch["context_mask"] = torch.zeros_like(batch["input_ids"])
         for padded, row in zip(batch["context_mask"], rows):

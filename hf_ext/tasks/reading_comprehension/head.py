@@ -216,6 +216,11 @@ class ReadingComprehension(EncoderHead):
             attentions=outputs.attentions,
         )
 
+    def table(self, hidden: Tensor, attention_mask: Tensor | None, context_mask: Tensor | None) -> Tensor:
+        """Scores ``[B, L, L]`` of spans, as `forward` gives them on ``output_logits``, of ``[B, L, H]``."""
+        context, first = _context(hidden, attention_mask, context_mask)
+        return self._table(self._parts(hidden, context, first, attention_mask), context, first)
+
     def _parts(
         self, hidden: Tensor, context: Tensor, first: Tensor, attention_mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.window_pipeline import WindowPipeline
-from hf_ext.tasks.reading_comprehension.answers import NO_ANSWER, decode_answers, rank_answers, scores_of_none
+from hf_ext.tasks.reading_comprehension.answers import answers_of_windows, check_question
 from hf_ext.tasks.reading_comprehension.encoding import ReadingEncoder
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
@@ -96,11 +96,7 @@ class ReadingComprehensionPipeline(WindowPipeline):
             ValueError: if a question or a text is no string or blank, or a length does not fit.
         """
         for one in inputs:
-            if not isinstance(one, Mapping):
-                raise TypeError(f"inputs must be mappings with question and context, got {type(one).__name__}")
-            for name in ("question", "context"):
-                if not isinstance(one.get(name), str) or not one[name].strip():
-                    raise ValueError(f"{name} must be a string that is not blank, got {one.get(name)!r}")
+            check_question(one)
         length = self.window_length(max_seq_len, "max_seq_len")
         encoder = ReadingEncoder(self.tokenizer, length, doc_stride, max_question_len)
         batch = {name: [one[name] for one in inputs] for name in ("question", "context")}
@@ -121,25 +117,17 @@ class ReadingComprehensionPipeline(WindowPipeline):
         null_threshold: float | None = None,
     ) -> Any:
         """The answers of one text from those of its windows."""
-        own = self.model.config.null_threshold
-        if handle_impossible_answer is None:
-            handle_impossible_answer = own is not None or null_threshold is not None
-        threshold = next((value for value in (null_threshold, own) if value is not None), 0.0)
-        null_scores = [float(output["null_scores"].flatten()[0]) for output in model_outputs]
-        found = []
-        for output, none in zip(model_outputs, scores_of_none(null_scores, self.model.config.answer_ranking)):
-            window = output["window"]
-            found.append(decode_answers(output["spans"][0].tolist(), none, window.offsets, window.text))
-        ranked = rank_answers(found, top_k, handle_impossible_answer)
-        if handle_impossible_answer:
-            # No answer stands behind all that it is not more than the threshold above.
-            ranked.sort(key=lambda one: (threshold if one["text"] == "" else -one["score"], one["text"] == ""))
-        ranked = ranked[:top_k] or [{**NO_ANSWER, "probability": 0.0}]
-        answers = [
-            {"score": one["probability"], "start": one["start"], "end": one["end"], "answer": one["text"]}
-            for one in ranked
-        ]
-        return answers[0] if top_k == 1 else answers
+        windows = [output["window"] for output in model_outputs]
+        return answers_of_windows(
+            [output["spans"][0].tolist() for output in model_outputs],
+            [float(output["null_scores"].flatten()[0]) for output in model_outputs],
+            [window.offsets for window in windows],
+            windows[0].text,
+            self.model.config,
+            top_k,
+            handle_impossible_answer,
+            null_threshold,
+        )
 
 
 def _paired(question: Any, context: Any) -> Any:

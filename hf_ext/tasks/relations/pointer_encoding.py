@@ -2,10 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hf_ext.data.linked_spans import SLOT_MARK
 from hf_ext.data.span_encoding import TokenBorders
@@ -17,6 +14,9 @@ from hf_ext.tasks.relations.encoding import (
     merge_links,
 )
 from hf_ext.tasks.relations.files import link_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _NONE = [-100, -100]
 
@@ -57,8 +57,10 @@ class HalfPointerEncoder(RelationEncoder):
 class DataCollatorForHalfPointers(DataCollatorForRelationExtraction):
     """Pads as `DataCollatorForRelationExtraction`; rows may have the ``subject`` that `draw_subject` gives them."""
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> "dict[str, Tensor]":
         """A batch of ``[B, L]`` model inputs, ``[B, M, 5]`` labels and ``[B, 2]`` subjects."""
+        import torch
+
         batch = super().__call__(rows)
         if "subject" in rows[0]:
             batch["subject"] = torch.stack([torch.as_tensor(row["subject"], dtype=torch.long) for row in rows])

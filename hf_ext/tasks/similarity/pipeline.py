@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import AutoModel, BatchEncoding
 
 from hf_ext.data.input_limit import check_input_length, input_limit
-from hf_ext.modules.text_vectors import encode_texts
+from hf_ext.modules.text_vectors import encode_texts, pooling_of
 from hf_ext.ops.pooling import check_pooling
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
@@ -188,10 +188,7 @@ class EmbeddingPipeline(TextPipeline):
         return self._pad(self._tokenize([input_], **options)[0])
 
     def _forward(self, input_tensors: Any, pooling: str | None = None) -> Tensor:  # type: ignore[override]
-        config = self.model.config
-        linear = getattr(config, "pooler_activation", None) == "linear"
-        pooling = pooling or getattr(config, "embedding_pooling", None) or ("pooler" if linear else "mean")
-        return encode_texts(self.model, input_tensors, pooling)
+        return encode_texts(self.model, input_tensors, pooling or pooling_of(self.model.config))
 
     def postprocess(  # type: ignore[override]
         self, model_outputs: Tensor, normalize: bool = False, whitening: Whitening | None = None

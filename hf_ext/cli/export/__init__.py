@@ -1,0 +1,1 @@
+"""The commands of `hf-ext export`, one file each."""

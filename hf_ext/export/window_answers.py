@@ -1,0 +1,89 @@
+"""What is found in texts of any length, read in overlapping windows that each run through a graph."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from hf_ext.data.span_encoding import SpanEncoder
+from hf_ext.data.windows import Window, window_of
+from hf_ext.export.answers import Answers, check_threshold
+from hf_ext.export.graph_session import Array
+from hf_ext.ops.logit import logit
+
+
+@dataclass(frozen=True)
+class TokenWindow:
+    """One window of a text, and where its tokens are in the text."""
+
+    text: str
+    offsets: Sequence[tuple[int, int]]
+
+    @property
+    def bounds(self) -> Window:
+        """Where it begins and ends in the text."""
+        return window_of(self.offsets, self.text)
+
+
+class WindowAnswers(Answers):
+    """Texts of any length; a subclass says what is in a window, and what comes of the windows of a text."""
+
+    options = ("threshold", "max_length", "stride")
+
+    def answers(self, inputs: Sequence[Any], batch_size: int, **options: Any) -> Iterator[Any]:
+        """What is in each text."""
+        lengths, reading, merging = self.settled(**options)
+        texts, columns = self.encode(inputs, **lengths)
+        rows = [self.inputs_of(columns, number) for number in range(len(columns["example_id"]))]
+        windows = [
+            TokenWindow(texts[owner], [tuple(pair) for pair in offsets] or [(0, 0)])
+            for owner, offsets in zip(columns["example_id"], columns["offset_mapping"])
+        ]
+        found: dict[int, Any] = {}
+        for chosen in self.batches([len(row["input_ids"]) for row in rows], batch_size):
+            batch = self.padded([rows[number] for number in chosen])
+            outputs = self.graphs["model"](batch)
+            for number, own in zip(chosen, self.read(batch, outputs, **reading)):
+                found[number] = self.decode(own, windows[number])
+        numbers = iter(range(len(rows)))
+        counts = Counter(columns["example_id"])
+        for owner in range(len(texts)):
+            own = list(islice(numbers, counts[owner]))
+            yield self.merge([found[number] for number in own], [windows[number] for number in own], **merging)
+
+    def settled(self, threshold: float | None = None, **lengths: Any) -> tuple[dict[str, Any], ...]:
+        """The options of a call, checked: those of `encode`, of `read` and of `merge`."""
+        check_threshold(threshold)
+        return lengths, {"threshold": threshold}, {}
+
+    def encode(
+        self, inputs: Sequence[Any], max_length: int | None = None, stride: int | None = None
+    ) -> tuple[list[str], Mapping[str, Any]]:
+        """The texts, and columns of the rows of their windows.
+
+        Raises:
+            TypeError: if an input is no text.
+            ValueError: if the model has no positions for ``max_length``, or ``stride`` does not fit into it.
+        """
+        for one in inputs:
+            if not isinstance(one, str):
+                raise TypeError(f"inputs must be texts, got {type(one).__name__}")
+        encoder = SpanEncoder(self.tokenizer, {}, self.check_length(max_length), stride)
+        return list(inputs), encoder({"text": list(inputs)}, range(len(inputs)))
+
+    def least(self, threshold: float | None) -> float:
+        """The score that what is found is to be above."""
+        return logit(self.config.score_threshold if threshold is None else threshold)
+
+    def read(self, batch: Mapping[str, Array], outputs: Mapping[str, Array], **options: Any) -> Iterator[Any]:
+        """What the outputs say of each row."""
+        raise NotImplementedError
+
+    def decode(self, found: Any, window: TokenWindow) -> Any:
+        """What that is in the text."""
+        raise NotImplementedError
+
+    def merge(self, found: list[Any], windows: list[TokenWindow], **options: Any) -> Any:
+        """What is in a text, from what is in each of its windows."""
+        raise NotImplementedError

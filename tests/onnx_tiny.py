@@ -1,0 +1,163 @@
+"""Tiny models of every kind that is exported, with weights large enough that they find something, saved as folders."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig
+
+import hf_ext
+from hf_ext.data.char_vocabulary import build_char_tokenizer
+
+CHARACTERS = "今天张三李四王五在北京上海城到了的人去说年月日"
+SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+}
+TAGS = ["O", "B-人", "I-人", "B-地", "I-地"]
+EVENT_TAGS = ["O", "B-到|人", "I-到|人", "B-去|地", "I-去|地"]
+
+
+def texts(count: int, longest: int = 150, seed: int = 0) -> list[str]:
+    """Texts of other lengths each, the first empty, the second of one character, some longer than a window."""
+    draw = random.Random(seed)
+    lengths = [0, 1, *(draw.randint(2, longest) for _ in range(count - 2))]
+    return ["".join(draw.choices(CHARACTERS, k=length)) for length in lengths[:count]]
+
+
+def _texts() -> list[Any]:
+    return texts(7)
+
+
+def _questions() -> list[Any]:
+    contexts = [text for text in texts(8, 100) if text]
+    return [{"question": f"谁在{text[0]}", "context": text} for text in contexts]
+
+
+def _choices() -> list[Any]:
+    few = [text or "人" for text in texts(6, 20)]
+    rows: list[Any] = [{"text": text, "choices": list(dict.fromkeys(text[:4]))} for text in few]
+    rows.append({"text": few[3], "question": "去哪", "choices": ["北京", "上海", "人"]})
+    return rows
+
+
+def _pairs() -> list[Any]:
+    some = [text or "人" for text in texts(6, 40)]
+    return [{"text": one, "text2": other} for one, other in zip(some, reversed(some))] + some
+
+
+def _similar() -> list[Any]:
+    some = texts(6, 40)
+    return [{"text1": one, "text2": other} for one, other in zip(some, reversed(some))]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A kind of model.
+
+    Attributes:
+        auto: its Auto class.
+        labels: of its config.
+        fields: of its config beside sizes.
+        inputs: what it is asked.
+        config: class of the config.
+        task: to be told to the export.
+        options: of calls to compare, beside none.
+        scale: that the head's weights are multiplied by.
+    """
+
+    auto: Any
+    labels: list[str] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict)
+    inputs: Callable[[], list[Any]] = _texts
+    config: Any = hf_ext.RoFormerConfig
+    task: str | None = None
+    options: tuple[dict[str, Any], ...] = ()
+    scale: float = 1.0
+
+    def save(self, folder: Path) -> None:
+        """Save a model of random weights."""
+        tokenizer = build_char_tokenizer([CHARACTERS])
+        tokenizer.model_max_length = 64
+        names = dict(enumerate(self.labels))
+        labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}} if names else {}
+        torch.manual_seed(1)
+        config = self.config(vocab_size=len(tokenizer), **SIZES, **labels)
+        for name, value in self.fields.items():
+            setattr(config, name, value)
+        model = self.auto.from_config(config).eval()
+        for parameter in model.classifier.parameters() if self.scale != 1 else ():
+            parameter.data *= self.scale
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+_WINDOWS = ({"threshold": 0.7}, {"threshold": 0.0, "max_length": 20, "stride": 5})
+KINDS: dict[str, Exported] = {
+    "entities": Exported(hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5}, options=_WINDOWS),
+    "entities, all pairs": Exported(
+        hf_ext.AutoModelForSpanExtraction, ["人", "地"], {"span_head": "global_pointer"}, config=BertConfig
+    ),
+    "crf": Exported(
+        hf_ext.AutoModelForSequenceLabeling,
+        TAGS,
+        {"untagged_token_ids": [2, 3], "constrained_transitions": True, "head_lr_multiplier": 1.0},
+        options=_WINDOWS,
+    ),
+    "memm": Exported(hf_ext.AutoModelForSequenceLabeling, TAGS, {"sequence_head": "memm", "head_lr_multiplier": 1.0}),
+    "softmax": Exported(hf_ext.AutoModelForSequenceLabeling, TAGS, {"sequence_head": "softmax"}, config=BertConfig),
+    "relations": Exported(
+        hf_ext.AutoModelForRelationExtraction, ["住", "到"], {"span_top_k": 40}, options=({"threshold": 0.3},), scale=2
+    ),
+    "half pointers": Exported(
+        hf_ext.AutoModelForHalfPointerRelations,
+        ["住", "到"],
+        {"span_top_k": 40},
+        options=({"threshold": 0.6},),
+        scale=9,
+    ),
+    "events": Exported(
+        hf_ext.AutoModelForEventExtraction,
+        ["到|触发词", "到|人", "去|触发词", "去|地"],
+        {"span_top_k": 12},
+        options=({"threshold": 0.6},),
+    ),
+    "tags of events": Exported(hf_ext.AutoModelForEventTagging, EVENT_TAGS, {"head_lr_multiplier": 1.0}),
+    "answers": Exported(
+        hf_ext.AutoModelForReadingComprehension,
+        inputs=_questions,
+        options=({"top_k": 3, "max_answer_len": 4}, {"handle_impossible_answer": True, "doc_stride": 3}),
+    ),
+    "answers by start and end": Exported(
+        hf_ext.AutoModelForReadingComprehension,
+        fields={"answer_head": "start_end", "answer_ranking": "score", "null_threshold": 0.1},
+        inputs=_questions,
+        config=BertConfig,
+    ),
+    "answers by a table": Exported(
+        hf_ext.AutoModelForReadingComprehension, fields={"answer_head": "pointer_table"}, inputs=_questions
+    ),
+    "classes": Exported(
+        AutoModelForSequenceClassification, ["好", "坏", "中"], inputs=_pairs, options=({"threshold": 0.2},)
+    ),
+    "many classes": Exported(
+        hf_ext.AutoModelForLinearClassification,
+        ["好", "坏", "中"],
+        {"problem_type": "multi_label_classification", "linear_pooling": "max"},
+        inputs=_pairs,
+    ),
+    "choices": Exported(
+        hf_ext.AutoModelForLinearChoice, fields={"linear_pooling": "mean"}, inputs=_choices, options=({"top_k": 2},)
+    ),
+    "vectors": Exported(AutoModel, task="embedding", options=({"normalize": True}, {"max_length": 9})),
+    "similarity": Exported(
+        AutoModel, fields={"embedding_pooling": "first_last"}, inputs=_similar, config=BertConfig, task="similarity"
+    ),
+}
