@@ -64,7 +64,7 @@ def client_sentence(error: Exception) -> str | None:
     Of its own are those that this package raises about arguments. What libraries raise may name anything, and what is
     said of a model's outputs is not the client's to mend.
     """
-    if not isinstance(error, ValueError | TypeError):
+    if not isinstance(error, ValueError):
         return None
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     raised_here = bool(frames) and str(frames[-1].f_globals.get("__name__", "")).startswith("hf_ext.")

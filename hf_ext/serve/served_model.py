@@ -141,7 +141,8 @@ class ServedModel:
             found = found / np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
         tokenizer = self.predictor.tokenizer
         ids = tokenizer(list(texts), truncation=False, verbose=False, return_attention_mask=False)["input_ids"]
-        config = getattr(getattr(self.predictor, "model", None), "config", None)
+        # A pipeline has it with its model, an exported folder by itself.
+        config = getattr(getattr(self.predictor, "model", self.predictor), "config", None)
         limit = tokenizer.model_max_length if config is None else input_limit(tokenizer, config)
         return [Vector(vector, min(len(own), limit)) for vector, own in zip(found, ids)]
 
