@@ -120,8 +120,8 @@ class TextCompleter:
         for number, (ids, special) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"])):
             length = max((place + 1 for place, added in enumerate(special) if not added), default=special[:1].count(1))
             row = list(ids[:length])
-            if special[:1] != [1] and tokenizer.bos_token_id is not None:
-                row = [tokenizer.bos_token_id, *row]
+            if not row and tokenizer.bos_token_id is not None:
+                row = [tokenizer.bos_token_id]
             if not row:
                 raise ValueError(f"prompt {number + 1} must have at least one token, got none")
             if len(row) + new_tokens > self._limit:

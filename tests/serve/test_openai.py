@@ -4,12 +4,25 @@ import asyncio
 import base64
 import json
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from served import Echo, asked, post, sentence
-from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+    pipeline,
+)
 
 from hf_ext.serve import Limits, open_model
 from hf_ext.serve.text_completer import Listener, Sampling, TextCompleter
@@ -128,6 +141,46 @@ def test_completions_take_the_likeliest_tokens(folders, writer):
     for prompt, one in zip(PROMPTS, wanted):
         alone = post({"writer": writer}, "/v1/completions", {**GREEDY, "prompt": prompt}).json()
         assert alone["choices"][0]["text"] == one[0]
+
+
+def bytes_writer(bos):
+    """A small GPT-2 whose tokens are bytes, which may make up a character together."""
+    letters = sorted(ByteLevel.alphabet())
+    made = Tokenizer(BPE({letter: number for number, letter in enumerate(letters)}, []))
+    made.pre_tokenizer, made.decoder = ByteLevel(add_prefix_space=False), ByteLevelDecoder()
+    ends = {"eos_token": "<end>", **({"bos_token": "<end>"} if bos else {})}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=64, **ends)
+    torch.manual_seed(3)
+    config = GPT2Config(
+        vocab_size=257, n_positions=64, n_embd=16, n_layer=1, n_head=2, initializer_range=1.0,
+        bos_token_id=256, eos_token_id=256,
+    )  # fmt: skip
+    scorer = SimpleNamespace(prediction="causal", model=GPT2LMHeadModel(config).eval(), tokenizer=tokenizer)
+    return TextCompleter(scorer)
+
+
+def test_tokens_that_are_bytes():
+    """Texts keep their spaces, and no piece of a stream ends within a character."""
+    model = bytes_writer(bos=True)
+    ids = model.tokenizer("长 a", return_tensors="pt")["input_ids"]
+    made = model.model.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=0)[0, ids.shape[1] :]
+    pieces = []
+    sampling = Sampling(max_tokens=12, temperature=0, listener=Listener(pieces.append))
+    ((found,),) = model(["长 a"], sampling)
+    assert found.text == model.tokenizer.decode(made)
+    assert (found.prompt_tokens, found.tokens) == (5, 12)
+    assert "".join(pieces) == found.text
+    assert not any(piece.endswith("\ufffd") for piece in pieces[:-1])
+    assert model(["长 a", "b"], replace(sampling, listener=None))[0] == [found]
+
+
+def test_a_prompt_of_nothing():
+    ((found,),) = bytes_writer(bos=True)([""], Sampling(max_tokens=3, temperature=0))
+    assert (found.prompt_tokens, found.tokens) == (1, 3)
+    with pytest.raises(ValueError, match="prompt 2 must have at least one token, got none"):
+        bytes_writer(bos=False)(["a", ""], Sampling())
+    ((found,),) = bytes_writer(bos=False)(["a"], Sampling(max_tokens=3, temperature=0))
+    assert found.prompt_tokens == 1
 
 
 def test_completions_of_many_clients(writer):

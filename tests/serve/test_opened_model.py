@@ -33,7 +33,7 @@ def test_what_a_model_is_opened_as(folders, name, task, kind, found):
 def test_a_causal_model_that_was_pretrained_completes(folders, tmp_path):
     for file in folders["writer"].iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "job.json").write_text(json.dumps({"command": "causal", "options": {}}))
+    (tmp_path / "job.json").write_text(json.dumps({"command": "lm", "options": {}}))
     assert open_model(str(tmp_path)).found == "completions"
 
 

@@ -39,6 +39,7 @@ def serving(log: Path, *words: object) -> Iterator[tuple["subprocess.Popen[bytes
         process.wait()
 
 
+@pytest.mark.slow
 def test_clients_over_a_socket_get_their_own_and_the_last_an_answer(folders, tmp_path):
     """Many at once; then SIGTERM comes while requests wait for a batch."""
     texts = [f"{one}写了{other}" for one in "林何谁" for other in ("长河", "春江", "甲", "乙丙", "丁")]
