@@ -371,6 +371,7 @@ COMMANDS = (
     "push",
     "sample",
     "score",
+    "serve",
     "whiten",
 )
 

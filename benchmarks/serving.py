@@ -1,0 +1,180 @@
+"""A server that batches beside one that runs requests one by one: latency, requests a second, memory over the run.
+
+Both are processes of ``hf-ext serve`` on loopback with one model, an encoder of random weights with a classifier, and
+take turns: only one is asked at a time. Clients ask again as soon as they are answered, a text of 20 to 60 characters
+each time. The asking process runs on the same cores.
+
+    python benchmarks/serving.py --clients 1 4 16 --requests 300 --rounds 3
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import harness
+import httpx
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from hf_ext import RoFormerConfig, build_char_tokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDES = {"batched": ("--batch-size", "16", "--wait-ms", "4"), "one by one": ("--batch-size", "1", "--wait-ms", "0")}
+CHARACTERS = [chr(0x4E00 + number) for number in range(2000)]
+
+
+@dataclass
+class Measured:
+    """What came of the rounds of a case.
+
+    Attributes:
+        seconds: of each request.
+        elapsed: seconds of each round.
+        resident: megabytes of the server before each round and after the last.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    elapsed: list[float] = field(default_factory=list)
+    resident: list[float] = field(default_factory=list)
+
+
+def save_model(folder: Path, width: int, layers: int) -> None:
+    tokenizer = build_char_tokenizer(CHARACTERS, model_max_length=128)
+    torch.manual_seed(0)
+    config = RoFormerConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        intermediate_size=4 * width,
+        num_labels=5,
+    )
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def texts(count: int, seed: int) -> list[str]:
+    draw = random.Random(seed)
+    return ["".join(draw.choices(CHARACTERS, k=draw.randint(20, 60))) for _ in range(count)]
+
+
+@contextmanager
+def serving(folder: Path, log: Path, words: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """The number of a server's process, and its address."""
+    command = [sys.executable, "-m", "hf_ext_cli", "serve", f"model={folder}", "--port", "0", *words]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT)
+    try:
+        while not (found := re.search(r"serving on (http://127\.0\.0\.1:\d+)", log.read_text(encoding="utf-8"))):
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text(encoding="utf-8"))
+            time.sleep(0.1)
+        yield process.pid, found[1]
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def resident_mb(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    (kilobytes,) = re.findall(r"VmRSS:\s+(\d+) kB", status)
+    return int(kilobytes) / 1024
+
+
+async def ask(address: str, waiting: list[str], clients: int) -> list[float]:
+    """Seconds of each request; every answer must be one."""
+    seconds: list[float] = []
+
+    async def client(session: httpx.AsyncClient) -> None:
+        while waiting:
+            text = waiting.pop()
+            started = time.perf_counter()
+            answer = await session.post("/models/model/predict", json={"inputs": text})
+            seconds.append(time.perf_counter() - started)
+            assert answer.status_code == 200, answer.text
+            assert len(answer.json()["results"][0]["classes"]) == 1
+
+    async with httpx.AsyncClient(base_url=address, timeout=60) as session:
+        await asyncio.gather(*(client(session) for _ in range(clients)))
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--requests", type=int, default=300, help="of each round of each side")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int, default=1, help="of a model")
+    parser.add_argument("--output", type=Path, default=harness.RESULTS / "serving.csv")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    measured = {side: {clients: Measured() for clients in arguments.clients} for side in SIDES}
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        save_model(folder / "model", arguments.width, arguments.layers)
+        shared = ("--dtype", arguments.dtype, "--threads", str(arguments.threads))
+        servers = {
+            side: stack.enter_context(serving(folder / "model", folder / f"{side}.log", (*words, *shared)))
+            for side, words in SIDES.items()
+        }
+        for process, address in servers.values():
+            asyncio.run(ask(address, texts(200, 0), max(arguments.clients)))
+            print(f"{resident_mb(process):.0f} MB after 200 requests", flush=True)
+        for round_ in range(arguments.rounds):
+            for clients in arguments.clients:
+                # Each side is first in turn.
+                for side in list(SIDES)[:: 1 if round_ % 2 else -1]:
+                    process, address = servers[side]
+                    own = measured[side][clients]
+                    own.resident.append(resident_mb(process))
+                    started = time.perf_counter()
+                    own.seconds += asyncio.run(ask(address, texts(arguments.requests, 1 + round_), clients))
+                    own.elapsed.append(time.perf_counter() - started)
+                    print(
+                        f"{side:10} {clients:3} clients {arguments.requests / own.elapsed[-1]:8.1f} a second",
+                        flush=True,
+                    )
+        last = {side: resident_mb(process) for side, (process, _) in servers.items()}
+    rows = []
+    for clients in arguments.clients:
+        for side, cases in measured.items():
+            own = cases[clients]
+            p50, p95, p99 = (1000 * value for value in np.percentile(own.seconds, [50, 95, 99]))
+            rows.append(
+                {
+                    "model": f"RoFormer {arguments.width} wide, {arguments.layers} layers",
+                    "dtype": arguments.dtype,
+                    "clients": clients,
+                    "side": side,
+                    "requests": len(own.seconds),
+                    "a_second": f"{len(own.seconds) / sum(own.elapsed):.2f}",
+                    "best_round": f"{arguments.requests / min(own.elapsed):.2f}",
+                    "p50_ms": f"{p50:.1f}",
+                    "p95_ms": f"{p95:.1f}",
+                    "p99_ms": f"{p99:.1f}",
+                    "rss_before_mb": f"{own.resident[0]:.0f}",
+                    "rss_end_mb": f"{last[side]:.0f}",
+                    "load": f"{os.getloadavg()[1]:.1f}",
+                    **harness.machine(),
+                }
+            )
+            print({key: rows[-1][key] for key in list(rows[-1])[2:13]}, flush=True)
+    harness.append_rows(arguments.output, rows)
+
+
+if __name__ == "__main__":
+    main()

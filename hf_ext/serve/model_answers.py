@@ -1,0 +1,73 @@
+"""From a model's queue to an answer, or to the refusal that says why there is none."""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from hf_ext.extras import extra
+from hf_ext.serve.batcher import QueueFullError, StoppedError
+from hf_ext.serve.limits import Limits
+from hf_ext.serve.request_guard import RETRY_AFTER
+
+with extra("serve", "serving models"):
+    from starlette.concurrency import run_in_threadpool
+    from starlette.exceptions import HTTPException
+
+
+async def queued(submit: Callable[[], Any]) -> "asyncio.Future[list[Any]]":
+    """A request that waits in a model's queue, as a future.
+
+    Raises:
+        HTTPException: 422 if what was asked makes no sense to the model, 503 if there is no room, or the server stops.
+    """
+    try:
+        return asyncio.wrap_future(await run_in_threadpool(submit))
+    except QueueFullError:
+        raise HTTPException(503, "as many texts wait for this model as may; try again later", RETRY_AFTER) from None
+    except StoppedError:
+        raise HTTPException(503, "the server is stopping; try another", RETRY_AFTER) from None
+    except Exception as error:
+        raise refusal(error) from None
+
+
+async def answered(submit: Callable[[], Any], limits: Limits) -> list[Any]:
+    """What a model answers.
+
+    Raises:
+        HTTPException: as of `queued`; 504 if the answer takes too long, and what waits for it then is not run.
+    """
+    future = await queued(submit)
+    try:
+        # Who leaves, leaves the queue.
+        return await asyncio.wait_for(future, limits.seconds)
+    except TimeoutError:
+        raise too_late(limits) from None
+    except Exception as error:
+        raise refusal(error) from None
+
+
+def too_late(limits: Limits) -> Exception:
+    """That an answer takes too long."""
+    return HTTPException(504, f"there was no answer within {limits.seconds:g} seconds; ask for less, or later")
+
+
+def refusal(error: Exception) -> Exception:
+    """What is raised for an error of a model: 422 with its sentence if that is the client's, else the error itself."""
+    sentence = client_sentence(error)
+    return error if sentence is None else HTTPException(422, sentence)
+
+
+def client_sentence(error: Exception) -> str | None:
+    """The sentence that tells a client of an error that is its own; None for one of the server.
+
+    Of its own are those that this package raises about arguments. What libraries raise may name anything, and what is
+    said of a model's outputs is not the client's to mend.
+    """
+    if not isinstance(error, ValueError):
+        return None
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    raised_here = bool(frames) and str(frames[-1].f_globals.get("__name__", "")).startswith("hf_ext.")
+    if not raised_here or frames[-1].f_code.co_name == "postprocess":
+        return None
+    return " ".join(str(error).split())

@@ -1,0 +1,169 @@
+"""A model that is served: its name, what it can be asked, and the thread that runs it."""
+
+import base64
+import binascii
+import io
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_ext.data.documents import pipeline_input, with_found
+from hf_ext.data.input_limit import input_limit
+from hf_ext.extras import extra
+from hf_ext.serve.batcher import Batcher
+from hf_ext.serve.limits import Limits
+from hf_ext.serve.text_completer import Sampling
+
+# Of an image, by which its size in memory is bounded.
+_MOST_PIXELS = 16_000_000
+_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+
+# What draws takes its numbers from one generator of the process, which a seed sets.
+_drawing = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A text's vector ``[H]`` of length 1, and the tokens that were read of it."""
+
+    numbers: Any
+    tokens: int
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What requests of a batch have in common: the kind of question and its options; ``alone`` shares with none."""
+
+    kind: str
+    options: Hashable = None
+    alone: object = None
+
+
+class ServedModel:
+    """A model under a name, with a queue and a thread of its own.
+
+    Args:
+        name: by which requests name it.
+        predictor: as `open_model` gives it.
+        limits: of the server.
+        measure: is told the number of documents of each batch, and the seconds that it took.
+
+    Attributes:
+        name: by which requests name it.
+        predictor: what runs.
+        batcher: its queue.
+        predicts: whether documents may be asked of it, as of ``hf-ext predict``.
+        embeds: whether it gives vectors.
+        completes: whether it writes on after prompts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        predictor: Any,
+        limits: Limits | None = None,
+        measure: Callable[[int, float], None] = lambda documents, seconds: None,
+    ) -> None:
+        limits = limits or Limits()
+        self.name, self.predictor = name, predictor
+        self.completes = predictor.found == "completions"
+        # The pipeline of pairs is one of vectors too.
+        self.embeds = predictor.found == "vectors" or (predictor.found == "similarity" and hasattr(predictor, "stream"))
+        self.predicts = predictor.found not in ("completions", "vectors")
+        self._batch = limits.batch
+        self.batcher = Batcher(self._run, limits.batch, limits.wait_ms, limits.waiting, measure, f"model {name}")
+
+    @property
+    def purpose(self) -> str:
+        """A line that says what it is for."""
+        reads = " or ".join(" and ".join(keys) for keys in self.predictor.reads)
+        return f"{self.name} gives {self.predictor.found} for {reads}"
+
+    def predict(self, documents: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Any:
+        """A future of what is found in each document, ``{found: answer}``.
+
+        Args:
+            documents: with the keys that the model reads; an image as base64.
+            options: of ``hf-ext predict``, by their names there.
+
+        Raises:
+            ValueError: if an image is none.
+            QueueFullError: if there is no room.
+            StoppedError: once it was closed.
+        """
+        read = [_with_image(one) for one in documents]
+        # Names of groups are a request's own, and a seed is for its texts alone.
+        alone = object() if "seed" in options or any("group" in one for one in read) else None
+        return self.batcher.submit(read, _Asked("predict", tuple(sorted(options.items())), alone))
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """A future of a `Vector` of each text; raises as `predict`."""
+        return self.batcher.submit(texts, _Asked("embed"))
+
+    def complete(self, prompts: Sequence[str], sampling: Sampling) -> Any:
+        """A future of the completions of each prompt, which may hold a ValueError of `TextCompleter.encode`."""
+        alone = None if sampling.seed is None and sampling.listener is None else object()
+        return self.batcher.submit(prompts, _Asked("complete", sampling, alone))
+
+    def _run(self, documents: list[Any], asked: _Asked) -> Sequence[Any]:
+        if asked.kind == "embed":
+            return self._vectors(documents)
+        if asked.kind == "complete":
+            sampling: Any = asked.options
+            if not sampling.draws:
+                return self.predictor(documents, sampling)
+            with _drawing:
+                return self.predictor(documents, sampling)
+        options: dict[str, Any] = dict(asked.options)  # type: ignore[call-overload]
+        if "seed" not in self.predictor.predict_options:
+            return self._found(documents, options)
+        from transformers import set_seed
+
+        with _drawing:
+            if (seed := options.pop("seed", None)) is not None:
+                set_seed(seed)
+            return self._found(documents, options)
+
+    def _found(self, documents: list[Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+        own = {self.predictor.predict_options[name]: value for name, value in options.items()}
+        inputs = [one["image"] if "image" in one else pipeline_input(one) for one in documents]
+        answers = self.predictor(inputs, batch_size=self._batch, **own)
+        return [with_found({}, self.predictor.found, one) for one in answers]
+
+    def _vectors(self, texts: list[str]) -> list[Vector]:
+        if hasattr(self.predictor, "stream"):
+            found = np.concatenate(list(self.predictor.stream(texts, normalize=True)))
+        else:
+            found = np.asarray(self.predictor(texts, batch_size=self._batch), np.float32)
+            found = found / np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+        tokenizer = self.predictor.tokenizer
+        ids = tokenizer(list(texts), truncation=False, verbose=False, return_attention_mask=False)["input_ids"]
+        # A pipeline has it with its model, an exported folder by itself.
+        config = getattr(getattr(self.predictor, "model", self.predictor), "config", None)
+        limit = tokenizer.model_max_length if config is None else input_limit(tokenizer, config)
+        return [Vector(vector, min(len(own), limit)) for vector, own in zip(found, ids)]
+
+
+def _with_image(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document, with an image in the place of its base64."""
+    if "image" not in document:
+        return dict(document)
+    with extra("images", "reading images"):
+        from PIL import Image, UnidentifiedImageError
+
+    text = document["image"]
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        opened = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=_IMAGE_FORMATS)
+    except (binascii.Error, ValueError, OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        raise ValueError(f"an image must be one of {', '.join(_IMAGE_FORMATS)} in base64, got something else") from None
+    if opened.width * opened.height > _MOST_PIXELS:
+        raise ValueError(f"an image must have at most {_MOST_PIXELS} pixels, got {opened.width} x {opened.height}")
+    try:
+        return {**document, "image": opened.convert("RGB")}
+    except (OSError, SyntaxError, ValueError):
+        raise ValueError("an image must be whole, got one that cannot be decoded") from None
