@@ -10,7 +10,7 @@ from hf_ext.web.text_layout import character_width
 MOST_TOKENS = 60
 """Tokens that are drawn; the cells grow with their square."""
 
-_CELL = 20
+_CELL = 18
 
 
 def heat_map(tokens: Sequence[str], scores: Sequence[Sequence[float]], threshold: float = 0.5) -> Markup:

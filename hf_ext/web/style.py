@@ -15,11 +15,14 @@ STYLE = (
               background: var(--soft); }
 .hx-count { opacity: .7; font-size: .9rem; margin: .3rem 0; }
 .hx-wide { overflow-x: auto; max-width: 100%; }
+.hx-result .hx-table { border: 0; margin: 0; }
 .hx-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 .hx-table th, .hx-table td { padding: .25rem .7rem; text-align: start; border: 0;
                              border-bottom: 1px solid var(--line); white-space: nowrap; }
 .hx-table td { max-width: 28rem; overflow: hidden; text-overflow: ellipsis; }
-.hx-table th { font-weight: 600; opacity: .7; }
+.hx-table th { font-weight: 600; color: color-mix(in oklab, currentColor 70%, transparent); }
+.hx-long { overflow: auto; max-height: 32rem; max-width: 100%; width: fit-content; }
+.hx-long th { position: sticky; top: 0; background: var(--hx-back, Canvas); }
 .hx-table .unknown, .hx-pieces .unknown { background: #dc262633; }
 .hx-cards { display: flex; flex-wrap: wrap; gap: .7rem; }
 .hx-card { border: 1px solid var(--line); border-radius: 8px; padding: .5rem .8rem; }

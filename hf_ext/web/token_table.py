@@ -68,7 +68,7 @@ def token_table(text: str, pieces: list[Piece], unknown: str | None = None) -> M
     heading = "".join(f"<th>{name}</th>" for name in ("no.", "token", "id", "word", "start", "end", "characters"))
     return Markup(
         f'<p class="hx-count">{counts}{rest}</p><div class="hx-pieces" dir="auto">{_cut(text, shown, unknown)}</div>'
-        f'<div class="hx-wide"><table class="hx-table"><tr>{heading}</tr>{rows}</table></div>'
+        f'<div class="hx-long"><table class="hx-table"><tr>{heading}</tr>{rows}</table></div>'
     )
 
 

@@ -25,7 +25,7 @@ def test_cells_are_those_that_have_a_score(size):
     assert page.is_whole
     assert page.texts("text", "row") == page.texts("text", "column") == tokens
     cells = {
-        (round((float(own["y"]) - top) / 20), round((float(own["x"]) - left) / 20)): (own, title)
+        (round((float(own["y"]) - top) / 18), round((float(own["x"]) - left) / 18)): (own, title)
         for left, top in [_first(page)]
         for own, title in page.all("rect")
     }
