@@ -8,6 +8,15 @@ from typing import Any
 
 from hf_ext.atomic_file import atomic_write
 
+MARK_STYLE = """\
+mark[data-label] { color: inherit; background: hsl(var(--hue) 80% 50% / .22); border-radius: 4px;
+                   border-bottom: 2px solid hsl(var(--hue) 70% 45%); padding: .12em .18em; margin: 0 .06em; }
+mark[data-label]::after { content: attr(data-label); font-size: .62em; margin-left: .35em; opacity: .75;
+                          vertical-align: .12em; }
+mark[data-label].open::after { content: none; }
+"""
+"""How what `highlight` marks looks."""
+
 _PAGE = """<!DOCTYPE html>
 <html lang="zh">
 <head>
@@ -20,11 +29,7 @@ body { font: 17px/2.3 "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans
        margin: 2rem auto; padding: 0 1rem; }
 p { margin: 0 0 .7rem; padding: .1rem .8rem; border-left: 3px solid #8884; overflow-wrap: anywhere;
     white-space: pre-wrap; }
-mark { color: inherit; background: hsl(var(--hue) 80% 50% / .22); border-bottom: 2px solid hsl(var(--hue) 70% 45%);
-       border-radius: 4px; padding: .12em .18em; margin: 0 .06em; }
-mark::after { content: attr(data-label); font-size: .62em; margin-left: .35em; opacity: .75; vertical-align: .12em; }
-mark.open::after { content: none; }
-</style>
+{{ style|safe }}</style>
 </head>
 <body>
 <h1>{{ title }}</h1>
@@ -52,13 +57,17 @@ def write_entity_page(
     from jinja2 import Environment
 
     documents = list(documents)
-    labels = sorted({str(entity["label"]) for document in documents for entity in document["entities"]})
-    # Hues a golden angle apart are far from one another however many there are.
-    hues = {label: round(index * 137.5) % 360 for index, label in enumerate(labels)}
+    hues = label_hues(entity["label"] for document in documents for entity in document["entities"])
     texts = [highlight(document["text"], document["entities"], hues) for document in documents]
-    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, hues=hues, texts=texts)
+    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, hues=hues, texts=texts, style=MARK_STYLE)
     with atomic_write(path) as file:
         file.write(page)
+
+
+def label_hues(labels: Iterable[Any]) -> dict[str, int]:
+    """Degrees of the colour circle for each of the labels, far from one another however many there are."""
+    # A golden angle apart.
+    return {label: round(index * 137.5) % 360 for index, label in enumerate(sorted({str(one) for one in labels}))}
 
 
 def highlight(text: str, entities: Sequence[Mapping[str, Any]], hues: Mapping[str, float] | None = None) -> Any:

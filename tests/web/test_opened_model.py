@@ -1,0 +1,183 @@
+"""What is typed, or sent in a file, becomes documents as pipelines read them; what is wrong is told in a sentence."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers import BertConfig, pipeline
+
+from hf_ext import build_char_tokenizer
+from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
+from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
+from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
+from hf_ext.web.opened_model import MOST_BYTES, MOST_CHARACTERS, MOST_DOCUMENTS, OpenedModel
+from hf_ext.web.span_scores import span_labels, span_scores
+
+TEXT = "林一舟写了长河，何远写了春江。"
+SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+
+
+def model_of(reads, optional=(), predict_options=None):
+    kind = {"found": "found", "reads": reads, "optional": optional, "predict_options": predict_options or {}}
+    return OpenedModel("m", "m gives found", SimpleNamespace(**kind))
+
+
+TEXTS = model_of((("text", "text2"), ("text",)))
+CHOICES = model_of((("text", "choices"),), ("question", "blank", "group"))
+TURNS = model_of((("turns",), ("text",)))
+IMAGES = model_of((("image",),))
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        (TEXTS, ["text", "text2"]),
+        (CHOICES, ["text", "choices", "question", "blank"]),
+        (TURNS, ["turns"]),
+        (IMAGES, ["image"]),
+    ],
+)
+def test_fields(model, fields):
+    assert model.fields == fields
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "expected"),
+    [
+        (TEXTS, {"text": " 甲 ", "text2": None}, {"text": " 甲 "}),
+        (TEXTS, {"text": "甲", "text2": "  "}, {"text": "甲"}),
+        (TEXTS, {"text": "甲", "text2": "乙"}, {"text": "甲", "text2": "乙"}),
+        (CHOICES, {"text": "甲", "choices": "乙\n\n 丙\n"}, {"text": "甲", "choices": ["乙", "丙"]}),
+        (
+            CHOICES,
+            {"text": "甲", "choices": "乙", "question": "问", "blank": ""},
+            {"text": "甲", "choices": ["乙"], "question": "问"},
+        ),
+        (TURNS, {"turns": "甲\n乙"}, {"turns": ["甲", "乙"]}),
+    ],
+)
+def test_documents_of_fields(model, values, expected):
+    assert model.document(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "message"),
+    [
+        (TEXTS, {"text": " ", "text2": "乙"}, "text must not be empty"),
+        (CHOICES, {"text": "", "choices": None}, "text and choices must not be empty"),
+        (TEXTS, {"text": "甲" * (MOST_CHARACTERS + 1)}, "a text must have at most 20,000 characters, got 20,001"),
+        (TEXTS, {"text": "\ud800"}, "text"),
+        (IMAGES, {"image": "http://localhost/a.png"}, "image must be a file that is sent"),
+        (IMAGES, {"image": "no-such-file.png"}, "image must be a file that is sent"),
+    ],
+)
+def test_fields_that_are_refused(model, values, message):
+    with pytest.raises(ValueError, match=message):
+        model.document(values)
+
+
+def test_documents_of_files(tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("甲\n\n乙\n", encoding="utf-8")
+    assert TEXTS.documents_of_file(str(file)) == [{"text": "甲"}, {"text": "乙"}]
+    rows = [{"text": "甲", "choices": ["乙"], "group": 3, "more": 1}]
+    file.write_text(json.dumps(rows), encoding="utf-8")
+    assert CHOICES.documents_of_file(str(file)) == [{"text": "甲", "choices": ["乙"], "group": 3}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "texts.txt must have at least one line, got none"),
+        (b'{"a": 1}\n', "texts.txt:1: a line must be a JSON object"),
+        ("甲".encode("gb18030"), "texts.txt:1: the file must be UTF-8"),
+        (b"a\n" * (MOST_DOCUMENTS + 1), "texts.txt must have at most 200 documents, got more"),
+        (b"a" * (MOST_BYTES + 1), "a file must have at most 4,194,304 bytes, got 4,194,305"),
+    ],
+)
+def test_files_that_are_refused_are_told_without_their_folder(tmp_path, content, message):
+    file = tmp_path / "texts.txt"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        TEXTS.documents_of_file(str(file))
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_file_that_names_images_of_the_server_is_not_read(tmp_path):
+    file = tmp_path / "images.jsonl"
+    file.write_text(json.dumps({"image": str(file)}))
+    with pytest.raises(ValueError, match="a model of images reads no files of texts"):
+        IMAGES.documents_of_file(str(file))
+
+
+def saved(folder, auto_class, **fields):
+    tokenizer = build_char_tokenizer([TEXT, "谁写了"], model_max_length=32)
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SIZE)
+    config.update({name: fields.pop(name) for name in [*fields] if name == "id2label"})
+    model = auto_class.from_config(config, **fields)
+    for part in (model, tokenizer):
+        part.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def spans(tmp_path_factory):
+    names = {0: "person", 1: "work"}
+    return saved(tmp_path_factory.mktemp("spans"), AutoModelForSpanExtraction, id2label=names)
+
+
+def test_answers_are_those_of_the_pipeline(spans):
+    model = OpenedModel.open(spans, device="cpu", sample="甲")
+    folder = spans.rpartition("/")[2]
+    assert (model.name, model.purpose) == (folder, f"{folder} gives entities (person, work) for text")
+    assert (model.found, model.numbers, model.sample) == ("entities", ["threshold"], "甲")
+    documents = [{"text": TEXT}, {"text": "何远"}]
+    find = pipeline("span-extraction", model=spans)
+    for typed, options in (({}, {}), ({"threshold": ""}, {}), ({"threshold": " 0.2 "}, {"threshold": 0.2})):
+        found = [one["entities"] for one in model.answers(documents, typed)]
+        assert [[(own["start"], own["end"], own["label"]) for own in entities] for entities in found] == [
+            [(own["start"], own["end"], own["label"]) for own in find(one["text"], **options)] for one in documents
+        ]
+    with pytest.raises(ValueError, match=r"threshold must be in \[0, 1\), got 2.0"):
+        model.answers(documents, {"threshold": "2"})
+    with pytest.raises(ValueError, match="threshold must be a number, got 'much'"):
+        model.answers(documents, {"threshold": "much"})
+
+
+def test_numbers_that_are_whole(tmp_path):
+    model = OpenedModel.open(saved(tmp_path, AutoModelForReadingComprehension, answer_head_size=8), device="cpu")
+    document = model.document({"question": "谁写了长河", "context": TEXT})
+    ((answer,), several) = (model.answers([document], {"top_k": many})[0]["answers"] for many in ("1", "3"))
+    assert (several[0]["start"], len(several)) == (answer["start"], 3)
+    with pytest.raises(ValueError, match=r"top_k must be a whole number, got '1\.5'"):
+        model.answers([document], {"top_k": "1.5"})
+
+
+def test_span_scores_are_what_the_pipeline_finds(spans):
+    find = pipeline("span-extraction", model=spans)
+    assert span_labels(find) == ["person", "work"]
+    scores = span_scores(find, TEXT)
+    assert (len(scores.offsets), scores.scores.shape, scores.is_cut) == (len(TEXT), (2, len(TEXT), len(TEXT)), False)
+    above = {
+        (span_labels(find)[label], scores.offsets[first][0], scores.offsets[last][1])
+        for label, first, last in (scores.scores.sigmoid() > 0.5).nonzero().tolist()
+    }
+    found = {(one["label"], one["start"], one["end"]) for one in find(TEXT)}
+    assert above == found != set()
+    # Of a long text a window is scored, of an empty one nothing.
+    assert span_scores(find, TEXT * 9).is_cut
+    assert span_scores(find, "").scores.shape == (2, 0, 0)
+
+
+def test_span_scores_of_relations_are_of_subjects_and_objects(tmp_path):
+    folder = saved(tmp_path, AutoModelForRelationExtraction, id2label={0: "author"}, span_head_size=8)
+    find = pipeline("relation-extraction", model=folder)
+    assert span_labels(find) == ["subject", "object"]
+    assert span_scores(find, TEXT).scores.shape == (2, len(TEXT), len(TEXT))
+
+
+def test_heads_without_pointers_have_no_span_scores(tmp_path):
+    folder = saved(tmp_path, AutoModelForReadingComprehension, answer_head_size=8)
+    assert span_labels(pipeline("reading-comprehension", model=folder)) is None
