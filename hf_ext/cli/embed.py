@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_ext.cli.devices import Device, Dtype
+from hf_ext.cli.engine import Engine, Workers, check_engine, file_to_read
 from hf_ext.data.model_name import check_model_name
 from hf_ext.data.text_lines import texts_of
 
@@ -40,6 +41,8 @@ def embed(
     ] = False,
     device: Device = None,
     dtype: Dtype = "float32",
+    engine: Engine = None,
+    workers: Workers = None,
 ) -> None:
     """Embed texts, a vector each, in their order; files of any size.
 
@@ -61,11 +64,21 @@ def embed(
     if input is not None and output.is_file() and output.samefile(input):
         raise ValueError(f"output must not be the file of the texts, got {output} for both")
     check_model_name(model)
+    check_engine(engine, {"workers": workers}, {})
+    options = {"pooling": pooling, "normalize": normalize, "max_length": max_length, "whitening": whitening}
+    if engine is not None:
+        from hf_ext.engines import Embedding, run_on_ray
+
+        source = file_to_read("input", input, engine)
+        own = {**options, "tokens_per_batch": tokens_per_batch}
+        work = Embedding(model, source, output.suffix == ".jsonl", device, dtype, own)
+        count = run_on_ray(work, output, workers, device, resume)
+        typer.echo(f"{count} texts in {output}", err=True)
+        return
     # The library's types list its own tasks only.
     make_pipeline: Any = pipeline
     with quiet_libraries():
         extract = make_pipeline("text-embedding", model=model, device=device).run_in(dtype)
-    options = {"pooling": pooling, "normalize": normalize, "max_length": max_length, "whitening": whitening}
     fingerprint = extract.fingerprint(tokens_per_batch=tokens_per_batch, **options)
     done = VectorParts(output, fingerprint, resume)
     columns = (TextColumn("embedding"), TextColumn("{task.completed} texts"), TimeElapsedColumn())

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hf_ext.cli.devices import Device, Dtype
+from hf_ext.cli.engine import Engine, Workers, check_engine, file_to_read
 from hf_ext.cli.evaluate import TASK_HELP
 from hf_ext.data.documents import document_of_text, pipeline_input, read_documents, with_found
 from hf_ext.data.text_lines import valid_unicode
@@ -59,6 +60,11 @@ def predict(
     ] = None,
     device: Device = None,
     dtype: Dtype = "auto",
+    engine: Engine = None,
+    workers: Workers = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --engine ray: go on where a run that was cut off stopped.")
+    ] = False,
 ) -> None:
     """Find what the model was trained for, one JSON line a text.
 
@@ -99,6 +105,7 @@ def predict(
         if target is not None and not target.parent.is_dir():
             raise ValueError(f"{target} must be in a folder that exists")
     _check_apart(file, output, html)
+    check_engine(engine, {"workers": workers, "resume": resume}, {"text": text, "whole": whole, "html": html})
     saved = SavedModel.read(model)
     task = saved.predictor(task_name)[1]
     if html is not None and task.found != "entities":
@@ -110,6 +117,17 @@ def predict(
             raise ValueError(f"{option} has no effect with a model that finds {task.found}; leave it out")
         if value is not None and option != "seed":
             options[task.predict_options[option]] = value
+    if engine is not None:
+        from hf_ext.engines import Prediction, run_on_ray
+
+        if output is None:
+            raise ValueError(f"output must be given with engine {engine}, beside which parts are kept")
+        source = file_to_read("file", file, engine)
+        work = Prediction(model, source, task_name, device, dtype, batch_size, seed, options)
+        typer.echo(saved.purpose(task), err=True)
+        count = run_on_ray(work, output, workers, device, resume)
+        typer.echo(f"{count} documents in {output}", err=True)
+        return
     if text:
         documents = [document_of_text(valid_unicode(one, "texts"), task.reads) for one in text]
     elif file is not None and file.is_dir() and ("image",) in task.reads:

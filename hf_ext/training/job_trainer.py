@@ -12,6 +12,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from hf_ext.auto_map import mark_code
 from hf_ext.carried_code import THIN
+from hf_ext.training.sharding import check_sharded, shard_by_blocks
 from hf_ext.transformers_private import forget_preparation
 
 # Fields under which scores would not be those of the texts as the saved model reads them.
@@ -53,6 +54,7 @@ class JobTrainer(Trainer):
         if args is not None:
             _check_arguments(args, smooths_labels)
         super().__init__(model, args, *rest, **kwargs)
+        check_sharded(self.accelerator.state, bool(self.args.fsdp))
         if isinstance(self.model, PreTrainedModel):
             # Every checkpoint says by itself what it takes to load it.
             mark_code(self.model, self.processing_class, THIN)
@@ -63,6 +65,8 @@ class JobTrainer(Trainer):
             # An evaluation leaves a mark on the model, for which Accelerate would not prepare it for training: several
             # processes would train a model each.
             forget_preparation(self.model)
+        if self.is_fsdp_enabled:
+            shard_by_blocks(self.model, self.accelerator.state.fsdp_plugin)
         return super().train(*args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

@@ -46,7 +46,7 @@ def vectors(folder):
 
 def test_files_hold_the_vectors_in_the_order_of_the_texts(folder, vectors, tmp_path, monkeypatch):
     # Several parts, the last of them smaller.
-    monkeypatch.setattr(embedding, "_SORTED", 2)
+    monkeypatch.setattr(embedding, "SORTED_TEXTS", 2)
     source = tmp_path / "texts.txt"
     source.write_text("\n".join(TEXTS) + "\n\n", encoding="utf-8")
     result = run("embed", folder, "--input", source, "--output", tmp_path / "v.npy", "--tokens-per-batch", 20)
@@ -104,7 +104,7 @@ def test_what_cannot_be_used_leaves_no_file(folder, tmp_path, name, content, mes
 
 @pytest.mark.parametrize("name", ["v.npy", "v.jsonl"])
 def test_a_run_that_was_cut_off_goes_on_where_it_was(folder, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(embedding, "_SORTED", 2)
+    monkeypatch.setattr(embedding, "SORTED_TEXTS", 2)
     source, whole, output = (tmp_path / part for part in ("in.txt", f"whole-{name}", name))
     source.write_text("\n".join(TEXTS), encoding="utf-8")
     assert run("embed", folder, "--input", source, "--output", whole).exit_code == 0

@@ -18,7 +18,7 @@ from hf_ext.tasks.base.pipeline_registration import module_imported
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 
 # As many batches of texts are sorted by length together: what is read ahead of a generator.
-_SORTED_BATCHES = 16
+SORTED_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
         iterator = iter(inputs)
         # It takes a list, where Transformers' types have one output.
         finish: Any = self.postprocess
-        while texts := list(islice(iterator, batch_size * _SORTED_BATCHES if batch_size > 1 else 1)):
+        while texts := list(islice(iterator, batch_size * SORTED_BATCHES if batch_size > 1 else 1)):
             documents = self.windows(texts, **preprocess_params)
             rows = [row for windows in documents for row in windows]
             order = sorted(range(len(rows)), key=lambda number: rows[number]["input_ids"].shape[1], reverse=True)

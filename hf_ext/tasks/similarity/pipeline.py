@@ -26,7 +26,7 @@ from hf_ext.tasks.similarity.whitening import Whitening
 logger = logging.getLogger(__name__)
 
 # Texts that are sorted by length together.
-_SORTED = 1024
+SORTED_TEXTS = 1024
 
 
 class EmbeddingPipeline(TextPipeline):
@@ -79,7 +79,7 @@ class EmbeddingPipeline(TextPipeline):
                 digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         stated = {name: value for name, value in options.items() if name != "whitening"}
         given = [self._preprocess_params, self._forward_params, {**self._postprocess_params, "whitening": None}, stated]
-        settings = [str(self.device), self.model.config.to_dict(), self.tokenizer.init_kwargs, given, _SORTED]
+        settings = [str(self.device), self.model.config.to_dict(), self.tokenizer.init_kwargs, given, SORTED_TEXTS]
         vocabulary = sorted(self.tokenizer.get_vocab().items())
         digest.update(json.dumps([settings, vocabulary], sort_keys=True, default=str).encode())
         return digest.hexdigest()
@@ -101,7 +101,7 @@ class EmbeddingPipeline(TextPipeline):
         budget = run.pop("tokens_per_batch", 8192)
         iterator = iter(texts)
         cut = total = 0
-        while window := list(islice(iterator, _SORTED)):
+        while window := list(islice(iterator, SORTED_TEXTS)):
             if parts is not None and (known := parts.get(window)) is not None:
                 yield known
                 continue

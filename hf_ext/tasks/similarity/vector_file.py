@@ -44,8 +44,14 @@ def write_npy(path: str | os.PathLike[str], parts: Iterable[NDArray[np.float32]]
     return rows
 
 
+def vector_line(text: str, vector: NDArray[np.float32]) -> str:
+    """A line ``{"text", "embedding"}`` with its end, each number in as few digits as give the same float32."""
+    numbers = [float(str(number)) for number in vector]
+    return json.dumps({"text": text, "embedding": numbers}, ensure_ascii=False) + "\n"
+
+
 def write_jsonl(path: str | os.PathLike[str], pairs: Iterable[tuple[str, NDArray[np.float32]]]) -> int:
-    """Write lines ``{"text", "embedding"}``, each number in as few digits as give the same float32.
+    """Write the lines of texts and their vectors.
 
     Args:
         path: the file to write.
@@ -57,8 +63,7 @@ def write_jsonl(path: str | os.PathLike[str], pairs: Iterable[tuple[str, NDArray
     lines = 0
     with atomic_write(path) as file:
         for text, vector in pairs:
-            numbers = [float(str(number)) for number in vector]
-            file.write(json.dumps({"text": text, "embedding": numbers}, ensure_ascii=False) + "\n")
+            file.write(vector_line(text, vector))
             lines += 1
     return lines
 

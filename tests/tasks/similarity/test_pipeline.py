@@ -86,7 +86,7 @@ def test_batches_hold_no_more_tokens_than_asked_for(folder, monkeypatch):
 
 
 def test_streams_any_number_of_texts_without_reading_ahead(folder, monkeypatch):
-    monkeypatch.setattr(embedding, "_SORTED", 3)
+    monkeypatch.setattr(embedding, "SORTED_TEXTS", 3)
     pipe = pipeline("text-embedding", model=str(folder))
     read = []
 
@@ -106,7 +106,7 @@ def test_streams_any_number_of_texts_without_reading_ahead(folder, monkeypatch):
 
 
 def test_texts_that_are_cut_are_counted(folder, caplog, monkeypatch):
-    monkeypatch.setattr(embedding, "_SORTED", 2)
+    monkeypatch.setattr(embedding, "SORTED_TEXTS", 2)
     pipe = pipeline("text-embedding", model=str(folder))
     with caplog.at_level(logging.WARNING, "hf_ext"):
         vectors = pipe(SENTENCES, max_length=5)
