@@ -31,6 +31,11 @@ from .second_moment_probe import (
     Moments as Moments,
     SecondMomentProbe as SecondMomentProbe,
 )
+from .token_page import write_token_page as write_token_page
+from .tokenized_text import (
+    TokenizedText as TokenizedText,
+    tokenized_text as tokenized_text,
+)
 from .unargmaxable import (
     UnargmaxableTokens as UnargmaxableTokens,
     unargmaxable_tokens as unargmaxable_tokens,
