@@ -21,6 +21,7 @@ from transformers import (
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.model_name import is_checkpoint
 from hf_ext.data.token_types import leave_out_token_types
+from hf_ext.metrics.calibration import LabelledLogits
 from hf_ext.metrics.comparison import Comparison, Item
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
@@ -30,15 +31,14 @@ from hf_ext.tasks.base.methods.methods import Methods
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.run_end import end_run, report_errors, score_file
 from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
+from hf_ext.tasks.base.trained_model import evaluating_trainer, open_on_file
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.model_card.callback import ModelCardCallback
 from hf_ext.training.patience import early_stopping
 from hf_ext.training.quiet import quiet_libraries
 from hf_ext.training.run_steps import (
     check_output_dir,
-    for_evaluation,
     measure_before,
-    show_progress,
     train_with_progress,
 )
 
@@ -323,17 +323,10 @@ class Job(Methods):
         """
         if report is not None:
             Path(report).mkdir(parents=True, exist_ok=True)
-        lines = file_of_lines(self, Path(file))
-        tokenizer = self.trained_tokenizer()
-        model = self.open_trained()
-        examples = self.read_evaluation(lines, self.labels_of_model(model.config))
-        if not examples:
-            raise ValueError(f"file must have {self.examples}, got none in {file}")
-        trainer = self._evaluating_trainer(tokenizer, model, arguments)
-        rows = self.encode(examples, tokenizer, model)
+        trainer, examples, rows = open_on_file(self, Path(file), arguments)
         scored = score_file(self, trainer, name or str(file), examples, rows)
         if report is not None and trainer.is_world_process_zero():
-            report_errors(self, scored, model, Path(report))
+            report_errors(self, scored, trainer.model, Path(report))
         return scored.scores
 
     @quiet_libraries()
@@ -350,16 +343,8 @@ class Job(Methods):
             What `find` gives, of which `predictions` tells, and the model.
         """
         tokenizer, model = self.trained_tokenizer(), self.open_trained()
-        trainer = self._evaluating_trainer(tokenizer, model, arguments)
+        trainer = evaluating_trainer(self, tokenizer, model, arguments)
         return self.find(trainer, self.encode(examples, tokenizer, model), examples), model
-
-    def _evaluating_trainer(self, tokenizer: Any, model: Any, arguments: TrainingArguments) -> JobTrainer:
-        """A Trainer that trains nothing and shows its progress."""
-        own = for_evaluation(arguments)
-        options = self.evaluation_options(tokenizer, model, own)
-        trainer = self.trainer_class(model=model, args=own, processing_class=tokenizer, **options)
-        show_progress(trainer, self.metric)
-        return trainer
 
     def _read_checked(self) -> Files:
         """All files: that of the test before training, so that a mistake in it is not found after hours."""
@@ -500,6 +485,14 @@ class Job(Methods):
             ValueError: if the task has no such lines.
         """
         raise ValueError(f"the task must tell its predictions by the line, got {self.command}, which does not")
+
+    def labelled_logits(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> LabelledLogits:
+        """The logits of a trained model beside what is true, by which its probabilities can be judged.
+
+        Raises:
+            ValueError: if the task has no answers with a probability each.
+        """
+        raise ValueError(f"the task must give its answers probabilities, got {self.command}, which does not")
 
     def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write more than the model and its scores."""
