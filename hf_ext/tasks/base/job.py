@@ -31,6 +31,7 @@ from hf_ext.tasks.base.methods.methods import Methods
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.run_end import end_run, report_errors, score_file
 from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
+from hf_ext.tasks.base.search import TRIALS_FILE, SearchOptions, run_search
 from hf_ext.tasks.base.trained_model import evaluating_trainer, open_on_file
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.model_card.callback import ModelCardCallback
@@ -63,7 +64,7 @@ class Files:
 
 
 @dataclass
-class Job(Methods):
+class Job(Methods, SearchOptions):
     """What to train on, and a model to start from; the help of each field says what it is.
 
     The fields are the options of the job's command too, and the docstring's first line is that command's help.
@@ -211,6 +212,7 @@ class Job(Methods):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_search()
         if (self.model is None) == (self.config is None):
             given = "neither" if self.model is None else "both"
             raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
@@ -220,6 +222,8 @@ class Job(Methods):
         """What a run leaves in the output folder; of one that has ended, what it has left there."""
         report = () if cls.compare is Job.compare else ("report.html",)
         files = ("README.md", "scores.json", *report, "curves.png", *cls.written)
+        if folder is not None:
+            files += (TRIALS_FILE,)
         there = [name for name in files if folder is None or (folder / name).is_file()]
         return " and ".join((", ".join(("the model", *there[:-1])), *there[-1:]))
 
@@ -258,6 +262,8 @@ class Job(Methods):
             PermissionError: if it is to be uploaded, and there is no token that may.
             ConnectionError: if the upload was broken off; what was written is whole, and `hf-ext push` takes it up.
         """
+        if self.searches:
+            return run_search(self, arguments)
         check_output_dir(arguments, self.overwrite)
         job = with_files(self)
         if job is not self:
