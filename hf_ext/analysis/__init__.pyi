@@ -23,9 +23,15 @@ from .layer_probe import (
     probe_layers as probe_layers,
 )
 from .layer_time import layer_seconds as layer_seconds
+from .map_page import write_score_maps as write_score_maps
 from .position_probe import (
     PositionProbe as PositionProbe,
     probe_positions as probe_positions,
+)
+from .score_maps import (
+    ScoreMap as ScoreMap,
+    attention_maps as attention_maps,
+    span_score_maps as span_score_maps,
 )
 from .second_moment_probe import (
     Moments as Moments,
