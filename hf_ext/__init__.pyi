@@ -120,6 +120,7 @@ from .models.urpe import (
     URPEModel as URPEModel,
 )
 from .ops.precision import inference_dtype as inference_dtype
+from .tasks.base.metric_files import metric_path as metric_path
 from .tasks.classification.head import AutoModelForLinearClassification as AutoModelForLinearClassification
 from .tasks.dialogue.chat import Chat as Chat
 from .tasks.entities.samples import generate_samples as generate_samples

@@ -23,13 +23,24 @@ from .layer_probe import (
     probe_layers as probe_layers,
 )
 from .layer_time import layer_seconds as layer_seconds
+from .map_page import write_score_maps as write_score_maps
 from .position_probe import (
     PositionProbe as PositionProbe,
     probe_positions as probe_positions,
 )
+from .score_maps import (
+    ScoreMap as ScoreMap,
+    attention_maps as attention_maps,
+    span_score_maps as span_score_maps,
+)
 from .second_moment_probe import (
     Moments as Moments,
     SecondMomentProbe as SecondMomentProbe,
+)
+from .token_page import write_token_page as write_token_page
+from .tokenized_text import (
+    TokenizedText as TokenizedText,
+    tokenized_text as tokenized_text,
 )
 from .unargmaxable import (
     UnargmaxableTokens as UnargmaxableTokens,

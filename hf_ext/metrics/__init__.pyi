@@ -1,3 +1,10 @@
+from .calibration import (
+    LabelledLogits as LabelledLogits,
+    calibration_bins as calibration_bins,
+    calibration_report as calibration_report,
+    expected_calibration_error as expected_calibration_error,
+    fit_temperature as fit_temperature,
+)
 from .class_scores import (
     classification_compute_metrics as classification_compute_metrics,
     classification_scores as classification_scores,
@@ -28,6 +35,7 @@ from .perplexity import (
     perplexity_metrics as perplexity_metrics,
     token_sums as token_sums,
 )
+from .reliability_plot import plot_reliability as plot_reliability
 from .tag_scores import tag_compute_metrics as tag_compute_metrics
 from .threshold_calibration import (
     calibrate_span_thresholds as calibrate_span_thresholds,

@@ -10,13 +10,14 @@ from hf_ext.suites.suite import SuiteTask
 from hf_ext.tasks.base.command import jobs_of_command
 from hf_ext.tasks.base.job import Job
 from hf_ext.tasks.base.job_parser import JobParser
+from hf_ext.tasks.base.search import SEARCH_OPTIONS
 
 
 def known_options(task: SuiteTask) -> frozenset[str]:
     """The options of the jobs of a task and of its measure, and training arguments; none if there is no such job."""
     jobs = jobs_of_command(task.job)
     kinds: Any = (*jobs, *(job.arguments_class for job in jobs[:1]), *([task.measure] if jobs and task.measure else ()))
-    return frozenset(one.name for kind in kinds for one in fields(kind))
+    return frozenset(one.name for kind in kinds for one in fields(kind)) - {*SEARCH_OPTIONS}
 
 
 def job_class(task: SuiteTask, settings: Mapping[str, Any]) -> type[Job]:

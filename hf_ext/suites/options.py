@@ -11,6 +11,7 @@ from hf_ext.suites.suite import Suite
 from hf_ext.tasks.base.command import jobs_of_command
 from hf_ext.tasks.base.job_parser import JobParser, OptionError, spelled
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.search import SEARCH_OPTIONS
 
 _SUITE = "Suite"
 _OF_SPLITS = (
@@ -97,7 +98,7 @@ class ValidateOptions(TaskOptions):
     splits: list[str] | None = option(_OF_SPLITS, None, group=_SUITE)
 
 
-# What the runner gives to each job by itself.
+# What the runner gives to each job by itself, and a search, which would be one more run of each.
 _OF_RUNNER = (
     "train_file",
     "validation_file",
@@ -110,6 +111,7 @@ _OF_RUNNER = (
     "columns",
     "streaming",
     "resume_from_checkpoint",
+    *SEARCH_OPTIONS,
 )
 
 
@@ -144,7 +146,7 @@ class SuiteParser(JobParser):
         given, rest = self.read_words(words)
         for name in given:
             if name not in self.options:
-                raise OptionError(f"{spelled(name)} must be left out, as the suite gives it, got {given[name]}")
+                raise OptionError(f"{spelled(name)} must be left out of a suite, got {given[name]}")
         if len(rest) != len(self.arguments):
             wanted = " and ".join(self.arguments)
             raise OptionError(f"{wanted} must be given before the options, got {' and '.join(rest) or 'none'}")

@@ -31,6 +31,15 @@ class Tokens(NamedTuple):
     words: list[int]
 
 
+class Word(NamedTuple):
+    """A word of a text: as it is normalised, its first character in the text and the one after its last, its tokens."""
+
+    normalized: str
+    start: int
+    end: int
+    tokens: int
+
+
 def make_encoding(tokens: Tokens, type_id: int) -> Encoding:
     """An encoding of one text without special tokens, which Python can make only as if it had been pickled."""
     n = len(tokens.ids)
@@ -86,6 +95,19 @@ class TextEncoder:
         if tokens is None:
             return None
         return tokens.ids, list(zip(tokens.bounds[::2], tokens.bounds[1::2]))
+
+    def words(self, text: str) -> list[Word] | None:
+        """The words that a text is cut into, in order, those without a token too; or None as of `ids`."""
+        normalized, origin = self._normalize_aligned(text)
+        if normalized is None or origin is None or _occurs(self._raw, text) or _occurs(self._normalized, normalized):
+            return None
+        words = []
+        start = 0
+        for word in self._segment(normalized):
+            places = origin[start : start + len(word)]
+            words.append(Word(word, min(places), max(places) + 1, len(self._ids[word])))
+            start += len(word)
+        return words
 
     def encoding(self, text: str | Sequence[str], type_id: int) -> Encoding | None:
         """Tokens of a text, or of a sentence given as words, with offsets; None if the backend has to encode it.

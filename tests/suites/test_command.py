@@ -38,7 +38,7 @@ def test_options_of_jobs_training_and_suite_are_read_together():
     [
         ("", "DATA must be given before the options, got none"),
         ("a b", "DATA must be given before the options, got a and b"),
-        ("a --train-file b", "--train-file must be left out, as the suite gives it, got b"),
+        ("a --train-file b", "--train-file must be left out of a suite, got b"),
         ("a --learning-rat 1", 'unknown option "--learning-rat": did you mean "--learning-rate"?'),
         ("a --seeds x", "--seeds: invalid int value: 'x'"),
     ],

@@ -21,7 +21,7 @@ from hf_ext.training.quiet import said_once
 STATUS = {None: 0, "note": 0, "warning": 3, "error": 4}
 """The exit status by the gravest of what was found."""
 
-_WITHOUT_EFFECT = ("overwrite", "keep_checkpoints", "patience", "license", "language")
+_WITHOUT_EFFECT = ("overwrite", "keep_checkpoints", "patience", "license", "language", "search", "search_trials")
 """Options of a training that a check does nothing with, beside its methods."""
 
 

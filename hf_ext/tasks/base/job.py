@@ -21,6 +21,7 @@ from transformers import (
 from hf_ext.data.char_vocabulary import build_char_tokenizer
 from hf_ext.data.model_name import is_checkpoint
 from hf_ext.data.token_types import leave_out_token_types
+from hf_ext.metrics.calibration import LabelledLogits
 from hf_ext.metrics.comparison import Comparison, Item
 from hf_ext.metrics.score_table import score_table
 from hf_ext.models.roformer.sizes_roformer import config_of_size
@@ -30,15 +31,15 @@ from hf_ext.tasks.base.methods.methods import Methods
 from hf_ext.tasks.base.option import option
 from hf_ext.tasks.base.run_end import end_run, report_errors, score_file
 from hf_ext.tasks.base.run_start import check_start, tell_files, tell_run
+from hf_ext.tasks.base.search import TRIALS_FILE, SearchOptions, run_search
+from hf_ext.tasks.base.trained_model import evaluating_trainer, open_on_file
 from hf_ext.training.job_trainer import JobTrainer
 from hf_ext.training.model_card.callback import ModelCardCallback
 from hf_ext.training.patience import early_stopping
 from hf_ext.training.quiet import quiet_libraries
 from hf_ext.training.run_steps import (
     check_output_dir,
-    for_evaluation,
     measure_before,
-    show_progress,
     train_with_progress,
 )
 
@@ -63,7 +64,7 @@ class Files:
 
 
 @dataclass
-class Job(Methods):
+class Job(Methods, SearchOptions):
     """What to train on, and a model to start from; the help of each field says what it is.
 
     The fields are the options of the job's command too, and the docstring's first line is that command's help.
@@ -211,6 +212,7 @@ class Job(Methods):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_search()
         if (self.model is None) == (self.config is None):
             given = "neither" if self.model is None else "both"
             raise ValueError(f"give either model (to fine-tune) or config (to train from scratch), got {given}")
@@ -220,6 +222,8 @@ class Job(Methods):
         """What a run leaves in the output folder; of one that has ended, what it has left there."""
         report = () if cls.compare is Job.compare else ("report.html",)
         files = ("README.md", "scores.json", *report, "curves.png", *cls.written)
+        if folder is not None:
+            files += (TRIALS_FILE,)
         there = [name for name in files if folder is None or (folder / name).is_file()]
         return " and ".join((", ".join(("the model", *there[:-1])), *there[-1:]))
 
@@ -258,6 +262,8 @@ class Job(Methods):
             PermissionError: if it is to be uploaded, and there is no token that may.
             ConnectionError: if the upload was broken off; what was written is whole, and `hf-ext push` takes it up.
         """
+        if self.searches:
+            return run_search(self, arguments)
         check_output_dir(arguments, self.overwrite)
         job = with_files(self)
         if job is not self:
@@ -323,17 +329,10 @@ class Job(Methods):
         """
         if report is not None:
             Path(report).mkdir(parents=True, exist_ok=True)
-        lines = file_of_lines(self, Path(file))
-        tokenizer = self.trained_tokenizer()
-        model = self.open_trained()
-        examples = self.read_evaluation(lines, self.labels_of_model(model.config))
-        if not examples:
-            raise ValueError(f"file must have {self.examples}, got none in {file}")
-        trainer = self._evaluating_trainer(tokenizer, model, arguments)
-        rows = self.encode(examples, tokenizer, model)
+        trainer, examples, rows = open_on_file(self, Path(file), arguments)
         scored = score_file(self, trainer, name or str(file), examples, rows)
         if report is not None and trainer.is_world_process_zero():
-            report_errors(self, scored, model, Path(report))
+            report_errors(self, scored, trainer.model, Path(report))
         return scored.scores
 
     @quiet_libraries()
@@ -350,16 +349,8 @@ class Job(Methods):
             What `find` gives, of which `predictions` tells, and the model.
         """
         tokenizer, model = self.trained_tokenizer(), self.open_trained()
-        trainer = self._evaluating_trainer(tokenizer, model, arguments)
+        trainer = evaluating_trainer(self, tokenizer, model, arguments)
         return self.find(trainer, self.encode(examples, tokenizer, model), examples), model
-
-    def _evaluating_trainer(self, tokenizer: Any, model: Any, arguments: TrainingArguments) -> JobTrainer:
-        """A Trainer that trains nothing and shows its progress."""
-        own = for_evaluation(arguments)
-        options = self.evaluation_options(tokenizer, model, own)
-        trainer = self.trainer_class(model=model, args=own, processing_class=tokenizer, **options)
-        show_progress(trainer, self.metric)
-        return trainer
 
     def _read_checked(self) -> Files:
         """All files: that of the test before training, so that a mistake in it is not found after hours."""
@@ -500,6 +491,14 @@ class Job(Methods):
             ValueError: if the task has no such lines.
         """
         raise ValueError(f"the task must tell its predictions by the line, got {self.command}, which does not")
+
+    def labelled_logits(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> LabelledLogits:
+        """The logits of a trained model beside what is true, by which its probabilities can be judged.
+
+        Raises:
+            ValueError: if the task has no answers with a probability each.
+        """
+        raise ValueError(f"the task must give its answers probabilities, got {self.command}, which does not")
 
     def write(self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel, folder: Path) -> None:
         """Write more than the model and its scores."""

@@ -10,6 +10,7 @@ from transformers import Trainer
 from hf_ext.metrics.error_report import error_report
 from hf_ext.tasks.base.job_file import write_job_file
 from hf_ext.tasks.base.report_page import write_report
+from hf_ext.tasks.base.search import TRIALS_FILE
 from hf_ext.training.model_card.facts import CardFacts, name_of
 from hf_ext.training.push_run import push_run
 from hf_ext.training.run_steps import remove_checkpoints, save_run
@@ -76,6 +77,8 @@ def end_run(
         model: Any = trainer.model
         folder = Path(str(trainer.args.output_dir))
         write_job_file(job, folder)
+        # Of a search that made what was here before.
+        (folder / TRIALS_FILE).unlink(missing_ok=True)
         job.write(last.found, last.examples, model, folder)
         report_errors(job, last, model, folder, train)
     # Who says how many there may be wants them.

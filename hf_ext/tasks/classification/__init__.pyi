@@ -1,3 +1,4 @@
+from .evaluate_metric import ClassificationMetric as ClassificationMetric
 from .files import (
     label_names as label_names,
     read_labelled_texts as read_labelled_texts,

@@ -8,6 +8,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers import (
@@ -20,6 +21,7 @@ from transformers import (
 
 from hf_ext.losses.cross_entropy import class_balanced_weights
 from hf_ext.losses.table import LOSSES, MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
+from hf_ext.metrics.calibration import LabelledLogits
 from hf_ext.metrics.class_scores import class_predictions
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.metrics.threshold_calibration import calibrate_thresholds
@@ -199,6 +201,16 @@ class ClassificationJob(PairJob):
         config: Any = model.config
         scores = scores_of_prediction(found, config.id2label, _takes_many(config), _threshold(config))
         return {**scores, "head": head_of(model)}
+
+    def labelled_logits(self, trainer: Trainer, rows: Dataset, examples: Sequence[Mapping[str, Any]]) -> LabelledLogits:
+        """Logits of the classes of each text; of any number of classes, of each pair of a text and a class."""
+        found: Any = trainer.predict(rows)
+        if not _multi_label(examples):
+            return LabelledLogits(found.predictions, found.label_ids, about="the class of each text")
+        texts, classes = found.predictions.shape
+        owners = np.arange(texts).repeat(classes)
+        about = "whether a text has a class, for each text and class"
+        return LabelledLogits(found.predictions.ravel(), found.label_ids.ravel(), owners, about=about)
 
     def predictions(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset
+from transformers import Trainer
 
 from hf_ext.data.span_encoding import decode_span_dataset
+from hf_ext.metrics.calibration import LabelledLogits
 from hf_ext.metrics.comparison import Item
 from hf_ext.metrics.exact_spans import span_compute_metrics, span_scores
 from hf_ext.tasks.base.extraction_job import ExtractionJob
@@ -18,6 +20,9 @@ from hf_ext.tasks.entities.example import EntityExample, check_known_labels, che
 from hf_ext.tasks.entities.files import read_entities
 from hf_ext.tasks.entities.span_head import SPAN_HEADS, AutoModelForSpanExtraction
 from hf_ext.training.divergences import Divergence, pointer_tables_divergence
+
+LEAST_SCORE = 0.01
+"""Of the spans that calibration counts: nearly all others are none, and say nothing of those that are found."""
 
 
 @dataclass
@@ -113,3 +118,18 @@ class SpanExtractionJob(EntityJob):
     auto_class: ClassVar[Any] = AutoModelForSpanExtraction
     divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)
     clean_divergence: ClassVar[Divergence] = staticmethod(pointer_tables_divergence)
+
+    def labelled_logits(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> LabelledLogits:
+        """Scores of the spans that the model does not think next to impossible, and whether each is an entity."""
+        model: Any = trainer.model
+        model.config.score_threshold = LEAST_SCORE
+        found = self.find(trainer, rows, examples)
+        true = [{(one["start"], one["end"], one["label"]) for one in example["entities"]} for example in examples]
+        logits, labels, texts = [], [], []
+        for number, (spans, entities) in enumerate(zip(found, true)):
+            for span in spans:
+                logits.append(span["score"])
+                labels.append(int((span["start"], span["end"], span["label"]) in entities))
+                texts.append(number)
+        about = f"whether a span is an entity, for each that scores above {LEAST_SCORE}"
+        return LabelledLogits(logits, labels, texts, missed=sum(map(len, true)) - sum(labels), about=about)

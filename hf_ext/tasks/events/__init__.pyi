@@ -3,6 +3,7 @@ from .encoding import (
     EventEncoder as EventEncoder,
     decode_event_dataset as decode_event_dataset,
 )
+from .evaluate_metric import EventMetric as EventMetric
 from .files import (
     event_labels as event_labels,
     read_event_schema as read_event_schema,

@@ -20,6 +20,7 @@ from transformers import (
 from hf_ext.data.model_name import is_checkpoint
 from hf_ext.extras import extra
 from hf_ext.losses.table import for_trainer
+from hf_ext.metrics.calibration import LabelledLogits
 from hf_ext.metrics.class_scores import class_probabilities, classification_compute_metrics, scores_of_prediction
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.models.rope_vit.processing_rope_vit import vit_image_processor
@@ -224,6 +225,13 @@ class ImageClassificationJob(Job):
         """:func:`hf_ext.metrics.classification_scores` of the images."""
         config: Any = model.config
         return scores_of_prediction(found, config.id2label, multi_label=False)
+
+    def labelled_logits(
+        self, trainer: Trainer, rows: ImageDataset, examples: Sequence[Mapping[str, Any]]
+    ) -> LabelledLogits:
+        """Logits of the classes of each image."""
+        found = trainer.predict(rows)
+        return LabelledLogits(found.predictions, found.label_ids, about="the class of each image")
 
     def compare(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from hf_ext.data.formats.chid import BLANK
 from hf_ext.losses.table import for_trainer
+from hf_ext.metrics.calibration import LabelledLogits
 from hf_ext.metrics.class_scores import class_probabilities
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.tasks.base.encoder_job import EncoderJob
@@ -206,6 +207,18 @@ class MultipleChoiceJob(EncoderJob):
         """:func:`hf_ext.tasks.multiple_choice.choice_scores` of the questions, and the ``head``."""
         labels = [example["label"] for example in examples]
         return {**choice_scores(found, labels, groups_of(examples), self.decoding), "head": head_of(model)}
+
+    def labelled_logits(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> LabelledLogits:
+        """Logits of the choices of each question; those of a group stay together, and are not shared out."""
+        groups = groups_of(examples)
+        names = [("", number) if group is None else ("group", group) for number, group in enumerate(groups)]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        return LabelledLogits(
+            self.find(trainer, rows, examples),
+            [example["label"] for example in examples],
+            [numbers[name] for name in names],
+            about="the choice of each question by itself",
+        )
 
     def predictions(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

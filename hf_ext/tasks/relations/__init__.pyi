@@ -3,6 +3,7 @@ from .encoding import (
     RelationEncoder as RelationEncoder,
     decode_relation_dataset as decode_relation_dataset,
 )
+from .evaluate_metric import RelationMetric as RelationMetric
 from .files import (
     read_relation_schema as read_relation_schema,
     read_relations as read_relations,

@@ -58,7 +58,7 @@ START = (
     "adversarial adversarial-epsilon adversarial-norm adversarial-add-clean vat-xi vat-iterations vat-weight "
     "unlabelled-file penalty penalty-weight penalty-pattern penalty-options initialization residual-ramp "
     "compress-to replacement-rate replacement-slope replacement-steps layer-decay learning-rate-multipliers ema-decay "
-    "optimizer count-micro-steps lora lora-alpha"
+    "optimizer count-micro-steps lora lora-alpha search search-trials"
 )
 # What documents and model cards write.
 OPTIONS = {
@@ -109,6 +109,7 @@ BESIDE = {
     "lora": ["--model=x"],
     "lora_alpha": ["--model=x", "--lora=2"],
     "texts_of": ["--loss=simcse"],
+    "search": ["--search-trials=2"],
 }
 FILES = {"--train-file": "a", "--validation-file": "b", "--output-dir": "c", "--use-cpu": "true"}
 FIELDS = [(command, job, field) for command, jobs in JOBS.items() for job in jobs for field in dataclasses.fields(job)]
