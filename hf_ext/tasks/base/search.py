@@ -102,6 +102,8 @@ def run_search(job: "Job", arguments: TrainingArguments) -> dict[str, Any]:
             n_trials=trials,
             direction="maximize" if arguments.greater_is_better else "minimize",
             backend="optuna",
+            # What a run held on a GPU is free before the next.
+            gc_after_trial=True,
             sampler=optuna.samplers.TPESampler(seed=arguments.seed),
         )
     finally:
