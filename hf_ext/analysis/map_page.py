@@ -202,7 +202,8 @@ def _draw(path: str | os.PathLike[str], maps: Sequence[ScoreMap], title: str) ->
 
 def _font(text: str) -> str | None:
     """A font that has all characters of a text; None if there is none."""
-    from matplotlib import font_manager
+    with extra("plots", DRAWING):
+        from matplotlib import font_manager
 
     wanted = {ord(character) for character in text if not character.isspace()}
     there = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}

@@ -14,9 +14,9 @@ from huggingface_hub.utils import validate_repo_id
 from hf_ext.training.model_card.readme import renamed
 from hf_ext.version import __version__
 
-# Names of files and folders, at any depth. What a training was resumed from is of no use to others, its arguments are a
-# pickle, which is code, and the report and what a task writes of an evaluation have its texts, which are perhaps not to
-# be published.
+# Names of files and folders, at any depth. What a training was resumed from, or tried, is of no use to others, its
+# arguments are a pickle, which is code, and the report and what a task writes of an evaluation have its texts, which
+# are perhaps not to be published.
 _LEFT_OUT = (
     "checkpoint-*",
     "optimizer*",
@@ -24,6 +24,8 @@ _LEFT_OUT = (
     "scaler.*",
     "rng_state*",
     "trainer_state.json",
+    "trials",
+    "trials.json",
     "training_args.bin",
     "report.json",
     "report.html",

@@ -30,6 +30,12 @@ def many_classes(folder, rows) -> Counted:
     return [(one["score"], one["label"] in row["labels"]) for row in rows for one in classify([row["text"]])[0]]
 
 
+def cloze(folder, rows) -> Counted:
+    classify = pipeline("cloze", model=str(folder))
+    found = [(classify(row["text"])[0], row) for row in rows]
+    return [(best["score"], best["label"] == row["label"]) for best, row in found]
+
+
 def images(folder, rows) -> Counted:
     classify = pipeline("image-classification", model=str(folder))
     found = [(classify(row["image"], top_k=1)[0], row) for row in rows]
@@ -55,6 +61,7 @@ def spans(folder, rows) -> Counted:
 COUNTED = {
     "classes": classes,
     "many classes": many_classes,
+    "cloze": cloze,
     "images": images,
     "choices": choices,
     "spans": spans,

@@ -22,6 +22,8 @@ LEFT_OUT = (
     "scaler.pt",
     "rng_state_0.pth",
     "trainer_state.json",
+    "trials.json",
+    "trials/2/model.safetensors",
     "training_args.bin",
     ".config.json.0123.draft",
     ".cache/huggingface/notes",

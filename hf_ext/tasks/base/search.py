@@ -102,6 +102,8 @@ def run_search(job: "Job", arguments: TrainingArguments) -> dict[str, Any]:
             n_trials=trials,
             direction="maximize" if arguments.greater_is_better else "minimize",
             backend="optuna",
+            # What a run held on a GPU is free before the next.
+            gc_after_trial=True,
             sampler=optuna.samplers.TPESampler(seed=arguments.seed),
         )
     finally:
@@ -121,7 +123,7 @@ class _Trials(Trainer):
 
     def train(self, resume_from_checkpoint: Any = None, trial: Any = None, ignore_keys_for_eval: Any = None) -> Any:
         """Run the job with the values of a trial."""
-        self.objective: float = self.search.run(trial.number, self.hp_space(trial))
+        self.objective: float = self.search.run(trial.number + 1, self.hp_space(trial))
 
 
 def _nothing() -> Any:
@@ -140,9 +142,9 @@ class _Search:
         self.scores: dict[str, Any] = {}
 
     def run(self, number: int, values: Mapping[str, Any]) -> float:
-        """The score of a run with these values; of values that were tried before, that which they had."""
+        """The score of a run with these values, whose number counts from 1; of values tried before, what they had."""
         told = ", ".join(f"{name}={_text(value)}" for name, value in values.items())
-        self._say(f"trial {number + 1} of {self.job.search_trials}: {told}")
+        self._say(f"trial {number} of {self.job.search_trials}: {told}")
         began = time.monotonic()
         before = next((one for one in self.trials if one["values"] == _as_json(values)), None)
         score, scores = (before["score"], None) if before else self._run(number, values)
@@ -151,9 +153,9 @@ class _Search:
         if before is None:
             self._keep(row, scores)
         self._write()
-        best = "none yet" if self.best is None else f"{self.best['score']:.4f} of trial {self.best['trial'] + 1}"
+        best = "none yet" if self.best is None else f"{self.best['score']:.4f} of trial {self.best['trial']}"
         shown = "no number" if score is None else f"{score:.4f}"
-        self._say(f"trial {number + 1} of {self.job.search_trials}: {self.metric} {shown}; best {best}")
+        self._say(f"trial {number} of {self.job.search_trials}: {self.metric} {shown}; best {best}")
         return math.nan if score is None else float(score)
 
     def finish(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from transformers import (
 
 from hf_ext.auto_map import mark_code
 from hf_ext.carried_code import THIN
+from hf_ext.metrics.calibration import LabelledLogits
 from hf_ext.metrics.class_scores import (
     class_predictions,
     class_probabilities,
@@ -299,6 +300,11 @@ class ClozeJob(EncoderJob):
         """:func:`hf_ext.metrics.classification_scores` of the examples."""
         config: Any = model.config
         return scores_of_prediction(found, config.id2label, multi_label=False)
+
+    def labelled_logits(self, trainer: Trainer, rows: Any, examples: Sequence[Mapping[str, Any]]) -> LabelledLogits:
+        """Scores of the labels of each text."""
+        found = self.find(trainer, rows, examples)
+        return LabelledLogits(found.predictions, found.label_ids, about="the label of each text")
 
     def predictions(
         self, found: Any, examples: Sequence[Mapping[str, Any]], model: PreTrainedModel

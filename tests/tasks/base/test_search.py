@@ -53,10 +53,10 @@ def test_every_job_can_be_searched(name, tmp_path):
     given = arguments(case, folder, max_steps=1, eval_strategy="steps", eval_steps=1)
     scores = job.run(given)
     found = trials_of(folder)
-    assert [row["trial"] for row in found["trials"]] == [0, 1]
+    assert [row["trial"] for row in found["trials"]] == [1, 2]
     values = [row["score"] for row in found["trials"]]
     best = (max if given.greater_is_better else min)(values)
-    assert found["trials"][found["best"]]["score"] == best
+    assert found["trials"][found["best"] - 1]["score"] == best
     if found["metric"] in scores:
         assert scores[found["metric"]] == best
     assert json.loads((folder / "scores.json").read_text(encoding="utf-8")).keys() == scores.keys()
@@ -163,7 +163,7 @@ def test_card_and_job_file_tell_of_the_search(tmp_path):
     options = json.loads((folder / "job.json").read_text(encoding="utf-8"))["options"]
     best = trials_of(folder)
     assert options["search_trials"] == 2
-    assert options["span_head_size"] == best["trials"][best["best"]]["values"]["span_head_size"]
+    assert options["span_head_size"] == best["trials"][best["best"] - 1]["values"]["span_head_size"]
     # What is there now is of no search.
     again = case.make(tmp_path / "job")
     again.overwrite = True
@@ -179,7 +179,7 @@ def test_what_was_found_is_kept_when_a_search_is_broken_off(tmp_path, monkeypatc
     own = ClassificationJob.run
 
     def breaks(job: Any, given: Any) -> Any:
-        if job.is_trial and given.output_dir.endswith("2"):
+        if job.is_trial and given.output_dir.endswith("3"):
             raise KeyboardInterrupt
         return own(job, given)
 
