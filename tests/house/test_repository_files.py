@@ -1,4 +1,4 @@
-"""What GitHub, Zenodo and pre-commit read of the repository says what the package says, and SECURITY.md what code does."""
+"""What GitHub, Zenodo and pre-commit read says what the package says, and SECURITY.md what the code does."""
 
 import ast
 import re
