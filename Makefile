@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage quick lint format docs bench gpu study clean
+.PHONY: help demo test coverage quick lint format docs site bench gpu study clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
@@ -47,9 +47,13 @@ format: $(VENV)/.development ## put the sources into their style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.package ## write docs/api.md from the stubs and the docstrings, and the model cards from their templates
+docs: $(VENV)/.package ## write docs/api.md, the model cards and the notebooks from what they are made of
 	$(BIN)/python docs/make_api.py
 	$(BIN)/python docs/make_cards.py
+	$(BIN)/python docs/make_notebooks.py
+
+site: $(VENV)/.site ## make the documents into pages to browse and search, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.benchmarks ## measure against the peers
 	$(BIN)/python $(BENCHMARK)
@@ -61,7 +65,7 @@ study: $(VENV)/.package ## make the runs of the study that are missing, its plot
 	$(BIN)/python -m studies $(STUDY)
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) build dist demo_output .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info
+	rm -rf $(VENV) build dist site demo_output .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info
 
 # torch first and by itself, so that TORCH_INDEX says where it comes from and nothing else does.
 $(VENV)/.torch: constraints.txt
@@ -79,6 +83,10 @@ $(VENV)/.development: $(VENV)/.torch pyproject.toml
 	$(PIP) --editable ".[dev]"
 	if [ "$$(uname)" = Linux ]; then $(PIP) --no-deps --upgrade --target $(VENV)/triton triton; fi
 	touch $@ $(VENV)/.package
+
+$(VENV)/.site: $(VENV)/.package
+	$(PIP) --editable ".[docs]"
+	touch $@
 
 $(VENV)/.benchmarks: $(VENV)/.development
 	$(PIP) --editable ".[bench]"

@@ -2,7 +2,8 @@
 
     python examples/summarization.py --train-file train.tsv --validation-file valid.tsv --model imxly/t5-pegasus-small
 
-Without a model it trains a small one from scratch. Files are JSON lines {"text", "summary"}, or summary, tab, text.
+Files are JSON lines {"text", "summary"}, or summary, tab, text. Without files it trains on a few invented reports, and
+without a model a small one from scratch.
 """
 
 import argparse
@@ -21,17 +22,26 @@ from hf_ext.data import decode_summaries, encode_summaries
 from hf_ext.tasks.summarization import read_summaries, summary_compute_metrics
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--train-file", required=True)
-parser.add_argument("--validation-file", required=True)
+parser.add_argument("--train-file")
+parser.add_argument("--validation-file")
 parser.add_argument("--model", help="name on the Hub or folder")
 parser.add_argument("--output-dir", default="summarization-model")
 parser.add_argument("--max-steps", type=int, default=1000)
 arguments = parser.parse_args()
+if bool(arguments.train_file) != bool(arguments.validation_file):
+    parser.error("give both --train-file and --validation-file, or neither")
 
-train, validation = (
-    read_summaries(arguments.train_file),
-    read_summaries(arguments.validation_file),
-)
+if arguments.train_file:
+    train, validation = read_summaries(arguments.train_file), read_summaries(arguments.validation_file)
+else:
+    people, matters = ("张三", "李四", "王五", "赵六", "孙七"), ("水稻", "星系", "桥梁", "古诗", "电池")
+    reports = [
+        {"text": f"{who}用很长的时间研究了{what}，昨天报告说，结果很好。", "summary": f"{who}研究{what}"}
+        for who in people
+        for what in matters
+    ]
+    train, validation = reports[:-5], reports[-5:]
+
 if arguments.model:
     rate, tokenizer = 2e-4, AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForSeq2SeqLM.from_pretrained(arguments.model)

@@ -24,7 +24,7 @@ parser.add_argument("--max-length", type=int, default=128)
 parser.add_argument("--max-steps", type=int, default=200)
 arguments = parser.parse_args()
 
-# Those of the model begin as the mean of the characters that they were.
+# Vectors of new words begin as the mean of those of the characters that they were.
 start = {"model": arguments.model} if arguments.model else {"config": "tiny", "family": "bert"}
 
 with TemporaryDirectory() as folder:

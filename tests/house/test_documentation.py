@@ -23,8 +23,10 @@ MAKE_CARDS = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "make_cards.py
 CARDS = sorted((ROOT / "model_cards").glob("*.md"))
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "README_zh.md",
     ROOT / "ARCHITECTURE.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 DOCUMENTS += CARDS

@@ -120,7 +120,8 @@ def test_links_of_the_package_page_lead_somewhere(wheel):
         if origin.startswith(("https:", "#")):
             assert link == origin
         else:
-            assert link == f"{PROJECT['urls']['Homepage']}/blob/v{__version__}/{origin}"
+            kind = "raw" if origin.endswith(".png") else "blob"
+            assert link == f"{PROJECT['urls']['Homepage']}/{kind}/v{__version__}/{origin}"
 
 
 def test_pictures_and_code_of_a_readme(tmp_path):
