@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_ext.training.sharding import divides_weights
+
 _STATE = "averaged_weights"
 
 
@@ -46,7 +48,7 @@ class EMACallback(TrainerCallback):
     ) -> None:
         """Begin, or go on from what a checkpoint keeps."""
         assert model is not None
-        if args.fsdp or args.deepspeed:
+        if divides_weights(args):
             raise ValueError(f"ema_decay must be left out where fsdp or deepspeed divide the weights, got {self.decay}")
         # Accelerate wraps optimisers.
         self._optimizer = getattr(optimizer, "optimizer", optimizer)

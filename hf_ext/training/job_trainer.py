@@ -54,7 +54,7 @@ class JobTrainer(Trainer):
         if args is not None:
             _check_arguments(args, smooths_labels)
         super().__init__(model, args, *rest, **kwargs)
-        check_sharded(self.accelerator.state, bool(self.args.fsdp))
+        check_sharded(self.args, self.accelerator.state)
         if isinstance(self.model, PreTrainedModel):
             # Every checkpoint says by itself what it takes to load it.
             mark_code(self.model, self.processing_class, THIN)
