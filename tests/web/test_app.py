@@ -1,13 +1,22 @@
 """What of the page needs no browser: its server asks nobody for anything."""
 
 import asyncio
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from known_page import KnownPipeline, entities
+from page_parts import Page
+
+from hf_ext.tasks.base.saved_model import predictors
+from hf_ext.web import app
+from hf_ext.web.app import takes_no_address
+from hf_ext.web.headers import OnlyOurOwn
+from hf_ext.web.opened_model import OpenedModel
 
 gradio = pytest.importorskip("gradio", reason="the page needs the extra demo")
-
-from hf_ext.web.app import takes_no_address  # noqa: E402
-from hf_ext.web.headers import OnlyOurOwn  # noqa: E402
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "web.md"
 
 
 @pytest.mark.parametrize("kind", [gradio.File, gradio.Image])
@@ -47,3 +56,20 @@ def test_headers_stand_once_and_the_rest_stays():
     sent.clear()
     asyncio.run(OnlyOurOwn(app)({"type": "websocket"}, None, send))
     assert (b"Referrer-Policy", b"unsafe-url") in sent[0]["headers"]
+
+
+def test_the_examples_of_the_document_run(monkeypatch, tmp_path):
+    blocks = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    monkeypatch.chdir(tmp_path)
+    served = []
+    monkeypatch.setattr(app, "serve", lambda blocks, port, ready: served.append((blocks, port, ready)))
+    kind = predictors()["span-extraction"]
+    opened = OpenedModel("model", "model gives entities", KnownPipeline(kind, entities))
+    monkeypatch.setattr(OpenedModel, "open", lambda name, sample: replace(opened, sample=sample))
+    for block in blocks:
+        exec(block, {})
+    ((page, port, ready),) = served
+    assert isinstance(page, gradio.Blocks)
+    assert (port, ready, page.analytics_enabled) == (7860, print, False)
+    assert Page((tmp_path / "found.html").read_text(encoding="utf-8")).texts("mark") == ["林一舟"]
