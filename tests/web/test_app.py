@@ -67,8 +67,13 @@ def test_the_examples_of_the_document_run(monkeypatch, tmp_path):
     kind = predictors()["span-extraction"]
     opened = OpenedModel("model", "model gives entities", KnownPipeline(kind, entities))
     monkeypatch.setattr(OpenedModel, "open", lambda name, sample: replace(opened, sample=sample))
-    for block in blocks:
-        exec(block, {})
+
+    async def run():
+        for block in blocks:
+            exec(block, {})
+
+    # Outside of a loop Gradio makes one that it leaves open.
+    asyncio.run(run())
     ((page, port, ready),) = served
     assert isinstance(page, gradio.Blocks)
     assert (port, ready, page.analytics_enabled) == (7860, print, False)
