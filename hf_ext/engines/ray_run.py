@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import pickle
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +84,7 @@ def _computed(
         for table in computed.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in table.to_pylist():
                 if row["failed"]:
-                    raise pickle.loads(row["content"])
+                    raise _error(json.loads(row["content"]))
                 yield row["number"], row["content"]
 
 
@@ -119,8 +118,9 @@ class _Worker:
         try:
             return _row(row["number"], self.compute(row["number"], json.loads(row["content"])))
         except Exception as error:
-            error.add_note(traceback.format_exc())
-            return _row(row["number"], _pickled(error), failed=True)
+            told = {"type": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
+            told["of_input"] = isinstance(error, ValueError)
+            return _row(row["number"], json.dumps(told).encode(), failed=True)
 
 
 def _row(number: int, content: bytes, failed: bool = False) -> Any:
@@ -132,14 +132,12 @@ def _row(number: int, content: bytes, failed: bool = False) -> Any:
     return pyarrow.table({"number": [number], "content": contents, "failed": [failed]})
 
 
-def _pickled(error: Exception) -> bytes:
-    try:
-        pickled = pickle.dumps(error)
-        pickle.loads(pickled)
-    # Some errors cannot be made again from their message.
-    except Exception:
-        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
-    return pickled
+def _error(told: dict[str, Any]) -> Exception:
+    """What a worker tells of its error, as one of this process: no class of a worker's is loaded."""
+    message = told["message"]
+    error = ValueError(message) if told["of_input"] else RuntimeError(f"{told['type']}: {message}")
+    error.add_note(told["trace"])
+    return error
 
 
 @contextmanager
