@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from hf_ext.metrics import (
     LabelledLogits,
@@ -199,3 +200,16 @@ def test_plot(tmp_path):
     for name, given in (("many", (logits, labels)), ("one", (logits[:1], labels[:1]))):
         plot_reliability(calibration_report(LabelledLogits(*given)), tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_plot_says_what_each_line_is(tmp_path, monkeypatch):
+    """That each fold has a temperature of its own among it: the one of all rows has no line."""
+    named = []
+    own = Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda axes, *given, **how: named.append(how.get("label")) or own(axes, *given, **how)
+    )
+    report = calibration_report(LabelledLogits(*drawn(83, 4, 3.0)))
+    plot_reliability(report, tmp_path / "plot.png")
+    before, after = (f"ECE {report[name]['ece']:.4f}" for name in ("before", "after"))
+    assert named == [None, f"as it is: {before}", f"by the temperature of other folds: {after}"]
