@@ -83,7 +83,7 @@ def tokenized_text(tokenizer: Any, text: str) -> TokenizedText:
     """
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(f"tokenizer must be a fast one, which tells places, got {type(tokenizer).__name__}")
-    encoding = tokenizer(text, truncation=False, verbose=False)._encodings[0]
+    encoding = tokenizer(text, truncation=False, verbose=False).encodings[0]
     words: list[Word] = []
     numbers: list[int | None] = [None] * len(encoding)
     for places, word in _words(tokenizer, text, encoding):

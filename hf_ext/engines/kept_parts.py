@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ext.atomic_file import atomic_write, is_stream
+from hf_ext.tasks.base.parts_folder import parts_folder
 
 
 class KeptParts:
@@ -25,8 +26,7 @@ class KeptParts:
     def __init__(self, output: str | os.PathLike[str], source: Mapping[str, Any], resume: bool = False) -> None:
         if is_stream(output):
             raise ValueError(f"output must be a file, beside which parts can be kept, got {os.fspath(output)}")
-        target = Path(os.path.realpath(output))
-        self.folder = target.with_name(f".{target.name[:40]}.parts")
+        self.folder = parts_folder(output)
         # As it is read again: without tuples, and with keys that are strings.
         wanted = json.loads(json.dumps(dict(source)))
         stated = self.folder / "source.json"

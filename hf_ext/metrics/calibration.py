@@ -154,11 +154,11 @@ def _checked(given: LabelledLogits) -> tuple[Numbers, NDArray[np.int64]]:
         raise ValueError(f"groups must have the shape of labels, got {seen}")
     if logits.ndim == 1:
         logits = np.stack((np.zeros_like(logits), logits), axis=1)
-    labels = labels.astype(np.int64)
     classes = logits.shape[1]
-    if ((labels < 0) | (labels >= classes)).any():
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise ValueError(f"labels must be from 0 to {classes - 1}, got {wrong}")
+    # Also those of floats, if they are whole: a label of 0.5 is none.
+    if (wrong := ~np.isin(labels, np.arange(classes))).any():
+        raise ValueError(f"labels must be whole numbers from 0 to {classes - 1}, got {labels[wrong][0]}")
+    labels = labels.astype(np.int64)
     own = logits[np.arange(len(labels)), labels]
     if np.isnan(logits).any() or (logits == np.inf).any() or not np.isfinite(own).all():
         raise ValueError("logits must be numbers, or -inf of what is no answer and not the right one")

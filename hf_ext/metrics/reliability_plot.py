@@ -29,7 +29,7 @@ def plot_reliability(report: Mapping[str, Any], path: str | os.PathLike[str], ti
     FigureCanvasAgg(figure)
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     axes.plot((0, 1), (0, 1), color="0.6", linestyle="--", linewidth=1)
-    for name, told in (("before", "as it is"), ("after", f"temperature {report['temperature'] or 1:.3g}, held out")):
+    for name, told in (("before", "as it is"), ("after", "by the temperature of other folds")):
         scores = report[name]
         if scores is None:
             continue

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from hf_ext.metrics import (
     LabelledLogits,
@@ -156,8 +157,10 @@ def test_the_surest_logits_overflow_nothing():
         (np.zeros((0, 2)), [], "not empty"),
         ([], [], "not empty"),
         ([[0.0, 1.0]], [0, 1], r"got \[1, 2\] and \[2\]"),
-        ([[0.0, 1.0]], [2], "labels must be from 0 to 1, got 2"),
-        ([0.5], [-1], "labels must be from 0 to 1, got -1"),
+        ([[0.0, 1.0]], [2], "labels must be whole numbers from 0 to 1, got 2"),
+        ([[0.0, 1.0]], [0.5], "labels must be whole numbers from 0 to 1, got 0.5"),
+        ([0.5, 0.5], [1.0, float("nan")], "labels must be whole numbers from 0 to 1, got nan"),
+        ([0.5], [-1], "labels must be whole numbers from 0 to 1, got -1"),
         ([[math.nan, 1.0]], [0], "logits must be numbers"),
         ([[math.inf, 1.0]], [0], "logits must be numbers"),
         ([[-math.inf, 1.0]], [0], "logits must be numbers"),
@@ -197,3 +200,16 @@ def test_plot(tmp_path):
     for name, given in (("many", (logits, labels)), ("one", (logits[:1], labels[:1]))):
         plot_reliability(calibration_report(LabelledLogits(*given)), tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_plot_says_what_each_line_is(tmp_path, monkeypatch):
+    """That each fold has a temperature of its own among it: the one of all rows has no line."""
+    named = []
+    own = Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda axes, *given, **how: named.append(how.get("label")) or own(axes, *given, **how)
+    )
+    report = calibration_report(LabelledLogits(*drawn(83, 4, 3.0)))
+    plot_reliability(report, tmp_path / "plot.png")
+    before, after = (f"ECE {report[name]['ece']:.4f}" for name in ("before", "after"))
+    assert named == [None, f"as it is: {before}", f"by the temperature of other folds: {after}"]

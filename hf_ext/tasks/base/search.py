@@ -6,9 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, fields, replace
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -106,6 +104,10 @@ def run_search(job: "Job", arguments: TrainingArguments) -> dict[str, Any]:
             gc_after_trial=True,
             sampler=optuna.samplers.TPESampler(seed=arguments.seed),
         )
+    except ValueError:
+        # Optuna asks for the best trial at the end; where none has a score, `finish` says so.
+        if search.best is not None or len(search.trials) < trials:
+            raise
     finally:
         optuna.logging.set_verbosity(verbosity)
     return search.finish()
@@ -165,6 +167,7 @@ class _Search:
             ValueError: if there is none.
         """
         if self.best is None:
+            (self.folder / _TRIALS).rmdir()
             raise ValueError(f"a trial must have {self.metric} among its scores, got none of {len(self.trials)}")
         for each in sort_checkpoints(str(self.folder)):
             shutil.rmtree(each)
@@ -189,13 +192,9 @@ class _Search:
         of_job = {name: value for name, value in values.items() if self.space.is_of_job(name)}
         job = replace(self.job, **of_job)
         job.is_trial = True  # type: ignore[misc]
-        arguments = copy(self.arguments)
-        arguments.output_dir = str(place)
-        for name, value in values.items():
-            if name not in of_job:
-                old = getattr(arguments, name)
-                setattr(arguments, name, type(old)(value) if isinstance(old, Enum) else value)
-        scores = job.run(arguments)
+        # Made anew, as some follow from others: the precision of Accelerate from ``bf16``.
+        of_trainer = {name: value for name, value in values.items() if name not in of_job}
+        scores = job.run(replace(self.arguments, output_dir=str(place), **of_trainer))
         return self._score(scores, place), scores
 
     def _score(self, scores: Mapping[str, Any], place: Path) -> float | None:

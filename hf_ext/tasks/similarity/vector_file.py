@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_ext.atomic_file import atomic_write, is_stream
+from hf_ext.tasks.base.parts_folder import parts_folder
 
 
 def write_npy(path: str | os.PathLike[str], parts: Iterable[NDArray[np.float32]], width: int) -> int:
@@ -84,8 +85,7 @@ class VectorParts:
     """
 
     def __init__(self, path: str | os.PathLike[str], fingerprint: str, resume: bool) -> None:
-        target = Path(os.path.realpath(path))
-        self.folder = target.with_name(f".{target.name[:40]}.parts")
+        self.folder = parts_folder(path)
         self.keeps = not is_stream(path)
         if resume and not self.keeps:
             raise ValueError(f"resume needs a file to write, beside which parts are kept, got {os.fspath(path)}")

@@ -9,6 +9,7 @@ import pytest
 from jobs_tiny import JOBS
 from safetensors.torch import load_file
 from torch import equal
+from transformers.training_args import OptimizerNames
 
 from hf_ext.tasks.base.job_parser import JobParser
 from hf_ext.tasks.base.search_space import SearchSpace
@@ -205,12 +206,40 @@ def test_scores_that_are_no_numbers_are_passed_over(tmp_path, monkeypatch):
     scores = iter([float("nan"), 0.25, 0.5])
     own = ClassificationJob.score
     monkeypatch.setattr(ClassificationJob, "score", lambda *given: {**own(*given), "f1": next(scores)})
-    monkeypatch.setattr("hf_ext.tasks.base.job.report_errors", lambda *_: None, raising=False)
     folder = tmp_path / "job" / "model"
     job = searching(case, tmp_path / "job", {"learning_rate": "1e-4:1e-2"})
-    with pytest.MonkeyPatch.context():
-        assert job.run(arguments(case, folder))["f1"] == 0.5
+    assert job.run(arguments(case, folder))["f1"] == 0.5
     assert [row["score"] for row in trials_of(folder)["trials"]] == [None, 0.25, 0.5]
+
+
+def test_a_search_without_any_score_says_so(tmp_path, monkeypatch):
+    case = written("classes", tmp_path / "job")
+    own = ClassificationJob.score
+    monkeypatch.setattr(ClassificationJob, "score", lambda *given: {**own(*given), "f1": float("nan")})
+    folder = tmp_path / "job" / "model"
+    job = searching(case, tmp_path / "job", {"learning_rate": "1e-4:1e-2"}, trials=2)
+    # Another search may follow in the same folder.
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a trial must have f1 among its scores, got none of 2"):
+            job.run(arguments(case, folder))
+        assert [file.name for file in folder.iterdir()] == ["trials.json"]
+
+
+def test_what_follows_from_an_argument_follows_from_what_is_tried(tmp_path, monkeypatch):
+    case = written("classes", tmp_path / "job")
+    seen = set()
+    own = ClassificationJob.run
+
+    def noting(job: Any, given: Any) -> Any:
+        if job.is_trial:
+            seen.add((given.mixed_precision, given.optim))
+        return own(job, given)
+
+    monkeypatch.setattr(ClassificationJob, "run", noting)
+    job = searching(case, tmp_path / "job", {"bf16": "true,false", "optim": "adamw_torch,sgd"}, trials=8)
+    job.run(arguments(case, tmp_path / "job" / "model", max_steps=1))
+    assert {precision for precision, _ in seen} == {"bf16", "no"}
+    assert {repr(optimizer) for _, optimizer in seen} == {repr(OptimizerNames.ADAMW_TORCH), repr(OptimizerNames.SGD)}
 
 
 @pytest.mark.parametrize(
