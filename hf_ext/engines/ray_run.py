@@ -118,8 +118,12 @@ class _Worker:
         try:
             return _row(row["number"], self.compute(row["number"], json.loads(row["content"])))
         except Exception as error:
-            told = {"type": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
-            told["of_input"] = isinstance(error, ValueError)
+            told = {
+                "type": type(error).__name__,
+                "message": str(error),
+                "trace": traceback.format_exc(),
+                "of_input": isinstance(error, ValueError),
+            }
             return _row(row["number"], json.dumps(told).encode(), failed=True)
 
 
