@@ -3,8 +3,6 @@
 import os
 from typing import Any
 
-from torch import nn
-
 
 def divides_weights(arguments: Any) -> bool:
     """Whether the arguments of a Trainer, or the configuration of ``accelerate launch``, ask for FSDP or DeepSpeed."""
@@ -28,7 +26,7 @@ def check_sharded(arguments: Any, state: Any) -> None:
         )
 
 
-def shard_by_blocks(model: nn.Module, plugin: Any) -> None:
+def shard_by_blocks(model: Any, plugin: Any) -> None:
     """Make FSDP2 divide a model by the blocks that it names, unless its settings name others.
 
     Accelerate divides the word embeddings on their own, and fails at those of BERT and its kin, which name the module
@@ -54,7 +52,9 @@ def shard_by_blocks(model: nn.Module, plugin: Any) -> None:
                 )
     names = getattr(model, "_no_split_modules", None)
     if names and not plugin.transformer_cls_names_to_wrap:
-        around = {type(module).__name__ for module in model.modules() if ends[0] in module.children()}
+        around = {
+            type(module).__name__ for module in model.modules() if any(child is ends[0] for child in module.children())
+        }
         plugin.transformer_cls_names_to_wrap = [name for name in names if name not in around]
 
 
