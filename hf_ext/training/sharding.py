@@ -42,10 +42,11 @@ def shard_by_blocks(model: Any, plugin: Any) -> None:
     if plugin.fsdp_version != 2:
         return
     ends = [getattr(model, f"get_{end}_embeddings", lambda: None)() for end in ("input", "output")]
+    inside = {id(module) for end in ends if end is not None for module in end.modules()}
     own = {id(parameter) for end in ends if end is not None for parameter in end.parameters()}
     for place, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if id(parameter) in own and module not in ends:
+            if id(parameter) in own and id(module) not in inside:
                 raise ValueError(
                     f"fsdp must be left out of training a {type(model).__name__}, whose embeddings or output layer "
                     f"share {place}.{name} with another layer; DDP trains it"
