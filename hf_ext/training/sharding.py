@@ -3,8 +3,6 @@
 import os
 from typing import Any
 
-from torch import nn
-
 
 def divides_weights(arguments: Any) -> bool:
     """Whether the arguments of a Trainer, or the configuration of ``accelerate launch``, ask for FSDP or DeepSpeed."""
@@ -28,7 +26,7 @@ def check_sharded(arguments: Any, state: Any) -> None:
         )
 
 
-def shard_by_blocks(model: nn.Module, plugin: Any) -> None:
+def shard_by_blocks(model: Any, plugin: Any) -> None:
     """Make FSDP2 divide a model by the blocks that it names, unless its settings name others.
 
     Accelerate divides the word embeddings on their own, and fails at those of BERT and its kin, which name the module
@@ -43,18 +41,21 @@ def shard_by_blocks(model: nn.Module, plugin: Any) -> None:
     """
     if plugin.fsdp_version != 2:
         return
-    ends: list[Any] = [getattr(model, f"get_{end}_embeddings", lambda: None)() for end in ("input", "output")]
+    ends = [getattr(model, f"get_{end}_embeddings", lambda: None)() for end in ("input", "output")]
+    inside = {id(module) for end in ends if end is not None for module in end.modules()}
     own = {id(parameter) for end in ends if end is not None for parameter in end.parameters()}
     for place, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if id(parameter) in own and module not in ends:
+            if id(parameter) in own and id(module) not in inside:
                 raise ValueError(
                     f"fsdp must be left out of training a {type(model).__name__}, whose embeddings or output layer "
                     f"share {place}.{name} with another layer; DDP trains it"
                 )
     names = getattr(model, "_no_split_modules", None)
     if names and not plugin.transformer_cls_names_to_wrap:
-        around = {type(module).__name__ for module in model.modules() if ends[0] in module.children()}
+        around = {
+            type(module).__name__ for module in model.modules() if any(child is ends[0] for child in module.children())
+        }
         plugin.transformer_cls_names_to_wrap = [name for name in names if name not in around]
 
 

@@ -162,6 +162,10 @@ def test_blocks_are_those_without_the_word_embeddings():
         plugin = SimpleNamespace(fsdp_version=version, transformer_cls_names_to_wrap=given)
         shard_by_blocks(model, plugin)
         assert plugin.transformer_cls_names_to_wrap == wanted
+    vit = hf_ext.RoPEViTModel(hf_ext.RoPEViTConfig(**SIZE, image_size=8, patch_size=4))
+    plugin = SimpleNamespace(fsdp_version=2, transformer_cls_names_to_wrap=None)
+    shard_by_blocks(vit, plugin)
+    assert plugin.transformer_cls_names_to_wrap == ["RoPEViTLayer"]
     with pytest.raises(ValueError, match=r"BertForMaskedLM, whose .* share cls\.predictions\.bias with another layer"):
         shard_by_blocks(BertForMaskedLM(model.config), SimpleNamespace(fsdp_version=2))
     sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
