@@ -83,7 +83,7 @@ def _parts(tree: ast.Module, source: str) -> tuple[list[str], list[tuple[str, st
     settings: list[str] = []
     text = "\n".join(source.splitlines()[tree.body[0].end_lineno :]).strip()
     for part in re.split(r"\n\n+(?=[^\s)\]}])", text):
-        comment, code = re.fullmatch(r"((?:#[^\n]*\n)*)(.*)", part, re.DOTALL).groups()  # type: ignore[union-attr]
+        comment, code = re.fullmatch(r"((?:#[^\n]*\n)*)(.*)", part, re.DOTALL).groups()
         kept = []
         for node in ast.parse(code).body:
             if option := _option(node, code):

@@ -114,7 +114,7 @@ KINDS: dict[str, Exported] = {
     "memm": Exported(hf_ext.AutoModelForSequenceLabeling, TAGS, {"sequence_head": "memm", "head_lr_multiplier": 1.0}),
     "softmax": Exported(hf_ext.AutoModelForSequenceLabeling, TAGS, {"sequence_head": "softmax"}, config=BertConfig),
     "relations": Exported(
-        hf_ext.AutoModelForRelationExtraction, ["住", "到"], {"span_top_k": 40}, options=({"threshold": 0.3},), scale=2
+        hf_ext.AutoModelForRelationExtraction, ["住", "到"], {"span_top_k": 200}, options=({"threshold": 0.2},)
     ),
     "half pointers": Exported(
         hf_ext.AutoModelForHalfPointerRelations,

@@ -1,7 +1,7 @@
 """Answers to questions about texts of any length."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from hf_ext.export.best_spans import best_answers
 from hf_ext.export.graph_session import Array
@@ -15,7 +15,7 @@ _MERGING = ("top_k", "handle_impossible_answer", "null_threshold")
 class ReadingAnswers(WindowAnswers):
     """What "reading-comprehension" gives for mappings with question and context."""
 
-    options = (*_MERGING, "max_answer_len", "max_seq_len", "doc_stride", "max_question_len")
+    options: ClassVar[tuple[str, ...]] = (*_MERGING, "max_answer_len", "max_seq_len", "doc_stride", "max_question_len")
 
     def settled(  # type: ignore[override]
         self, max_answer_len: int | None = None, **options: Any
@@ -30,7 +30,7 @@ class ReadingAnswers(WindowAnswers):
         given = {name: value for name, value in merging.items() if value is not None}
         return options, {"longest": max_answer_len or self.config.max_answer_tokens}, given
 
-    def encode(  # type: ignore[override]
+    def encode(
         self,
         inputs: Sequence[Any],
         max_seq_len: int | None = None,

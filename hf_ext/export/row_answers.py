@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class TextAnswers(Answers):
 class ClassAnswers(TextAnswers):
     """What "classification" gives."""
 
-    options = ("threshold",)
+    options: ClassVar[tuple[str, ...]] = ("threshold",)
 
     def answers(
         self, inputs: Sequence[Any], batch_size: int, threshold: float | None = None, **options: Any
@@ -66,7 +66,7 @@ class ClassAnswers(TextAnswers):
 class VectorAnswers(TextAnswers):
     """What "text-embedding" gives, by the pooling that the graph was made with."""
 
-    options = ("normalize", "max_length")
+    options: ClassVar[tuple[str, ...]] = ("normalize", "max_length")
 
     def answers(
         self,
@@ -95,9 +95,11 @@ class VectorAnswers(TextAnswers):
 class SimilarityAnswers(VectorAnswers):
     """What "text-similarity" gives."""
 
-    options = ("max_length",)
+    options: ClassVar[tuple[str, ...]] = ("max_length",)
 
-    def answers(self, inputs: Sequence[Any], batch_size: int, **options: Any) -> Iterator[Any]:
+    def answers(  # type: ignore[override]
+        self, inputs: Sequence[Any], batch_size: int, **options: Any
+    ) -> Iterator[Any]:
         """The cosine of each pair."""
         for pair in inputs:
             if not isinstance(pair, Mapping):
@@ -118,7 +120,7 @@ class SimilarityAnswers(VectorAnswers):
 class ChoiceAnswers(Answers):
     """What "multiple-choice" gives."""
 
-    options = ("decoding", "top_k")
+    options: ClassVar[tuple[str, ...]] = ("decoding", "top_k")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

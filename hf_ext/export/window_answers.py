@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from hf_ext.data.span_encoding import SpanEncoder
 from hf_ext.data.windows import Window, window_of
@@ -29,7 +29,7 @@ class TokenWindow:
 class WindowAnswers(Answers):
     """Texts of any length; a subclass says what is in a window, and what comes of the windows of a text."""
 
-    options = ("threshold", "max_length", "stride")
+    options: ClassVar[tuple[str, ...]] = ("threshold", "max_length", "stride")
 
     def answers(self, inputs: Sequence[Any], batch_size: int, **options: Any) -> Iterator[Any]:
         """What is in each text."""

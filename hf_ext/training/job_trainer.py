@@ -65,7 +65,7 @@ class JobTrainer(Trainer):
             # An evaluation leaves a mark on the model, for which Accelerate would not prepare it for training: several
             # processes would train a model each.
             forget_preparation(self.model)
-        if self.is_fsdp_enabled:
+        if self.is_fsdp_enabled and self.model is not None:
             shard_by_blocks(self.model, self.accelerator.state.fsdp_plugin)
         return super().train(*args, **kwargs)
 

@@ -43,7 +43,7 @@ def shard_by_blocks(model: nn.Module, plugin: Any) -> None:
     """
     if plugin.fsdp_version != 2:
         return
-    ends = [getattr(model, f"get_{end}_embeddings", lambda: None)() for end in ("input", "output")]
+    ends: list[Any] = [getattr(model, f"get_{end}_embeddings", lambda: None)() for end in ("input", "output")]
     own = {id(parameter) for end in ends if end is not None for parameter in end.parameters()}
     for place, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):

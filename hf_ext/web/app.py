@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -105,6 +106,19 @@ def serve(
     blocks.block_thread()
 
 
+def takes_no_address(field: Any) -> Any:
+    """Give back a field of files, which from now on refuses an address, of which Gradio would fetch what is there."""
+    move = field.async_move_resource_to_block_cache
+
+    async def moved(path: Any) -> Any:
+        if path is not None and not Path(path).is_file():
+            raise ValueError("a file must be sent, not named")
+        return await move(path)
+
+    field.async_move_resource_to_block_cache = moved
+    return field
+
+
 def _model_tabs(model: OpenedModel) -> None:
     import gradio as gr
 
@@ -128,7 +142,8 @@ def _form(model: OpenedModel) -> None:
     fields: list[Any] = []
     for key in model.fields:
         if key == "image":
-            fields.append(gr.Image(label=key, type="filepath", sources=["upload", "clipboard"], height=240))
+            image = gr.Image(label=key, type="filepath", sources=["upload", "clipboard"], height=240)
+            fields.append(takes_no_address(image))
         else:
             several = key in _LISTS
             sample = model.sample if key == "text" else ""

@@ -15,7 +15,8 @@ STYLE = (
               background: var(--soft); }
 .hx-count { opacity: .7; font-size: .9rem; margin: .3rem 0; }
 .hx-wide { overflow-x: auto; max-width: 100%; }
-.hx-result .hx-table { border: 0; margin: 0; }
+/* Gradio draws borders around all tables. */
+.hx-result table, .hx-result tbody, .hx-result tr { border: 0 !important; margin: 0; }
 .hx-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 .hx-table th, .hx-table td { padding: .25rem .7rem; text-align: start; border: 0;
                              border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -41,7 +42,8 @@ STYLE = (
 .hx-arcs { height: auto; min-width: 27rem; max-width: 100%; color: inherit; }
 .hx-arcs text { fill: currentColor; }
 .hx-arcs .words { font-size: 18px; white-space: pre; }
-.hx-arcs .name { font-size: 12px; text-anchor: middle; fill: hsl(var(--hue) 70% 35%); paint-order: stroke;
+.hx-arcs .name { font-size: 12px; text-anchor: middle; paint-order: stroke;
+                 fill: color-mix(in oklab, hsl(var(--hue) 70% 45%), currentColor 35%);
                  stroke: var(--hx-back, Canvas); stroke-width: 5px; stroke-linejoin: round; }
 .hx-arcs .place { fill: #8883; }
 .hx-arcs .arc { fill: none; stroke: hsl(var(--hue) 60% 50%); stroke-width: 1.5; }
@@ -52,6 +54,7 @@ STYLE = (
 .hx-heat .row { text-anchor: end; }
 .hx-heat rect { fill: color-mix(in oklab, #8882, #1d4ed8 calc(100% * var(--score))); }
 .hx-heat .found { stroke: #f97316; stroke-width: 2; }
+@media (max-width: 40rem) { .hx-table { font-size: .85rem; } .hx-table th, .hx-table td { padding: .25rem .4rem; } }
 .hx-error { border: 1px solid #dc2626; border-inline-start-width: 5px; border-radius: 8px; background: #dc262614;
             padding: .6rem .9rem; margin: 0; overflow-wrap: anywhere; }
 """

@@ -382,7 +382,7 @@ def test_version_and_help():
     assert run("--version").output.strip() == __version__
     group = typer.main.get_command(app)
     suites = {"clue", "fewclue", "lic2020", "similarity-suite", "suite"}
-    assert group.commands.keys() == {*COMMANDS, "analyze", "check", "pretrain", "train", *suites}
+    assert group.commands.keys() == {*COMMANDS, "analyze", "check", "export", "pretrain", "train", *suites}
     for name in COMMANDS:
         shown = run(name, "--help", env={"COLUMNS": "200", "LINES": "100"})
         assert shown.exit_code == 0, shown.output

@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 EXTRAS = PROJECT["optional-dependencies"]
 # What users install beside the requirements, each for one use.
-USES = ("plots", "summaries", "convert", "images", "analysis", "search")
+USES = ("plots", "summaries", "convert", "images", "analysis", "search", "onnx", "serve", "demo", "ray")
 
 # Triton comes with PyTorch where there is a GPU for it; mteb is a benchmark that users have or have not.
 OPTIONAL = {"triton", "mteb"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from model_outputs import tensors
-from models_tiny import ANY_ENCODER, Case, cases, one_of_each
+from models_tiny import ANSWERS, ANY_ENCODER, SPANS, TAGS, Case, cases, one_of_each
 from torch import Tensor, nn
 
 pytestmark = [
@@ -78,6 +78,9 @@ EXPORTED = [
     *(pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in cases(*ANY_ENCODER, once=True)[:7]),
 ]
 
+# The heads of relations and events look at each text by loops, which take minutes to compile.
+COMPILED = cases("AutoModelForSequenceClassification", SPANS, TAGS, ANSWERS, once=True)[:4]
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", EXPORTED)
@@ -90,3 +93,14 @@ def test_exported(case: Case) -> None:
         inputs = tuple(two.values())
         program = torch.export.export(model, inputs, dynamic_shapes=(free,), strict=False)
         check(program.module(), model, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", COMPILED)
+def test_compiled(case: Case) -> None:
+    """Compiled for any number of texts of any length; what decodes runs between graphs."""
+    torch.compiler.reset()
+    two = case.batch([7, 4])
+    model = made(case, two)
+    with torch.no_grad():
+        check(torch.compile(model, backend="eager", dynamic=True), model, case)

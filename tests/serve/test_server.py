@@ -45,7 +45,7 @@ def test_clients_over_a_socket_get_their_own_and_the_last_an_answer(folders, tmp
     texts = [f"{one}写了{other}" for one in "林何谁" for other in ("长河", "春江", "甲", "乙丙", "丁")]
     classify = pipeline("classification", model=str(folders["classifier"]))
     wanted = {text: classify(text)[0]["score"] for text in texts}
-    words = (f"a={folders['classifier']}", "--wait-ms", 1500, "--batch-size", 5, "--dtype", "float32")
+    words = (f"a={folders['classifier']}", "--wait-ms", 4000, "--batch-size", 5, "--dtype", "float32")
     with (
         serving(tmp_path / "log", *words) as (process, address),
         httpx.Client(base_url=address, timeout=30) as client,
@@ -60,7 +60,9 @@ def test_clients_over_a_socket_get_their_own_and_the_last_an_answer(folders, tmp
         assert {text: one[0]["classes"][0]["score"] for text, one in found.items()} == pytest.approx(wanted, abs=1e-5)
         assert client.get("/ready").status_code == 200
         last = [pool.submit(ask, text) for text in texts[:2]]
+        until = time.monotonic() + 20
         while 'hf_ext_waiting_texts{model="a"} 2.0' not in client.get("/metrics").text:
+            assert time.monotonic() < until
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         answers = [one.result(30) for one in last]

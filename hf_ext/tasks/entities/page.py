@@ -11,7 +11,8 @@ from hf_ext.atomic_file import atomic_write
 MARK_STYLE = """\
 mark[data-label] { color: inherit; background: hsl(var(--hue) 80% 50% / .22); border-radius: 4px;
                    border-bottom: 2px solid hsl(var(--hue) 70% 45%); padding: .12em .18em; margin: 0 .06em; }
-mark[data-label]::after { content: attr(data-label); font-size: .62em; margin-left: .35em; opacity: .75;
+/* A word joiner, so that no line begins with a label. */
+mark[data-label]::after { content: "\\2060" attr(data-label); font-size: .62em; margin-left: .35em; opacity: .75;
                           vertical-align: .12em; }
 mark[data-label].open::after { content: none; }
 """
