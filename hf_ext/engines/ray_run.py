@@ -14,8 +14,14 @@ from hf_ext.engines.digests import file_digest
 from hf_ext.engines.file_work import FileWork, PartFunction, parts_of
 from hf_ext.engines.kept_parts import KeptParts
 from hf_ext.engines.ray_cluster import ray_cluster, workers_of
-from hf_ext.extras import extra
+from hf_ext.extras import MissingExtraError, extra
+from hf_ext.tasks.base.head_guard import OtherHeadError
 from hf_ext.version import __version__
+
+# Errors that are raised as what they are where the run was started; of any other the name of its class is told.
+_ERRORS: dict[str, type[Exception]] = {
+    one.__name__: one for one in (MissingExtraError, OtherHeadError, OSError, TypeError, ValueError)
+}
 
 
 def run_on_ray(
@@ -84,7 +90,7 @@ def _computed(
         for table in computed.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in table.to_pylist():
                 if row["failed"]:
-                    raise _error(json.loads(row["content"]))
+                    raise _error_of(row["content"])
                 yield row["number"], row["content"]
 
 
@@ -118,13 +124,7 @@ class _Worker:
         try:
             return _row(row["number"], self.compute(row["number"], json.loads(row["content"])))
         except Exception as error:
-            told = {
-                "type": type(error).__name__,
-                "message": str(error),
-                "trace": traceback.format_exc(),
-                "of_input": isinstance(error, ValueError),
-            }
-            return _row(row["number"], json.dumps(told).encode(), failed=True)
+            return _row(row["number"], _told(error), failed=True)
 
 
 def _row(number: int, content: bytes, failed: bool = False) -> Any:
@@ -136,11 +136,19 @@ def _row(number: int, content: bytes, failed: bool = False) -> Any:
     return pyarrow.table({"number": [number], "content": contents, "failed": [failed]})
 
 
-def _error(told: dict[str, Any]) -> Exception:
-    """What a worker tells of its error, as one of this process: no class of a worker's is loaded."""
-    message = told["message"]
-    error = ValueError(message) if told["of_input"] else RuntimeError(f"{told['type']}: {message}")
-    error.add_note(told["trace"])
+def _told(error: Exception) -> bytes:
+    """What is to be known of an error elsewhere. It is no pickle, which would be code of whoever made it."""
+    kind = next((name for name, one in _ERRORS.items() if isinstance(error, one)), "")
+    message = str(error) if kind else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    return json.dumps({"kind": kind, "message": message, "trace": trace}).encode()
+
+
+def _error_of(told: bytes) -> Exception:
+    """An error as `_told` tells of it, with the place where it was raised as a note."""
+    given = json.loads(told)
+    error = _ERRORS.get(given["kind"], RuntimeError)(given["message"])
+    error.add_note(given["trace"])
     return error
 
 

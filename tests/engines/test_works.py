@@ -1,6 +1,7 @@
 """Work in parts, without a cluster: the parts together are what one process writes; what cannot be done is refused."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ from typer.testing import CliRunner
 import hf_ext
 from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
-from hf_ext.engines import Embedding, Prediction, run_on_ray
+from hf_ext.data.text_lines import TextFileError
+from hf_ext.engines import Embedding, Prediction, ray_run, run_on_ray
 from hf_ext.engines.digests import file_digest, model_digest
 from hf_ext.engines.file_work import parts_of
 from hf_ext.engines.kept_parts import KeptParts
+from hf_ext.extras import MissingExtraError
 
 TEXT = "林一舟写了长河，何远写了春江。"
 SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -165,3 +168,26 @@ def test_questions_of_a_group_are_refused(tmp_path):
     file.write_text(json.dumps({"text": "何远", "choices": ["写", "了"], "group": 1}) + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"answers each question alone, got one of group 1 in .*questions\.jsonl"):
         run_on_ray(Prediction(str(folder), file), tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ValueError("threshold must be in [0, 1), got 2"), ValueError, "threshold must be in [0, 1), got 2"),
+        (TextFileError("a.txt:3", "text must be a string"), ValueError, "a.txt:3: text must be a string"),
+        (FileNotFoundError(2, "No such file", "model"), OSError, "[Errno 2] No such file: 'model'"),
+        (MissingExtraError("install hf-ext[images]"), MissingExtraError, "install hf-ext[images]"),
+        (KeyError("labels"), RuntimeError, "KeyError: 'labels'"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_of_a_worker_says_elsewhere_what_it_said_there(error, kind, message):
+    def failing(number, documents):
+        raise error
+
+    worker = ray_run._Worker(SimpleNamespace(open=lambda: failing))
+    (row,) = worker(ray_run._row(3, b"[]")).to_pylist()
+    assert (row["number"], row["failed"]) == (3, True)
+    raised = ray_run._error_of(row["content"])
+    assert (type(raised), str(raised)) == (kind, message)
+    assert "in failing" in raised.__notes__[0]
