@@ -52,7 +52,7 @@ def next_token(model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
     found = model(
         attention_mask=inputs["attention_mask"],
         decoder_input_ids=inputs["token"],
-        encoder_outputs=BaseModelOutput(last_hidden_state=vectors),  # type: ignore[arg-type]
+        encoder_outputs=BaseModelOutput(last_hidden_state=vectors),
         cache=cache,
         use_cache=True,
         return_dict=True,
@@ -68,5 +68,6 @@ def _stacked(cache: Any) -> Tensor:
 def _cache_of(states: Tensor) -> Cache:
     cache = DynamicCache()
     for number, both in enumerate(states.unbind(1)):
-        cache.update(*both.unbind(1), number)
+        keys, values = both.unbind(1)
+        cache.update(keys, values, number)
     return cache
