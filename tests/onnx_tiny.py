@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig
+from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, BertConfig
 
 import hf_ext
 from hf_ext.data.char_vocabulary import build_char_tokenizer
@@ -99,6 +99,38 @@ class Exported:
         tokenizer.save_pretrained(folder)
 
 
+@dataclass(frozen=True)
+class Writer(Exported):
+    """A kind of model that writes.
+
+    Attributes:
+        generation: how it writes.
+        seed: of its weights.
+    """
+
+    auto: Any = AutoModelForSeq2SeqLM
+    config: Any = hf_ext.T5PegasusConfig
+    generation: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1
+
+    def save(self, folder: Path) -> None:
+        """Save a model of random weights."""
+        tokenizer = build_char_tokenizer([CHARACTERS], model_input_names=["input_ids", "attention_mask"])
+        tokenizer.model_max_length = 40
+        ids = {"pad": tokenizer.pad_token_id, "decoder_start": tokenizer.cls_token_id, "eos": tokenizer.sep_token_id}
+        sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+        buckets = {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 20}
+        tokens = {f"{name}_token_id": value for name, value in ids.items()}
+        torch.manual_seed(self.seed)
+        config = self.config(vocab_size=len(tokenizer), **sizes, **buckets, **tokens, **self.fields)
+        model = self.auto.from_config(config).eval()
+        # Enough that tokens differ, and that texts end.
+        model.lm_head.weight.data *= 2
+        model.generation_config.update(**tokens, **self.generation)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
 _WINDOWS = ({"threshold": 0.7}, {"threshold": 0.0, "max_length": 20, "stride": 5})
 KINDS: dict[str, Exported] = {
     "entities": Exported(hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5}, options=_WINDOWS),
@@ -155,6 +187,10 @@ KINDS: dict[str, Exported] = {
     ),
     "choices": Exported(
         hf_ext.AutoModelForLinearChoice, fields={"linear_pooling": "mean"}, inputs=_choices, options=({"top_k": 2},)
+    ),
+    "summaries": Writer(
+        generation={"max_length": 10, "num_beams": 3},
+        options=({"num_beams": 1}, {"min_length": 7, "length_penalty": 2.0}),
     ),
     "vectors": Exported(AutoModel, task="embedding", options=({"normalize": True}, {"max_length": 9})),
     "similarity": Exported(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hf_ext.export.token_scores import first_token, next_token
 from hf_ext.modules.text_vectors import encode_texts
 
 Inputs = Mapping[str, Tensor]
@@ -67,6 +68,7 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
         known = inspect.signature(model.base_model.forward).parameters
         inputs += ["token_type_ids"] if "token_type_ids" in known else []
     inputs += ["context_mask"] if task == "reading-comprehension" else []
+    inputs += ["token"] if task == "summary-generation" else []
 
     def example(batch: int, length: int) -> tuple[Tensor, ...]:
         shape = (batch, batch + 1, length) if task == "multiple-choice" else (batch, length)
@@ -82,6 +84,7 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
             "attention_mask": real.long(),
             "token_type_ids": second.long(),
             "context_mask": (second & (place > 0)).long(),
+            "token": ids[:, :1],
         }
         return tuple(drawn[name] for name in inputs)
 
@@ -95,6 +98,16 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
 
         module = GraphModule(model.classifier, ("vectors", "subject"), _object_scores)
         graphs.append(Graph("objects", module, ("objects",), subjects))
+    if task == "summary-generation":
+        first = graphs[0].module
+
+        def beginnings(batch: int, length: int) -> tuple[Tensor, ...]:
+            ids, mask, token = example(batch, length)
+            _, memory, past = first(ids, mask, token)
+            return token, mask, memory, past.repeat_interleave(2 * length - 1, -2)
+
+        module = GraphModule(model, ("token", "attention_mask", "memory", "past"), next_token)
+        graphs.append(Graph("next", module, ("logits", "state"), beginnings))
     return graphs
 
 
@@ -167,6 +180,8 @@ OUTPUTS: dict[str, tuple[Outputs | None, tuple[str, ...]]] = {
     "multiple-choice": (_logits, ("logits",)),
     # [B, C]
     "classification": (_logits, ("logits",)),
+    # [B, V] and twice keys and values, as `first_token` has them; so does the second graph, as `next_token` has them
+    "summary-generation": (first_token, ("logits", "memory", "past")),
     # [B, H]
     "text-embedding": (None, ("vectors",)),
     "text-similarity": (None, ("vectors",)),

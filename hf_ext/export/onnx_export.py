@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import pipeline
 
 from hf_ext.conversion.folder import check_output, whole_folder
-from hf_ext.data.input_limit import input_limit, longest_input
+from hf_ext.data.input_limit import DEFAULT_LENGTH, input_limit, longest_input
 from hf_ext.export.description import OnnxDescription
 from hf_ext.export.graph_session import GraphSession
 from hf_ext.export.graphs import OUTPUTS, graphs_of
@@ -17,6 +17,8 @@ from hf_ext.export.int8 import quantize
 from hf_ext.export.onnx_graph import largest_difference, write_graph
 from hf_ext.export.onnx_pipeline import ANSWERS
 from hf_ext.export.scoring import Scoring
+from hf_ext.export.writing_settings import WritingSettings
+from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
 from hf_ext.modules.text_vectors import pooling_of
 from hf_ext.ops.pooling import check_pooling
 from hf_ext.tasks.base.job_file import JOB_FILE, read_job_file
@@ -90,6 +92,14 @@ def export_onnx(
     settings: dict[str, Any] = {"pooling": pooling} if vectors else {}
     if name == "reading-comprehension":
         settings["has_pointer"] = own.has_pointer
+    writes = name == "summary-generation"
+    if writes:
+        if own.config.model_type != T5PegasusConfig.model_type:
+            raise ValueError(
+                f"a model that writes must be {T5PegasusConfig.model_type} to be exported to ONNX, got {model}, which "
+                f"is {own.config.model_type}"
+            )
+        settings = asdict(WritingSettings.of(own.generation_config))
     graphs = graphs_of(name, own, opened.tokenizer, pooling)
     with whole_folder(output) as draft:
         worst = 0.0
@@ -110,7 +120,8 @@ def export_onnx(
             predict_options={
                 ours: theirs for ours, theirs in opened.predict_options.items() if theirs in ANSWERS[name].options
             },
-            max_length=input_limit(opened.tokenizer, own.config),
+            # What writes reads as much of a text as it was trained on.
+            max_length=input_limit(opened.tokenizer, own.config, None if writes else DEFAULT_LENGTH),
             longest=longest,
             inputs={graph.name: list(graph.module.names) for graph in graphs},
             outputs={graph.name: list(graph.outputs) for graph in graphs},

@@ -21,6 +21,7 @@ from hf_ext.export.span_answers import (
     RelationAnswers,
     TagAnswers,
 )
+from hf_ext.export.summary_answers import SummaryAnswers
 
 ANSWERS: dict[str, type[Answers]] = {
     "span-extraction": EntityAnswers,
@@ -32,6 +33,7 @@ ANSWERS: dict[str, type[Answers]] = {
     "reading-comprehension": ReadingAnswers,
     "multiple-choice": ChoiceAnswers,
     "classification": ClassAnswers,
+    "summary-generation": SummaryAnswers,
     "text-embedding": VectorAnswers,
     "text-similarity": SimilarityAnswers,
 }

@@ -14,6 +14,7 @@ from hf_ext.tasks.base.saved_model import SavedModel
 from hf_ext.tasks.classification.files import labels_of
 from hf_ext.tasks.reading_comprehension.metrics import reading_scores
 from hf_ext.tasks.similarity.metrics import spearman
+from hf_ext.tasks.summarization.metrics import summary_scores
 
 Examples = Sequence[Mapping[str, Any]]
 
@@ -77,6 +78,8 @@ def _scores(job: Any, name: str, answers: Any, examples: Examples, config: Any) 
     if name == "reading-comprehension":
         references = [[answer["text"] for answer in example["answers"]] for example in examples]
         return reading_scores([own["answer"] for own in answers], references)
+    if name == "summary-generation":
+        return summary_scores(answers, [example["summary"] for example in examples])
     if name == "multiple-choice":
         right = [own[0]["index"] == example["label"] for own, example in zip(answers, examples)]
         return {job.metric: sum(right) / len(right)}

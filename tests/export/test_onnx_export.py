@@ -97,7 +97,14 @@ def test_names_what_it_does_not_export(model, tmp_path, monkeypatch):
 
 
 # Of each kind of answer one.
-SCORED = {"spans": "f1", "classes": "f1", "answers": "f1", "choices": "accuracy", "cosent": "spearman"}
+SCORED = {
+    "spans": "f1",
+    "classes": "f1",
+    "answers": "f1",
+    "choices": "accuracy",
+    "cosent": "spearman",
+    "summaries": "rougeL",
+}
 
 
 @pytest.mark.slow

@@ -87,14 +87,15 @@ def test_gives_the_answers_of_the_pipeline(kind, exported):
         alike(ours(inputs[2], **options), wanted[2])
 
 
-def test_runs_without_pytorch(exported):
+@pytest.mark.parametrize("kinds", [QUICK, pytest.param(("summaries",), marks=pytest.mark.slow)])
+def test_runs_without_pytorch(kinds, exported):
     """The answers of a process in which PyTorch cannot be imported."""
-    asked = [(str(exported(kind) / "onnx"), KINDS[kind].inputs()) for kind in QUICK]
+    asked = [(str(exported(kind) / "onnx"), KINDS[kind].inputs()) for kind in kinds]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH], input=json.dumps(asked), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for kind, found in zip(QUICK, json.loads(done.stdout.splitlines()[-1]), strict=True):
+    for kind, found in zip(kinds, json.loads(done.stdout.splitlines()[-1]), strict=True):
         wanted = OnnxPipeline(exported(kind) / "onnx")(KINDS[kind].inputs())
         alike(found, wanted if isinstance(wanted, list) else wanted.tolist())
 

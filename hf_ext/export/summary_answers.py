@@ -1,0 +1,65 @@
+"""What a model writes of a text, token by token."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hf_ext.data.text_to_text import decode_summaries
+from hf_ext.export.answers import Answers
+from hf_ext.export.graph_session import Array
+from hf_ext.export.token_search import search_of
+from hf_ext.export.writing_settings import WritingSettings
+
+
+class SummaryAnswers(Answers):
+    """What "summary-generation" gives."""
+
+    options: ClassVar[tuple[str, ...]] = ("num_beams", "max_length", "min_length", "length_penalty", "early_stopping")
+
+    def answers(self, inputs: Sequence[Any], batch_size: int, **options: Any) -> Iterator[Any]:
+        """What is written of each text.
+
+        Raises:
+            TypeError: if an input is no text.
+            ValueError: if an option must not have its value, or has no effect.
+        """
+        settings = WritingSettings(**self.description.settings).changed(**options)
+        for one in inputs:
+            if not isinstance(one, str):
+                raise TypeError(f"inputs must be texts, got {type(one).__name__}")
+        encoded = self.tokenizer(
+            list(inputs), truncation=True, max_length=self.description.max_length, return_attention_mask=True
+        )
+        rows = [self.inputs_of(encoded, number) for number in range(len(inputs))]
+        found: dict[int, str] = {}
+        size = max(1, batch_size // settings.num_beams)
+        for chosen in self.batches([len(row["input_ids"]) for row in rows], size):
+            written = self._written(self.padded([rows[number] for number in chosen]), settings)
+            found.update((number, decode_summaries(self.tokenizer, [ids])[0]) for number, ids in zip(chosen, written))
+        yield from (found[number] for number in range(len(inputs)))
+
+    def _written(self, batch: Mapping[str, Array], settings: WritingSettings) -> list[list[int]]:
+        """The tokens that are written of each row; rows run together until they end."""
+        mask = batch["attention_mask"]
+        outputs = self.graphs["model"]({**batch, "token": np.full((len(mask), 1), settings.start)})
+        searches = [search_of(settings) for _ in mask]
+        memory, past, logits = outputs["memory"], outputs["past"], outputs["logits"]
+        live, texts = searches, np.arange(len(mask))
+        held: dict[str, Array] = {"attention_mask": mask, "memory": memory}
+        while True:
+            counts = [len(search.running) for search in live]
+            starts = np.cumsum([0, *counts[:-1]])
+            parts = zip(live, starts, np.split(logits, starts[1:]))
+            goes_on = [(search, start) for search, start, own in parts if search.take(own)]
+            if not goes_on:
+                return [search.best() for search in searches]
+            live = [search for search, _ in goes_on]
+            order = np.concatenate([start + search.parents for search, start in goes_on])
+            before, texts, past = texts, texts[order], past[order]
+            # They are large, and seldom change.
+            if not np.array_equal(before, texts):
+                held = {"attention_mask": mask[texts], "memory": memory[texts]}
+            token = np.concatenate([search.running[:, -1:] for search in live])
+            outputs = self.graphs["next"]({**held, "token": token, "past": past})
+            logits, past = outputs["logits"], np.concatenate((past, outputs["state"]), -2)
