@@ -117,7 +117,7 @@ class RequestGuard:
         answering = asyncio.ensure_future(self.app(scope, _again(body, receive), noted))
         leaving = asyncio.ensure_future(receive())
         try:
-            # What else could come is said of answers that are complete too.
+            # All that comes after a body is that the client left, or has its whole answer.
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not began and not answering.done():
                 return
