@@ -5,6 +5,9 @@ take turns: only one is asked at a time. Clients ask again as soon as they are a
 each time. The asking process runs on the same cores.
 
     python benchmarks/serving.py --clients 1 8 32 --requests 40 --rounds 8
+    python benchmarks/serving.py --sides batched "batched, 1024 kept" --clients 32 --requests 250 --rounds 8 --layers 1
+
+A second CSV has the resident memory of each server after each of its turns.
 """
 
 import argparse
@@ -17,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +34,15 @@ from transformers import AutoModelForSequenceClassification
 from hf_ext import RoFormerConfig, build_char_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
-SIDES = {"batched": ("--batch-size", "16", "--wait-ms", "4"), "one by one": ("--batch-size", "1", "--wait-ms", "0")}
+KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+BATCHED = ("--batch-size", "16", "--wait-ms", "4")
+# Of each side its options and what its environment has beside ours.
+SIDES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "batched": (BATCHED, {}),
+    "one by one": (("--batch-size", "1", "--wait-ms", "0"), {}),
+    # As many compiled products as libraries keep by themselves.
+    "batched, 1024 kept": (BATCHED, dict.fromkeys(KEPT, "1024")),
+}
 # Requests of each side before any is measured.
 WARM_UP = 200
 CHARACTERS = [chr(0x4E00 + number) for number in range(2000)]
@@ -71,11 +82,11 @@ def texts(count: int, seed: int) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, log: Path, words: Sequence[str]) -> Iterator[tuple[int, str]]:
+def serving(folder: Path, log: Path, words: Sequence[str], environment: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """The number of a server's process, and its address."""
     command = [sys.executable, "-m", "hf_ext_cli", "serve", f"model={folder}", "--port", "0", *words]
     with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT)
+        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT, env={**os.environ, **environment})
     try:
         while not (found := re.search(r"serving on (http://127\.0\.0\.1:\d+)", log.read_text(encoding="utf-8"))):
             if process.poll() is not None:
@@ -113,6 +124,7 @@ async def ask(address: str, waiting: list[str], clients: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sides", nargs="+", default=["batched", "one by one"], choices=SIDES)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--requests", type=int, default=40, help="of each round of each side")
     parser.add_argument("--rounds", type=int, default=8)
@@ -121,48 +133,58 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of a model")
     parser.add_argument("--output", type=Path, default=harness.RESULTS / "serving.csv")
+    parser.add_argument("--memory-output", type=Path, default=harness.RESULTS / "serving_memory.csv")
     arguments = parser.parse_args()
+    sides: list[str] = arguments.sides
     torch.set_num_threads(arguments.threads)
-    measured = {side: {clients: Measured() for clients in arguments.clients} for side in SIDES}
+    model = f"RoFormer {arguments.width} wide, {arguments.layers} layers"
+    measured = {side: {clients: Measured() for clients in arguments.clients} for side in sides}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         save_model(folder / "model", arguments.width, arguments.layers)
         shared = ("--dtype", arguments.dtype, "--threads", str(arguments.threads))
         servers = {
-            side: stack.enter_context(serving(folder / "model", folder / f"{side}.log", (*words, *shared)))
-            for side, words in SIDES.items()
+            side: stack.enter_context(
+                serving(folder / "model", folder / f"{side}.log", (*SIDES[side][0], *shared), SIDES[side][1])
+            )
+            for side in sides
         }
-        resident: dict[str, list[float]] = {side: [] for side in SIDES}
-        for _, address in servers.values():
-            asyncio.run(ask(address, texts(WARM_UP, 0), max(arguments.clients)))
+        answered = dict.fromkeys(sides, 0)
+
+        def turn(side: str, seed: int, count: int, clients: int) -> list[float]:
+            """Ask a side, and write what its process holds then."""
+            process, address = servers[side]
+            seconds = asyncio.run(ask(address, texts(count, seed), clients))
+            answered[side] += count
+            held = f"{resident_mb(process):.0f}"
+            told = {"model": model, "dtype": arguments.dtype, "side": side, "requests": answered[side]}
+            harness.append_rows(arguments.memory_output, [{**told, "resident_mb": held, **harness.machine()}])
+            print(
+                f"{side:18} {clients:3} clients {count / sum(seconds) * clients:8.1f} a second, {held} MB", flush=True
+            )
+            return seconds
+
+        for side in sides:
+            turn(side, 0, WARM_UP, max(arguments.clients))
         for round_ in range(arguments.rounds):
-            for side, (process, _) in servers.items():
-                resident[side].append(resident_mb(process))
             for clients in arguments.clients:
                 # Each side is first in turn.
-                for side in list(SIDES)[:: 1 if round_ % 2 else -1]:
-                    process, address = servers[side]
+                for side in sides[:: 1 if round_ % 2 else -1]:
                     own = measured[side][clients]
                     started = time.perf_counter()
-                    own.seconds += asyncio.run(ask(address, texts(arguments.requests, 1 + round_), clients))
+                    own.seconds += turn(side, 1 + round_, arguments.requests, clients)
                     own.elapsed.append(time.perf_counter() - started)
-                    print(
-                        f"{side:10} {clients:3} clients {arguments.requests / own.elapsed[-1]:8.1f} a second",
-                        flush=True,
-                    )
-        for side, (process, _) in servers.items():
-            resident[side].append(resident_mb(process))
     rows = []
     for clients in arguments.clients:
         for side, cases in measured.items():
             own = cases[clients]
             # Of rounds that ran one after the other, as what else runs on the machine comes and goes.
-            first = measured["one by one"][clients].elapsed
+            first = measured[sides[-1]][clients].elapsed
             ratios = [slow / fast for slow, fast in zip(first, own.elapsed)]
             p50, p95, p99 = (1000 * value for value in np.percentile(own.seconds, [50, 95, 99]))
             rows.append(
                 {
-                    "model": f"RoFormer {arguments.width} wide, {arguments.layers} layers",
+                    "model": model,
                     "dtype": arguments.dtype,
                     "clients": clients,
                     "side": side,
@@ -172,14 +194,11 @@ def main() -> None:
                     "p50_ms": f"{p50:.1f}",
                     "p95_ms": f"{p95:.1f}",
                     "p99_ms": f"{p99:.1f}",
-                    "rss_start_mb": f"{resident[side][0]:.0f}",
-                    "rss_half_mb": f"{resident[side][arguments.rounds // 2]:.0f}",
-                    "rss_end_mb": f"{resident[side][-1]:.0f}",
                     "load": f"{os.getloadavg()[1]:.1f}",
                     **harness.machine(),
                 }
             )
-            print({key: rows[-1][key] for key in list(rows[-1])[2:14]}, flush=True)
+            print({key: rows[-1][key] for key in list(rows[-1])[2:11]}, flush=True)
     harness.append_rows(arguments.output, rows)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 import httpx
+import pytest
 
 from hf_ext.serve import Limits, make_app
 
@@ -75,3 +76,12 @@ def sentence(answer: httpx.Response) -> str:
     assert error["request_id"] == answer.headers["x-request-id"]
     assert error["type"] == ("server_error" if answer.status_code >= 500 else "invalid_request_error")
     return str(error["message"])
+
+
+def near(value: Any, within: float = 1e-6) -> Any:
+    """The same, with numbers that need only be near."""
+    if isinstance(value, dict):
+        return {name: near(part, within) for name, part in value.items()}
+    if isinstance(value, list):
+        return [near(part, within) for part in value]
+    return pytest.approx(value, rel=1e-4, abs=within) if isinstance(value, float) else value

@@ -1,5 +1,6 @@
 """`hf-ext serve`: models behind HTTP, for other programs to ask."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,11 @@ from hf_ext.serve.limits import Limits
 
 # What a name may be that stands in a path.
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+
+# PyTorch and oneDNN each keep the last 1,024 products that they compiled, one for each number of tokens that a batch
+# can have, so that memory would grow for some thousand requests. A batch needs about ten, which its layers share.
+# Padding to few lengths takes as much time, and would be done in every pipeline. Both are read at the first product.
+_KEPT_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "32"}
 
 
 def _named(models: list[str]) -> dict[str, str]:
@@ -105,6 +111,9 @@ def serve(
         batch=batch_size,
         wait_ms=wait_ms,
     )
+
+    for variable, kept in _KEPT_PRODUCTS.items():
+        os.environ.setdefault(variable, kept)
 
     import torch
 

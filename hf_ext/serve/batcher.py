@@ -75,7 +75,7 @@ class Batcher:
         return self._thread.is_alive() and not self._stopped
 
     def submit(self, documents: Sequence[Any], options: Hashable = None) -> "Future[list[Any]]":
-        """The answers to come; a future that is cancelled before its batch begins is not run.
+        """The answers to come; one that is cancelled before its batch begins leaves its room to others.
 
         Args:
             documents: of the request.
@@ -94,6 +94,7 @@ class Batcher:
             self._queue.append(request)
             self._waiting += len(documents)
             self._changed.notify()
+        request.future.add_done_callback(self._leave)
         return request.future
 
     def close(self, timeout: float | None = None) -> None:
@@ -103,6 +104,13 @@ class Batcher:
             self._changed.notify()
         self._thread.join(timeout)
 
+    def _leave(self, future: "Future[list[Any]]") -> None:
+        if not future.cancelled():
+            return
+        with self._changed:
+            self._keep(lambda one: one.future is not future)
+            self._changed.notify()
+
     def _work(self) -> None:
         while requests := self._next_batch():
             self._answer([one for one in requests if one.future.set_running_or_notify_cancel()])
@@ -110,29 +118,30 @@ class Batcher:
     def _next_batch(self) -> list[_Request]:
         """The first that waits, and those behind it that it shares a batch with; none once all is done."""
         with self._changed:
-            while not self._queue and not self._stopped:
-                self._changed.wait()
-            if not self._queue:
-                return []
-            until = self._queue[0].arrived + self._wait
-            while not self._stopped and sum(len(one.documents) for one in self._fitting()) < self._batch:
-                left = until - time.monotonic()
-                if left <= 0:
+            while not self._full():
+                # The first may leave while it waits.
+                left = self._queue[0].arrived + self._wait - time.monotonic() if self._queue else None
+                if self._stopped or (left is not None and left <= 0):
                     break
                 self._changed.wait(left)
+            if not self._queue:
+                return []
             chosen = self._fitting()
             taken = {id(one) for one in chosen}
-            self._queue = deque(one for one in self._queue if id(one) not in taken)
-            self._waiting -= sum(len(one.documents) for one in chosen)
+            self._keep(lambda one: id(one) not in taken)
             return chosen
+
+    def _keep(self, stays: Callable[[_Request], bool]) -> None:
+        self._queue = deque(filter(stays, self._queue))
+        self._waiting = sum(len(one.documents) for one in self._queue)
+
+    def _full(self) -> bool:
+        return bool(self._queue) and sum(len(one.documents) for one in self._fitting()) >= self._batch
 
     def _fitting(self) -> list[_Request]:
         first, chosen, documents = self._queue[0], [], 0
         for one in self._queue:
-            if one.future.cancelled() and one is not first:
-                # It goes with any batch, and is not run.
-                chosen.append(one)
-            elif one is first or (one.options == first.options and documents + len(one.documents) <= self._batch):
+            if one is first or (one.options == first.options and documents + len(one.documents) <= self._batch):
                 chosen.append(one)
                 documents += len(one.documents)
         return chosen

@@ -1,4 +1,4 @@
-"""What stands around all requests: their size, number and time, names for the log, and errors nobody foresaw."""
+"""What stands around all requests: size, number, time, names for the log, who leaves, and errors nobody foresaw."""
 
 import asyncio
 import json
@@ -101,9 +101,31 @@ class RequestGuard:
                 await refuse(413, f"the body must have at most {self.limits.body_bytes} bytes, got more")
                 return
             if body is not None:
-                await self.app(scope, _again(body, receive), send)
+                await self._unless_left(scope, body, receive, send)
         finally:
             self.in_flight -= 1
+
+    async def _unless_left(self, scope: Message, body: bytes, receive: Receive, send: Send) -> None:
+        """Answer a request whose body was read, but end it where the client leaves before the answer begins."""
+        began = False
+
+        async def noted(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        answering = asyncio.ensure_future(self.app(scope, _again(body, receive), noted))
+        leaving = asyncio.ensure_future(receive())
+        try:
+            # All that comes after a body is that the client left, or has its whole answer.
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not began and not answering.done():
+                return
+            await answering
+        finally:
+            answering.cancel()
+            leaving.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
 
     async def _body(self, scope: Message, receive: Receive) -> bytes | None:
         """The body; None where the client left."""

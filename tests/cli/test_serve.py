@@ -1,6 +1,7 @@
 """`hf-ext serve` knows its models by their names, and says which cannot be opened and why."""
 
 import json
+import os
 import re
 import sys
 from types import SimpleNamespace
@@ -11,6 +12,16 @@ from typer.testing import CliRunner
 
 from hf_ext.cli import app
 from hf_ext.serve import server
+
+KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """What the command says to libraries is forgotten after a test."""
+    for name in KEPT:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -57,6 +68,12 @@ def test_models_have_the_names_of_their_folders_or_others(served, model):
     assert served["models"] == ["one", "other", "x", "tmp"]
     assert (served["limits"].batch, served["limits"].waiting, served["limits"].texts) == (2, 10, 10)
     assert "other gives texts for text" in result.stderr
+
+
+def test_few_compiled_products_are_kept_unless_the_environment_says_otherwise(served, model, monkeypatch):
+    monkeypatch.setenv(KEPT[0], "500")
+    assert run(model("one")).exit_code == 0
+    assert [os.environ[name] for name in KEPT] == ["500", "32"]
 
 
 def test_a_model_that_fails_ends_it_with_a_sentence(served, model):

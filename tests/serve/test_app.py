@@ -4,23 +4,14 @@ import asyncio
 import json
 
 import pytest
-from served import Echo, asked, post, sentence
+from served import Echo, asked, near, post, sentence
 from transformers import pipeline
 
-from hf_ext.serve import Limits, ServedModel, open_model
+from hf_ext.serve import Limits, ServedModel, make_app, open_model
 
 TEXTS = ["林一舟写了长河", "何远", "", "长河，长河"]
 QUESTION = {"question": "谁写了长河", "context": "林一舟写了长河，何远写了春江。"}
 PATH = "/models/echo/predict"
-
-
-def near(value):
-    """The same, with numbers that need only be near."""
-    if isinstance(value, dict):
-        return {name: near(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [near(part) for part in value]
-    return pytest.approx(value, rel=1e-4, abs=1e-6) if isinstance(value, float) else value
 
 
 def test_answers_are_the_pipelines(folders):
@@ -51,6 +42,51 @@ def test_similarity_is_that_of_the_pair(folders):
     wanted = pipeline("text-similarity", model=str(folders["encoder"]))(pairs)
     answer = post({"a": open_model(str(folders["encoder"]), "similarity")}, "/models/a/predict", {"inputs": pairs})
     assert answer.json()["results"] == near([{"similarity": one} for one in wanted])
+
+
+def test_who_leaves_leaves_the_queue():
+    """One leaves while its text runs and one while it waits; the third is answered, and nothing more is run."""
+    echo = Echo()
+    echo.gate.clear()
+    app = make_app({"echo": echo}, Limits(wait_ms=0))
+    batcher = app.state.models["echo"].batcher
+
+    async def ask(text, leaves):
+        """What is sent to a client, which leaves when it is told."""
+        body, sent = [{"type": "http.request", "body": json.dumps({"inputs": text}).encode()}], []
+
+        async def receive():
+            if body:
+                return body.pop()
+            await leaves.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [(b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers}
+        await app(scope, receive, send)
+        return sent
+
+    async def talk():
+        leaves, stays = asyncio.Event(), asyncio.Event()
+        async with app.router.lifespan_context(app):
+            running = asyncio.create_task(ask("running", leaves))
+            assert await asyncio.to_thread(echo.entered.wait, 30)
+            others = [asyncio.create_task(ask("waiting", leaves)), asyncio.create_task(ask("last", stays))]
+            while batcher.waiting < 2:
+                await asyncio.sleep(0.01)
+            leaves.set()
+            assert await asyncio.gather(running, others[0]) == [[], []]
+            assert batcher.waiting == 1
+            echo.gate.set()
+            return await others[1]
+
+    start, *rest = asyncio.run(talk())
+    assert start["status"] == 200
+    assert json.loads(b"".join(one["body"] for one in rest))["results"] == [{"texts": [{"text": "last"}]}]
+    assert [inputs for inputs, _ in echo.batches] == [["running"], ["last"]]
 
 
 def test_groups_of_one_client_are_not_those_of_another(folders):

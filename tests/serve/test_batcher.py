@@ -127,10 +127,25 @@ def test_a_cancelled_request_is_not_run(batcher, double):
     first, left, last = held(batcher, double), batcher.submit([1]), batcher.submit([2])
     assert left.cancel()
     assert not first.cancel()
+    # Its room is another's at once.
+    assert batcher.waiting == 1
     double.gate.set()
     assert (first.result(30), last.result(30)) == ([0], [4])
     assert [numbers for numbers, _ in double.batches] == [[0], [2]]
     assert batcher.waiting == 0
+
+
+def test_the_first_of_a_batch_may_leave_while_it_waits_for_more():
+    double = Doubler()
+    double.gate.set()
+    batcher = Batcher(double, batch=2, wait_ms=20_000, waiting=9)
+    left = batcher.submit([1])
+    assert left.cancel()
+    assert batcher.waiting == 0
+    futures = [batcher.submit([number]) for number in (2, 3)]
+    assert [one.result(10) for one in futures] == [[4], [6]]
+    assert double.batches == [([2, 3], None)]
+    batcher.close(10)
 
 
 def test_one_failure_is_not_the_others(batcher, double):
