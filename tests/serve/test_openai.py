@@ -218,6 +218,14 @@ def test_a_completion_ends_before_a_text_to_stop_at(folders, writer):
     assert answer["usage"]["completion_tokens"] == place + 2
 
 
+@pytest.mark.parametrize("options", [{"temperature": 0.01}, {"temperature": 2, "top_p": 1e-300}])
+def test_the_least_that_may_be_asked_takes_the_likeliest(writer, options):
+    answers = [
+        post({"writer": writer}, "/v1/completions", {**GREEDY, "prompt": PROMPTS, **more}) for more in ({}, options)
+    ]
+    assert answers[0].json()["choices"] == answers[1].json()["choices"]
+
+
 def streamed(predictor, body):
     """The events of a streamed completion."""
     answer = post({"writer": predictor}, "/v1/completions", {**body, "stream": True})
@@ -300,6 +308,12 @@ def test_a_stream_that_is_late_says_so(writer):
          "prompt must be a text, or a list of 1 to 4 texts; tokens are not taken"),
         ("completions", {"model": "writer", "prompt": "a", "max_tokens": 33}, 422,
          "max_tokens: input should be less than or equal to 32"),
+        ("completions", {"model": "writer", "prompt": "a", "temperature": 1e-300}, 422,
+         "temperature: input should be 0, or at least 0.01"),
+        ("completions", {"model": "writer", "prompt": "a", "temperature": 0.0099}, 422,
+         "temperature: input should be 0, or at least 0.01"),
+        ("completions", {"model": "writer", "prompt": "a", "temperature": -1}, 422,
+         "temperature: input should be greater than or equal to 0"),
         ("completions", {"model": "writer", "prompt": "a", "stop": ""}, 422,
          "stop must be a text, or a list of at most 4, of 1 to 100 characters"),
         ("completions", {"model": "writer", "prompt": ["a", "b"], "n": 3}, 422,
