@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,20 +99,25 @@ class ServedModel:
         """A future of a `Vector` of each text; raises as `predict`."""
         return self.batcher.submit(texts, _Asked("embed"))
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> Any:
-        """A future of the completions of each prompt, which may hold a ValueError of `TextCompleter.encode`."""
+    def complete(self, prompts: Sequence[str], sampling: Sampling, left: threading.Event) -> Any:
+        """A future of the completions of each prompt, which may hold a ValueError of `TextCompleter.encode`.
+
+        Args:
+            prompts: texts to write on after.
+            sampling: how.
+            left: is set once nobody waits for them any more; no more is written then.
+        """
         alone = None if sampling.seed is None and sampling.listener is None else object()
-        return self.batcher.submit(prompts, _Asked("complete", sampling, alone))
+        return self.batcher.submit([(one, left) for one in prompts], _Asked("complete", sampling, alone))
 
     def _run(self, documents: list[Any], asked: _Asked) -> Sequence[Any]:
         if asked.kind == "embed":
             return self._vectors(documents)
         if asked.kind == "complete":
             sampling: Any = asked.options
-            if not sampling.draws:
-                return self.predictor(documents, sampling)
-            with _drawing:
-                return self.predictor(documents, sampling)
+            prompts, left = zip(*documents)
+            with _drawing if sampling.draws else nullcontext():
+                return self.predictor(prompts, sampling, left)
         options: dict[str, Any] = dict(asked.options)  # type: ignore[call-overload]
         if "seed" not in self.predictor.predict_options:
             return self._found(documents, options)
