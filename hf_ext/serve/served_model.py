@@ -12,6 +12,7 @@ from hf_ext.data.documents import pipeline_input, with_found
 from hf_ext.data.input_limit import input_limit
 from hf_ext.serve.batcher import Batcher
 from hf_ext.serve.limits import Limits
+from hf_ext.serve.seeded import seeded
 from hf_ext.serve.sent_images import MOST_PIXELS_TOGETHER, decoded_image, image_files
 from hf_ext.serve.text_completer import Sampling
 
@@ -121,11 +122,7 @@ class ServedModel:
         options: dict[str, Any] = dict(asked.options)  # type: ignore[call-overload]
         if "seed" not in self.predictor.predict_options:
             return self._found(documents, options)
-        from transformers import set_seed
-
-        with _drawing:
-            if (seed := options.pop("seed", None)) is not None:
-                set_seed(seed)
+        with _drawing, seeded(options.pop("seed", None)):
             return self._found(documents, options)
 
     def _found(self, documents: list[Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:

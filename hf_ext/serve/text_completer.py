@@ -14,6 +14,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from hf_ext.data.input_limit import input_limit
 from hf_ext.data.text_to_text import decode_summaries
 from hf_ext.modules.evaluation_mode import evaluation_mode
+from hf_ext.serve.seeded import seeded
 from hf_ext.training.quiet import quiet_libraries
 
 
@@ -132,14 +133,12 @@ class TextCompleter:
             left: of each prompt, set once nobody waits for it any more; its completions end then, whole or not.
         """
         rows = self.encode(prompts, sampling.max_tokens)
-        if sampling.seed is not None:
-            torch.manual_seed(sampling.seed)
         width, padding = max(map(len, rows)), self.tokenizer.pad_token_id or 0
         ids = torch.tensor([[padding] * (width - len(row)) + list(row) for row in rows], device=self.model.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.model.device)
         watch = _Watch(self, width, sampling, left)
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0} if sampling.draws else {}
-        with evaluation_mode(self.model), torch.no_grad():
+        with evaluation_mode(self.model), torch.no_grad(), seeded(sampling.seed):
             made = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,

@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import json
+import random
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from transformers import (
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
     pipeline,
+    set_seed,
 )
 
 from hf_ext.serve import Limits, open_model
@@ -205,6 +208,41 @@ def test_a_seed_draws_the_same_again(writer):
     assert same["choices"] == again["choices"] != other["choices"]
     assert len({choice["text"] for choice in same["choices"]}) > 1
     assert [choice["index"] for choice in same["choices"]] == [0, 1, 2]
+
+
+def test_a_seed_is_for_its_own_request(writer):
+    """Nothing that is drawn later depends on it, in Torch, NumPy or Python."""
+
+    class Draws(Echo):
+        predict_options: ClassVar = {"seed": ""}
+
+        def __call__(self, inputs, batch_size):
+            return [[random.random(), float(np.random.random()), float(torch.rand(()))] for _ in inputs]
+
+    seeded = {"inputs": "a", "parameters": {"seed": 7}}
+    plain = {"model": "w", "prompt": "何远", "max_tokens": 12}
+
+    async def talk(client):
+        rows = []
+        for number in range(2):
+            set_seed(3)
+            if number:
+                rows.append((await client.post("/models/d/predict", json=seeded)).json()["results"])
+                await client.post("/v1/completions", json={**plain, "seed": 7})
+                rows.append((await client.post("/models/d/predict", json=seeded)).json()["results"])
+            free = (await client.post("/v1/completions", json=plain)).json()["choices"]
+            rows.append([free, (await client.post("/models/d/predict", json={"inputs": "a"})).json()["results"]])
+        return rows
+
+    state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        before, first, again, after = asked({"w": writer, "d": Draws()}, talk)
+    finally:
+        random.setstate(state[0])
+        np.random.set_state(state[1])
+        torch.set_rng_state(state[2])
+    assert before == after
+    assert first == again != before[1]
 
 
 def test_a_completion_ends_before_a_text_to_stop_at(folders, writer):
