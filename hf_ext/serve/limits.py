@@ -1,6 +1,10 @@
 """How much a server takes of a request, and of all of them together."""
 
+import sys
 from dataclasses import dataclass, fields
+
+# Of times, a day: clocks take no number as large as may be.
+_MOST = {"seconds": 86_400, "wait_ms": 86_400_000}
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Limits:
         wait_ms: milliseconds that a batch waits for more texts.
 
     Raises:
-        ValueError: if one is below that, or a request could have more texts than may wait.
+        ValueError: if one is below that, or not finite, a time is above a day, or a request could have more texts than
+            may wait.
     """
 
     body_bytes: int = 4 * 1024 * 1024
@@ -35,7 +40,9 @@ class Limits:
             value, least = getattr(self, field.name), 0 if field.name in ("wait_ms", "seconds") else 1
             if not value >= least:
                 raise ValueError(f"{field.name} must be at least {least}, got {value}")
-        if not 0 < self.seconds < float("inf"):
+            if not value <= (most := _MOST.get(field.name, sys.maxsize)):
+                raise ValueError(f"{field.name} must be at most {most}, got {value}")
+        if not self.seconds > 0:
             raise ValueError(f"seconds must be above 0, got {self.seconds}")
         if self.texts > self.waiting:
             raise ValueError(f"waiting must be at least the {self.texts} texts of a request, got {self.waiting}")

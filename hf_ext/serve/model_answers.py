@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 from hf_ext.extras import extra
@@ -31,8 +32,13 @@ async def queued(submit: Callable[[], Any]) -> "asyncio.Future[list[Any]]":
         raise refusal(error) from None
 
 
-async def answered(submit: Callable[[], Any], limits: Limits) -> list[Any]:
+async def answered(submit: Callable[[], Any], limits: Limits, left: Event | None = None) -> list[Any]:
     """What a model answers.
+
+    Args:
+        submit: puts the request into the queue.
+        limits: of the server.
+        left: is set once nobody waits any more, be it for an answer, for lack of time, or as the client left.
 
     Raises:
         HTTPException: as of `queued`; 504 if the answer takes too long, and what waits for it then is not run.
@@ -45,6 +51,9 @@ async def answered(submit: Callable[[], Any], limits: Limits) -> list[Any]:
         raise too_late(limits) from None
     except Exception as error:
         raise refusal(error) from None
+    finally:
+        if left is not None:
+            left.set()
 
 
 def too_late(limits: Limits) -> Exception:

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from hf_ext.serve.model_answers import answered, queued, refusal, too_late
 from hf_ext.serve.request_forms import complete_form, embed_form
 from hf_ext.serve.request_guard import error_body
 from hf_ext.serve.served_model import ServedModel
-from hf_ext.serve.text_completer import Completion, Listener, Sampling
+from hf_ext.serve.text_completer import Completion, Sampling
 
 with extra("serve", "serving models"):
     from fastapi import FastAPI, Request
@@ -111,7 +112,8 @@ def _completions(models: Mapping[str, ServedModel], limits: Limits) -> Callable[
             raise HTTPException(422, f"prompts and n must make at most {limits.texts} completions")
         made = {"id": f"cmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model.name}
         if not asked.stream:
-            found = await answered(lambda: model.complete(prompts, Sampling(**options)), limits)
+            left = Event()
+            found = await answered(lambda: model.complete(prompts, Sampling(**options), left), limits, left)
             return JSONResponse({**_answer(made, found), "usage": _usage(found)})
         if len(prompts) * asked.n > 1:
             raise HTTPException(422, "stream goes with one prompt and n 1")
@@ -159,9 +161,9 @@ async def _events(
     def hear(piece: str) -> None:
         loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-    listener = Listener(hear)
+    left = Event()
     until = loop.time() + limits.seconds
-    future = await queued(lambda: model.complete(prompts, Sampling(**options, listener=listener)))
+    future = await queued(lambda: model.complete(prompts, Sampling(**options, listener=hear), left))
     future.add_done_callback(lambda _: pieces.put_nowait(None))
     began = False
     try:
@@ -186,7 +188,7 @@ async def _events(
             raise
         yield f"data: {json.dumps(error_body(error.status_code, error.detail, request_id), ensure_ascii=False)}\n\n"
     finally:
-        listener.left = True
+        left.set()
         future.cancel()
 
 

@@ -7,7 +7,8 @@ from hf_ext.extras import extra
 from hf_ext.serve.limits import Limits
 
 with extra("serve", "serving models"):
-    from pydantic import BaseModel, ConfigDict, Field, create_model
+    from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+    from pydantic_core import PydanticCustomError
 
 # The options of ``hf-ext predict``, and what they may be.
 _OPTIONS: Mapping[str, Any] = {
@@ -108,6 +109,13 @@ def embed_form(limits: Limits) -> Any:
     return create_model("Embed", __base__=Form, **fields)
 
 
+def _temperature(value: float) -> float:
+    # What is divided by less has no numbers any more.
+    if 0 < value < 0.01:
+        raise PydanticCustomError("temperature", "input should be 0, or at least 0.01")
+    return value
+
+
 def complete_form(limits: Limits) -> Any:
     """What OpenAI's completions are asked with, but for what no model here can do."""
     stop: Any = Annotated[str, Field(min_length=1, max_length=100)]
@@ -115,7 +123,7 @@ def complete_form(limits: Limits) -> Any:
         "model": (str, ...),
         "prompt": (_text(limits) | _several(_text(limits), limits), ...),
         "max_tokens": (Annotated[int, Field(ge=1, le=limits.new_tokens)], min(16, limits.new_tokens)),
-        "temperature": (Annotated[float, Field(ge=0, le=2)], 1.0),
+        "temperature": (Annotated[float, Field(ge=0, le=2), AfterValidator(_temperature)], 1.0),
         "top_p": (Annotated[float, Field(gt=0, le=1)], 1.0),
         "n": (Annotated[int, Field(ge=1, le=8)], 1),
         "stop": (stop | Annotated[list[stop], Field(max_length=4)] | None, None),

@@ -1,10 +1,8 @@
 """A model that is served: its name, what it can be asked, and the thread that runs it."""
 
-import base64
-import binascii
-import io
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +10,11 @@ import numpy as np
 
 from hf_ext.data.documents import pipeline_input, with_found
 from hf_ext.data.input_limit import input_limit
-from hf_ext.extras import extra
 from hf_ext.serve.batcher import Batcher
 from hf_ext.serve.limits import Limits
+from hf_ext.serve.seeded import seeded
+from hf_ext.serve.sent_images import MOST_PIXELS_TOGETHER, decoded_image, image_files
 from hf_ext.serve.text_completer import Sampling
-
-# Of an image, by which its size in memory is bounded.
-_MOST_PIXELS = 16_000_000
-_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 
 # What draws takes its numbers from one generator of the process, which a seed sets.
 _drawing = threading.Lock()
@@ -90,46 +85,49 @@ class ServedModel:
             options: of ``hf-ext predict``, by their names there.
 
         Raises:
-            ValueError: if an image is none.
+            ValueError: if an image is none, or they have too many pixels.
             QueueFullError: if there is no room.
             StoppedError: once it was closed.
         """
-        read = [_with_image(one) for one in documents]
+        # Images are decoded once it is their turn; a batch has no more pixels than a request may have.
+        read, pixels = image_files(documents)
+        large = pixels * self._batch > MOST_PIXELS_TOGETHER
         # Names of groups are a request's own, and a seed is for its texts alone.
-        alone = object() if "seed" in options or any("group" in one for one in read) else None
+        alone = object() if large or "seed" in options or any("group" in one for one in read) else None
         return self.batcher.submit(read, _Asked("predict", tuple(sorted(options.items())), alone))
 
     def embed(self, texts: Sequence[str]) -> Any:
         """A future of a `Vector` of each text; raises as `predict`."""
         return self.batcher.submit(texts, _Asked("embed"))
 
-    def complete(self, prompts: Sequence[str], sampling: Sampling) -> Any:
-        """A future of the completions of each prompt, which may hold a ValueError of `TextCompleter.encode`."""
+    def complete(self, prompts: Sequence[str], sampling: Sampling, left: threading.Event) -> Any:
+        """A future of the completions of each prompt, which may hold a ValueError of `TextCompleter.encode`.
+
+        Args:
+            prompts: texts to write on after.
+            sampling: how.
+            left: is set once nobody waits for them any more; no more is written then.
+        """
         alone = None if sampling.seed is None and sampling.listener is None else object()
-        return self.batcher.submit(prompts, _Asked("complete", sampling, alone))
+        return self.batcher.submit([(one, left) for one in prompts], _Asked("complete", sampling, alone))
 
     def _run(self, documents: list[Any], asked: _Asked) -> Sequence[Any]:
         if asked.kind == "embed":
             return self._vectors(documents)
         if asked.kind == "complete":
             sampling: Any = asked.options
-            if not sampling.draws:
-                return self.predictor(documents, sampling)
-            with _drawing:
-                return self.predictor(documents, sampling)
+            prompts, left = zip(*documents)
+            with _drawing if sampling.draws else nullcontext():
+                return self.predictor(prompts, sampling, left)
         options: dict[str, Any] = dict(asked.options)  # type: ignore[call-overload]
         if "seed" not in self.predictor.predict_options:
             return self._found(documents, options)
-        from transformers import set_seed
-
-        with _drawing:
-            if (seed := options.pop("seed", None)) is not None:
-                set_seed(seed)
+        with _drawing, seeded(options.pop("seed", None)):
             return self._found(documents, options)
 
     def _found(self, documents: list[Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
         own = {self.predictor.predict_options[name]: value for name, value in options.items()}
-        inputs = [one["image"] if "image" in one else pipeline_input(one) for one in documents]
+        inputs = [decoded_image(one["image"]) if "image" in one else pipeline_input(one) for one in documents]
         answers = self.predictor(inputs, batch_size=self._batch, **own)
         return [with_found({}, self.predictor.found, one) for one in answers]
 
@@ -145,25 +143,3 @@ class ServedModel:
         config = getattr(getattr(self.predictor, "model", self.predictor), "config", None)
         limit = tokenizer.model_max_length if config is None else input_limit(tokenizer, config)
         return [Vector(vector, min(len(own), limit)) for vector, own in zip(found, ids)]
-
-
-def _with_image(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document, with an image in the place of its base64."""
-    if "image" not in document:
-        return dict(document)
-    with extra("images", "reading images"):
-        from PIL import Image, UnidentifiedImageError
-
-    text = document["image"]
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        opened = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=_IMAGE_FORMATS)
-    except (binascii.Error, ValueError, OSError, UnidentifiedImageError, Image.DecompressionBombError):
-        raise ValueError(f"an image must be one of {', '.join(_IMAGE_FORMATS)} in base64, got something else") from None
-    if opened.width * opened.height > _MOST_PIXELS:
-        raise ValueError(f"an image must have at most {_MOST_PIXELS} pixels, got {opened.width} x {opened.height}")
-    try:
-        return {**document, "image": opened.convert("RGB")}
-    except (OSError, SyntaxError, ValueError):
-        raise ValueError("an image must be whole, got one that cannot be decoded") from None

@@ -1,7 +1,9 @@
 """Completions: what a causal language model writes after a text."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import takewhile
+from threading import Event
 from typing import Any, ClassVar
 
 import torch
@@ -12,20 +14,8 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from hf_ext.data.input_limit import input_limit
 from hf_ext.data.text_to_text import decode_summaries
 from hf_ext.modules.evaluation_mode import evaluation_mode
+from hf_ext.serve.seeded import seeded
 from hf_ext.training.quiet import quiet_libraries
-
-
-@dataclass(eq=False)
-class Listener:
-    """Hears a completion while it is written, in the thread that writes it.
-
-    Attributes:
-        hear: is called with each piece of the text.
-        left: set once nobody listens any more; the writing ends then.
-    """
-
-    hear: Callable[[str], None]
-    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ class Sampling:
         n: completions of each prompt.
         stop: texts before which a completion ends.
         seed: of sampling, for the same texts again.
-        listener: of a request for one completion that is heard while it is written.
+        listener: of a request for one completion: is called with each piece, in the thread that writes it.
     """
 
     max_tokens: int = 16
@@ -48,7 +38,7 @@ class Sampling:
     n: int = 1
     stop: tuple[str, ...] = ()
     seed: int | None = None
-    listener: Listener | None = field(default=None)
+    listener: Callable[[str], None] | None = None
 
     @property
     def draws(self) -> bool:
@@ -132,17 +122,23 @@ class TextCompleter:
             rows.append(row)
         return rows
 
-    def __call__(self, prompts: Sequence[str], sampling: Sampling) -> list[list[Completion]]:
-        """As many completions of each prompt as are asked for; raises as `encode`."""
+    def __call__(
+        self, prompts: Sequence[str], sampling: Sampling, left: Sequence[Event] = ()
+    ) -> list[list[Completion]]:
+        """As many completions of each prompt as are asked for; raises as `encode`.
+
+        Args:
+            prompts: texts to write on after.
+            sampling: how.
+            left: of each prompt, set once nobody waits for it any more; its completions end then, whole or not.
+        """
         rows = self.encode(prompts, sampling.max_tokens)
-        if sampling.seed is not None:
-            torch.manual_seed(sampling.seed)
         width, padding = max(map(len, rows)), self.tokenizer.pad_token_id or 0
         ids = torch.tensor([[padding] * (width - len(row)) + list(row) for row in rows], device=self.model.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.model.device)
-        watch = _Watch(self, width, sampling)
+        watch = _Watch(self, width, sampling, left)
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0} if sampling.draws else {}
-        with evaluation_mode(self.model), torch.no_grad():
+        with evaluation_mode(self.model), torch.no_grad(), seeded(sampling.seed):
             made = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
@@ -153,7 +149,7 @@ class TextCompleter:
                 eos_token_id=self._end,
                 pad_token_id=padding,
                 suppress_tokens=sorted({*self.tokenizer.all_special_ids} - {self._end}) or None,
-                stopping_criteria=StoppingCriteriaList([watch] if sampling.stop or sampling.listener else []),
+                stopping_criteria=StoppingCriteriaList([watch]),
                 **drawn,
             )
         written = made[:, width:].tolist()
@@ -182,30 +178,40 @@ class TextCompleter:
 
 
 class _Watch(StoppingCriteria):
-    """Ends rows where a text to stop at stands, and tells a listener what is written."""
+    """Ends rows where a text to stop at stands or nobody waits, and tells a listener what is written."""
 
-    def __init__(self, completer: TextCompleter, width: int, sampling: Sampling) -> None:
-        self.completer, self.width, self.sampling = completer, width, sampling
-        self.told = ""
+    def __init__(self, completer: TextCompleter, width: int, sampling: Sampling, left: Sequence[Event]) -> None:
+        self.completer, self.width, self.sampling, self.left = completer, width, sampling, left
+        self.before = self.told = ""
         # A text to stop at may have begun.
         self.held = max(map(len, sampling.stop), default=1) - 1
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Tensor:
-        texts = [self.completer.decode(row) for row in input_ids[:, self.width :].tolist()]
-        stops = [first_stop(text, self.sampling.stop) for text in texts]
-        listener = self.sampling.listener
-        if listener is not None and stops[0] is None:
-            # Of a character of several tokens there may be the first.
-            self.tell(texts[0][: len(texts[0]) - self.held].rstrip("\ufffd"))
-        left = listener is not None and listener.left
-        return torch.tensor([left or stop is not None for stop in stops], device=input_ids.device)
+        ended = [bool(self.left) and self.left[row // self.sampling.n].is_set() for row in range(len(input_ids))]
+        if self.sampling.stop or self.sampling.listener:
+            texts = [self.completer.decode(row) for row in input_ids[:, self.width :].tolist()]
+            stopped = [first_stop(text, self.sampling.stop) is not None for text in texts]
+            if self.sampling.listener and not stopped[0]:
+                text = texts[0][: max(0, len(texts[0]) - self.held)]
+                # The next token may change the end, as of a character of several tokens, or of a space before a sign.
+                self.tell(_shared(self.before, text).rstrip("\ufffd"))
+                self.before = text
+            ended = [one or other for one, other in zip(ended, stopped)]
+        return torch.tensor(ended, device=input_ids.device)
 
     def tell(self, text: str) -> None:
-        """Tell the listener what is new of the text so far."""
+        """Tell the listener what is new of the text so far, from where it is another than was told."""
         assert self.sampling.listener is not None
-        if len(text) > len(self.told) and text.startswith(self.told):
-            self.sampling.listener.hear(text[len(self.told) :])
+        same = len(_shared(self.told, text))
+        if len(text) > same:
+            self.sampling.listener(text[same:])
             self.told = text
+
+
+def _shared(one: str, other: str) -> str:
+    """What two texts begin with alike."""
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other))
+    return one[: sum(1 for _ in alike)]
 
 
 def first_stop(text: str, stops: Sequence[str]) -> int | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 
 import pytest
 from served import Echo, asked, near, post, sentence
@@ -411,12 +412,27 @@ def test_interface_says_what_models_read_and_take(folders):
         ({"wait_ms": -1.0}, "wait_ms must be at least 0, got -1.0"),
         ({"seconds": 0.0}, "seconds must be above 0, got 0.0"),
         ({"seconds": float("nan")}, "seconds must be at least 0, got nan"),
+        ({"seconds": float("inf")}, "seconds must be at most 86400, got inf"),
+        ({"wait_ms": float("inf")}, "wait_ms must be at most 86400000, got inf"),
+        ({"wait_ms": 1e300}, r"wait_ms must be at most 86400000, got 1e\+300"),
+        ({"wait_ms": float("nan")}, "wait_ms must be at least 0, got nan"),
+        ({"waiting": float("inf")}, f"waiting must be at most {sys.maxsize}, got inf"),
         ({"waiting": 63}, "waiting must be at least the 64 texts of a request, got 63"),
     ],
 )
 def test_limits_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         Limits(**options)
+
+
+def test_the_longest_wait_is_one_that_clocks_take():
+    longest = Limits(seconds=86_400, wait_ms=86_400_000, batch=2)
+    model = ServedModel("echo", Echo(), longest)
+    first = model.predict([{"text": "a"}], {})
+    assert model.predict([{"text": "b"}], {}).result(30) == [{"texts": [{"text": "b"}]}]
+    assert first.done()
+    model.batcher.close()
+    assert post({"echo": Echo()}, PATH, {"inputs": ["a", "b"]}, longest).status_code == 200
 
 
 def test_a_served_model_says_what_it_is_for():

@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import json
+import random
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -22,10 +24,11 @@ from transformers import (
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
     pipeline,
+    set_seed,
 )
 
 from hf_ext.serve import Limits, open_model
-from hf_ext.serve.text_completer import Listener, Sampling, TextCompleter
+from hf_ext.serve.text_completer import Completion, Sampling, TextCompleter
 from hf_ext.tasks.base.head_guard import OtherHeadError
 
 TEXTS = ["林一舟写了长河", "何远", "", "长河" * 50]
@@ -165,7 +168,7 @@ def test_tokens_that_are_bytes():
     ids = model.tokenizer("长 a", return_tensors="pt")["input_ids"]
     made = model.model.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=0)[0, ids.shape[1] :]
     pieces = []
-    sampling = Sampling(max_tokens=12, temperature=0, listener=Listener(pieces.append))
+    sampling = Sampling(max_tokens=12, temperature=0, listener=pieces.append)
     ((found,),) = model(["长 a"], sampling)
     assert found.text == model.tokenizer.decode(made)
     assert (found.prompt_tokens, found.tokens) == (5, 12)
@@ -207,6 +210,41 @@ def test_a_seed_draws_the_same_again(writer):
     assert [choice["index"] for choice in same["choices"]] == [0, 1, 2]
 
 
+def test_a_seed_is_for_its_own_request(writer):
+    """Nothing that is drawn later depends on it, in Torch, NumPy or Python."""
+
+    class Draws(Echo):
+        predict_options: ClassVar = {"seed": ""}
+
+        def __call__(self, inputs, batch_size):
+            return [[random.random(), float(np.random.random()), float(torch.rand(()))] for _ in inputs]
+
+    seeded = {"inputs": "a", "parameters": {"seed": 7}}
+    plain = {"model": "w", "prompt": "何远", "max_tokens": 12}
+
+    async def talk(client):
+        rows = []
+        for number in range(2):
+            set_seed(3)
+            if number:
+                rows.append((await client.post("/models/d/predict", json=seeded)).json()["results"])
+                await client.post("/v1/completions", json={**plain, "seed": 7})
+                rows.append((await client.post("/models/d/predict", json=seeded)).json()["results"])
+            free = (await client.post("/v1/completions", json=plain)).json()["choices"]
+            rows.append([free, (await client.post("/models/d/predict", json={"inputs": "a"})).json()["results"]])
+        return rows
+
+    state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        before, first, again, after = asked({"w": writer, "d": Draws()}, talk)
+    finally:
+        random.setstate(state[0])
+        np.random.set_state(state[1])
+        torch.set_rng_state(state[2])
+    assert before == after
+    assert first == again != before[1]
+
+
 def test_a_completion_ends_before_a_text_to_stop_at(folders, writer):
     whole = by_hand(folders["writer"], "林一舟写", 8)[0]
     stop = whole[3:5]
@@ -216,6 +254,14 @@ def test_a_completion_ends_before_a_text_to_stop_at(folders, writer):
     assert answer["choices"][0]["text"] == whole[:place]
     assert answer["choices"][0]["finish_reason"] == "stop"
     assert answer["usage"]["completion_tokens"] == place + 2
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0.01}, {"temperature": 2, "top_p": 1e-300}])
+def test_the_least_that_may_be_asked_takes_the_likeliest(writer, options):
+    answers = [
+        post({"writer": writer}, "/v1/completions", {**GREEDY, "prompt": PROMPTS, **more}) for more in ({}, options)
+    ]
+    assert answers[0].json()["choices"] == answers[1].json()["choices"]
 
 
 def streamed(predictor, body):
@@ -239,25 +285,76 @@ def test_a_stream_has_the_whole_in_pieces(writer, more):
     assert len({event["id"] for event in events}) == 1
 
 
-def test_pieces_hold_back_what_may_be_a_text_to_stop_at(folders, writer):
+@pytest.mark.parametrize(
+    ("texts", "wanted"),
+    [
+        # As libraries write shortened words, once they know.
+        (["do", "do n", "don't", "don't g", "don't go"], ["do", "n't", " g", "o"]),
+        # What was sent is another now: all that is new goes out still.
+        (["ab", "abc", "abcd", "aXcd", "aXcde"], ["ab", "c", "Xcd", "e"]),
+        (["a", "ab", "abc", "a", "ad"], ["a", "b", "d"]),
+        (["\ufffd", "\ufffd\ufffd", "长", "\ufffd" * 4, "\ufffd" * 4 + "a"], ["\ufffd" * 4 + "a"]),
+    ],
+)
+def test_a_stream_drops_nothing_where_tokens_change_what_stands_before_them(texts, wanted):
+    model, pieces = bytes_writer(bos=True), []
+    model.decode = lambda ids: texts[len(ids) - 1]
+    ((found,),) = model(["长 a"], Sampling(max_tokens=5, temperature=0, listener=pieces.append))
+    assert (found.text, found.tokens) == (texts[-1], 5)
+    assert pieces == wanted
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_pieces_hold_back_what_may_be_a_text_to_stop_at(folders, writer, first):
     whole = by_hand(folders["writer"], "林一舟写", 8)[0]
-    stop = whole[3:6]
+    # One begins the text, and is longer than most of what is written before it ends.
+    stop = whole[:6] if first else whole[3:6]
     events = streamed(writer, {**GREEDY, "prompt": "林一舟写", "stop": [stop]})
     assert "".join(event["choices"][0]["text"] for event in events) == whole[: whole.index(stop)]
 
 
 def test_nobody_writes_on_for_one_who_left(writer):
-    pieces = []
-    listener = Listener(pieces.append)
+    pieces, left = [], threading.Event()
 
     def leave(piece):
         pieces.append(piece)
-        listener.left = True
+        left.set()
 
-    listener.hear = leave
-    ((made,),) = writer(["林一舟写"], Sampling(max_tokens=30, temperature=0, listener=listener))
-    assert made.tokens == 1
+    ((made,),) = writer(["林一舟写"], Sampling(max_tokens=30, temperature=0, listener=leave), [left])
+    # What was heard had stood there for a token, and the next was written by then.
+    assert made.tokens == 3
     assert "".join(pieces) == made.text
+
+
+def test_who_left_does_not_end_what_others_wait_for(writer):
+    sampling = Sampling(max_tokens=8, temperature=0.7, n=2, seed=4)
+    events = [threading.Event() for _ in PROMPTS]
+    whole = writer(PROMPTS, sampling)
+    assert writer(PROMPTS, sampling, events) == whole
+    events[1].set()
+    found = writer(PROMPTS, sampling, events)
+    assert [found[0], found[2]] == [whole[0], whole[2]]
+    assert [one.text for one in found[1]] == [one.text[:1] for one in whole[1]]
+
+
+def test_what_is_late_is_written_no_further():
+    """Of two requests that are written together, each tells for itself."""
+    ended = []
+
+    class Waits(Echo):
+        found = "completions"
+
+        def __call__(self, prompts, sampling, left):
+            ended.append([prompts, left[0] is not left[2], left[0] is left[1], *(one.wait(20) for one in left)])
+            return [[Completion("", "length", 1, 1)] for _ in prompts]
+
+    async def talk(client):
+        bodies = [{"model": "w", "prompt": prompt, "temperature": 0} for prompt in (["a", "b"], ["c"])]
+        return await asyncio.gather(*(client.post("/v1/completions", json=body) for body in bodies))
+
+    answers = asked({"w": Waits()}, talk, Limits(seconds=1.0, wait_ms=900, batch=3))
+    assert [answer.status_code for answer in answers] == [504, 504]
+    assert ended in ([[("a", "b", "c"), *[True] * 5]], [[("c", "a", "b"), True, False, *[True] * 3]])
 
 
 def test_a_stream_that_is_late_says_so(writer):
@@ -267,10 +364,10 @@ def test_a_stream_that_is_late_says_so(writer):
         def __init__(self):
             self.__dict__.update(writer.__dict__)
 
-        def __call__(self, prompts, sampling):
-            sampling.listener.hear("何")
+        def __call__(self, prompts, sampling, left):
+            sampling.listener("何")
             assert gate.wait(20)
-            return super().__call__(prompts, sampling)
+            return super().__call__(prompts, sampling, left)
 
     async def talk(client):
         body = {"model": "w", "prompt": "何远", "stream": True}
@@ -300,6 +397,12 @@ def test_a_stream_that_is_late_says_so(writer):
          "prompt must be a text, or a list of 1 to 4 texts; tokens are not taken"),
         ("completions", {"model": "writer", "prompt": "a", "max_tokens": 33}, 422,
          "max_tokens: input should be less than or equal to 32"),
+        ("completions", {"model": "writer", "prompt": "a", "temperature": 1e-300}, 422,
+         "temperature: input should be 0, or at least 0.01"),
+        ("completions", {"model": "writer", "prompt": "a", "temperature": 0.0099}, 422,
+         "temperature: input should be 0, or at least 0.01"),
+        ("completions", {"model": "writer", "prompt": "a", "temperature": -1}, 422,
+         "temperature: input should be greater than or equal to 0"),
         ("completions", {"model": "writer", "prompt": "a", "stop": ""}, 422,
          "stop must be a text, or a list of at most 4, of 1 to 100 characters"),
         ("completions", {"model": "writer", "prompt": ["a", "b"], "n": 3}, 422,
