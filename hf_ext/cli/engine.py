@@ -30,7 +30,7 @@ def check_engine(engine: str | None, only_with: Mapping[str, Any], not_with: Map
     """
     if engine is None:
         for name, value in only_with.items():
-            if value not in (None, False):
+            if value is not None and value is not False:
                 raise ValueError(f"{name} has no effect without --engine ray; leave it out")
         return
     for name, value in not_with.items():

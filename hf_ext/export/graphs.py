@@ -44,7 +44,7 @@ class Graph:
         name: of the file, without its ending.
         module: takes the inputs in the order of their names.
         outputs: names of what it gives.
-        example: inputs of so many texts and so many tokens, drawn anew; sizes that depend on either are free.
+        example: inputs of so many texts and so many tokens, the same each time; sizes that depend on either are free.
     """
 
     name: str
@@ -72,9 +72,11 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
 
     def example(batch: int, length: int) -> tuple[Tensor, ...]:
         shape = (batch, batch + 1, length) if task == "multiple-choice" else (batch, length)
-        ids = torch.randint(0, model.config.get_text_config().vocab_size, shape)
+        # The same inputs each time, and the caller's random numbers as they were.
+        seeded = torch.Generator().manual_seed(0)
+        ids = torch.randint(0, model.config.get_text_config().vocab_size, shape, generator=seeded)
         place = torch.arange(length)
-        lengths = torch.randint(1, length + 1, (*shape[:-1], 1))
+        lengths = torch.randint(1, length + 1, (*shape[:-1], 1), generator=seeded)
         # One is as long as the batch is.
         lengths.view(-1)[0] = length
         real = place < lengths
@@ -94,7 +96,9 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
         hidden = model.config.get_text_config().hidden_size
 
         def subjects(batch: int, length: int) -> tuple[Tensor, ...]:
-            return torch.randn(batch, length, hidden), torch.randint(0, length, (batch, 2))
+            seeded = torch.Generator().manual_seed(0)
+            vectors = torch.randn(batch, length, hidden, generator=seeded)
+            return vectors, torch.randint(0, length, (batch, 2), generator=seeded)
 
         module = GraphModule(model.classifier, ("vectors", "subject"), _object_scores)
         graphs.append(Graph("objects", module, ("objects",), subjects))

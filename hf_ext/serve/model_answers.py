@@ -1,11 +1,11 @@
 """From a model's queue to an answer, or to the refusal that says why there is none."""
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from threading import Event
 from typing import Any
 
+from hf_ext.client_sentence import client_sentence
 from hf_ext.extras import extra
 from hf_ext.serve.batcher import QueueFullError, StoppedError
 from hf_ext.serve.limits import Limits
@@ -65,18 +65,3 @@ def refusal(error: Exception) -> Exception:
     """What is raised for an error of a model: 422 with its sentence if that is the client's, else the error itself."""
     sentence = client_sentence(error)
     return error if sentence is None else HTTPException(422, sentence)
-
-
-def client_sentence(error: Exception) -> str | None:
-    """The sentence that tells a client of an error that is its own; None for one of the server.
-
-    Of its own are those that this package raises about arguments. What libraries raise may name anything, and what is
-    said of a model's outputs is not the client's to mend.
-    """
-    if not isinstance(error, ValueError):
-        return None
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    raised_here = bool(frames) and str(frames[-1].f_globals.get("__name__", "")).startswith("hf_ext.")
-    if not raised_here or frames[-1].f_code.co_name == "postprocess":
-        return None
-    return " ".join(str(error).split())

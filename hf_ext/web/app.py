@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +46,27 @@ def page(models: Sequence[OpenedModel], title: str = "hf-ext") -> Any:
     if not models:
         raise ValueError("models must have at least one, got none")
     # Files that were sent, and those made to be downloaded, are kept for an hour.
-    # Two folders may have one name.
-    names = [one.name for one in models]
-    shown = [name if names.count(name) == 1 else f"{name} {rank}" for rank, name in enumerate(names, 1)]
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.Markdown(f"# {title}")
         with gr.Tabs():
-            for name, model in zip(shown, models):
+            for name, model in zip(tab_names([one.name for one in models]), models):
                 with gr.Tab(name):
                     gr.HTML(Markup('<p class="hx-purpose">{}</p>').format(model.purpose))
                     _model_tabs(model)
     # One text at a time: a model's answers to several would each take longer.
     blocks.queue(default_concurrency_limit=1, max_size=64)
     return blocks
+
+
+def tab_names(names: Sequence[str]) -> list[str]:
+    """Names of the tabs, no two alike: of several models of one name each has a number that makes it no other's."""
+    shown: list[str] = []
+    taken = {*names}
+    for name in names:
+        numbered = (f"{name} {number}" for number in count(1))
+        shown.append(name if names.count(name) == 1 else next(one for one in numbered if one not in taken))
+        taken.add(shown[-1])
+    return shown
 
 
 def serve(

@@ -11,7 +11,7 @@ from hf_ext.data.text_lines import valid_unicode
 from hf_ext.tasks.base.saved_model import SavedModel
 
 MOST_CHARACTERS = 20_000
-"""Characters of all that is typed."""
+"""Characters of all that is typed, and of a document of a file."""
 MOST_DOCUMENTS = 200
 """Documents of a file: what a page still shows."""
 MOST_BYTES = 4 * 2**20
@@ -88,8 +88,7 @@ class OpenedModel:
         if not any(filled.keys() >= {*keys} for keys in self.pipeline.reads):
             wanted = min(([key for key in keys if key not in filled] for keys in self.pipeline.reads), key=len)
             raise ValueError(f"{' and '.join(wanted)} must not be empty")
-        if (length := sum(map(len, filled.values()))) > MOST_CHARACTERS:
-            raise ValueError(f"a text must have at most {MOST_CHARACTERS:,} characters, got {length:,}")
+        _check_length("a text", filled)
         texts: dict[str, Any] = {
             key: value if key == "image" else valid_unicode(value, key) for key, value in filled.items()
         }
@@ -103,7 +102,8 @@ class OpenedModel:
         """The documents of a file of somebody else.
 
         Raises:
-            ValueError: without the file's folder, if it cannot be read, or has more than `MOST_DOCUMENTS`.
+            ValueError: without the file's folder, if it cannot be read, has more than `MOST_DOCUMENTS`, or one that has
+                more than `MOST_CHARACTERS`.
         """
         if "image" in self.fields:
             # Such a file names others, which are the server's.
@@ -120,6 +120,8 @@ class OpenedModel:
             raise ValueError(
                 f"{file.name} must have at most {MOST_DOCUMENTS} documents, got more; hf-ext predict takes any number"
             )
+        for number, document in enumerate(taken, 1):
+            _check_length(f"document {number} of {file.name}", document)
         return taken
 
     def answers(
@@ -141,6 +143,21 @@ class OpenedModel:
         # An image is named without the folders of the server.
         shown = ({**one, "image": Path(one["image"]).name} if "image" in one else one for one in documents)
         return [with_found(document, self.found, own) for own, document in zip(found, shown)]
+
+
+def _check_length(what: str, document: Mapping[str, Any]) -> None:
+    """Raise ValueError if the texts of a document, those in lists among them, have more than `MOST_CHARACTERS`."""
+    length = _length([*document.values()])
+    if length > MOST_CHARACTERS:
+        raise ValueError(f"{what} must have at most {MOST_CHARACTERS:,} characters, got {length:,}")
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        value = [*value.values()]
+    return sum(map(_length, value)) if isinstance(value, list) else 0
 
 
 def _number(name: str, value: str) -> float:

@@ -136,6 +136,7 @@ def test_digests_tell_files_and_folders_apart(tmp_path):
     ("words", "message"),
     [
         (("predict", "{tagger}", "--workers", 2), "workers has no effect without --engine ray; leave it out"),
+        (("predict", "{tagger}", "--workers", 0), "workers has no effect without --engine ray; leave it out"),
         (("predict", "{tagger}", "--resume"), "resume has no effect without --engine ray; leave it out"),
         (("embed", "{encoder}", "--output", "{out}", "--workers", 2), "workers has no effect without --engine ray"),
         (("predict", "{tagger}", TEXT, "--engine", "ray"), "text does not go with engine ray"),

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 import hf_ext
 import hf_ext_cli
 from hf_ext.export import OnnxPipeline, export_onnx, onnx_export
+from hf_ext.export.graphs import graphs_of
 from hf_ext.extras import MissingExtraError
 
 
@@ -26,6 +28,19 @@ def model(tmp_path):
     """A folder of a model of entities."""
     KINDS["entities"].save(tmp_path / "model")
     return tmp_path / "model"
+
+
+@pytest.mark.parametrize("task", ["multiple-choice", "half-pointer-relation-extraction"])
+def test_examples_are_the_same_each_time_and_draw_nothing_of_the_callers(task):
+    part = torch.nn.Identity()
+    model = SimpleNamespace(config=BertConfig(**SIZES), base_model=part, classifier=part)
+    tokenizer = SimpleNamespace(model_input_names=["input_ids"])
+    state = torch.get_rng_state()
+    for graph in graphs_of(task, model, tokenizer, "cls"):
+        first, second = graph.example(3, 8), graph.example(3, 8)
+        assert len(first) == 2
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_says_what_it_wrote(model, tmp_path):

@@ -11,12 +11,26 @@ from page_parts import Page
 
 from hf_ext.tasks.base.saved_model import predictors
 from hf_ext.web import app
-from hf_ext.web.app import takes_no_address
+from hf_ext.web.app import tab_names, takes_no_address
 from hf_ext.web.headers import OnlyOurOwn
 from hf_ext.web.opened_model import OpenedModel
 
 gradio = pytest.importorskip("gradio", reason="the page needs the extra demo")
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "web.md"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a"], ["a"]),
+        (["a", "b"], ["a", "b"]),
+        (["a", "b", "a"], ["a 1", "b", "a 2"]),
+        (["a 2", "a", "a", "a"], ["a 2", "a 1", "a 3", "a 4"]),
+        (["a", "a", "a 1", "a 1"], ["a 2", "a 3", "a 1 1", "a 1 2"]),
+    ],
+)
+def test_no_two_tabs_have_one_name(names, expected):
+    assert tab_names(names) == expected
 
 
 @pytest.mark.parametrize("kind", [gradio.File, gradio.Image])

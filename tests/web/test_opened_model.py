@@ -93,6 +93,7 @@ def test_documents_of_files(tmp_path):
         (b'{"a": 1}\n', "texts.txt:1: a line must be a JSON object"),
         ("甲".encode("gb18030"), "texts.txt:1: the file must be UTF-8"),
         (b"a\n" * (MOST_DOCUMENTS + 1), "texts.txt must have at most 200 documents, got more"),
+        (b"a\n" + b"a" * (MOST_CHARACTERS + 1), "document 2 of texts.txt must have at most 20,000 characters"),
         (b"a" * (MOST_BYTES + 1), "a file must have at most 4,194,304 bytes, got 4,194,305"),
     ],
 )
@@ -102,6 +103,16 @@ def test_files_that_are_refused_are_told_without_their_folder(tmp_path, content,
     with pytest.raises(ValueError, match=message) as caught:
         TEXTS.documents_of_file(str(file))
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_the_texts_of_a_document_are_counted_together(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    half = "甲" * (MOST_CHARACTERS // 2)
+    file.write_text(json.dumps({"text": half, "choices": [half[2:], "乙", "丙"]}), encoding="utf-8")
+    assert len(CHOICES.documents_of_file(str(file))) == 1
+    file.write_text(json.dumps({"text": half, "choices": [half[2:], "乙", "丙丁"]}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"document 1 of rows\.jsonl must have at most 20,000 characters, got 20,001"):
+        CHOICES.documents_of_file(str(file))
 
 
 def test_a_file_that_names_images_of_the_server_is_not_read(tmp_path):

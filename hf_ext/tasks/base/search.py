@@ -251,9 +251,11 @@ def _check(job: "Job", arguments: TrainingArguments) -> None:
         raise ValueError("metric_for_best_model must be given with search_trials, which is by it, got none")
     check_output_dir(arguments, job.overwrite)
     trials = Path(str(arguments.output_dir)) / _TRIALS
+    if trials.is_symlink() or (trials.exists() and not trials.is_dir()):
+        raise ValueError(f"{_TRIALS} in output_dir must be a folder or not there, got {trials}, which no search made")
     if trials.exists():
         if not job.overwrite:
-            seen = "its best run is in it" if trials.is_dir() and any(trials.iterdir()) else "it is in the way"
+            seen = "its best run is in it" if any(trials.iterdir()) else "it is in the way"
             raise ValueError(f"output_dir must not hold a search that was broken off, got {trials}: {seen}")
         shutil.rmtree(trials)
 

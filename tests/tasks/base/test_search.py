@@ -201,6 +201,22 @@ def test_what_was_found_is_kept_when_a_search_is_broken_off(tmp_path, monkeypatc
     assert not (folder / "trials").exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("kind", ["file", "link", "broken link"])
+def test_what_no_search_made_is_not_removed(kind, overwrite, tmp_path):
+    case = written("classes", tmp_path / "job")
+    trials = tmp_path / "job" / "model" / "trials"
+    trials.parent.mkdir()
+    if kind == "file":
+        trials.write_text("mine", encoding="utf-8")
+    else:
+        trials.symlink_to(tmp_path if kind == "link" else tmp_path / "absent", target_is_directory=True)
+    job = searching(case, tmp_path / "job", {"learning_rate": "1e-4:1e-2"}, overwrite=overwrite)
+    with pytest.raises(ValueError, match=r"trials in output_dir must be a folder or not there, got .*trials, which no"):
+        job.run(arguments(case, trials.parent))
+    assert trials.is_symlink() if "link" in kind else trials.read_text(encoding="utf-8") == "mine"
+
+
 def test_scores_that_are_no_numbers_are_passed_over(tmp_path, monkeypatch):
     case = written("classes", tmp_path / "job")
     scores = iter([float("nan"), 0.25, 0.5])
