@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 # PyTorch and oneDNN each keep the last 1,024 products that they compiled, one for each number of tokens that a batch
 # can have, so that memory would grow for some thousand requests. A batch needs about ten, which its layers share.
-# Padding to few lengths takes as much time, and would be done in every pipeline. Both are read at the first product.
+# Padding to few lengths takes nearly as much, and would be done in every pipeline. Both are read at the first product.
 _KEPT_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32", "LRU_CACHE_CAPACITY": "32"}
 
 
