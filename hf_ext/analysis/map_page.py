@@ -8,27 +8,20 @@ from typing import Any
 from hf_ext.analysis.score_maps import ScoreMap
 from hf_ext.atomic_file import atomic_write
 from hf_ext.extras import extra
+from hf_ext.page_frame import page_frame
 
 DRAWING = "drawing maps"
 """What needs the extra of plots."""
 SUFFIXES = (".html", ".png")
 
-_PAGE = """<!DOCTYPE html>
-<html lang="zh">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; margin: 2rem; }
+_STYLE = """\
+body { max-width: none; padding: 0 2rem; }
 p { max-width: 60rem; overflow-wrap: anywhere; white-space: pre-wrap; }
 select { font: inherit; }
 output { display: block; min-height: 1.5em; white-space: pre; }
-</style>
-</head>
-<body>
-<h1>{{ title }}</h1>
+"""
+
+_BODY = """\
 <p>{{ text }}</p>
 <p><select aria-label="map">{% for map in maps %}<option value="{{ loop.index0 }}">{{ map.name }}</option>
 {% endfor %}</select></p>
@@ -87,8 +80,6 @@ canvas.addEventListener("mousemove", (event) => {
 choice.addEventListener("change", draw);
 draw();
 </script>
-</body>
-</html>
 """
 
 # Of fonts with Chinese, those of the usual systems.
@@ -133,9 +124,10 @@ def write_score_maps(
         return
     from jinja2 import Environment
 
-    page = Environment(autoescape=True).from_string(_PAGE)
+    template = Environment(autoescape=True).from_string(_BODY)
+    body = template.render(text=text, maps=[_as_json(one) for one in maps])
     with atomic_write(path) as file:
-        file.write(page.render(title=title, text=text, maps=[_as_json(one) for one in maps]))
+        file.write(page_frame(title, _STYLE, body))
 
 
 def check_map_file(path: str | os.PathLike[str]) -> None:

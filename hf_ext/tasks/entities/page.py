@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from hf_ext.atomic_file import atomic_write
+from hf_ext.page_frame import page_frame
 
 MARK_STYLE = """\
 mark[data-label] { color: inherit; background: hsl(var(--hue) 80% 50% / .22); border-radius: 4px;
@@ -18,29 +19,18 @@ mark[data-label].open::after { content: none; }
 """
 """How what `highlight` marks looks."""
 
-_PAGE = """<!DOCTYPE html>
-<html lang="zh">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 17px/2.3 "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; max-width: 56rem;
-       margin: 2rem auto; padding: 0 1rem; }
+_STYLE = """\
+body { font-size: 17px; line-height: 2.3; max-width: 56rem; }
 p { margin: 0 0 .7rem; padding: .1rem .8rem; border-left: 3px solid #8884; overflow-wrap: anywhere;
     white-space: pre-wrap; }
-{{ style|safe }}</style>
-</head>
-<body>
-<h1>{{ title }}</h1>
+"""
+
+_BODY = """\
 <div>
 {% for label, hue in hues.items() %}<mark data-label="{{ label }}" style="--hue: {{ hue }}">&nbsp;</mark>
 {% endfor %}</div>
 {% for text in texts %}<p>{{ text }}</p>
 {% endfor %}
-</body>
-</html>
 """
 
 
@@ -60,9 +50,9 @@ def write_entity_page(
     documents = list(documents)
     hues = label_hues(entity["label"] for document in documents for entity in document["entities"])
     texts = [highlight(document["text"], document["entities"], hues) for document in documents]
-    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, hues=hues, texts=texts, style=MARK_STYLE)
+    body = Environment(autoescape=True).from_string(_BODY).render(hues=hues, texts=texts)
     with atomic_write(path) as file:
-        file.write(page)
+        file.write(page_frame(title, _STYLE + MARK_STYLE, body))
 
 
 def label_hues(labels: Iterable[Any]) -> dict[str, int]:
