@@ -14,7 +14,7 @@ from hf_ext.engines.digests import file_digest
 from hf_ext.engines.file_work import FileWork, PartFunction, parts_of
 from hf_ext.engines.kept_parts import KeptParts
 from hf_ext.engines.ray_cluster import ray_cluster, workers_of
-from hf_ext.extras import MissingExtraError, extra
+from hf_ext.extras import MissingExtraError
 from hf_ext.tasks.base.head_guard import OtherHeadError
 from hf_ext.version import __version__
 
@@ -129,8 +129,7 @@ class _Worker:
 
 def _row(number: int, content: bytes, failed: bool = False) -> Any:
     """A table of one row. As an array of NumPy, bytes would lose zeros at their end."""
-    with extra("ray", "work on a cluster"):
-        import pyarrow
+    import pyarrow
 
     contents = pyarrow.array([content], pyarrow.large_binary())
     return pyarrow.table({"number": [number], "content": contents, "failed": [failed]})

@@ -8,7 +8,6 @@ from hf_ext.serve.limits import Limits
 
 with extra("serve", "serving models"):
     from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
-    from pydantic_core import PydanticCustomError
 
 # The options of ``hf-ext predict``, and what they may be.
 _OPTIONS: Mapping[str, Any] = {
@@ -112,7 +111,7 @@ def embed_form(limits: Limits) -> Any:
 def _temperature(value: float) -> float:
     # What is divided by less has no numbers any more.
     if 0 < value < 0.01:
-        raise PydanticCustomError("temperature", "input should be 0, or at least 0.01")
+        raise ValueError("input should be 0, or at least 0.01")
     return value
 
 
@@ -153,5 +152,5 @@ def validation_sentence(errors: Sequence[Mapping[str, Any]], wanted: Mapping[str
         return f"{place[0]} must be {wanted[place[0]]}"
     if first["type"] == "extra_forbidden":
         return f"{'.'.join(place)[:100]} has no effect here; leave it out"
-    message = first["msg"]
+    message = first["msg"].removeprefix("Value error, ")
     return f"{'.'.join(place)[:100]}: {message[:1].lower()}{message[1:]}"

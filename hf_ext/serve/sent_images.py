@@ -80,8 +80,8 @@ def _pixels(file: bytes) -> int:
 
 
 def _opened(file: bytes) -> Any:
-    from PIL import Image
-
+    with extra("images", "reading images"):
+        from PIL import Image
     return Image.open(io.BytesIO(file), formats=_FORMATS)
 
 

@@ -40,8 +40,7 @@ def page(models: Sequence[OpenedModel], title: str = "hf-ext") -> Any:
     Raises:
         ValueError: if there is no model.
     """
-    with extra("demo", "the page"):
-        import gradio as gr
+    gr = _gradio()
 
     if not models:
         raise ValueError("models must have at least one, got none")
@@ -85,8 +84,9 @@ def serve(
     Raises:
         OSError: if the port is taken.
     """
-    import gradio as gr
-    from starlette.middleware import Middleware
+    gr = _gradio()
+    with extra("demo", "the page"):
+        from starlette.middleware import Middleware
 
     theme = gr.themes.Default(
         font=["system-ui", "Noto Sans CJK SC", "sans-serif"], font_mono=["ui-monospace", "monospace"]
@@ -129,7 +129,7 @@ def takes_no_address(field: Any) -> Any:
 
 
 def _model_tabs(model: OpenedModel) -> None:
-    import gradio as gr
+    gr = _gradio()
 
     with gr.Tabs():
         with gr.Tab("Text" if "image" not in model.fields else "Image"):
@@ -146,7 +146,7 @@ def _model_tabs(model: OpenedModel) -> None:
 
 
 def _form(model: OpenedModel) -> None:
-    import gradio as gr
+    gr = _gradio()
 
     fields: list[Any] = []
     for key in model.fields:
@@ -177,7 +177,7 @@ def _form(model: OpenedModel) -> None:
 
 
 def _file(model: OpenedModel) -> None:
-    import gradio as gr
+    gr = _gradio()
 
     reads = " or ".join(" and ".join(keys) for keys in model.pipeline.reads)
     kinds = [".txt", ".jsonl", ".json"]
@@ -197,7 +197,7 @@ def _file(model: OpenedModel) -> None:
 
 def _numbers(model: OpenedModel) -> list[Any]:
     """Fields of the options, empty: what the model has."""
-    import gradio as gr
+    gr = _gradio()
 
     if not model.numbers:
         return []
@@ -211,7 +211,7 @@ def _numbers(model: OpenedModel) -> list[Any]:
 
 def _outputs(model: OpenedModel, action: str) -> tuple[Any, list[Any]]:
     """A button, and what comes of it: the results, and files of them, which are there when results are."""
-    import gradio as gr
+    gr = _gradio()
 
     button = gr.Button(action, variant="primary")
     shown = gr.HTML(elem_classes=["hx-shown"])
@@ -222,8 +222,9 @@ def _outputs(model: OpenedModel, action: str) -> tuple[Any, list[Any]]:
 
 def _answered(model: OpenedModel, documents: Sequence[dict[str, Any]], given: dict[str, Any], folder: str) -> list[Any]:
     """What `_outputs` shows of documents, and files of it in a folder that the server may send from."""
-    import gradio as gr
-    from gradio.processing_utils import save_bytes_to_cache
+    gr = _gradio()
+    with extra("demo", "the page"):
+        from gradio.processing_utils import save_bytes_to_cache
 
     results = model.answers(documents, {name: given.get(name) for name in model.numbers})
     lines = "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results)
@@ -234,7 +235,7 @@ def _answered(model: OpenedModel, documents: Sequence[dict[str, Any]], given: di
 
 
 def _scores(model: OpenedModel, labels: Sequence[str]) -> None:
-    import gradio as gr
+    gr = _gradio()
 
     text = gr.Textbox(value=model.sample, label="text", lines=3, max_lines=12, max_length=MOST_CHARACTERS)
     label = gr.Dropdown(list(labels), value=labels[0], label="label")
@@ -257,7 +258,7 @@ def _scores(model: OpenedModel, labels: Sequence[str]) -> None:
 
 
 def _tokens(model: OpenedModel) -> None:
-    import gradio as gr
+    gr = _gradio()
 
     text = gr.Textbox(value=model.sample, label="text", lines=3, max_lines=12, max_length=MOST_CHARACTERS)
     button = gr.Button("Show tokens", variant="primary")
@@ -286,3 +287,9 @@ def _on(gr: Any, events: list[Any], answer: Callable[..., list[Any]], inputs: li
 
     once = partial(gr.on, concurrency_id="models", concurrency_limit=1, api_visibility="private")
     once(events, answered, inputs, outputs)
+
+
+def _gradio() -> Any:
+    with extra("demo", "the page"):
+        import gradio
+    return gradio

@@ -358,6 +358,7 @@ def test_train_takes_a_file_of_options(files, tmp_path, monkeypatch):
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
+    "calibrate",
     "chat",
     "convert",
     "convert-data",
@@ -365,6 +366,7 @@ COMMANDS = (
     "embed",
     "enlarge",
     "evaluate",
+    "export",
     "export-release",
     "predict",
     "probe",
@@ -372,6 +374,7 @@ COMMANDS = (
     "sample",
     "score",
     "serve",
+    "tokenize",
     "whiten",
 )
 

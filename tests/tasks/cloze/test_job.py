@@ -130,7 +130,13 @@ def test_two_passes_that_agree_are_one(files, predicts, tmp_path):
     tokenizer.save_pretrained(tmp_path / "start")
     (tmp_path / "more").write_text("丁真好\n丁真坏\n", encoding="utf-8")
     options = {"unlabelled_file": tmp_path / "more", "predicts": predicts, **OPTIONS}
-    arguments = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 3, "learning_rate": 1e-3}
+    # Adam would make steps of what is rounding alone, as of the biases of keys.
+    arguments = {
+        "gradient_accumulation_steps": 2,
+        "per_device_train_batch_size": 3,
+        "learning_rate": 1e-2,
+        "optim": "sgd",
+    }
     for name, r_drop in (("plain", None), ("twice", 4.0)):
         run(ClozeJob(*files, model=str(tmp_path / "start"), r_drop=r_drop, **options), tmp_path / name, **arguments)
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "twice"))
