@@ -78,7 +78,7 @@ def _print_tables(texts: "list[TokenizedText]") -> None:
     if not console.is_terminal:
         console.width = 160
     for one in texts:
-        table = Table("", "token", "id", "characters", "text", "told of the word", title=Text(_visible(one.text)))
+        table = Table("", "token", "id", "characters", "text", "remarks", title=Text(_visible(one.text)))
         for place, token in enumerate(one.tokens):
             word = None if token.word is None else one.words[token.word]
             begins = place == 0 or one.tokens[place - 1].word != token.word
