@@ -155,6 +155,8 @@ def loaded(loads: list[Load], home: Path, *options: str, **environment: str) -> 
     (home / "cases.json").write_text(json.dumps(cases))
     script = Path(__file__).parents[1] / "loaded_by_code.py"
     settings = {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": "", "HF_EXT_TRITON": ""} | environment
+    # As in this process: on other threads sums are of other parts, and round otherwise.
+    settings["OMP_NUM_THREADS"] = "1"
     done = subprocess.run(
         [sys.executable, str(script), str(home / "cases.json"), *options],
         capture_output=True,
