@@ -109,3 +109,10 @@ def pytest_collection_finish() -> None:
     """Leave what is there by now out of garbage collections, of which every Trainer makes some."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The same with what a file of tests has brought in, some of which are large libraries that stay."""
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
