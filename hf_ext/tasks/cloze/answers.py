@@ -27,7 +27,8 @@ def label_scores(mask_logits: Tensor, words: Tensor, normalised: bool = True) ->
 
     Args:
         mask_logits: ``[B, k, V]``.
-        words: ``[C, W, k]``, or ``[B, C, W, k]`` of rows with labels of their own; -1 fills up.
+        words: ``[C, W, k]``, or ``[B, C, W, k]`` of rows with labels of their own; -1 fills up, also words of rows
+            that have fewer masks.
         normalised: whether logits become log-probabilities first.
 
     Returns:
@@ -45,9 +46,10 @@ def label_scores(mask_logits: Tensor, words: Tensor, normalised: bool = True) ->
     if normalised:
         scores = scores.log_softmax(-1)
     words = words if words.dim() == 4 else words[None].expand(len(mask_logits), -1, -1, -1)
-    there = (words != NOT_THERE).all(-1)
-    ids = words.clamp(min=0).permute(0, 3, 1, 2)
-    picked = scores.gather(-1, ids.flatten(2)).view(ids.shape).sum(1)
+    there = (words != NOT_THERE).any(-1)
+    ids = words.permute(0, 3, 1, 2)
+    picked = scores.gather(-1, ids.clamp(min=0).flatten(2)).view(ids.shape)
+    picked = picked.masked_fill(ids == NOT_THERE, 0).sum(1)
     mean = picked.masked_fill(~there, 0).sum(-1) / there.sum(-1).clamp(min=1)
     return mean.masked_fill(~there.any(-1), -torch.inf)
 

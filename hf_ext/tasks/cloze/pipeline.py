@@ -151,8 +151,10 @@ class ClozeClassificationPipeline(TextPipeline):
             return {"scores": label_scores(logits.view(len(places), masks, -1), words)}
         each = words if words.dim() == 4 else words[None].expand(len(places), -1, -1, -1)
         own = [
-            self._decode({name: values[row] for name, values in inputs.items()}, places[row], each[row], decoding)
-            for row in range(len(places))
+            self._decode(
+                {name: values[row] for name, values in inputs.items()}, own, each[row, ..., : len(own)], decoding
+            )
+            for row, own in enumerate(there[there != NOT_THERE] for there in places)
         ]
         return {"scores": torch.stack(own)}
 

@@ -122,6 +122,19 @@ def test_left_padding_and_training_mode_change_nothing(model):
     model.eval()
 
 
+@pytest.mark.parametrize("decoding", ["parallel", "most_certain", "left_to_right"])
+def test_texts_whose_candidates_are_of_other_lengths_run_together(model, decoding):
+    pattern = ClozePattern("{content}", blank="#", candidates="words")
+    classify = cloze(model, pattern=pattern, decoding=decoding)
+    examples = [
+        {"content": "今天去#，好", "words": ["北京", "上海"]},
+        {"content": "房间#净", "words": ["很", "不", "干"]},
+        {"content": "#", "words": ["体育新闻", "军事新闻"]},
+    ]
+    for found, example in zip(classify(examples, top_k=3), examples):
+        assert probabilities(found) == pytest.approx(probabilities(classify(example, top_k=3)), rel=1e-4)
+
+
 def test_pairs_and_candidates(model):
     pair = cloze(model, pattern="{text}和{text2}意思{mask}", verbalizer={"1": "好", "0": "不"})
     (found,) = pair({"text": "甲", "text2": "乙"})
