@@ -1,16 +1,29 @@
 """Tiny models of every kind that is exported, with weights large enough that they find something, saved as folders."""
 
 import random
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, BertConfig
+from PIL import Image
+from transformers import (
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    ViTImageProcessorPil,
+)
 
 import hf_ext
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.tasks.cloze import ClozePattern
 
 CHARACTERS = "今天张三李四王五在北京上海城到了的人去说年月日"
 SIZES: dict[str, Any] = {
@@ -131,6 +144,42 @@ class Writer(Exported):
         tokenizer.save_pretrained(folder)
 
 
+@dataclass(frozen=True)
+class Seer(Exported):
+    """A kind of model of images."""
+
+    config: Any = hf_ext.RoPEViTConfig
+
+    def save(self, folder: Path) -> None:
+        """Save a model of random weights, and images beside it."""
+        torch.manual_seed(1)
+        names = {"id2label": dict(enumerate(self.labels))}
+        sizes = {name: value for name, value in SIZES.items() if name != "max_position_embeddings"}
+        config = self.config(image_size=24, patch_size=8, **sizes, **names, **self.fields)
+        self.auto.from_config(config).eval().save_pretrained(folder)
+        ViTImageProcessorPil(size={"height": 24, "width": 24}).save_pretrained(folder)
+
+
+@cache
+def _pictures() -> list[Any]:
+    """Files of images of other sizes, in colours and grey."""
+    folder = Path(tempfile.mkdtemp())
+    drawn = np.random.default_rng(0)
+    shapes = ((24, 24, 3), (50, 31, 3), (7, 90), (1, 1, 3), (33, 20, 4))
+    paths = [folder / f"{number}.png" for number in range(len(shapes))]
+    for path, shape in zip(paths, shapes):
+        Image.fromarray(drawn.integers(0, 256, shape, dtype=np.uint8)).save(path)
+    return [str(paths[0]), *({"image": str(path)} for path in paths[1:])]
+
+
+def _gaps() -> list[Any]:
+    return [
+        {"text": f"{text[:9]}#{text[9:]}", "words": words}
+        for text, words in zip(texts(5, 90), (["北京", "上海"], ["人", "月", "日"], ["张三", "李四", "王五"]) * 2)
+    ]
+
+
+_CLOZE = ClozePattern("{text}，在{mask}。", {"京": ["北京", "京城"], "沪": "上海", "人": "张三"})
 _WINDOWS = ({"threshold": 0.7}, {"threshold": 0.0, "max_length": 20, "stride": 5})
 KINDS: dict[str, Exported] = {
     "entities": Exported(hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5}, options=_WINDOWS),
@@ -184,6 +233,25 @@ KINDS: dict[str, Exported] = {
         ["好", "坏", "中"],
         {"problem_type": "multi_label_classification", "linear_pooling": "max"},
         inputs=_pairs,
+    ),
+    "clozes": Exported(
+        AutoModelForMaskedLM,
+        fields={"cloze": _CLOZE.as_json()},
+        options=(
+            {"top_k": 3},
+            {"top_k": 2, "decoding": "most_certain"},
+            {"top_k": 5, "decoding": "left_to_right"},
+        ),
+    ),
+    "clozes of candidates": Exported(
+        AutoModelForMaskedLM,
+        fields={"cloze": ClozePattern("{text}", blank="#", candidates="words").as_json()},
+        inputs=_gaps,
+        config=BertConfig,
+        options=({"top_k": 3}, {"top_k": 3, "decoding": "most_certain"}),
+    ),
+    "images": Seer(
+        AutoModelForImageClassification, ["人", "地", "天", "日", "月", "年"], inputs=_pictures, options=({"top_k": 1},)
     ),
     "choices": Exported(
         hf_ext.AutoModelForLinearChoice, fields={"linear_pooling": "mean"}, inputs=_choices, options=({"top_k": 2},)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,19 @@ _BATCH = 256
 
 Window = tuple[int, int]
 """First and last (exclusive) character of a window's tokens, white space at its ends aside."""
+
+
+@dataclass(frozen=True)
+class TextWindow:
+    """One window of a text, and where its tokens are in the text."""
+
+    text: str
+    offsets: Sequence[tuple[int, int]]
+
+    @property
+    def bounds(self) -> Window:
+        """Where it begins and ends in the text."""
+        return window_of(self.offsets, self.text)
 
 
 def keep_uncut(windows: Sequence[Window]) -> Callable[[int, int, int], bool]:

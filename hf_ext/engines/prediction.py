@@ -11,7 +11,7 @@ from hf_ext.data.documents import pipeline_input, read_documents, with_found
 from hf_ext.engines.digests import model_digest
 from hf_ext.engines.file_work import PartFunction, absolute
 from hf_ext.tasks.base.saved_model import SavedModel
-from hf_ext.tasks.base.window_pipeline import SORTED_BATCHES
+from hf_ext.tasks.base.window_encoding import SORTED_BATCHES
 
 
 @dataclass

@@ -21,7 +21,7 @@ class OnnxDescription:
         reads: the keys of a document, in any of these ways.
         optional: keys that a document may have beside those.
         predict_options: options of ``hf-ext predict``, and the pipeline's own names of them.
-        max_length: tokens of a text, or of a window of one, where nobody asks for more or less.
+        max_length: tokens of a text, or of a window of one, where nobody asks for more or less; None: it reads none.
         longest: tokens beyond which the model has no positions; None: there is no end.
         inputs: of each graph, by its name.
         outputs: of each graph, by its name.
@@ -36,7 +36,7 @@ class OnnxDescription:
     reads: Sequence[Sequence[str]]
     optional: Sequence[str]
     predict_options: Mapping[str, str]
-    max_length: int
+    max_length: int | None
     longest: int | None
     inputs: Mapping[str, Sequence[str]]
     outputs: Mapping[str, Sequence[str]]

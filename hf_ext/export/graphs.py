@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hf_ext.export.token_scores import first_token, next_token
 from hf_ext.modules.text_vectors import encode_texts
+from hf_ext.tasks.base.asked_places import logits_at
 
 Inputs = Mapping[str, Tensor]
 Outputs = Callable[[Any, Inputs], tuple[Tensor, ...]]
@@ -69,6 +70,7 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
         inputs += ["token_type_ids"] if "token_type_ids" in known else []
     inputs += ["context_mask"] if task == "reading-comprehension" else []
     inputs += ["token"] if task == "summary-generation" else []
+    inputs += ["places"] if task == "cloze" else []
 
     def example(batch: int, length: int) -> tuple[Tensor, ...]:
         shape = (batch, batch + 1, length) if task == "multiple-choice" else (batch, length)
@@ -87,6 +89,8 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
             "token_type_ids": second.long(),
             "context_mask": (second & (place > 0)).long(),
             "token": ids[:, :1],
+            # More masks than texts, so that either number is free.
+            "places": (torch.arange(batch + 1) % length).expand(batch, -1),
         }
         return tuple(drawn[name] for name in inputs)
 
@@ -113,6 +117,20 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
         module = GraphModule(model, ("token", "attention_mask", "memory", "past"), next_token)
         graphs.append(Graph("next", module, ("logits", "state"), beginnings))
     return graphs
+
+
+def image_graph(model: Any, shape: Sequence[int]) -> Graph:
+    """The graph of a model of images.
+
+    Args:
+        model: in evaluation.
+        shape: of an image, ``[channels, height, width]``.
+    """
+
+    def example(batch: int, length: int) -> tuple[Tensor, ...]:
+        return (torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)),)
+
+    return Graph("model", GraphModule(model, ("pixel_values",), _logits), ("logits",), example)
 
 
 def _span_scores(model: Any, inputs: Inputs) -> tuple[Tensor, ...]:
@@ -151,6 +169,14 @@ def _logits(model: Any, inputs: Inputs) -> tuple[Tensor, ...]:
     return (model(**inputs, return_dict=True).logits,)
 
 
+def _word_chances(model: Any, inputs: Inputs) -> tuple[Tensor, ...]:
+    own = dict(inputs)
+    places = own.pop("places")
+    rows = torch.arange(places.shape[0])[:, None].expand_as(places)
+    logits = logits_at(model, own, rows.flatten(), places.flatten())
+    return (logits.view(*places.shape, -1).log_softmax(-1),)
+
+
 def _pooled_by(pooling: str) -> Outputs:
     def vectors(model: Any, inputs: Inputs) -> tuple[Tensor, ...]:
         return (encode_texts(model, inputs, pooling),)
@@ -184,6 +210,10 @@ OUTPUTS: dict[str, tuple[Outputs | None, tuple[str, ...]]] = {
     "multiple-choice": (_logits, ("logits",)),
     # [B, C]
     "classification": (_logits, ("logits",)),
+    # [B, k, V] at k places each
+    "cloze": (_word_chances, ("log_probs",)),
+    # [B, C]
+    "image-classes": (_logits, ("logits",)),
     # [B, V] and twice keys and values, as `first_token` has them; so does the second graph, as `next_token` has them
     "summary-generation": (first_token, ("logits", "memory", "past")),
     # [B, H]

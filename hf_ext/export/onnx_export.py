@@ -12,7 +12,8 @@ from hf_ext.conversion.folder import check_output, whole_folder
 from hf_ext.data.input_limit import DEFAULT_LENGTH, input_limit, longest_input
 from hf_ext.export.description import OnnxDescription
 from hf_ext.export.graph_session import GraphSession
-from hf_ext.export.graphs import OUTPUTS, graphs_of
+from hf_ext.export.graphs import OUTPUTS, graphs_of, image_graph
+from hf_ext.export.image_answers import image_shape, pillow_processor
 from hf_ext.export.int8 import quantize
 from hf_ext.export.onnx_graph import largest_difference, write_graph
 from hf_ext.export.onnx_pipeline import ANSWERS
@@ -88,11 +89,11 @@ def export_onnx(
     own = opened.model.eval().float()
     pooling = pooling or pooling_of(own.config)
     check_pooling(pooling)
-    longest = longest_input(own.config)
+    longest = None if opened.tokenizer is None else longest_input(own.config)
     settings: dict[str, Any] = {"pooling": pooling} if vectors else {}
     if name == "reading-comprehension":
         settings["has_pointer"] = own.has_pointer
-    writes = name == "summary-generation"
+    writes, sees = name == "summary-generation", name == "image-classes"
     if writes:
         if own.config.model_type != T5PegasusConfig.model_type:
             raise ValueError(
@@ -100,8 +101,13 @@ def export_onnx(
                 f"is {own.config.model_type}"
             )
         settings = asdict(WritingSettings.of(own.generation_config))
-    graphs = graphs_of(name, own, opened.tokenizer, pooling)
     with whole_folder(output) as draft:
+        own.config.save_pretrained(draft)
+        (opened.image_processor if sees else opened.tokenizer).save_pretrained(draft)
+        if sees:
+            graphs = [image_graph(own, image_shape(pillow_processor(draft)))]
+        else:
+            graphs = graphs_of(name, own, opened.tokenizer, pooling)
         worst = 0.0
         for graph in graphs:
             path = draft / f"{graph.name}.onnx"
@@ -121,15 +127,13 @@ def export_onnx(
                 ours: theirs for ours, theirs in opened.predict_options.items() if theirs in ANSWERS[name].options
             },
             # What writes reads as much of a text as it was trained on.
-            max_length=input_limit(opened.tokenizer, own.config, None if writes else DEFAULT_LENGTH),
+            max_length=None if sees else input_limit(opened.tokenizer, own.config, None if writes else DEFAULT_LENGTH),
             longest=longest,
             inputs={graph.name: list(graph.module.names) for graph in graphs},
             outputs={graph.name: list(graph.outputs) for graph in graphs},
             largest_difference=worst,
             settings=settings,
         )
-        own.config.save_pretrained(draft)
-        opened.tokenizer.save_pretrained(draft)
         if (job := read_job_file(model)) is not None:
             (draft / JOB_FILE).write_text(json.dumps(job, ensure_ascii=False, indent=2), encoding="utf-8")
         description.write(draft)

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedConfig
+from transformers import PreTrainedConfig
 
-import hf_ext.tokenization  # noqa: F401  (has AutoTokenizer know ours)
 from hf_ext.export.answers import Answers
+from hf_ext.export.cloze_answers import ClozeAnswers
 from hf_ext.export.description import OnnxDescription
 from hf_ext.export.graph_session import GraphSession
+from hf_ext.export.image_answers import ImageAnswers
 from hf_ext.export.reading_answers import ReadingAnswers
 from hf_ext.export.row_answers import ChoiceAnswers, ClassAnswers, SimilarityAnswers, VectorAnswers
 from hf_ext.export.span_answers import (
@@ -33,6 +34,8 @@ ANSWERS: dict[str, type[Answers]] = {
     "reading-comprehension": ReadingAnswers,
     "multiple-choice": ChoiceAnswers,
     "classification": ClassAnswers,
+    "cloze": ClozeAnswers,
+    "image-classes": ImageAnswers,
     "summary-generation": SummaryAnswers,
     "text-embedding": VectorAnswers,
     "text-similarity": SimilarityAnswers,
@@ -53,7 +56,7 @@ class OnnxPipeline:
 
     Attributes:
         description: what the folder says of itself.
-        tokenizer: of the model.
+        tokenizer: of the model; None of one of images.
         config: of the model, as a mapping of its fields.
 
     Raises:
@@ -71,10 +74,10 @@ class OnnxPipeline:
             name: GraphSession(path / f"{name}.onnx", outputs, threads)
             for name, outputs in self.description.outputs.items()
         }
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
         # Of any family: fields that the library does not know are kept as they are.
         self.config: Any = PreTrainedConfig.from_dict(PreTrainedConfig.get_config_dict(path)[0])
-        self._answers = ANSWERS[self.description.task](self.description, self.tokenizer, self.config, graphs)
+        self._answers = ANSWERS[self.description.task](path, self.description, self.config, graphs)
+        self.tokenizer: Any = self._answers.tokenizer
 
     @property
     def found(self) -> str:
@@ -100,7 +103,7 @@ class OnnxPipeline:
         """The answer to one input, or those to several.
 
         Args:
-            inputs: a text or a mapping, or any number of them.
+            inputs: a text, a mapping or an image, or any number of them.
             batch_size: rows run at a time.
             **options: those of the pipeline that stand in ``options`` of the task's answers, such as ``threshold``.
 
@@ -113,9 +116,7 @@ class OnnxPipeline:
         for name in options:
             if name not in self._answers.options:
                 raise TypeError(f"{self.description.task} takes {', '.join(self._answers.options)}; got {name!r}")
-        if isinstance(inputs, (str, Mapping)):
+        if isinstance(inputs, (str, Mapping)) or not isinstance(inputs, Iterable):
             return next(self._answers.stream(iter([inputs]), 1, **options))
-        if not isinstance(inputs, Iterable):
-            raise TypeError(f"inputs must be texts or mappings, or an iterable of them, got {type(inputs).__name__}")
         found: Iterator[Any] = self._answers.stream(iter(inputs), batch_size, **options)
         return self._answers.joined(list(found)) if isinstance(inputs, Sequence) else found

@@ -6,15 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hf_ext.export.answers import Answers, check_threshold
 from hf_ext.export.graph_session import Array
+from hf_ext.export.token_answers import TokenAnswers
 from hf_ext.metrics.class_scores import class_probabilities
+from hf_ext.tasks.base.call_options import check_threshold, check_top_k
 from hf_ext.tasks.multiple_choice.decoding import checked_question, decoding_of, picked_choices, together
 from hf_ext.tasks.multiple_choice.encoding import ChoiceEncoder
 from hf_ext.tasks.multiple_choice.metrics import logits_of_choices
 
 
-class TextAnswers(Answers):
+class TextAnswers(TokenAnswers):
     """Texts, or pairs of them, that are cut to one row each."""
 
     def outputs(self, rows: Sequence[Mapping[str, Sequence[int]]], batch_size: int) -> Array:
@@ -40,14 +41,8 @@ class ClassAnswers(TextAnswers):
         """The classes of each text or pair."""
         check_threshold(threshold)
         rows = [self.inputs_of({name: [values] for name, values in self._encoded(one).items()}, 0) for one in inputs]
-        logits = self.outputs(rows, batch_size)
-        kind = self.config.problem_type
-        many = kind == "multi_label_classification"
-        chances = logits if kind == "regression" else class_probabilities(logits, many or logits.shape[1] == 1)
-        for row in chances.tolist():
-            order = sorted(range(len(row)), key=lambda number: -row[number])
-            classes = [{"label": self.config.id2label[number], "score": row[number]} for number in order]
-            if threshold is None and not many:
+        for classes in class_scores(self.outputs(rows, batch_size), self.config):
+            if threshold is None and self.config.problem_type != "multi_label_classification":
                 yield classes[:1]
                 continue
             least = getattr(self.config, "score_threshold", 0.5) if threshold is None else threshold
@@ -61,6 +56,15 @@ class ClassAnswers(TextAnswers):
             raise TypeError(f"inputs must be texts, or mappings with text and text2, got {text!r}")
         encoded: Mapping[str, Any] = self.tokenizer(*pair, truncation=True)
         return encoded
+
+
+def class_scores(logits: Array, config: Any) -> Iterator[list[dict[str, Any]]]:
+    """All classes of each row of logits ``[N, C]``, the likeliest first."""
+    kind = config.problem_type
+    alone = kind == "multi_label_classification" or logits.shape[1] == 1
+    for row in (logits if kind == "regression" else class_probabilities(logits, alone)).tolist():
+        order = sorted(range(len(row)), key=lambda number: -row[number])
+        yield [{"label": config.id2label[number], "score": row[number]} for number in order]
 
 
 class VectorAnswers(TextAnswers):
@@ -80,7 +84,7 @@ class VectorAnswers(TextAnswers):
         for one in inputs:
             if not isinstance(one, str):
                 raise TypeError(f"inputs must be texts, got {type(one).__name__}")
-        length = self.check_length(max_length)
+        length = self.window_length(max_length)
         encoded = self.tokenizer(list(inputs), truncation=True, max_length=length)
         vectors = self.outputs([self.inputs_of(encoded, number) for number in range(len(inputs))], batch_size)
         if normalize:
@@ -117,7 +121,7 @@ class SimilarityAnswers(VectorAnswers):
         return answers
 
 
-class ChoiceAnswers(Answers):
+class ChoiceAnswers(TokenAnswers):
     """What "multiple-choice" gives."""
 
     options: ClassVar[tuple[str, ...]] = ("decoding", "top_k")
@@ -125,7 +129,7 @@ class ChoiceAnswers(Answers):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         own = (getattr(self.config, name, None) for name in ("num_choices", "padding_choice"))
-        self.encoder = ChoiceEncoder(self.tokenizer, self.description.max_length, *own)
+        self.encoder = ChoiceEncoder(self.tokenizer, self.window_length(None), *own)
 
     def stream(
         self,
@@ -137,8 +141,7 @@ class ChoiceAnswers(Answers):
     ) -> Iterator[Any]:
         """The choices of questions, those of a group together."""
         way = decoding_of(decoding, ()) if decoding else getattr(self.config, "choice_decoding", None)
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        check_top_k(top_k)
         for pairs in together(self._scored(inputs, batch_size)):
             yield from picked_choices(pairs, self.encoder.choices_of, way, top_k or 1)
 

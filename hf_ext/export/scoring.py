@@ -46,7 +46,8 @@ class Scoring:
         Raises:
             ValueError: if the file cannot be read, or there is no score for the task.
         """
-        if not file.is_file():
+        # Images stand in a folder.
+        if not file.exists():
             raise ValueError(f"score_file must be there, got {file}")
         if name == "text-embedding":
             raise ValueError("score_file needs a task, which vectors alone have not; try similarity")
@@ -63,6 +64,9 @@ class Scoring:
     def score(self, folder: Path) -> float:
         """The score of an exported folder."""
         own = OnnxPipeline(folder)
+        if own.description.task == "cloze":
+            # Which keys there are is the pattern's to say.
+            return self.scored(own(self.examples))
         documents = [pick_document(dict(example), own.reads, own.optional) for example in self.examples]
         return self.scored(own([pipeline_input(one) for one in documents]))
 
@@ -80,7 +84,11 @@ def _scores(job: Any, name: str, answers: Any, examples: Examples, config: Any) 
         return reading_scores([own["answer"] for own in answers], references)
     if name == "summary-generation":
         return summary_scores(answers, [example["summary"] for example in examples])
-    if name == "multiple-choice":
-        right = [own[0]["index"] == example["label"] for own, example in zip(answers, examples)]
+    if name in ("multiple-choice", "cloze", "image-classes"):
+        key = "index" if name == "multiple-choice" else "label"
+        true = [example["label"] for example in examples]
+        if name == "cloze" and (candidates := job.cloze_pattern().candidates) is not None:
+            true = [example[candidates][int(number)] for example, number in zip(examples, true)]
+        right = [own[0][key] == wanted for own, wanted in zip(answers, true)]
         return {job.metric: sum(right) / len(right)}
     return {job.metric: spearman(answers, [example["score"] for example in examples])}

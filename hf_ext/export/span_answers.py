@@ -5,12 +5,12 @@ from typing import Any
 
 from hf_ext.data.span_encoding import decode_spans
 from hf_ext.data.tag_encoding import spans_of_tags
-from hf_ext.data.windows import merge_spans
+from hf_ext.data.windows import TextWindow, merge_spans
 from hf_ext.export.best_spans import best_spans, with_probabilities
 from hf_ext.export.graph_session import Array
 from hf_ext.export.linked_spans import best_events, best_relations, pointed_relations
 from hf_ext.export.tag_chain import TagChain
-from hf_ext.export.window_answers import TokenWindow, WindowAnswers
+from hf_ext.export.window_answers import WindowAnswers
 from hf_ext.tasks.events.encoding import decode_events, merge_events, with_trigger
 from hf_ext.tasks.events.labels import split_event_label
 from hf_ext.tasks.events.tag_encoding import events_of_spans
@@ -28,12 +28,12 @@ class EntityAnswers(WindowAnswers):
         for scores in outputs["scores"]:
             yield with_probabilities(best_spans(scores, self.config.span_top_k, self.least(threshold)))
 
-    def decode(self, found: Any, window: TokenWindow) -> list[dict[str, Any]]:
+    def decode(self, found: Any, window: TextWindow) -> list[dict[str, Any]]:
         """The spans in characters."""
         return decode_spans(found, window.offsets, self.config.id2label, window.text)
 
     def merge(  # type: ignore[override]
-        self, found: list[Any], windows: list[TokenWindow]
+        self, found: list[Any], windows: list[TextWindow]
     ) -> list[dict[str, Any]]:
         """The spans of a text."""
         return merge_spans(found, [window.bounds for window in windows])
@@ -49,12 +49,12 @@ class RelationAnswers(WindowAnswers):
         for tables in zip(outputs["spans"], outputs["heads"], outputs["tails"]):
             yield with_probabilities(best_relations(*tables, self.config.span_top_k, self.least(threshold)))
 
-    def decode(self, found: Any, window: TokenWindow) -> list[dict[str, Any]]:
+    def decode(self, found: Any, window: TextWindow) -> list[dict[str, Any]]:
         """The links in characters."""
         return decode_links(found, window.offsets, self.config.id2label, window.text)
 
     def merge(  # type: ignore[override]
-        self, found: list[Any], windows: list[TokenWindow]
+        self, found: list[Any], windows: list[TextWindow]
     ) -> list[dict[str, Any]]:
         """The relations of a text."""
         return join_slots(merge_links(found, [window.bounds for window in windows]))
@@ -75,7 +75,7 @@ class PointedRelationAnswers(RelationAnswers):
             yield with_probabilities(table)
 
     def merge(  # type: ignore[override]
-        self, found: list[Any], windows: list[TokenWindow]
+        self, found: list[Any], windows: list[TextWindow]
     ) -> list[dict[str, Any]]:
         """The relations of a text."""
         return join_by_subject(merge_links(found, [window.bounds for window in windows]))
@@ -93,12 +93,12 @@ class EventAnswers(WindowAnswers):
         for tables in zip(outputs["spans"], outputs["heads"], outputs["tails"]):
             yield with_probabilities(best_events(*tables, types, self.config.span_top_k, self.least(threshold)))
 
-    def decode(self, found: Any, window: TokenWindow) -> list[dict[str, Any]]:
+    def decode(self, found: Any, window: TextWindow) -> list[dict[str, Any]]:
         """The events in characters."""
         return decode_events(found, window.offsets, self.config.id2label, window.text)
 
     def merge(  # type: ignore[override]
-        self, found: list[Any], windows: list[TokenWindow]
+        self, found: list[Any], windows: list[TextWindow]
     ) -> list[dict[str, Any]]:
         """The events of a text."""
         return with_trigger(merge_events(found, [window.bounds for window in windows]), self.config.id2label)
@@ -116,7 +116,7 @@ class TagAnswers(WindowAnswers):
         for own, chances in zip(tags.tolist(), chain.chances(tags).tolist()):
             yield own, chances, threshold or 0.0
 
-    def decode(self, found: Any, window: TokenWindow) -> list[dict[str, Any]]:
+    def decode(self, found: Any, window: TextWindow) -> list[dict[str, Any]]:
         """The spans of the tags in characters."""
         tags, chances, threshold = found
         count = len(window.offsets)
@@ -125,7 +125,7 @@ class TagAnswers(WindowAnswers):
         )
 
     def merge(  # type: ignore[override]
-        self, found: list[Any], windows: list[TokenWindow]
+        self, found: list[Any], windows: list[TextWindow]
     ) -> list[dict[str, Any]]:
         """The spans of a text."""
         return merge_spans(found, [window.bounds for window in windows])
@@ -135,7 +135,7 @@ class EventTagAnswers(TagAnswers):
     """What "event-tagging" gives."""
 
     def merge(  # type: ignore[override]
-        self, found: list[Any], windows: list[TokenWindow]
+        self, found: list[Any], windows: list[TextWindow]
     ) -> list[dict[str, Any]]:
         """The events of a text."""
         return events_of_spans(super().merge(found, windows))

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hf_ext.data.text_to_text import decode_summaries
-from hf_ext.export.answers import Answers
 from hf_ext.export.graph_session import Array
+from hf_ext.export.token_answers import TokenAnswers
 from hf_ext.export.token_search import search_of
 from hf_ext.export.writing_settings import WritingSettings
 
 
-class SummaryAnswers(Answers):
+class SummaryAnswers(TokenAnswers):
     """What "summary-generation" gives."""
 
     options: ClassVar[tuple[str, ...]] = ("num_beams", "max_length", "min_length", "length_penalty", "early_stopping")
@@ -29,7 +29,7 @@ class SummaryAnswers(Answers):
             if not isinstance(one, str):
                 raise TypeError(f"inputs must be texts, got {type(one).__name__}")
         encoded = self.tokenizer(
-            list(inputs), truncation=True, max_length=self.description.max_length, return_attention_mask=True
+            list(inputs), truncation=True, max_length=self.window_length(None), return_attention_mask=True
         )
         rows = [self.inputs_of(encoded, number) for number in range(len(inputs))]
         found: dict[int, str] = {}

@@ -2,31 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
 
-from hf_ext.data.span_encoding import SpanEncoder
-from hf_ext.data.windows import Window, window_of
-from hf_ext.export.answers import Answers, check_threshold
+from hf_ext.data.windows import TextWindow
 from hf_ext.export.graph_session import Array
+from hf_ext.export.token_answers import TokenAnswers
 from hf_ext.ops.logit import logit
+from hf_ext.tasks.base.call_options import check_threshold
+from hf_ext.tasks.base.window_encoding import WindowEncoding
 
 
-@dataclass(frozen=True)
-class TokenWindow:
-    """One window of a text, and where its tokens are in the text."""
-
-    text: str
-    offsets: Sequence[tuple[int, int]]
-
-    @property
-    def bounds(self) -> Window:
-        """Where it begins and ends in the text."""
-        return window_of(self.offsets, self.text)
-
-
-class WindowAnswers(Answers):
+class WindowAnswers(TokenAnswers, WindowEncoding):
     """Texts of any length; a subclass says what is in a window, and what comes of the windows of a text."""
 
     options: ClassVar[tuple[str, ...]] = ("threshold", "max_length", "stride")
@@ -37,7 +24,7 @@ class WindowAnswers(Answers):
         texts, columns = self.encode(inputs, **lengths)
         rows = [self.inputs_of(columns, number) for number in range(len(columns["example_id"]))]
         windows = [
-            TokenWindow(texts[owner], [tuple(pair) for pair in offsets] or [(0, 0)])
+            TextWindow(texts[owner], [tuple(pair) for pair in offsets] or [(0, 0)])
             for owner, offsets in zip(columns["example_id"], columns["offset_mapping"])
         ]
         found: dict[int, Any] = {}
@@ -57,21 +44,6 @@ class WindowAnswers(Answers):
         check_threshold(threshold)
         return lengths, {"threshold": threshold}, {}
 
-    def encode(
-        self, inputs: Sequence[Any], max_length: int | None = None, stride: int | None = None
-    ) -> tuple[list[str], Mapping[str, Any]]:
-        """The texts, and columns of the rows of their windows.
-
-        Raises:
-            TypeError: if an input is no text.
-            ValueError: if the model has no positions for ``max_length``, or ``stride`` does not fit into it.
-        """
-        for one in inputs:
-            if not isinstance(one, str):
-                raise TypeError(f"inputs must be texts, got {type(one).__name__}")
-        encoder = SpanEncoder(self.tokenizer, {}, self.check_length(max_length), stride)
-        return list(inputs), encoder({"text": list(inputs)}, range(len(inputs)))
-
     def least(self, threshold: float | None) -> float:
         """The score that what is found is to be above."""
         return logit(self.config.score_threshold if threshold is None else threshold)
@@ -80,10 +52,10 @@ class WindowAnswers(Answers):
         """What the outputs say of each row."""
         raise NotImplementedError
 
-    def decode(self, found: Any, window: TokenWindow) -> Any:
+    def decode(self, found: Any, window: TextWindow) -> Any:
         """What that is in the text."""
         raise NotImplementedError
 
-    def merge(self, found: list[Any], windows: list[TokenWindow], **options: Any) -> Any:
+    def merge(self, found: list[Any], windows: list[TextWindow], **options: Any) -> Any:
         """What is in a text, from what is in each of its windows."""
         raise NotImplementedError

@@ -117,6 +117,8 @@ SCORED = {
     "classes": "f1",
     "answers": "f1",
     "choices": "accuracy",
+    "cloze": "accuracy",
+    "images": "f1",
     "cosent": "spearman",
     "summaries": "rougeL",
 }

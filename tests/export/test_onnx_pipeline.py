@@ -18,7 +18,7 @@ from hf_ext.extras import MissingExtraError
 from hf_ext.tasks.base.saved_model import SavedModel
 
 # The others differ from one of these in a setting.
-QUICK = ("entities", "crf", "half pointers", "answers", "classes", "choices", "vectors")
+QUICK = ("entities", "crf", "half pointers", "answers", "classes", "clozes", "images", "choices", "vectors")
 WAYS = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 
 WITHOUT_TORCH = """
@@ -133,11 +133,23 @@ def test_questions_of_a_group_take_different_choices(exported):
         ("entities", "今天", {"max_length": 5, "stride": 5}, "stride must be at least 0 and less than"),
         ("entities", "今天", {"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ("entities", {"text": "今天"}, {}, "inputs must be texts, got dict"),
-        ("entities", 3, {}, "inputs must be texts or mappings, or an iterable of them, got int"),
+        ("entities", 3, {}, "inputs must be texts, got int"),
         ("answers", "今天", {}, "inputs must be mappings with question and context, got str"),
         ("answers", {"question": "谁", "context": " "}, {}, "context must be a string that is not blank"),
         ("answers", {"question": "谁", "context": "人"}, {"top_k": 99}, r"top_k must be in \[1, 20\]"),
         ("answers", {"question": "谁", "context": "人"}, {"max_answer_len": 0}, "max_answer_len must be at least 1"),
+        ("clozes", {"text2": "今天"}, {}, "an example must have a text under 'text'"),
+        ("clozes", 3, {}, "inputs must be texts, or mappings with those of the pattern, got int"),
+        ("clozes", "今天", {"top_k": 0}, "top_k must be at least 1, got 0"),
+        (
+            "clozes",
+            "今天",
+            {"decoding": "best"},
+            "decoding must be one of parallel, .*, got 'best'",
+        ),
+        ("images", {"image": "none.png"}, {}, "an image must be there, got none.png: no such file"),
+        ("images", 3, {}, "Incorrect format used for image"),
+        ("images", [3], {"top_k": 0}, "top_k must be at least 1, got 0"),
         ("choices", {"text": "今天"}, {}, "a question must have text and choices, got text"),
         ("choices", {"text": "今天", "choices": ["人"]}, {"top_k": 0}, "top_k must be at least 1, got 0"),
         ("classes", [3], {}, "inputs must be texts, or mappings with text and text2, got 3"),
@@ -169,8 +181,8 @@ def test_refuses_other_folders(exported, tmp_path, monkeypatch):
     (tmp_path / "onnx.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"folder must hold model.onnx, got .* without it"):
         OnnxPipeline(tmp_path)
-    (tmp_path / "onnx.json").write_text(text.replace('"span-extraction"', '"cloze"'), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"folder must be of one of span-extraction, .*, got cloze"):
+    (tmp_path / "onnx.json").write_text(text.replace('"span-extraction"', '"dialogue-reply"'), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"folder must be of one of span-extraction, .*, got dialogue-reply"):
         OnnxPipeline(tmp_path)
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         OnnxPipeline(exported("entities") / "onnx", threads=0)

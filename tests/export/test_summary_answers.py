@@ -49,7 +49,7 @@ def both(folder: Any, **kind: Any) -> tuple[Any, SummaryAnswers]:
     description: Any = SimpleNamespace(settings=settings, max_length=40, longest=None)
     graphs: Any = graphs_of("summary-generation", theirs.model.eval(), theirs.tokenizer, "")
     sessions: Any = {graph.name: TorchSession(graph) for graph in graphs}
-    return theirs, SummaryAnswers(description, theirs.tokenizer, theirs.model.config, sessions)
+    return theirs, SummaryAnswers(folder, description, theirs.model.config, sessions)
 
 
 @pytest.mark.parametrize(

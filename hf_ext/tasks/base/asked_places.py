@@ -86,7 +86,8 @@ def logits_at(model: Any, inputs: Mapping[str, Any], rows: Tensor, columns: Tens
     if not picked:
         # Some heads run a part of their encoder alone.
         return at_least_float32(logits[rows, columns])
-    if logits.shape[:2] != (1, len(rows)):
+    # Also where sizes are symbols, as of a graph that is being made.
+    if logits.shape[0] != 1 or logits.shape[1] != rows.shape[0]:
         raise ValueError(
             f"model must predict each token by a vector of its own, got logits of shape {list(logits.shape)} "
             f"for {len(rows)} places of {type(model).__name__}"

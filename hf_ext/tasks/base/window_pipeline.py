@@ -1,7 +1,6 @@
 """What the pipelines of long texts share: overlapping windows, each run through the model, and what comes of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -11,30 +10,15 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers.pipelines.base import ChunkPipeline
 
 from hf_ext.data.input_limit import check_input_length, input_limit
-from hf_ext.data.span_encoding import SpanEncoder
-from hf_ext.data.windows import Window, check_gives_offsets, window_of
+from hf_ext.data.windows import TextWindow, check_gives_offsets
 from hf_ext.ops.logit import logit
+from hf_ext.tasks.base.call_options import check_threshold
 from hf_ext.tasks.base.pipeline_registration import module_imported
 from hf_ext.tasks.base.text_pipeline import TextPipeline
-
-# As many batches of texts are sorted by length together: what is read ahead of a generator.
-SORTED_BATCHES = 16
+from hf_ext.tasks.base.window_encoding import SORTED_BATCHES, WindowEncoding
 
 
-@dataclass(frozen=True)
-class TextWindow:
-    """One window of a text, and where its tokens are in the text."""
-
-    text: str
-    offsets: Sequence[tuple[int, int]]
-
-    @property
-    def bounds(self) -> Window:
-        """Where it begins and ends in the text."""
-        return window_of(self.offsets, self.text)
-
-
-class WindowPipeline(TextPipeline, ChunkPipeline):
+class WindowPipeline(WindowEncoding, TextPipeline, ChunkPipeline):
     """Texts of any length, read in overlapping windows; a subclass runs the model and puts together what it finds.
 
     A subclass may have other options and windows of its own, by `_sanitize_parameters` and `encode`.
@@ -66,8 +50,7 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
     def _sanitize_parameters(  # type: ignore[override]
         self, threshold: float | None = None, max_length: int | None = None, stride: int | None = None
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if threshold is not None and not 0 <= threshold < 1:
-            raise ValueError(f"threshold must be in [0, 1), got {threshold}")
+        check_threshold(threshold)
         windows = {"max_length": max_length, "stride": stride}
         windows = {name: value for name, value in windows.items() if value is not None}
         return windows, {} if threshold is None else {"threshold": threshold}, {}
@@ -159,27 +142,8 @@ class WindowPipeline(TextPipeline, ChunkPipeline):
             windows[-1]["is_last"] = True
         return documents
 
-    def encode(
-        self, inputs: Sequence[Any], max_length: int | None = None, stride: int | None = None
-    ) -> tuple[list[str], Mapping[str, Any]]:
-        """The texts, and columns of the rows of their windows: model inputs, ``offset_mapping`` and ``example_id``.
-
-        Raises:
-            TypeError: if an input is no text.
-            ValueError: if the model has no positions for ``max_length``, or ``stride`` does not fit into it.
-        """
-        for one in inputs:
-            if not isinstance(one, str):
-                raise TypeError(f"inputs must be texts, got {type(one).__name__}")
-        encoder = SpanEncoder(self.tokenizer, {}, self.window_length(max_length), stride)
-        return list(inputs), encoder({"text": inputs}, range(len(inputs)))
-
     def window_length(self, asked: int | None, name: str = "max_length") -> int:
-        """Tokens of a window: those asked for, or what model and tokenizer take.
-
-        Raises:
-            ValueError: naming the argument, if the model has no positions for them.
-        """
+        """As of `WindowEncoding`."""
         if asked is None:
             return input_limit(self.tokenizer, self.model.config)
         check_input_length(asked, self.model.config, name)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from transformers.pipelines.text_classification import TextClassificationPipeline
 
+from hf_ext.tasks.base.call_options import check_threshold
 from hf_ext.tasks.base.linear_head import LinearHead
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
@@ -43,8 +44,7 @@ class ClassificationPipeline(TextPipeline, TextClassificationPipeline):
     def _sanitize_parameters(  # type: ignore[override]
         self, threshold: float | None = None, top_k: None = None, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if threshold is not None and not 0 <= threshold < 1:
-            raise ValueError(f"threshold must be in [0, 1), got {threshold}")
+        check_threshold(threshold)
         preprocess, forward, postprocess = super()._sanitize_parameters(top_k=None, **kwargs)
         if threshold is not None:
             postprocess["threshold"] = threshold

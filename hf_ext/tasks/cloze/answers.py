@@ -4,21 +4,18 @@ Shapes: B rows, k masks, V vocabulary, C labels, W words of a label, N candidate
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hf_ext.ops.precision import at_least_float32
 from hf_ext.tasks.cloze.encoding import NOT_THERE
-
-Decoding = Literal["parallel", "most_certain", "left_to_right"]
-"""How a word of several tokens is scored; see `label_scores` and `decoded_scores`."""
-
-DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
+from hf_ext.tasks.cloze.labels import Decoding
 
 
-def label_scores(mask_logits: Tensor, words: Tensor, normalised: bool = True) -> Tensor:
+def label_scores(mask_logits: Tensor, words: Tensor | NDArray[np.int64], normalised: bool = True) -> Tensor:
     """Scores of labels whose tokens are predicted each at its own mask, all of them masked.
 
     The score of a word is the logarithm of the product of its tokens' probabilities over the whole vocabulary
@@ -37,6 +34,7 @@ def label_scores(mask_logits: Tensor, words: Tensor, normalised: bool = True) ->
     Raises:
         ValueError: if the words have another number of tokens than there are masks.
     """
+    words = torch.as_tensor(words, device=mask_logits.device)
     if mask_logits.dim() != 3 or words.dim() not in (3, 4) or words.shape[-1] != mask_logits.shape[1]:
         raise ValueError(
             f"words must be of as many tokens as there are masks, [C, W, {mask_logits.shape[1:2]}], got "

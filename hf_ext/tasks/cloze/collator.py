@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -47,7 +49,7 @@ class DataCollatorForCloze:
     """
 
     tokenizer: PreTrainedTokenizerBase
-    words: Tensor | None = None
+    words: NDArray[np.int64] | Tensor | None = None
     predicts: Literal["words", "labels"] = "words"
     mlm_probability: float = 0.15
     mask_replace_prob: float = 0.8

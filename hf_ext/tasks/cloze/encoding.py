@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from hf_ext.data.windows import check_gives_offsets
@@ -172,7 +172,7 @@ class ClozeEncoder:
             raise ValueError(f"label must be one of {', '.join(self._label_ids)[:200]}, got {label!r}")
         return self._label_ids[label]
 
-    def _words_of_labels(self) -> Tensor:
+    def _words_of_labels(self) -> NDArray[np.int64]:
         words = self.pattern.words
         after_space = self.pattern.blank is None and _follows_space(self.pattern.segments(_nested(self.pattern)))
         tokens = {name: [self._tokens_of_word(word, after_space) for word in own] for name, own in words.items()}
@@ -188,9 +188,9 @@ class ClozeEncoder:
                         f"{word!r} of {name!r}"
                     )
         most = max(len(own) for own in tokens.values())
-        found = torch.full((len(words), most, length), NOT_THERE)
+        found = np.full((len(words), most, length), NOT_THERE, np.int64)
         for label, each in enumerate(tokens.values()):
-            found[label, : len(each)] = torch.tensor(each)
+            found[label, : len(each)] = each
         return found
 
     def _tokens_of_word(self, word: str, after_space: bool, may_be_unknown: bool = False) -> list[int]:
@@ -289,6 +289,20 @@ def encode_unlabelled(
         row["spared"] = [bool(mark) or token in special for mark, token in zip(added, row["input_ids"])]
         rows.append({**row, "mask_places": [], "labels": NO_LABEL})
     return Dataset.from_list(rows)
+
+
+def cloze_example(given: Any) -> Mapping[str, Any]:
+    """What is asked, as an example without a label: a text, or a mapping with the texts of a pattern.
+
+    Raises:
+        TypeError: if it is neither.
+    """
+    if isinstance(given, str):
+        return {"text": given}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"inputs must be texts, or mappings with those of the pattern, got {type(given).__name__}")
+    # What a label may be, who answers is not told.
+    return {name: value for name, value in given.items() if name != "label"}
 
 
 def soft_token_ids(tokenizer: PreTrainedTokenizerBase, number: int) -> list[int]:

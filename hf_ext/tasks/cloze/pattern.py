@@ -115,6 +115,10 @@ class ClozePattern:
         """
         return tuple(self.words)
 
+    def labels_of(self, example: Mapping[str, Any]) -> Sequence[str]:
+        """What may stand in the gap of an example: the labels, or its own candidates."""
+        return self.labels if self.candidates is None else example[self.candidates]
+
     @property
     def words(self) -> Mapping[str, tuple[str, ...]]:
         """The words of each label.

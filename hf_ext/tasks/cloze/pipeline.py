@@ -14,9 +14,10 @@ from hf_ext.data.input_limit import input_limit
 from hf_ext.tasks.base.asked_places import logits_at
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
-from hf_ext.tasks.cloze.answers import DECODINGS, Decoding, decoded_scores, ensemble_scores, label_scores
+from hf_ext.tasks.cloze.answers import decoded_scores, ensemble_scores, label_scores
 from hf_ext.tasks.cloze.collator import DataCollatorForCloze
-from hf_ext.tasks.cloze.encoding import NOT_THERE, ClozeEncoder
+from hf_ext.tasks.cloze.encoding import NOT_THERE, ClozeEncoder, cloze_example
+from hf_ext.tasks.cloze.labels import Decoding, check_options, ranked_labels
 from hf_ext.tasks.cloze.masked_model import AutoMaskedLanguageModel
 from hf_ext.tasks.cloze.pattern import ClozePattern
 
@@ -111,10 +112,7 @@ class ClozeClassificationPipeline(TextPipeline):
     def _sanitize_parameters(  # type: ignore[override]
         self, top_k: int | None = None, decoding: Decoding | None = None
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
-        if decoding is not None and decoding not in DECODINGS:
-            raise ValueError(f"decoding must be one of {', '.join(DECODINGS)}, got {decoding!r}")
+        check_options(top_k, decoding)
         during = {} if decoding is None else {"decoding": decoding}
         return {}, during, {} if top_k is None else {"top_k": top_k}
 
@@ -123,11 +121,12 @@ class ClozeClassificationPipeline(TextPipeline):
     ) -> Iterator[tuple[list[Any], Tensor]]:
         """Examples in batches, and their scores ``[B, C]``."""
         iterator = iter(inputs)
-        while examples := [_example(one) for one in islice(iterator, batch_size or 16)]:
+        while examples := [cloze_example(one) for one in islice(iterator, batch_size or 16)]:
             scores = []
             for number, encoder in enumerate(self.encoders):
                 batch = self.collator(self.preprocess(examples, number))
-                batch.setdefault("words", encoder.words)  # type: ignore[arg-type]
+                if encoder.words is not None:
+                    batch["words"] = torch.from_numpy(encoder.words)
                 run = {**self._forward_params, **options}
                 found = self.forward(batch, **run)["scores"]
                 scores.append(found[:, self._order(encoder)] if encoder.words is not None else found)
@@ -181,23 +180,8 @@ class ClozeClassificationPipeline(TextPipeline):
     def postprocess(self, model_outputs: Any, top_k: int = 1) -> list[dict[str, Any]]:  # type: ignore[override]
         """The labels of an example with scores ``[C]``."""
         example, scores = model_outputs
-        pattern = self.encoders[0].pattern
-        labels = pattern.labels if pattern.candidates is None else example[pattern.candidates]
-        probabilities = scores[: len(labels)].softmax(-1).tolist()
-        if any(one != one for one in probabilities):
-            raise ValueError("scores of labels must be numbers, got NaN; with dtype float16, try another")
-        # A stable sort: of labels that share a word the first stays the first.
-        ranked = sorted(zip(labels, probabilities), key=lambda one: -one[1])
-        return [{"label": label, "score": score} for label, score in ranked[:top_k]]
-
-
-def _example(given: Any) -> Mapping[str, Any]:
-    if isinstance(given, str):
-        return {"text": given}
-    if not isinstance(given, Mapping):
-        raise TypeError(f"inputs must be texts, or mappings with those of the pattern, got {type(given).__name__}")
-    # What a label may be, the pipeline is not told.
-    return {name: value for name, value in given.items() if name != "label"}
+        labels = self.encoders[0].pattern.labels_of(example)
+        return ranked_labels(labels, scores[: len(labels)].softmax(-1).tolist(), top_k)
 
 
 def _patterns(config: Any, given: Any, verbalizer: Mapping[str, Any] | None) -> list[ClozePattern]:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -46,7 +48,7 @@ class ClozeTrainer(JobTrainer):
     def __init__(
         self,
         *args: Any,
-        words: Tensor | None = None,
+        words: NDArray[np.int64] | Tensor | None = None,
         mlm_weight: float = 1e-4,
         weighed_by: Dataset[Any] | None = None,
         **kwargs: Any,
@@ -61,7 +63,8 @@ class ClozeTrainer(JobTrainer):
             raise ValueError(f"data_collator must be a DataCollatorForCloze, got {type(self.data_collator).__name__}")
         # The collator reads columns that no model has as an argument.
         self.args.remove_unused_columns = False
-        self.words, self.mlm_weight, self.weighed_by = words, mlm_weight, weighed_by
+        self.words = None if words is None else torch.as_tensor(words)
+        self.mlm_weight, self.weighed_by = mlm_weight, weighed_by
         self.weight: float | None = None
         if self.data_collator.predicts == "labels":
             # The loss is made here: Trainer has to divide it by the number of accumulation steps.

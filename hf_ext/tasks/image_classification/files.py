@@ -75,6 +75,20 @@ def image_files(folder: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
+def image_to_load(image: Any) -> Any:
+    """What Transformers' ``load_image`` reads: the path of ``{"image": path}``, of which there must be a file.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not isinstance(image, Mapping):
+        return image
+    path = image["image"]
+    if not path.startswith(("http://", "https://")) and not Path(path).is_file():
+        raise ValueError(f"an image must be there, got {path}: no such file")
+    return path
+
+
 def digest(image: str | os.PathLike[str]) -> str:
     """What tells a file from others by its content alone."""
     with open(image, "rb") as file:

@@ -1,7 +1,6 @@
 """The pipeline "image-classes": Transformers' own of images, as ``hf-ext predict`` runs it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 from transformers import AutoModelForImageClassification
@@ -10,6 +9,7 @@ from transformers.pipelines.image_classification import ImageClassificationPipel
 from hf_ext.extras import extra
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.task_pipeline import TaskPipeline
+from hf_ext.tasks.image_classification.files import image_to_load
 
 
 class ImageClassesPipeline(TaskPipeline, ImageClassificationPipeline):
@@ -36,11 +36,7 @@ class ImageClassesPipeline(TaskPipeline, ImageClassificationPipeline):
         Raises:
             ValueError: if there is no file of the path that ``{"image": path}`` has.
         """
-        if isinstance(image, Mapping):
-            image = image["image"]
-            if not image.startswith(("http://", "https://")) and not Path(image).is_file():
-                raise ValueError(f"an image must be there, got {image}: no such file")
-        return super().preprocess(image, timeout)
+        return super().preprocess(image_to_load(image), timeout)
 
 
 register_task("image-classes", ImageClassesPipeline, AutoModelForImageClassification, kind="image")

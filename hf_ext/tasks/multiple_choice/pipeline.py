@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_ext.data.input_limit import input_limit
+from hf_ext.tasks.base.call_options import check_top_k
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.multiple_choice.decoding import OPTIONAL_KEYS, checked_question, decoding_of, picked_choices, together
@@ -80,8 +81,7 @@ class MultipleChoicePipeline(TextPipeline):
         self, decoding: str | None = None, top_k: int | None = None
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         decoding_of(decoding, ())
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        check_top_k(top_k)
         given = {"decoding": decoding, "top_k": top_k}
         return {}, {}, {name: value for name, value in given.items() if value is not None}
 

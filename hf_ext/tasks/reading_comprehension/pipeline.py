@@ -1,16 +1,16 @@
 """The pipeline "reading-comprehension": a question and a text in, answers with their places in the text out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.window_pipeline import WindowPipeline
-from hf_ext.tasks.reading_comprehension.answers import answers_of_windows, check_question
-from hf_ext.tasks.reading_comprehension.encoding import ReadingEncoder
+from hf_ext.tasks.reading_comprehension.answers import answers_of_windows
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
+from hf_ext.tasks.reading_comprehension.question_encoding import QuestionEncoding, check_answer_options
 
 
-class ReadingComprehensionPipeline(WindowPipeline):
+class ReadingComprehensionPipeline(QuestionEncoding, WindowPipeline):
     """Answers questions about texts with a model of `AutoModelForReadingComprehension` and a fast tokenizer.
 
     ``pipeline("reading-comprehension", model=folder)`` takes ``question=`` and ``context=``, each a string or a list of
@@ -64,12 +64,7 @@ class ReadingComprehensionPipeline(WindowPipeline):
         doc_stride: int | None = None,
         max_question_len: int | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        # The config of another model has no such field, which the constructor tells.
-        most = getattr(self.model.config, "answer_top_k", 1)
-        if top_k is not None and not 1 <= top_k <= most:
-            raise ValueError(f"top_k must be in [1, {most}], the config's answer_top_k, got {top_k}")
-        if max_answer_len is not None and max_answer_len < 1:
-            raise ValueError(f"max_answer_len must be at least 1, got {max_answer_len}")
+        check_answer_options(self.model.config, top_k, max_answer_len)
         windows = {"max_seq_len": max_seq_len, "doc_stride": doc_stride, "max_question_len": max_question_len}
         lengths = {"max_answer_len": max_answer_len}
         choices = {
@@ -81,26 +76,6 @@ class ReadingComprehensionPipeline(WindowPipeline):
             {name: value for name, value in part.items() if value is not None} for part in (windows, lengths, choices)
         )
         return preprocess, forward, postprocess
-
-    def encode(
-        self,
-        inputs: Sequence[Any],
-        max_seq_len: int | None = None,
-        doc_stride: int | None = None,
-        max_question_len: int | None = None,
-    ) -> tuple[list[str], Mapping[str, Any]]:
-        """The questions' texts, and columns of the rows of their windows.
-
-        Raises:
-            TypeError: if an input is no mapping.
-            ValueError: if a question or a text is no string or blank, or a length does not fit.
-        """
-        for one in inputs:
-            check_question(one)
-        length = self.window_length(max_seq_len, "max_seq_len")
-        encoder = ReadingEncoder(self.tokenizer, length, doc_stride, max_question_len)
-        batch = {name: [one[name] for one in inputs] for name in ("question", "context")}
-        return batch["context"], encoder(batch, range(len(inputs)))
 
     def _forward(  # type: ignore[override]
         self, input_tensors: dict[str, Any], max_answer_len: int | None = None

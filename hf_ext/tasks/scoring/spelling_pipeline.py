@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hf_ext.tasks.base.call_options import check_threshold, check_top_k
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.scoring.likelihood import AutoLanguageModel
 from hf_ext.tasks.scoring.pipeline import LanguageModelPipeline, ScoredText
@@ -37,10 +38,8 @@ class SpellingPipeline(LanguageModelPipeline):
     def _sanitize_parameters(  # type: ignore[override]
         self, threshold: float | None = None, top_k: int | None = None, tokens_per_batch: int | None = None
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        if threshold is not None and not 0 <= threshold < 1:
-            raise ValueError(f"threshold must be in [0, 1), got {threshold}")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        check_threshold(threshold)
+        check_top_k(top_k)
         before, during, after = super()._sanitize_parameters(tokens_per_batch=tokens_per_batch)
         before["offsets"] = True
         return (
