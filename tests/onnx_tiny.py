@@ -182,25 +182,25 @@ def _gaps() -> list[Any]:
 _CLOZE = ClozePattern("{text}，在{mask}。", {"京": ["北京", "京城"], "沪": "上海", "人": "张三"})
 _WINDOWS = ({"threshold": 0.7}, {"threshold": 0.0, "max_length": 20, "stride": 5})
 KINDS: dict[str, Exported] = {
-    "entities": Exported(hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5}, options=_WINDOWS),
+    "entities": Exported(hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5, "unpad": True}, options=_WINDOWS),
     "entities, all pairs": Exported(
         hf_ext.AutoModelForSpanExtraction, ["人", "地"], {"span_head": "global_pointer"}, config=BertConfig
     ),
     "crf": Exported(
         hf_ext.AutoModelForSequenceLabeling,
         TAGS,
-        {"untagged_token_ids": [2, 3], "constrained_transitions": True, "head_lr_multiplier": 1.0},
+        {"untagged_token_ids": [2, 3], "constrained_transitions": True, "head_lr_multiplier": 1.0, "unpad": True},
         options=_WINDOWS,
     ),
     "memm": Exported(hf_ext.AutoModelForSequenceLabeling, TAGS, {"sequence_head": "memm", "head_lr_multiplier": 1.0}),
     "softmax": Exported(hf_ext.AutoModelForSequenceLabeling, TAGS, {"sequence_head": "softmax"}, config=BertConfig),
     "relations": Exported(
-        hf_ext.AutoModelForRelationExtraction, ["住", "到"], {"span_top_k": 200}, options=({"threshold": 0.2},)
+        hf_ext.AutoModelForRelationExtraction, ["住", "到"], {"span_top_k": 200, "unpad": True}, options=({"threshold": 0.2},)
     ),
     "half pointers": Exported(
         hf_ext.AutoModelForHalfPointerRelations,
         ["住", "到"],
-        {"span_top_k": 40},
+        {"span_top_k": 40, "unpad": True},
         options=({"threshold": 0.6},),
         scale=9,
     ),
@@ -236,7 +236,7 @@ KINDS: dict[str, Exported] = {
     ),
     "clozes": Exported(
         AutoModelForMaskedLM,
-        fields={"cloze": _CLOZE.as_json()},
+        fields={"cloze": _CLOZE.as_json(), "unpad": True},
         options=(
             {"top_k": 3},
             {"top_k": 2, "decoding": "most_certain"},

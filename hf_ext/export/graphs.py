@@ -90,7 +90,7 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
             "context_mask": (second & (place > 0)).long(),
             "token": ids[:, :1],
             # More masks than texts, so that either number is free.
-            "places": (torch.arange(batch + 1) % length).expand(batch, -1),
+            "places": torch.arange(batch + 1) % lengths,
         }
         return tuple(drawn[name] for name in inputs)
 
@@ -157,7 +157,8 @@ def _tag_scores(model: Any, inputs: Inputs) -> tuple[Tensor, ...]:
 
 
 def _subject_scores(model: Any, inputs: Inputs) -> tuple[Tensor, ...]:
-    vectors = _encoded(model, inputs)
+    # Of padding they are anything: zeros where a model runs unpadded, which a graph does not.
+    vectors = _encoded(model, inputs) * inputs["attention_mask"].unsqueeze(-1)
     return vectors, model.classifier.subjects(vectors)
 
 
