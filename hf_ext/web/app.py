@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from hf_ext.analysis.tokenized_text import tokenized_text
 from hf_ext.extras import extra
 from hf_ext.web.headers import OnlyOurOwn
 from hf_ext.web.heat_map import MOST_TOKENS, heat_map
@@ -17,7 +18,7 @@ from hf_ext.web.refusals import refusal
 from hf_ext.web.result_page import result_list, result_page
 from hf_ext.web.span_scores import span_labels, span_scores
 from hf_ext.web.style import STYLE
-from hf_ext.web.token_table import pieces_of, token_table
+from hf_ext.web.token_table import token_table
 
 _STYLE = (
     STYLE
@@ -268,7 +269,7 @@ def _tokens(model: OpenedModel) -> None:
         if len(text) > MOST_CHARACTERS:
             raise ValueError(f"a text must have at most {MOST_CHARACTERS:,} characters, got {len(text):,}")
         tokenizer = model.pipeline.tokenizer
-        return [str(_RESULT.format(token_table(text, pieces_of(tokenizer, text), tokenizer.unk_token)))]
+        return [str(_RESULT.format(token_table(tokenized_text(tokenizer, text), tokenizer.unk_token)))]
 
     _on(gr, [button.click], answer, [text], [shown])
 
