@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hf_ext.data.input_limit import input_limit
 from hf_ext.modules.evaluation_mode import evaluation_mode
+from hf_ext.tasks.base.head import score_above
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class ScoreMap:
         columns: what a column stands for.
         largest: the number that is drawn darkest.
         marked: rows and columns of the cells that are to be framed.
+        is_cut: whether the text goes on after the tokens.
+
+    Raises:
+        ValueError: if ``values`` have not a row and a column for each token.
     """
 
     name: str
@@ -32,50 +37,80 @@ class ScoreMap:
     columns: str
     largest: float = 1.0
     marked: Sequence[tuple[int, int]] = field(default=())
+    is_cut: bool = False
+
+    def __post_init__(self) -> None:
+        length = len(self.tokens)
+        if self.values.shape != (length, length):
+            shape = tuple(self.values.shape)
+            raise ValueError(f"values must have a row and a column for each of {length} tokens, got shape {shape}")
+
+    @property
+    def darkest(self) -> float:
+        """What is drawn darkest: the largest number, and never 0, as numbers are divided by it."""
+        return max(self.largest, 1e-9)
 
 
-def span_score_maps(extract: Any, text: str, labels: Sequence[str] | None = None) -> list[ScoreMap]:
-    """The score of each span of tokens, by its first and its last, for each label: what `SpanExtractionPipeline` sees.
+def scored_labels(model: Any) -> list[str]:
+    """The labels that a model scores spans of tokens for; none of a model that scores no spans by pairs of tokens."""
+    labels = model.config.id2label or {}
+    names = [str(labels[number]) for number in sorted(labels)]
+    # By name, not by class: a model may be wrapped, as PEFT does, or come with a copy of our code.
+    return {
+        "ForSpanExtraction": names,
+        "ForEventExtraction": names,
+        "ForRelationExtraction": ["subject", "object"],
+    }.get(getattr(model, "suffix", ""), [])
+
+
+def span_score_maps(
+    extract: Any, text: str, labels: Sequence[str] | None = None, whole: bool = True, around: bool = True
+) -> list[ScoreMap]:
+    """The score of each span of tokens, by its first and its last, for each label: what a pipeline of them sees.
 
     Args:
-        extract: ``pipeline("span-extraction", model=folder)``.
-        text: one that a window holds.
+        extract: ``pipeline("span-extraction", model=folder)``, or one of another model that has `scored_labels`.
+        text: one that a window holds, if ``whole``.
         labels: those to show, in this order; None: all, in that of the model.
+        whole: whether to refuse a longer text, and not to take what its first window has.
+        around: whether to have the tokens around the text, which have no characters in it.
 
     Returns:
-        A map a label, of the logistic function of the scores, with spans marked that the pipeline finds.
+        A map a label, of the logistic function of the scores, with those marked that are above the model's threshold.
 
     Raises:
-        ValueError: if the text is longer than a window, or the model has no such label.
+        ValueError: if the model has no such scores or no such label, or the text is longer than a window.
     """
     model = extract.model
-    names = [model.config.id2label[number] for number in range(len(model.config.id2label))]
+    names = scored_labels(model)
+    if not names:
+        raise ValueError(f"extract must have a model that scores spans of tokens, got {type(model).__name__}")
     chosen = names if labels is None else list(labels)
     for label in chosen:
         if label not in names:
             raise ValueError(f"labels must be among {', '.join(names)}, got {label}")
     windows = extract.windows([text])[0]
-    if len(windows) > 1:
+    if whole and len(windows) > 1:
         count = len(extract.tokenizer(text, verbose=False)["input_ids"])
         raise ValueError(f"text must have at most {extract.window_length(None)} tokens, got {count}")
     inputs, rest = extract.split(windows[0])
     with evaluation_mode(model), torch.no_grad():
         outputs = model(**{name: value.to(model.device) for name, value in inputs.items()}, output_logits=True)
-    scores = outputs.logits[0].double().cpu()
-    found = [(int(label), int(first), int(last)) for label, first, last, _ in outputs.spans[0].tolist() if label >= 0]
-    tokens = _texts(extract.tokenizer, inputs["input_ids"][0].tolist(), rest["window"].offsets, text)
-    values = torch.where(scores.isinf(), torch.nan, scores.sigmoid())
-    return [
-        ScoreMap(
-            label,
-            tokens,
-            values[names.index(label)],
-            "first token",
-            "last token",
-            marked=[(first, last) for number, first, last in found if names[number] == label],
+    table = outputs.logits[0] if isinstance(outputs.logits, tuple) else outputs.logits
+    offsets = rest["window"].offsets
+    places = [place for place, (start, end) in enumerate(offsets) if around or end > start]
+    entries = _texts(extract.tokenizer, inputs["input_ids"][0].tolist(), offsets, text)
+    tokens = [entries[place] for place in places]
+    above = score_above(model.config, None)
+    maps = []
+    for label in chosen:
+        scores = table[0, names.index(label)].double().cpu()[places][:, places]
+        values = torch.where(scores.isinf(), torch.nan, scores.sigmoid())
+        marked = [(row, column) for row, column in (scores > above).nonzero().tolist()]
+        maps.append(
+            ScoreMap(label, tokens, values, "first token", "last token", marked=marked, is_cut=len(windows) > 1)
         )
-        for label in chosen
-    ]
+    return maps
 
 
 def attention_maps(model: Any, tokenizer: Any, text: str, layer: int = -1, head: int | None = None) -> list[ScoreMap]:

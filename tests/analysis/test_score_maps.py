@@ -12,6 +12,7 @@ import hf_ext
 from hf_ext import build_char_tokenizer
 from hf_ext.analysis import ScoreMap, attention_maps, span_score_maps, write_score_maps
 from hf_ext.analysis.map_page import check_map_file
+from hf_ext.analysis.score_maps import scored_labels
 
 TEXT = "张三在北京 <b>"
 SIZE: dict[str, Any] = {
@@ -25,21 +26,30 @@ SIZE: dict[str, Any] = {
 TOKENIZER = build_char_tokenizer([TEXT], model_max_length=24)
 
 
-def spans(head: str = "efficient_global_pointer") -> Any:
+HEADS = {
+    "span-extraction": (hf_ext.AutoModelForSpanExtraction, ["人", "<地>"]),
+    "relation-extraction": (hf_ext.AutoModelForRelationExtraction, ["作者", "<地>"]),
+    "event-extraction": (hf_ext.AutoModelForEventExtraction, ["写|人", "写|<地>"]),
+}
+
+
+def scorer(task: str = "span-extraction", **fields: Any) -> Any:
+    """The pipeline of a model that finds something, though it was never trained."""
+    auto_class, names = HEADS[task]
     torch.manual_seed(0)
-    labels = {"id2label": {0: "人", 1: "<地>"}, "label2id": {"人": 0, "<地>": 1}}
-    config = BertConfig(vocab_size=len(TOKENIZER), span_head=head, span_head_size=8, **labels, **SIZE)
-    model = hf_ext.AutoModelForSpanExtraction.from_config(config)
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
+    config = BertConfig(vocab_size=len(TOKENIZER), span_head_size=8, **fields, **labels, **SIZE)
+    model = auto_class.from_config(config).eval()
     with torch.no_grad():
         for parameter in model.classifier.parameters():
             parameter.normal_(std=0.5)
-    return pipeline("span-extraction", model=model, tokenizer=TOKENIZER, device="cpu")
+    return pipeline(task, model=model, tokenizer=TOKENIZER, device="cpu")
 
 
 @pytest.mark.parametrize("head", ["efficient_global_pointer", "global_pointer"])
 @pytest.mark.parametrize("text", [TEXT, "张"])
 def test_maps_of_spans_hold_the_pipelines_scores(head, text):
-    extract = spans(head)
+    extract = scorer(span_head=head)
     maps = span_score_maps(extract, text)
     assert [one.name for one in maps] == ["人", "<地>"]
     offsets = TOKENIZER(text, return_offsets_mapping=True)["offset_mapping"]
@@ -61,8 +71,58 @@ def test_maps_of_spans_hold_the_pipelines_scores(head, text):
     assert [one.name for one in span_score_maps(extract, text, ["<地>"])] == ["<地>"]
 
 
+def test_maps_of_a_window_of_characters():
+    """Of a long text its first window, of an empty one nothing, and no token that has no characters."""
+    extract = scorer()
+    maps = span_score_maps(extract, TEXT, whole=False, around=False)
+    places = [(start, end) for start, end in TOKENIZER(TEXT, return_offsets_mapping=True)["offset_mapping"] if end]
+    assert [(one.is_cut, one.tokens) for one in maps] == [(False, [TEXT[start:end] for start, end in places])] * 2
+    marked = {(one.name, places[first][0], places[last][1]) for one in maps for first, last in one.marked}
+    assert marked == {(span["label"], span["start"], span["end"]) for span in extract(TEXT)} != set()
+    (one,) = span_score_maps(extract, TEXT * 9, ["人"], whole=False, around=False)
+    assert (one.is_cut, one.tokens) == (True, [*filter(str.strip, TEXT * 9)][: 24 - 2])
+    assert [one.values.shape for one in span_score_maps(extract, "", whole=False, around=False)] == [(0, 0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("span-extraction", ["人", "<地>"]),
+        ("relation-extraction", ["subject", "object"]),
+        ("event-extraction", ["写|人", "写|<地>"]),
+    ],
+)
+def test_maps_hold_the_models_scores(task, expected):
+    extract = scorer(task, score_threshold=0.7)
+    assert scored_labels(extract.model) == expected
+    with torch.no_grad():
+        logits = extract.model(**TOKENIZER(TEXT, return_tensors="pt"), output_logits=True).logits
+    tables = (logits[0] if isinstance(logits, tuple) else logits)[0].double()
+    maps = span_score_maps(extract, TEXT)
+    assert [one.name for one in maps] == expected
+    for one, scores in zip(maps, tables, strict=True):
+        there = ~scores.isinf()
+        assert torch.equal(~one.values.isnan(), there)
+        assert torch.allclose(one.values[there], 1 / (1 + (-scores[there]).exp()), atol=1e-6)
+        assert {*one.marked} == {*map(tuple, (one.values > 0.7).nonzero().tolist())}
+    assert any(one.marked for one in maps)
+
+
+def test_models_that_score_no_spans_are_refused():
+    config = BertConfig(vocab_size=len(TOKENIZER), answer_head_size=8, **SIZE)
+    model = hf_ext.AutoModelForReadingComprehension.from_config(config)
+    assert scored_labels(model) == []
+    with pytest.raises(ValueError, match="extract must have a model that scores spans of tokens, got BertFor"):
+        span_score_maps(pipeline("reading-comprehension", model=model, tokenizer=TOKENIZER), TEXT)
+
+
+def test_values_of_other_tokens_are_refused():
+    with pytest.raises(ValueError, match=r"a row and a column for each of 2 tokens, got shape \(3, 3\)"):
+        ScoreMap("a", ["甲", "乙"], torch.zeros(3, 3), "row", "column")
+
+
 def test_spans_that_cannot_be_shown_are_refused():
-    extract = spans()
+    extract = scorer()
     with pytest.raises(ValueError, match="labels must be among 人, <地>, got 物"):
         span_score_maps(extract, TEXT, ["物"])
     with pytest.raises(ValueError, match="text must have at most 24 tokens, got 42"):

@@ -10,9 +10,7 @@ from transformers import BertConfig, pipeline
 from hf_ext import build_char_tokenizer
 from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
-from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
 from hf_ext.web.opened_model import MOST_BYTES, MOST_CHARACTERS, MOST_DOCUMENTS, OpenedModel
-from hf_ext.web.span_scores import span_labels, span_scores
 
 TEXT = "林一舟写了长河，何远写了春江。"
 SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -164,31 +162,3 @@ def test_numbers_that_are_whole(tmp_path):
     assert (several[0]["start"], len(several)) == (answer["start"], 3)
     with pytest.raises(ValueError, match=r"top_k must be a whole number, got '1\.5'"):
         model.answers([document], {"top_k": "1.5"})
-
-
-def test_span_scores_are_what_the_pipeline_finds(spans):
-    find = pipeline("span-extraction", model=spans)
-    assert span_labels(find) == ["person", "work"]
-    scores = span_scores(find, TEXT)
-    assert (len(scores.offsets), scores.scores.shape, scores.is_cut) == (len(TEXT), (2, len(TEXT), len(TEXT)), False)
-    above = {
-        (span_labels(find)[label], scores.offsets[first][0], scores.offsets[last][1])
-        for label, first, last in (scores.scores.sigmoid() > 0.5).nonzero().tolist()
-    }
-    found = {(one["label"], one["start"], one["end"]) for one in find(TEXT)}
-    assert above == found != set()
-    # Of a long text a window is scored, of an empty one nothing.
-    assert span_scores(find, TEXT * 9).is_cut
-    assert span_scores(find, "").scores.shape == (2, 0, 0)
-
-
-def test_span_scores_of_relations_are_of_subjects_and_objects(tmp_path):
-    folder = saved(tmp_path, AutoModelForRelationExtraction, id2label={0: "author"}, span_head_size=8)
-    find = pipeline("relation-extraction", model=folder)
-    assert span_labels(find) == ["subject", "object"]
-    assert span_scores(find, TEXT).scores.shape == (2, len(TEXT), len(TEXT))
-
-
-def test_heads_without_pointers_have_no_span_scores(tmp_path):
-    folder = saved(tmp_path, AutoModelForReadingComprehension, answer_head_size=8)
-    assert span_labels(pipeline("reading-comprehension", model=folder)) is None
