@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +10,9 @@ from torch import Tensor
 from hf_ext.data.input_limit import input_limit
 from hf_ext.modules.evaluation_mode import evaluation_mode
 from hf_ext.tasks.base.head import score_above
+
+SCORING = ("ForSpanExtraction", "ForRelationExtraction", "ForEventExtraction")
+"""How the names of models end that score pairs of tokens."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class ScoreMap:
         columns: what a column stands for.
         largest: the number that is drawn darkest.
         marked: rows and columns of the cells that are to be framed.
+        of_spans: whether a cell stands for the tokens from its row to its column.
         is_cut: whether the text goes on after the tokens.
 
     Raises:
@@ -37,6 +41,7 @@ class ScoreMap:
     columns: str
     largest: float = 1.0
     marked: Sequence[tuple[int, int]] = field(default=())
+    of_spans: bool = False
     is_cut: bool = False
 
     def __post_init__(self) -> None:
@@ -51,40 +56,79 @@ class ScoreMap:
         return max(self.largest, 1e-9)
 
 
-def scored_labels(model: Any) -> list[str]:
-    """The labels that a model scores spans of tokens for; none of a model that scores no spans by pairs of tokens."""
-    labels = model.config.id2label or {}
-    names = [str(labels[number]) for number in sorted(labels)]
+class _Table(NamedTuple):
+    """What is said of a table of scores ``[L, L]`` that a model gives: fields of its map, and the label it is for."""
+
+    label: str
+    name: str
+    rows: str
+    columns: str
+    of_spans: bool
+
+
+def _tables(model: Any) -> list[_Table]:
+    """The tables of a model's scores, in their order: of spans, of links of first tokens, of links of last tokens."""
     # By name, not by class: a model may be wrapped, as PEFT does, or come with a copy of our code.
-    return {
-        "ForSpanExtraction": names,
-        "ForEventExtraction": names,
-        "ForRelationExtraction": ["subject", "object"],
-    }.get(getattr(model, "suffix", ""), [])
+    suffix = getattr(model, "suffix", None)
+    if suffix not in SCORING:
+        return []
+    names = [str(name) for _, name in sorted(model.config.id2label.items())]
+    spans = ["subject", "object"] if suffix == "ForRelationExtraction" else names
+    links, one, other = {
+        "ForSpanExtraction": ([], "", ""),
+        "ForRelationExtraction": (names, "subject", "object"),
+        # Which two arguments it is, a link does not tell.
+        "ForEventExtraction": (["same event"], "one argument", "another"),
+    }[suffix]
+    return [
+        *(_Table(label, label, "first token", "last token", True) for label in spans),
+        *(
+            _Table(label, f"{label}: {end} tokens", f"{end} token of {one}", f"{end} token of {other}", False)
+            for end in ("first", "last")
+            for label in links
+        ),
+    ]
+
+
+def scored_labels(model: Any) -> list[str]:
+    """The labels of the pairs of tokens that a model scores, in its order: those of spans, and then those of links.
+
+    A model of relations has "subject" and "object" and its predicates, and one of events its roles and "same event".
+
+    Args:
+        model: one with pointers, of `SCORING`; of any other there are none.
+    """
+    return list(dict.fromkeys(table.label for table in _tables(model)))
 
 
 def span_score_maps(
     extract: Any, text: str, labels: Sequence[str] | None = None, whole: bool = True, around: bool = True
 ) -> list[ScoreMap]:
-    """The score of each span of tokens, by its first and its last, for each label: what a pipeline of them sees.
+    """Maps of how likely a model with pointers thinks each pair of tokens, before anything is decided.
+
+    There is a map for each label of spans: those of entities, "subject" and "object" of relations, roles of events.
+    Its rows are first tokens, its columns last ones. And there are two for each label of links, between the first
+    tokens of two spans and between their last: each predicate from subject to object, and of events "same event" from
+    the smaller place to the larger. What a model finds scores above its threshold in all maps that it stands in.
 
     Args:
-        extract: ``pipeline("span-extraction", model=folder)``, or one of another model that has `scored_labels`.
+        extract: ``pipeline("span-extraction", model=folder)``, ``"relation-extraction"`` or ``"event-extraction"``.
         text: one that a window holds, if ``whole``.
         labels: those to show, in this order; None: all, in that of the model.
         whole: whether to refuse a longer text, and not to take what its first window has.
         around: whether to have the tokens around the text, which have no characters in it.
 
     Returns:
-        A map a label, of the logistic function of the scores, with those marked that are above the model's threshold.
+        Maps of the logistic function of the scores, in which those are marked that are above the model's threshold.
 
     Raises:
         ValueError: if the model has no such scores or no such label, or the text is longer than a window.
     """
     model = extract.model
+    known = _tables(model)
+    if not known:
+        raise ValueError(f"extract must have a model that scores pairs of tokens, got {type(model).__name__}")
     names = scored_labels(model)
-    if not names:
-        raise ValueError(f"extract must have a model that scores spans of tokens, got {type(model).__name__}")
     chosen = names if labels is None else list(labels)
     for label in chosen:
         if label not in names:
@@ -96,21 +140,29 @@ def span_score_maps(
     inputs, rest = extract.split(windows[0])
     with evaluation_mode(model), torch.no_grad():
         outputs = model(**{name: value.to(model.device) for name, value in inputs.items()}, output_logits=True)
-    table = outputs.logits[0] if isinstance(outputs.logits, tuple) else outputs.logits
+    logits = outputs.logits if isinstance(outputs.logits, tuple) else (outputs.logits,)
+    scores = [table for part in logits for table in part[0]]
     offsets = rest["window"].offsets
     places = [place for place, (start, end) in enumerate(offsets) if around or end > start]
     entries = _texts(extract.tokenizer, inputs["input_ids"][0].tolist(), offsets, text)
     tokens = [entries[place] for place in places]
     above = score_above(model.config, None)
-    maps = []
-    for label in chosen:
-        scores = table[0, names.index(label)].double().cpu()[places][:, places]
-        values = torch.where(scores.isinf(), torch.nan, scores.sigmoid())
-        marked = [(row, column) for row, column in (scores > above).nonzero().tolist()]
-        maps.append(
-            ScoreMap(label, tokens, values, "first token", "last token", marked=marked, is_cut=len(windows) > 1)
+
+    def score_map(table: _Table, scores: Tensor) -> ScoreMap:
+        scores = scores.double().cpu()[places][:, places]
+        return ScoreMap(
+            table.name,
+            tokens,
+            torch.where(scores.isinf(), torch.nan, scores.sigmoid()),
+            table.rows,
+            table.columns,
+            marked=[(row, column) for row, column in (scores > above).nonzero().tolist()],
+            of_spans=table.of_spans,
+            is_cut=len(windows) > 1,
         )
-    return maps
+
+    pairs = list(zip(known, scores, strict=True))
+    return [score_map(*pair) for label in chosen for pair in pairs if pair[0].label == label]
 
 
 def attention_maps(model: Any, tokenizer: Any, text: str, layer: int = -1, head: int | None = None) -> list[ScoreMap]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hf_ext.analysis.score_maps import scored_labels, span_score_maps
+from hf_ext.analysis.score_maps import ScoreMap, scored_labels, span_score_maps
 from hf_ext.analysis.tokenized_text import tokenized_text
 from hf_ext.extras import extra
 from hf_ext.web.headers import OnlyOurOwn
@@ -245,14 +245,17 @@ def _scores(model: OpenedModel, labels: Sequence[str]) -> None:
 
     def answer(text: str, label: str) -> list[Any]:
         document = model.document({"text": text})
-        (one,) = span_score_maps(model.pipeline, document["text"], [label], whole=False, around=False)
-        note = "A row for the first token of a span, a column for its last; framed is what is above the threshold."
-        if one.is_cut or len(one.tokens) > MOST_TOKENS:
-            note += f" The text is cut at {min(len(one.tokens), MOST_TOKENS)} tokens."
-        inner = Markup('<p class="hx-count">{}</p><div class="hx-wide">{}</div>').format(note, heat_map(one))
-        return [str(_RESULT.format(inner))]
+        maps = span_score_maps(model.pipeline, document["text"], [label], whole=False, around=False)
+        part = Markup('<p class="hx-count">{}</p><div class="hx-wide">{}</div>')
+        return [str(_RESULT.format(Markup("").join(part.format(_note(one), heat_map(one)) for one in maps)))]
 
     _on(gr, [button.click, label.input], answer, [text, label], [shown])
+
+
+def _note(one: ScoreMap) -> str:
+    note = f"A row for the {one.rows}, a column for the {one.columns}; framed is what is above the threshold."
+    shown = min(len(one.tokens), MOST_TOKENS)
+    return f"{note} The text is cut at {shown} tokens." if one.is_cut or shown < len(one.tokens) else note
 
 
 def _tokens(model: OpenedModel) -> None:

@@ -1,4 +1,4 @@
-"""A map of scores of spans of tokens as SVG."""
+"""A map of scores of pairs of tokens as SVG."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _CELL = 18
 
 
 def heat_map(one: ScoreMap) -> Markup:
-    """A cell for each span that has a score: its first token is the row, its last the column, and the colour its score.
+    """A cell for each pair of tokens that has a score, in the colour of the score.
 
     Args:
         one: the map, of which the first `MOST_TOKENS` tokens are drawn.
@@ -35,7 +35,8 @@ def heat_map(one: ScoreMap) -> Markup:
     values = one.values[:MOST_TOKENS, :MOST_TOKENS]
     for row, column in (~values.isnan()).nonzero().tolist():
         value = float(values[row, column])
-        title = escape(f"{_words(tokens[row : column + 1])} · {value:.3f}")
+        words = _words(tokens[row : column + 1]) if one.of_spans else f"{tokens[row]} → {tokens[column]}"
+        title = escape(f"{words} · {value:.3f}")
         kind = ' class="found"' if (row, column) in marked else ""
         parts.append(
             f'<rect{kind} x="{margin + _CELL * column}" y="{margin + _CELL * row}" width="{_CELL - 1}" '

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -33,10 +34,10 @@ HEADS = {
 }
 
 
-def scorer(task: str = "span-extraction", **fields: Any) -> Any:
+def scorer(task: str = "span-extraction", seed: int = 0, **fields: Any) -> Any:
     """The pipeline of a model that finds something, though it was never trained."""
     auto_class, names = HEADS[task]
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
     config = BertConfig(vocab_size=len(TOKENIZER), span_head_size=8, **fields, **labels, **SIZE)
     model = auto_class.from_config(config).eval()
@@ -84,35 +85,86 @@ def test_maps_of_a_window_of_characters():
     assert [one.values.shape for one in span_score_maps(extract, "", whole=False, around=False)] == [(0, 0)] * 2
 
 
-@pytest.mark.parametrize(
-    ("task", "expected"),
-    [
-        ("span-extraction", ["人", "<地>"]),
-        ("relation-extraction", ["subject", "object"]),
-        ("event-extraction", ["写|人", "写|<地>"]),
-    ],
-)
-def test_maps_hold_the_models_scores(task, expected):
+LABELS = {
+    "span-extraction": ["人", "<地>"],
+    "relation-extraction": ["subject", "object", "作者", "<地>"],
+    "event-extraction": ["写|人", "写|<地>", "same event"],
+}
+
+
+@pytest.mark.parametrize("task", HEADS)
+def test_maps_hold_the_models_scores(task):
+    """By label: its table of spans, or its tables of links of first and of last tokens."""
     extract = scorer(task, score_threshold=0.7)
-    assert scored_labels(extract.model) == expected
+    assert scored_labels(extract.model) == LABELS[task]
     with torch.no_grad():
         logits = extract.model(**TOKENIZER(TEXT, return_tensors="pt"), output_logits=True).logits
-    tables = (logits[0] if isinstance(logits, tuple) else logits)[0].double()
+    spans, *links = (part[0].double() for part in (logits if isinstance(logits, tuple) else (logits,)))
+    named = {label: [(label, table)] for label, table in zip(LABELS[task], spans)}
+    for label, *tables in zip(LABELS[task][len(spans) :], *links, strict=True):
+        named[label] = [(f"{label}: {end} tokens", table) for end, table in zip(("first", "last"), tables, strict=True)]
+    expected = [one for label in LABELS[task] for one in named[label]]
     maps = span_score_maps(extract, TEXT)
-    assert [one.name for one in maps] == expected
-    for one, scores in zip(maps, tables, strict=True):
+    assert [one.name for one in maps] == [name for name, _ in expected]
+    assert [one.of_spans for one in maps] == [not name.endswith(" tokens") for name, _ in expected]
+    for one, (_, scores) in zip(maps, expected, strict=True):
         there = ~scores.isinf()
         assert torch.equal(~one.values.isnan(), there)
         assert torch.allclose(one.values[there], 1 / (1 + (-scores[there]).exp()), atol=1e-6)
         assert {*one.marked} == {*map(tuple, (one.values > 0.7).nonzero().tolist())}
     assert any(one.marked for one in maps)
+    for label in LABELS[task]:
+        assert [one.name for one in span_score_maps(extract, TEXT, [label])] == [name for name, _ in named[label]]
+
+
+def cells(text: str, *things: Any) -> tuple[tuple[int, int], ...]:
+    """The first tokens of things with characters, and their last."""
+    offsets = TOKENIZER(text, return_offsets_mapping=True)["offset_mapping"]
+    firsts = {start: place for place, (start, end) in enumerate(offsets) if end > start}
+    lasts = {end: place for place, (start, end) in enumerate(offsets) if end > start}
+    return tuple(firsts[one["start"]] for one in things), tuple(lasts[one["end"]] for one in things)
+
+
+def check_rests_on(maps: dict[str, ScoreMap], rests_on: list[Any], score: float) -> None:
+    """Assert that cells are framed, each in the map of a name, and that the least of them is a score."""
+    assert all(tuple(cell) in maps[name].marked for name, cell in rests_on)
+    least = min(float(maps[name].values[tuple(cell)]) for name, cell in rests_on)
+    assert least == pytest.approx(score, abs=1e-6)
+
+
+def test_relations_are_framed_in_the_four_maps_that_they_rest_on():
+    extract = scorer("relation-extraction", seed=5, score_threshold=0.3)
+    maps = {one.name: one for one in span_score_maps(extract, TEXT)}
+    found = extract(TEXT)
+    assert found
+    for relation in found:
+        pair = relation["subject"], relation["object"]
+        heads, tails = cells(TEXT, *pair)
+        rests_on: list[Any] = [(role, ends) for role, *ends in zip(("subject", "object"), heads, tails)]
+        name = relation["predicate"]
+        rests_on += [(f"{name}: first tokens", heads), (f"{name}: last tokens", tails)]
+        check_rests_on(maps, rests_on, relation["score"])
+
+
+def test_events_are_framed_in_the_maps_that_they_rest_on():
+    extract = scorer("event-extraction")
+    maps = {one.name: one for one in span_score_maps(extract, TEXT)}
+    found = extract(TEXT)
+    assert any(len(event["arguments"]) > 1 for event in found)
+    for event in found:
+        arguments = event["arguments"]
+        heads, tails = cells(TEXT, *arguments)
+        rests_on = [(f"{event['type']}|{one['role']}", ends) for one, *ends in zip(arguments, heads, tails)]
+        for end, places in (("first", heads), ("last", tails)):
+            rests_on += [(f"same event: {end} tokens", sorted(pair)) for pair in combinations(places, 2)]
+        check_rests_on(maps, rests_on, event["score"])
 
 
 def test_models_that_score_no_spans_are_refused():
     config = BertConfig(vocab_size=len(TOKENIZER), answer_head_size=8, **SIZE)
     model = hf_ext.AutoModelForReadingComprehension.from_config(config)
     assert scored_labels(model) == []
-    with pytest.raises(ValueError, match="extract must have a model that scores spans of tokens, got BertFor"):
+    with pytest.raises(ValueError, match="extract must have a model that scores pairs of tokens, got BertFor"):
         span_score_maps(pipeline("reading-comprehension", model=model, tokenizer=TOKENIZER), TEXT)
 
 

@@ -17,7 +17,7 @@ def upper(size, value=0.5):
 
 def spans(tokens, values, **more):
     table = torch.tensor(values, dtype=torch.float64).reshape(len(tokens), len(tokens))
-    return ScoreMap("<person>", tokens, table, "first token", "last token", **more)
+    return ScoreMap("<person>", tokens, table, "first token", "last token", of_spans=True, **more)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7])
@@ -54,6 +54,11 @@ def test_large_texts_are_cut():
     page = Page(heat_map(spans(["甲"] * size, upper(size))))
     assert len(page.texts("text", "row")) == MOST_TOKENS
     assert len(page.all("rect")) == MOST_TOKENS * (MOST_TOKENS + 1) // 2
+
+
+def test_a_cell_of_a_link_has_two_tokens():
+    link = ScoreMap("a", ["甲", "乙"], torch.tensor([[torch.nan, torch.nan], [0.25, torch.nan]]), "subject", "object")
+    assert Page(heat_map(link)).texts("title") == ["乙 → 甲 · 0.250"]
 
 
 def test_colours_go_to_the_largest_number():
