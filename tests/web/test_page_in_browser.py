@@ -12,13 +12,11 @@ from urllib.request import urlopen
 
 import known_page
 import pytest
-import torch
 from browser import browser
 from known_page import EVIL, TEXT, entities
 from page_parts import Page
-from transformers import BertConfig
+from saved_tiny import saved
 
-from hf_ext import build_char_tokenizer
 from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
 from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
 from hf_ext.web.opened_model import OpenedModel
@@ -31,14 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def real(tmp_path_factory):
     """Models of entities and of relations that find something, though they were never trained, by their names."""
     folder = tmp_path_factory.mktemp("pages")
-    tokenizer = build_char_tokenizer([TEXT], model_max_length=64)
-    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **size)
-    config.update({"id2label": {0: "person", 1: "place"}})
     for name, auto_class in (("model", AutoModelForSpanExtraction), ("links", AutoModelForRelationExtraction)):
-        torch.manual_seed(0)
-        for part in (auto_class.from_config(config), tokenizer):
-            part.save_pretrained(folder / name)
+        saved(folder / name, auto_class.from_config, [TEXT], 64, id2label={0: "person", 1: "place"})
     return folder
 
 
