@@ -1,12 +1,12 @@
 """Maps of spans and of attention beside what models give, and pages and pictures of them."""
 
 import json
-import re
 from itertools import combinations
 from typing import Any
 
 import pytest
 import torch
+from page_parts import Page
 from transformers import AutoModel, BertConfig, BertModel, RobertaConfig, RobertaModel, pipeline
 
 import hf_ext
@@ -264,8 +264,9 @@ def test_page_is_whole_and_escaped(tmp_path):
     assert "<u>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "http" not in page
-    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    first, second = json.loads(data)
+    whole = Page(page)
+    assert whole.is_whole
+    first, second = json.loads(whole.texts("script")[0])
     assert first["tokens"] == ["</script><b>&\u2028$$", "张"]
     assert first["values"] == [[0.25, 1.0], [None, 0.5]]
     assert first["marked"] == [[0, 1]]

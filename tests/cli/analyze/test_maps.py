@@ -1,12 +1,12 @@
 """`hf-ext analyze spans` and `hf-ext analyze attention`: their pages, and the models that they refuse."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from page_parts import Page
 from transformers import pipeline
 from typer.testing import CliRunner
 
@@ -30,7 +30,7 @@ def run(*words: Any) -> Any:
 
 
 def maps_of(page: Path) -> list[dict[str, Any]]:
-    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
+    data, _ = Page(page.read_text(encoding="utf-8")).texts("script")
     return json.loads(data)
 
 
