@@ -1,4 +1,4 @@
-"""A page of pipelines whose answers are known, and of a model, as a program: its first line is the page's address."""
+"""A page of pipelines whose answers are known, and of models, as a program: its first line is the page's address."""
 
 import sys
 from types import SimpleNamespace
@@ -77,12 +77,12 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-def main(folder: str) -> None:
+def main(*folders: str) -> None:
     kinds = predictors()
     known = [OpenedModel(name, f"{name} is known", KnownPipeline(kinds[name], one)) for name, one in ANSWERS.items()]
-    models = [*known, OpenedModel.open(folder, device="cpu", dtype="float32", sample=TEXT)]
-    serve(page(models), ready=lambda address: print(address, flush=True))
+    real = [OpenedModel.open(folder, device="cpu", dtype="float32", sample=TEXT) for folder in folders]
+    serve(page([*known, *real]), ready=lambda address: print(address, flush=True))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -151,7 +151,7 @@ def _as_json(one: ScoreMap) -> dict[str, Any]:
     # NaN is no JSON.
     values = [[None if value != value else round(value, 4) for value in row] for row in one.values.tolist()]
     said = {"name": one.name, "tokens": list(one.tokens), "rows": one.rows, "columns": one.columns}
-    return {**said, "values": values, "largest": max(one.largest, 1e-9), "marked": [list(cell) for cell in one.marked]}
+    return {**said, "values": values, "largest": one.darkest, "marked": [list(cell) for cell in one.marked]}
 
 
 def _draw(path: str | os.PathLike[str], maps: Sequence[ScoreMap], title: str) -> None:
@@ -179,7 +179,7 @@ def _draw(path: str | os.PathLike[str], maps: Sequence[ScoreMap], title: str) ->
             axes.set_axis_off()
             continue
         one = maps[number]
-        axes.imshow(one.values.numpy(), cmap="Oranges", vmin=0, vmax=max(one.largest, 1e-9))
+        axes.imshow(one.values.numpy(), cmap="Oranges", vmin=0, vmax=one.darkest)
         axes.set_title(_drawable(one.name, font), fontsize=10, **named)
         axes.set_xticks(places, shown, rotation=90, fontsize=7, **named)
         axes.set_yticks(places, shown, fontsize=7, **named)

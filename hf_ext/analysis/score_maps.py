@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hf_ext.data.input_limit import input_limit
 from hf_ext.modules.evaluation_mode import evaluation_mode
+from hf_ext.tasks.base.head import score_above
+
+SCORING = ("ForSpanExtraction", "ForRelationExtraction", "ForEventExtraction")
+"""How the names of models end that score pairs of tokens."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,11 @@ class ScoreMap:
         columns: what a column stands for.
         largest: the number that is drawn darkest.
         marked: rows and columns of the cells that are to be framed.
+        of_spans: whether a cell stands for the tokens from its row to its column.
+        is_cut: whether the text goes on after the tokens.
+
+    Raises:
+        ValueError: if ``values`` have not a row and a column for each token.
     """
 
     name: str
@@ -32,50 +41,128 @@ class ScoreMap:
     columns: str
     largest: float = 1.0
     marked: Sequence[tuple[int, int]] = field(default=())
+    of_spans: bool = False
+    is_cut: bool = False
+
+    def __post_init__(self) -> None:
+        length = len(self.tokens)
+        if self.values.shape != (length, length):
+            shape = tuple(self.values.shape)
+            raise ValueError(f"values must have a row and a column for each of {length} tokens, got shape {shape}")
+
+    @property
+    def darkest(self) -> float:
+        """What is drawn darkest: the largest number, and never 0, as numbers are divided by it."""
+        return max(self.largest, 1e-9)
 
 
-def span_score_maps(extract: Any, text: str, labels: Sequence[str] | None = None) -> list[ScoreMap]:
-    """The score of each span of tokens, by its first and its last, for each label: what `SpanExtractionPipeline` sees.
+class _Table(NamedTuple):
+    """What is said of a table of scores ``[L, L]`` that a model gives: fields of its map, and the label it is for."""
+
+    label: str
+    name: str
+    rows: str
+    columns: str
+    of_spans: bool
+
+
+def _tables(model: Any) -> list[_Table]:
+    """The tables of a model's scores, in their order: of spans, of links of first tokens, of links of last tokens."""
+    # By name, not by class: a model may be wrapped, as PEFT does, or come with a copy of our code.
+    suffix = getattr(model, "suffix", None)
+    if suffix not in SCORING:
+        return []
+    names = [str(name) for _, name in sorted(model.config.id2label.items())]
+    spans = ["subject", "object"] if suffix == "ForRelationExtraction" else names
+    links, one, other = {
+        "ForSpanExtraction": ([], "", ""),
+        "ForRelationExtraction": (names, "subject", "object"),
+        # Which two arguments it is, a link does not tell.
+        "ForEventExtraction": (["same event"], "one argument", "another"),
+    }[suffix]
+    return [
+        *(_Table(label, label, "first token", "last token", True) for label in spans),
+        *(
+            _Table(label, f"{label}: {end} tokens", f"{end} token of {one}", f"{end} token of {other}", False)
+            for end in ("first", "last")
+            for label in links
+        ),
+    ]
+
+
+def scored_labels(model: Any) -> list[str]:
+    """The labels of the pairs of tokens that a model scores, in its order: those of spans, and then those of links.
+
+    A model of relations has "subject" and "object" and its predicates, and one of events its roles and "same event".
 
     Args:
-        extract: ``pipeline("span-extraction", model=folder)``.
-        text: one that a window holds.
+        model: one with pointers, of `SCORING`; of any other there are none.
+    """
+    return list(dict.fromkeys(table.label for table in _tables(model)))
+
+
+def span_score_maps(
+    extract: Any, text: str, labels: Sequence[str] | None = None, whole: bool = True, around: bool = True
+) -> list[ScoreMap]:
+    """Maps of how likely a model with pointers thinks each pair of tokens, before anything is decided.
+
+    There is a map for each label of spans: those of entities, "subject" and "object" of relations, roles of events.
+    Its rows are first tokens, its columns last ones. And there are two for each label of links, between the first
+    tokens of two spans and between their last: each predicate from subject to object, and of events "same event" from
+    the smaller place to the larger. What a model finds scores above its threshold in all maps that it stands in.
+
+    Args:
+        extract: ``pipeline("span-extraction", model=folder)``, ``"relation-extraction"`` or ``"event-extraction"``.
+        text: one that a window holds, if ``whole``.
         labels: those to show, in this order; None: all, in that of the model.
+        whole: whether to refuse a longer text, and not to take what its first window has.
+        around: whether to have the tokens around the text, which have no characters in it.
 
     Returns:
-        A map a label, of the logistic function of the scores, with spans marked that the pipeline finds.
+        Maps of the logistic function of the scores, in which those are marked that are above the model's threshold.
 
     Raises:
-        ValueError: if the text is longer than a window, or the model has no such label.
+        ValueError: if the model has no such scores or no such label, or the text is longer than a window.
     """
     model = extract.model
-    names = [model.config.id2label[number] for number in range(len(model.config.id2label))]
+    known = _tables(model)
+    if not known:
+        raise ValueError(f"extract must have a model that scores pairs of tokens, got {type(model).__name__}")
+    names = scored_labels(model)
     chosen = names if labels is None else list(labels)
     for label in chosen:
         if label not in names:
             raise ValueError(f"labels must be among {', '.join(names)}, got {label}")
     windows = extract.windows([text])[0]
-    if len(windows) > 1:
+    if whole and len(windows) > 1:
         count = len(extract.tokenizer(text, verbose=False)["input_ids"])
         raise ValueError(f"text must have at most {extract.window_length(None)} tokens, got {count}")
     inputs, rest = extract.split(windows[0])
     with evaluation_mode(model), torch.no_grad():
         outputs = model(**{name: value.to(model.device) for name, value in inputs.items()}, output_logits=True)
-    scores = outputs.logits[0].double().cpu()
-    found = [(int(label), int(first), int(last)) for label, first, last, _ in outputs.spans[0].tolist() if label >= 0]
-    tokens = _texts(extract.tokenizer, inputs["input_ids"][0].tolist(), rest["window"].offsets, text)
-    values = torch.where(scores.isinf(), torch.nan, scores.sigmoid())
-    return [
-        ScoreMap(
-            label,
+    logits = outputs.logits if isinstance(outputs.logits, tuple) else (outputs.logits,)
+    scores = [table for part in logits for table in part[0]]
+    offsets = rest["window"].offsets
+    places = [place for place, (start, end) in enumerate(offsets) if around or end > start]
+    entries = _texts(extract.tokenizer, inputs["input_ids"][0].tolist(), offsets, text)
+    tokens = [entries[place] for place in places]
+    above = score_above(model.config, None)
+
+    def score_map(table: _Table, scores: Tensor) -> ScoreMap:
+        scores = scores.double().cpu()[places][:, places]
+        return ScoreMap(
+            table.name,
             tokens,
-            values[names.index(label)],
-            "first token",
-            "last token",
-            marked=[(first, last) for number, first, last in found if names[number] == label],
+            torch.where(scores.isinf(), torch.nan, scores.sigmoid()),
+            table.rows,
+            table.columns,
+            marked=[(row, column) for row, column in (scores > above).nonzero().tolist()],
+            of_spans=table.of_spans,
+            is_cut=len(windows) > 1,
         )
-        for label in chosen
-    ]
+
+    pairs = list(zip(known, scores, strict=True))
+    return [score_map(*pair) for label in chosen for pair in pairs if pair[0].label == label]
 
 
 def attention_maps(model: Any, tokenizer: Any, text: str, layer: int = -1, head: int | None = None) -> list[ScoreMap]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from tokenizers import Encoding
 from tokenizers.models import WordPiece
 
+from hf_ext.data.windows import check_gives_offsets
 from hf_ext.tokenization.backend import WordBackend
 from hf_ext.tokenization.segmentation import basic_pieces
 
@@ -47,6 +47,16 @@ class Word:
     reasons: tuple[str, ...]
 
 
+class _Rows(NamedTuple):
+    """Lists of an ``Encoding``, which makes each anew whenever it is asked for it."""
+
+    tokens: list[str]
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+    word_ids: list[int | None]
+    special_tokens_mask: list[int]
+
+
 @dataclass(frozen=True)
 class TokenizedText:
     """A text as a tokenizer reads it.
@@ -81,57 +91,58 @@ def tokenized_text(tokenizer: Any, text: str) -> TokenizedText:
     Raises:
         ValueError: if the tokenizer is none that tells places in a text.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(f"tokenizer must be a fast one, which tells places, got {type(tokenizer).__name__}")
+    check_gives_offsets(tokenizer)
     encoding = tokenizer(text, truncation=False, verbose=False).encodings[0]
+    rows = _Rows(*(getattr(encoding, name) for name in _Rows._fields))
     words: list[Word] = []
-    numbers: list[int | None] = [None] * len(encoding)
-    for places, word in _words(tokenizer, text, encoding):
+    numbers: list[int | None] = [None] * len(rows.ids)
+    for places, word in _words(tokenizer, text, rows):
         for place in places:
             numbers[place] = len(words)
         words.append(word)
-    rows = zip(encoding.tokens, encoding.ids, encoding.offsets, numbers)
-    tokens = tuple(Token(token, id, start, end, number) for token, id, (start, end), number in rows)
-    return TokenizedText(text, tokens, tuple(words), tuple(_left_out(text, encoding.offsets)))
+    tokens = tuple(
+        Token(token, id, start, end, number)
+        for token, id, (start, end), number in zip(rows.tokens, rows.ids, rows.offsets, numbers)
+    )
+    return TokenizedText(text, tokens, tuple(words), tuple(_left_out(text, rows.offsets)))
 
 
-def _words(tokenizer: Any, text: str, encoding: Encoding) -> Iterator[tuple[range, Word]]:
+def _words(tokenizer: Any, text: str, rows: _Rows) -> Iterator[tuple[range, Word]]:
     """The words of a text, each with the places of its tokens among all."""
     backend = tokenizer.backend_tokenizer
-    content = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
-    added = [place for place in content if _is_added(tokenizer, encoding, place, text)]
+    known = tokenizer.added_tokens_decoder
+    content = [place for place, special in enumerate(rows.special_tokens_mask) if not special]
+    added = [
+        place for place in content if _is_added(backend, known.get(rows.ids[place]), text[slice(*rows.offsets[place])])
+    ]
     # Between special tokens that are typed in a text it is read as so many texts.
     first, begin = (content or [0])[0], 0
     for place in (*added, None):
         stop = (content or [-1])[-1] + 1 if place is None else place
-        end = len(text) if place is None else encoding.offsets[place][0]
+        end = len(text) if place is None else rows.offsets[place][0]
         cut = _segmented if isinstance(backend, WordBackend) else _grouped
-        yield from cut(backend, text, range(begin, end), encoding, range(first, stop))
+        yield from cut(backend, text, range(begin, end), rows, range(first, stop))
         if place is not None:
-            begin, first = encoding.offsets[place][1], place + 1
+            begin, first = rows.offsets[place][1], place + 1
             yield range(place, first), Word(text[end:begin], end, begin, ())
 
 
-def _is_added(tokenizer: Any, encoding: Encoding, place: int, text: str) -> bool:
-    """Whether a token is one that stands beside the vocabulary and was found in the text by its name."""
-    token = tokenizer.added_tokens_decoder.get(encoding.ids[place])
-    start, end = encoding.offsets[place]
+def _is_added(backend: Any, token: Any, seen: str) -> bool:
+    """Whether a token, or None, is one that stands beside the vocabulary and was found in a text by its name."""
     if token is None:
         return False
-    normalizer = tokenizer.backend_tokenizer.normalizer if token.normalized else None
-    seen, name = (
-        one if normalizer is None else normalizer.normalize_str(one) for one in (text[start:end], token.content)
-    )
-    return seen.strip() == name.strip()
+    normalizer = backend.normalizer if token.normalized else None
+    found, name = (one if normalizer is None else normalizer.normalize_str(one) for one in (seen, token.content))
+    return found.strip() == name.strip()
 
 
 def _segmented(
-    backend: WordBackend, text: str, part: range, encoding: Encoding, places: range
+    backend: WordBackend, text: str, part: range, rows: _Rows, places: range
 ) -> Iterator[tuple[range, Word]]:
     """The words that a segmenter finds in a part of a text, if it can be told where they are; else its pieces."""
     words = backend.encoder.words(text[part.start : part.stop])
     if words is None or sum(word.tokens for word in words) != len(places):
-        yield from _grouped(backend, text, part, encoding, places)
+        yield from _grouped(backend, text, part, rows, places)
         return
     first = places.start
     for normalized, start, end, count in words:
@@ -139,27 +150,27 @@ def _segmented(
         first += count
         seen = text[part.start + start : part.start + end]
         if own or not seen.isspace():
-            ids = [encoding.ids[place] for place in own]
+            ids = [rows.ids[place] for place in own]
             reasons = _reasons(backend, seen, normalized, basic_pieces(normalized), ids)
             yield own, Word(seen, part.start + start, part.start + end, reasons)
 
 
-def _grouped(backend: Any, text: str, part: range, encoding: Encoding, places: range) -> Iterator[tuple[range, Word]]:
+def _grouped(backend: Any, text: str, part: range, rows: _Rows, places: range) -> Iterator[tuple[range, Word]]:
     """The words that a tokenizer cuts a part of a text into, by what it says of its tokens."""
     first = places.start
     for place in places:
-        if place + 1 in places and encoding.word_ids[place + 1] == encoding.word_ids[place] is not None:
+        if place + 1 in places and rows.word_ids[place + 1] == rows.word_ids[place] is not None:
             continue
         own = range(first, place + 1)
         first = place + 1
-        start = min(encoding.offsets[one][0] for one in own)
-        end = max(encoding.offsets[one][1] for one in own)
+        start = min(rows.offsets[one][0] for one in own)
+        end = max(rows.offsets[one][1] for one in own)
         seen = text[start:end]
         normalized = seen if backend.normalizer is None else backend.normalizer.normalize_str(seen)
         # What stands for a space in some vocabularies.
         normalized = normalized.strip(" \u2581")
         pieces = [list(range(len(normalized)))]
-        reasons = _reasons(backend, seen.strip(), normalized, pieces, [encoding.ids[one] for one in own])
+        reasons = _reasons(backend, seen.strip(), normalized, pieces, [rows.ids[one] for one in own])
         yield own, Word(seen, start, end, reasons)
 
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from hf_ext.atomic_file import atomic_write
 from hf_ext.data.text_lines import parse_json, read_lines
 from hf_ext.suites.files import has_part, read_part
@@ -14,6 +12,7 @@ from hf_ext.suites.runs import Run, best_run, find_runs, first_process
 from hf_ext.suites.suite import Row, Suite, SuiteTask
 from hf_ext.tasks.base.evaluation import job_of_model
 from hf_ext.tasks.base.saved_model import SavedModel
+from hf_ext.training.progress import say
 
 PREDICTIONS = "predictions"
 """The folder of predictions among the runs: of each run by its name, and of the best of each task under ``best``."""
@@ -151,7 +150,7 @@ def _predict_run(
             continue
         rows = read_part(data, task, part, run.split, run.settings["variant"])
         if first_process():
-            Console(stderr=True, highlight=False, markup=False).print(f"{task.name}, {run.name}: predicts {part}")
+            say(f"{task.name}, {run.name}: predicts {part}")
         made[part] = task_predictions(task, rows, folder, use_cpu, batch_size)
         write_predictions(output / PREDICTIONS / run.name / task.name / f"{part}.jsonl", made[part])
     return made

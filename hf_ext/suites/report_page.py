@@ -2,19 +2,10 @@
 
 from collections.abc import Sequence
 
+from hf_ext.page_frame import page_frame
 from hf_ext.tasks.base.report_template import STYLE
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-{{ style|safe }}</style>
-</head>
-<body>
-<h1>{{ title }}</h1>
+_BODY = """\
 {% for heading, columns, rows, below in tables %}
 <details{% if loop.index < 4 %} open{% endif %}><summary>{{ heading }}</summary><div class="wide"><table>
 <tr>{% for column in columns %}<th>{{ column }}</th>{% endfor %}</tr>
@@ -22,10 +13,7 @@ _PAGE = """<!DOCTYPE html>
 {% endfor %}</table></div>
 {% if below %}<p>{{ below }}</p>
 {% endif %}</details>
-{% endfor %}
-</body>
-</html>
-"""
+{% endfor %}"""
 
 
 def report_page(title: str, tables: Sequence[tuple[str, list[str], list[list[str]], str]]) -> str:
@@ -37,4 +25,4 @@ def report_page(title: str, tables: Sequence[tuple[str, list[str], list[list[str
     """
     from jinja2 import Environment
 
-    return Environment(autoescape=True).from_string(_PAGE).render(title=title, tables=tables, style=STYLE)
+    return page_frame(title, STYLE, Environment(autoescape=True).from_string(_BODY).render(tables=tables))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from rich.console import Console
 from transformers import TrainingArguments
 from transformers.trainer_utils import sort_checkpoints
 
@@ -20,6 +19,7 @@ from hf_ext.suites.prediction import task_predictions
 from hf_ext.suites.runs import Run, configuration_of, first_process, read_run, run_folder, write_run
 from hf_ext.suites.suite import Row, Suite, SuiteTask, check_variants
 from hf_ext.tasks.base.job import Job
+from hf_ext.training.progress import say
 from hf_ext.training.run_steps import checkpoint_to_resume
 from hf_ext.version import __version__
 
@@ -276,6 +276,5 @@ def _as_json(value: Any) -> Any:
 
 
 def _say(line: str) -> None:
-    if not first_process():
-        return
-    Console(stderr=True, highlight=False, markup=False).print(line, soft_wrap=True)
+    if first_process():
+        say(line)

@@ -1,4 +1,4 @@
-"""Progress of a training run in the terminal."""
+"""Progress of a training run in the terminal, and what is said beside it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_ext.training.curves import sparkline
+
+
+def say(line: str) -> None:
+    """Print a line on standard error as it is: nothing in it is markup, and it is not broken."""
+    Console(stderr=True, highlight=False, markup=False, emoji=False).print(line, soft_wrap=True)
 
 
 class ProgressCallback(TrainerCallback):

@@ -9,15 +9,16 @@ from typing import Any
 
 from markupsafe import Markup
 
+from hf_ext.analysis.score_maps import ScoreMap, scored_labels, span_score_maps
+from hf_ext.analysis.tokenized_text import tokenized_text
 from hf_ext.extras import extra
 from hf_ext.web.headers import OnlyOurOwn
 from hf_ext.web.heat_map import MOST_TOKENS, heat_map
 from hf_ext.web.opened_model import MOST_BYTES, MOST_CHARACTERS, OpenedModel
 from hf_ext.web.refusals import refusal
 from hf_ext.web.result_page import result_list, result_page
-from hf_ext.web.span_scores import span_labels, span_scores
 from hf_ext.web.style import STYLE
-from hf_ext.web.token_table import pieces_of, token_table
+from hf_ext.web.token_table import token_table
 
 _STYLE = (
     STYLE
@@ -137,7 +138,7 @@ def _model_tabs(model: OpenedModel) -> None:
         if "image" not in model.fields:
             with gr.Tab("File"):
                 _file(model)
-        if (labels := span_labels(model.pipeline)) is not None:
+        if labels := scored_labels(model.pipeline.model):
             with gr.Tab("Span scores"):
                 _scores(model, labels)
         if getattr(model.pipeline, "tokenizer", None) is not None:
@@ -244,17 +245,17 @@ def _scores(model: OpenedModel, labels: Sequence[str]) -> None:
 
     def answer(text: str, label: str) -> list[Any]:
         document = model.document({"text": text})
-        scores = span_scores(model.pipeline, document["text"])
-        tokens = [document["text"][start:end] for start, end in scores.offsets]
-        threshold = getattr(model.pipeline.model.config, "score_threshold", 0.5)
-        picture = heat_map(tokens, scores.scores[labels.index(label)].tolist(), threshold)
-        note = "A row for the first token of a span, a column for its last; framed is what is above the threshold."
-        if scores.is_cut or len(tokens) > MOST_TOKENS:
-            note += f" The text is cut at {min(len(tokens), MOST_TOKENS)} tokens."
-        inner = Markup('<p class="hx-count">{}</p><div class="hx-wide">{}</div>').format(note, picture)
-        return [str(_RESULT.format(inner))]
+        maps = span_score_maps(model.pipeline, document["text"], [label], whole=False, around=False)
+        part = Markup('<p class="hx-count">{}</p><div class="hx-wide">{}</div>')
+        return [str(_RESULT.format(Markup("").join(part.format(_note(one), heat_map(one)) for one in maps)))]
 
     _on(gr, [button.click, label.input], answer, [text, label], [shown])
+
+
+def _note(one: ScoreMap) -> str:
+    note = f"A row for the {one.rows}, a column for the {one.columns}; framed is what is above the threshold."
+    shown = min(len(one.tokens), MOST_TOKENS)
+    return f"{note} The text is cut at {shown} tokens." if one.is_cut or shown < len(one.tokens) else note
 
 
 def _tokens(model: OpenedModel) -> None:
@@ -268,7 +269,7 @@ def _tokens(model: OpenedModel) -> None:
         if len(text) > MOST_CHARACTERS:
             raise ValueError(f"a text must have at most {MOST_CHARACTERS:,} characters, got {len(text):,}")
         tokenizer = model.pipeline.tokenizer
-        return [str(_RESULT.format(token_table(text, pieces_of(tokenizer, text), tokenizer.unk_token)))]
+        return [str(_RESULT.format(token_table(tokenized_text(tokenizer, text), tokenizer.unk_token)))]
 
     _on(gr, [button.click], answer, [text], [shown])
 

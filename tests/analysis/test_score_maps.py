@@ -1,17 +1,19 @@
 """Maps of spans and of attention beside what models give, and pages and pictures of them."""
 
 import json
-import re
+from itertools import combinations
 from typing import Any
 
 import pytest
 import torch
+from page_parts import Page
 from transformers import AutoModel, BertConfig, BertModel, RobertaConfig, RobertaModel, pipeline
 
 import hf_ext
 from hf_ext import build_char_tokenizer
 from hf_ext.analysis import ScoreMap, attention_maps, span_score_maps, write_score_maps
 from hf_ext.analysis.map_page import check_map_file
+from hf_ext.analysis.score_maps import scored_labels
 
 TEXT = "张三在北京 <b>"
 SIZE: dict[str, Any] = {
@@ -25,21 +27,30 @@ SIZE: dict[str, Any] = {
 TOKENIZER = build_char_tokenizer([TEXT], model_max_length=24)
 
 
-def spans(head: str = "efficient_global_pointer") -> Any:
-    torch.manual_seed(0)
-    labels = {"id2label": {0: "人", 1: "<地>"}, "label2id": {"人": 0, "<地>": 1}}
-    config = BertConfig(vocab_size=len(TOKENIZER), span_head=head, span_head_size=8, **labels, **SIZE)
-    model = hf_ext.AutoModelForSpanExtraction.from_config(config)
+HEADS = {
+    "span-extraction": (hf_ext.AutoModelForSpanExtraction, ["人", "<地>"]),
+    "relation-extraction": (hf_ext.AutoModelForRelationExtraction, ["作者", "<地>"]),
+    "event-extraction": (hf_ext.AutoModelForEventExtraction, ["写|人", "写|<地>"]),
+}
+
+
+def scorer(task: str = "span-extraction", seed: int = 0, **fields: Any) -> Any:
+    """The pipeline of a model that finds something, though it was never trained."""
+    auto_class, names = HEADS[task]
+    torch.manual_seed(seed)
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
+    config = BertConfig(vocab_size=len(TOKENIZER), span_head_size=8, **fields, **labels, **SIZE)
+    model = auto_class.from_config(config).eval()
     with torch.no_grad():
         for parameter in model.classifier.parameters():
             parameter.normal_(std=0.5)
-    return pipeline("span-extraction", model=model, tokenizer=TOKENIZER, device="cpu")
+    return pipeline(task, model=model, tokenizer=TOKENIZER, device="cpu")
 
 
 @pytest.mark.parametrize("head", ["efficient_global_pointer", "global_pointer"])
 @pytest.mark.parametrize("text", [TEXT, "张"])
 def test_maps_of_spans_hold_the_pipelines_scores(head, text):
-    extract = spans(head)
+    extract = scorer(span_head=head)
     maps = span_score_maps(extract, text)
     assert [one.name for one in maps] == ["人", "<地>"]
     offsets = TOKENIZER(text, return_offsets_mapping=True)["offset_mapping"]
@@ -61,8 +72,109 @@ def test_maps_of_spans_hold_the_pipelines_scores(head, text):
     assert [one.name for one in span_score_maps(extract, text, ["<地>"])] == ["<地>"]
 
 
+def test_maps_of_a_window_of_characters():
+    """Of a long text its first window, of an empty one nothing, and no token that has no characters."""
+    extract = scorer()
+    maps = span_score_maps(extract, TEXT, whole=False, around=False)
+    places = [(start, end) for start, end in TOKENIZER(TEXT, return_offsets_mapping=True)["offset_mapping"] if end]
+    assert [(one.is_cut, one.tokens) for one in maps] == [(False, [TEXT[start:end] for start, end in places])] * 2
+    marked = {(one.name, places[first][0], places[last][1]) for one in maps for first, last in one.marked}
+    assert marked == {(span["label"], span["start"], span["end"]) for span in extract(TEXT)} != set()
+    (one,) = span_score_maps(extract, TEXT * 9, ["人"], whole=False, around=False)
+    assert (one.is_cut, one.tokens) == (True, [*filter(str.strip, TEXT * 9)][: 24 - 2])
+    assert [one.values.shape for one in span_score_maps(extract, "", whole=False, around=False)] == [(0, 0)] * 2
+
+
+LABELS = {
+    "span-extraction": ["人", "<地>"],
+    "relation-extraction": ["subject", "object", "作者", "<地>"],
+    "event-extraction": ["写|人", "写|<地>", "same event"],
+}
+
+
+@pytest.mark.parametrize("task", HEADS)
+def test_maps_hold_the_models_scores(task):
+    """By label: its table of spans, or its tables of links of first and of last tokens."""
+    extract = scorer(task, score_threshold=0.7)
+    assert scored_labels(extract.model) == LABELS[task]
+    with torch.no_grad():
+        logits = extract.model(**TOKENIZER(TEXT, return_tensors="pt"), output_logits=True).logits
+    spans, *links = (part[0].double() for part in (logits if isinstance(logits, tuple) else (logits,)))
+    named = {label: [(label, table)] for label, table in zip(LABELS[task], spans)}
+    for label, *tables in zip(LABELS[task][len(spans) :], *links, strict=True):
+        named[label] = [(f"{label}: {end} tokens", table) for end, table in zip(("first", "last"), tables, strict=True)]
+    expected = [one for label in LABELS[task] for one in named[label]]
+    maps = span_score_maps(extract, TEXT)
+    assert [one.name for one in maps] == [name for name, _ in expected]
+    assert [one.of_spans for one in maps] == [not name.endswith(" tokens") for name, _ in expected]
+    for one, (_, scores) in zip(maps, expected, strict=True):
+        there = ~scores.isinf()
+        assert torch.equal(~one.values.isnan(), there)
+        assert torch.allclose(one.values[there], 1 / (1 + (-scores[there]).exp()), atol=1e-6)
+        assert {*one.marked} == {*map(tuple, (one.values > 0.7).nonzero().tolist())}
+    assert any(one.marked for one in maps)
+    for label in LABELS[task]:
+        assert [one.name for one in span_score_maps(extract, TEXT, [label])] == [name for name, _ in named[label]]
+
+
+def cells(text: str, *things: Any) -> tuple[tuple[int, int], ...]:
+    """The first tokens of things with characters, and their last."""
+    offsets = TOKENIZER(text, return_offsets_mapping=True)["offset_mapping"]
+    firsts = {start: place for place, (start, end) in enumerate(offsets) if end > start}
+    lasts = {end: place for place, (start, end) in enumerate(offsets) if end > start}
+    return tuple(firsts[one["start"]] for one in things), tuple(lasts[one["end"]] for one in things)
+
+
+def check_rests_on(maps: dict[str, ScoreMap], rests_on: list[Any], score: float) -> None:
+    """Assert that cells are framed, each in the map of a name, and that the least of them is a score."""
+    assert all(tuple(cell) in maps[name].marked for name, cell in rests_on)
+    least = min(float(maps[name].values[tuple(cell)]) for name, cell in rests_on)
+    assert least == pytest.approx(score, abs=1e-6)
+
+
+def test_relations_are_framed_in_the_four_maps_that_they_rest_on():
+    extract = scorer("relation-extraction", seed=5, score_threshold=0.3)
+    maps = {one.name: one for one in span_score_maps(extract, TEXT)}
+    found = extract(TEXT)
+    assert found
+    for relation in found:
+        pair = relation["subject"], relation["object"]
+        heads, tails = cells(TEXT, *pair)
+        rests_on: list[Any] = [(role, ends) for role, *ends in zip(("subject", "object"), heads, tails)]
+        name = relation["predicate"]
+        rests_on += [(f"{name}: first tokens", heads), (f"{name}: last tokens", tails)]
+        check_rests_on(maps, rests_on, relation["score"])
+
+
+def test_events_are_framed_in_the_maps_that_they_rest_on():
+    extract = scorer("event-extraction")
+    maps = {one.name: one for one in span_score_maps(extract, TEXT)}
+    found = extract(TEXT)
+    assert any(len(event["arguments"]) > 1 for event in found)
+    for event in found:
+        arguments = event["arguments"]
+        heads, tails = cells(TEXT, *arguments)
+        rests_on = [(f"{event['type']}|{one['role']}", ends) for one, *ends in zip(arguments, heads, tails)]
+        for end, places in (("first", heads), ("last", tails)):
+            rests_on += [(f"same event: {end} tokens", sorted(pair)) for pair in combinations(places, 2)]
+        check_rests_on(maps, rests_on, event["score"])
+
+
+def test_models_that_score_no_spans_are_refused():
+    config = BertConfig(vocab_size=len(TOKENIZER), answer_head_size=8, **SIZE)
+    model = hf_ext.AutoModelForReadingComprehension.from_config(config)
+    assert scored_labels(model) == []
+    with pytest.raises(ValueError, match="extract must have a model that scores pairs of tokens, got BertFor"):
+        span_score_maps(pipeline("reading-comprehension", model=model, tokenizer=TOKENIZER), TEXT)
+
+
+def test_values_of_other_tokens_are_refused():
+    with pytest.raises(ValueError, match=r"a row and a column for each of 2 tokens, got shape \(3, 3\)"):
+        ScoreMap("a", ["甲", "乙"], torch.zeros(3, 3), "row", "column")
+
+
 def test_spans_that_cannot_be_shown_are_refused():
-    extract = spans()
+    extract = scorer()
     with pytest.raises(ValueError, match="labels must be among 人, <地>, got 物"):
         span_score_maps(extract, TEXT, ["物"])
     with pytest.raises(ValueError, match="text must have at most 24 tokens, got 42"):
@@ -152,8 +264,9 @@ def test_page_is_whole_and_escaped(tmp_path):
     assert "<u>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "http" not in page
-    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    first, second = json.loads(data)
+    whole = Page(page)
+    assert whole.is_whole
+    first, second = json.loads(whole.texts("script")[0])
     assert first["tokens"] == ["</script><b>&\u2028$$", "张"]
     assert first["values"] == [[0.25, 1.0], [None, 0.5]]
     assert first["marked"] == [[0, 1]]

@@ -87,7 +87,9 @@ def test_tokens_that_were_added_are_words():
 
 def test_long_texts_are_not_cut():
     tokenizer = build_char_tokenizer(["好"], model_max_length=4)
-    assert len(tokenized_text(tokenizer, "好" * 9).tokens) == 11
+    for count in (9, 20_000):
+        seen = tokenized_text(tokenizer, "好" * count)
+        assert (len(seen.tokens), len(seen.words)) == (count + 2, count)
 
 
 def test_any_fast_tokenizer_is_read_and_no_other():

@@ -12,7 +12,8 @@ import pytest
 import torch
 import typer
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, TrainingArguments
+from saved_tiny import saved
+from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, TrainingArguments
 from typer.testing import CliRunner
 
 import hf_ext
@@ -78,11 +79,7 @@ def test_train_writes_model_scores_and_curves(trained, files):
 
 def test_train_fine_tunes_any_encoder(files, tmp_path):
     texts = [json.loads(line)["text"] for line in (files / "train.jsonl").read_text(encoding="utf-8").splitlines()]
-    tokenizer = build_char_tokenizer(texts)
-    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    encoder = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **size))
-    for part in (encoder, tokenizer):
-        part.save_pretrained(tmp_path / "bert")
+    encoder = BertForMaskedLM.from_pretrained(saved(tmp_path / "bert", BertForMaskedLM, texts))
     arguments = dict(zip(*[iter(train_options(files, tmp_path / "model")[:-1])] * 2))
     del arguments["--config"]
     options = {"--model": tmp_path / "bert", "--max-steps": 2, "--head": "global_pointer", "--span-head-size": 8}

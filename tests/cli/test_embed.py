@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from saved_tiny import saved
 from transformers import pipeline
 from typer.testing import CliRunner
 
 import hf_ext
-from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.tasks.similarity import pipeline as embedding
 from hf_ext.tasks.similarity.vector_file import write_jsonl, write_npy
@@ -28,15 +28,9 @@ def run(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
+    fields = {"attention_mode": "unilm", "pooler_activation": "linear", "initializer_range": 0.3}
     folder = tmp_path_factory.mktemp("sim")
-    tokenizer = build_char_tokenizer(TEXTS)
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
-    options = {"attention_mode": "unilm", "pooler_activation": "linear", "initializer_range": 0.3}
-    model = hf_ext.RoFormerModel(hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **size, **options))
-    for part in (model, tokenizer):
-        part.save_pretrained(folder)
-    return folder
+    return saved(folder, hf_ext.RoFormerModel, TEXTS, config_class=hf_ext.RoFormerConfig, **fields)
 
 
 @pytest.fixture(scope="module")

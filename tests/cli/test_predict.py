@@ -4,17 +4,16 @@ import json
 import re
 
 import pytest
+import saved_tiny
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, pipeline
+from transformers import AutoModelForSequenceClassification, pipeline
 from typer.testing import CliRunner
 
-from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.tasks.base.saved_model import predictors
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
-SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 CONTEXT = "林一舟写了长河，何远写了春江。"
 TEXTS = ["林一舟写了长河", "何远"]
 
@@ -24,19 +23,16 @@ def run(*words, **options):
 
 
 def saved(folder, auto_class, **fields):
-    """A small BERT with a head, and its tokenizer."""
-    tokenizer = build_char_tokenizer([CONTEXT, "谁写了"], model_max_length=64)
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SIZE)
-    own = {name: fields.pop(name) for name in [*fields] if name in ("id2label", "problem_type")}
-    config.update(own)
-    model = auto_class.from_config(config, **fields)
-    with torch.no_grad():
-        for parameter in model.classifier.parameters():
-            parameter.mul_(20)
-    for part in (model, tokenizer):
-        part.save_pretrained(folder)
-    return folder
+    """A small BERT with a head of large weights, and its tokenizer."""
+
+    def make(config):
+        model = auto_class.from_config(config)
+        with torch.no_grad():
+            for parameter in model.classifier.parameters():
+                parameter.mul_(20)
+        return model
+
+    return saved_tiny.saved(folder, make, [CONTEXT, "谁写了"], 64, **fields)
 
 
 def near(value):

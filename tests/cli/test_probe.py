@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from saved_tiny import saved
 from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
 
@@ -32,11 +33,7 @@ def examples(count):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("probe")
-    tokenizer = build_char_tokenizer(WORDS)
-    torch.manual_seed(0)
-    model = RoFormerModel(RoFormerConfig(vocab_size=len(tokenizer), initializer_range=0.3, **SIZE))
-    for part in (model, tokenizer):
-        part.save_pretrained(folder)
+    saved(folder, RoFormerModel, WORDS, config_class=RoFormerConfig, initializer_range=0.3, **SIZE)
     for name, count in (("train", 120), ("test", 40)):
         lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in examples(count))
         (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from saved_tiny import saved
 from transformers import pipeline
 from typer.testing import CliRunner
 
@@ -171,8 +172,6 @@ def test_other_commands_say_what_a_language_model_is_for(
 
 
 def test_a_model_without_a_head(tmp_path: Path) -> None:
-    tokenizer = build_char_tokenizer(TEXTS)
-    for part in (hf_ext.RoFormerModel(hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **SIZE)), tokenizer):
-        part.save_pretrained(tmp_path)
+    saved(tmp_path, hf_ext.RoFormerModel, TEXTS, config_class=hf_ext.RoFormerConfig)
     done = run(tmp_path, "天")
     assert re.search("model must be one of .*ForMaskedLM.*, got RoFormerModel", str(done.exception))

@@ -6,19 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 from ray_work import FaultyPrediction
-from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
+from saved_tiny import TEXT
 from typer.testing import CliRunner
 
-import hf_ext
-from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.engines import Embedding, Prediction, run_on_ray
 
 TESTS = Path(__file__).parents[1]
-TEXT = "林一舟写了长河，何远写了春江。"
-SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,30 +41,6 @@ def cluster():
     ray.init(address="local", num_cpus=2, runtime_env=environment, **options)
     yield
     ray.shutdown()
-
-
-def saved(folder, make):
-    tokenizer = build_char_tokenizer([TEXT], model_max_length=64)
-    torch.manual_seed(0)
-    fields = {"initializer_range": 0.5, "pad_token_id": tokenizer.pad_token_id, **SIZE}
-    for part in (make(BertConfig(vocab_size=len(tokenizer), id2label={0: "a", 1: "b"}, **fields)), tokenizer):
-        part.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    return saved(tmp_path_factory.mktemp("classifier"), AutoModelForSequenceClassification.from_config)
-
-
-@pytest.fixture(scope="module")
-def tagger(tmp_path_factory):
-    return saved(tmp_path_factory.mktemp("tagger"), hf_ext.AutoModelForSpanExtraction.from_config)
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return saved(tmp_path_factory.mktemp("encoder"), BertModel)
 
 
 @pytest.fixture

@@ -4,12 +4,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
-import torch
-from transformers import AutoModelForMultipleChoice, BertConfig, BertModel
+from saved_tiny import TEXT, saved
+from transformers import AutoModelForMultipleChoice
 from typer.testing import CliRunner
 
-import hf_ext
-from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.data.text_lines import TextFileError
 from hf_ext.engines import Embedding, Prediction, ray_run, run_on_ray
@@ -18,30 +16,9 @@ from hf_ext.engines.file_work import parts_of
 from hf_ext.engines.kept_parts import KeptParts
 from hf_ext.extras import MissingExtraError
 
-TEXT = "林一舟写了长河，何远写了春江。"
-SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-
 
 def run(*words, **options):
     return CliRunner().invoke(app, [*map(str, words)], **options)
-
-
-def saved(folder, make):
-    tokenizer = build_char_tokenizer([TEXT], model_max_length=64)
-    torch.manual_seed(0)
-    for part in (make(BertConfig(vocab_size=len(tokenizer), initializer_range=0.5, **SIZE)), tokenizer):
-        part.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tagger(tmp_path_factory):
-    return saved(tmp_path_factory.mktemp("tagger"), hf_ext.AutoModelForSpanExtraction.from_config)
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return saved(tmp_path_factory.mktemp("encoder"), BertModel)
 
 
 @pytest.fixture

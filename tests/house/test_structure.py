@@ -39,7 +39,7 @@ STANDS_ON = {
     "suites": ("tasks", "task"),
     "export": ("tasks", "task", "conversion"),
     "engines": ("tasks", "task"),
-    "web": ("tasks", "task"),
+    "web": ("tasks", "task", "analysis"),
     "serve": ("export",),
     "cli": (
         "tasks",

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from hf_ext.training.curves import plot_curves, sparkline
-from hf_ext.training.progress import ProgressCallback
+from hf_ext.training.progress import ProgressCallback, say
 from hf_ext.training.run_steps import show_progress
 
 
@@ -107,3 +107,10 @@ def test_progress_is_shown_once_however_often_it_is_asked_for(tmp_path):
             show_progress(trainer, "f1")
         shown = [one for one in trainer.callback_handler.callbacks if isinstance(one, ProgressCallback)]
         assert [one.metric for one in shown] == ([] if silent else ["f1"])
+
+
+def test_what_is_said_is_a_line_as_it_is(capsys):
+    line = "[bold]张三[/bold] :smile: " + "a b " * 100
+    say(line)
+    seen = capsys.readouterr()
+    assert (seen.out, seen.err) == ("", f"{line}\n")

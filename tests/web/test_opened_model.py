@@ -4,18 +4,12 @@ import json
 from types import SimpleNamespace
 
 import pytest
-import torch
-from transformers import BertConfig, pipeline
+from saved_tiny import TEXT, saved
+from transformers import pipeline
 
-from hf_ext import build_char_tokenizer
 from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
-from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
 from hf_ext.web.opened_model import MOST_BYTES, MOST_CHARACTERS, MOST_DOCUMENTS, OpenedModel
-from hf_ext.web.span_scores import span_labels, span_scores
-
-TEXT = "林一舟写了长河，何远写了春江。"
-SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 
 
 def model_of(reads, optional=(), predict_options=None):
@@ -122,21 +116,11 @@ def test_a_file_that_names_images_of_the_server_is_not_read(tmp_path):
         IMAGES.documents_of_file(str(file))
 
 
-def saved(folder, auto_class, **fields):
-    tokenizer = build_char_tokenizer([TEXT, "谁写了"], model_max_length=32)
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SIZE)
-    config.update({name: fields.pop(name) for name in [*fields] if name == "id2label"})
-    model = auto_class.from_config(config, **fields)
-    for part in (model, tokenizer):
-        part.save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def spans(tmp_path_factory):
     names = {0: "person", 1: "work"}
-    return saved(tmp_path_factory.mktemp("spans"), AutoModelForSpanExtraction, id2label=names)
+    folder = tmp_path_factory.mktemp("spans")
+    return str(saved(folder, AutoModelForSpanExtraction.from_config, length=32, id2label=names))
 
 
 def test_answers_are_those_of_the_pipeline(spans):
@@ -158,37 +142,10 @@ def test_answers_are_those_of_the_pipeline(spans):
 
 
 def test_numbers_that_are_whole(tmp_path):
-    model = OpenedModel.open(saved(tmp_path, AutoModelForReadingComprehension, answer_head_size=8), device="cpu")
+    make = AutoModelForReadingComprehension.from_config
+    model = OpenedModel.open(str(saved(tmp_path, make, length=32, answer_head_size=8)), device="cpu")
     document = model.document({"question": "谁写了长河", "context": TEXT})
     ((answer,), several) = (model.answers([document], {"top_k": many})[0]["answers"] for many in ("1", "3"))
     assert (several[0]["start"], len(several)) == (answer["start"], 3)
     with pytest.raises(ValueError, match=r"top_k must be a whole number, got '1\.5'"):
         model.answers([document], {"top_k": "1.5"})
-
-
-def test_span_scores_are_what_the_pipeline_finds(spans):
-    find = pipeline("span-extraction", model=spans)
-    assert span_labels(find) == ["person", "work"]
-    scores = span_scores(find, TEXT)
-    assert (len(scores.offsets), scores.scores.shape, scores.is_cut) == (len(TEXT), (2, len(TEXT), len(TEXT)), False)
-    above = {
-        (span_labels(find)[label], scores.offsets[first][0], scores.offsets[last][1])
-        for label, first, last in (scores.scores.sigmoid() > 0.5).nonzero().tolist()
-    }
-    found = {(one["label"], one["start"], one["end"]) for one in find(TEXT)}
-    assert above == found != set()
-    # Of a long text a window is scored, of an empty one nothing.
-    assert span_scores(find, TEXT * 9).is_cut
-    assert span_scores(find, "").scores.shape == (2, 0, 0)
-
-
-def test_span_scores_of_relations_are_of_subjects_and_objects(tmp_path):
-    folder = saved(tmp_path, AutoModelForRelationExtraction, id2label={0: "author"}, span_head_size=8)
-    find = pipeline("relation-extraction", model=folder)
-    assert span_labels(find) == ["subject", "object"]
-    assert span_scores(find, TEXT).scores.shape == (2, len(TEXT), len(TEXT))
-
-
-def test_heads_without_pointers_have_no_span_scores(tmp_path):
-    folder = saved(tmp_path, AutoModelForReadingComprehension, answer_head_size=8)
-    assert span_labels(pipeline("reading-comprehension", model=folder)) is None

@@ -12,14 +12,13 @@ from urllib.request import urlopen
 
 import known_page
 import pytest
-import torch
 from browser import browser
 from known_page import EVIL, TEXT, entities
 from page_parts import Page
-from transformers import BertConfig
+from saved_tiny import saved
 
-from hf_ext import build_char_tokenizer
 from hf_ext.tasks.entities.span_head import AutoModelForSpanExtraction
+from hf_ext.tasks.relations.head import AutoModelForRelationExtraction
 from hf_ext.web.opened_model import OpenedModel
 
 pytestmark = pytest.mark.slow
@@ -28,22 +27,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    """A model that finds something, though it was never trained."""
-    folder = tmp_path_factory.mktemp("pages") / "model"
-    tokenizer = build_char_tokenizer([TEXT], model_max_length=64)
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **size)
-    config.update({"id2label": {0: "person", 1: "place"}})
-    for part in (AutoModelForSpanExtraction.from_config(config), tokenizer):
-        part.save_pretrained(folder)
+    """Models of entities and of relations that find something, though they were never trained, by their names."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, auto_class in (("model", AutoModelForSpanExtraction), ("links", AutoModelForRelationExtraction)):
+        saved(folder / name, auto_class.from_config, [TEXT], 64, id2label={0: "person", 1: "place"})
     return folder
 
 
 @pytest.fixture(scope="module")
 def address(real):
     pytest.importorskip("gradio", reason="the page needs the extra demo")
-    command = [sys.executable, str(Path(known_page.__file__)), str(real)]
+    command = [sys.executable, known_page.__file__, str(real / "model"), str(real / "links")]
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
@@ -220,7 +214,7 @@ def test_images(shown, tmp_path):
 def test_a_real_model_shows_its_scores_and_tokens(shown, real):
     part = panel(shown, "model")
     found = find(part)
-    find_one = OpenedModel.open(str(real), device="cpu")
+    find_one = OpenedModel.open(str(real / "model"), device="cpu")
     expected = find_one.answers([{"text": TEXT}], {})[0]["entities"]
     assert expected
     assert found.locator("tr td:nth-child(2)").all_text_contents() == [one["text"] for one in expected]
@@ -230,6 +224,22 @@ def test_a_real_model_shows_its_scores_and_tokens(shown, real):
     part = panel(shown, "model", "Tokens")
     tokens = find(part, "Show tokens").locator("code").all_text_contents()
     assert tokens == find_one.pipeline.tokenizer.convert_ids_to_tokens(find_one.pipeline.tokenizer(TEXT)["input_ids"])
+
+
+def test_a_predicate_shows_both_of_its_links(shown):
+    part = panel(shown, "links", "Span scores")
+    find(part, "Show scores")
+    assert part.locator("svg.hx-heat").count() == 1
+    part.get_by_label("label").click()
+    shown.get_by_role("option", name="place").click()
+    part.locator("svg.hx-heat").nth(1).wait_for()
+    names = part.locator("svg.hx-heat").evaluate_all("all => all.map(one => one.ariaLabel)")
+    assert names == [
+        f"place: {end} tokens: {end} token of subject by row, {end} token of object by column"
+        for end in ("first", "last")
+    ]
+    # An object may stand before its subject.
+    assert part.locator("svg.hx-heat rect").count() == 2 * len(TEXT) ** 2
 
 
 @pytest.mark.parametrize("path", ["gradio_api/file=/etc/passwd", "gradio_api/file=pyproject.toml", "openapi.json"])

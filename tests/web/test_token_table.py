@@ -4,7 +4,8 @@ import pytest
 from page_parts import Page
 
 from hf_ext import build_char_tokenizer
-from hf_ext.web.token_table import MOST_TOKENS, pieces_of, token_table
+from hf_ext.analysis import tokenized_text
+from hf_ext.web.token_table import MOST_TOKENS, token_table
 
 TEXTS = ["", "甲", "长河 the book\n流", "甲\ud7ff😀乙", "<script>alert(1)</script>\"'&", "  长  河  "]
 
@@ -16,8 +17,7 @@ def tokenizer():
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_rows_are_the_tokens(tokenizer, text):
-    pieces = pieces_of(tokenizer, text)
-    page = Page(token_table(text, pieces, tokenizer.unk_token))
+    page = Page(token_table(tokenized_text(tokenizer, text), tokenizer.unk_token))
     assert page.is_whole
     rows = tokenizer(text, return_offsets_mapping=True, truncation=False)
     assert page.texts("code") == tokenizer.convert_ids_to_tokens(rows["input_ids"])
@@ -33,7 +33,7 @@ def test_rows_are_the_tokens(tokenizer, text):
 
 def test_texts_longer_than_the_model_takes_are_shown_to_a_limit(tokenizer):
     text = "河" * (MOST_TOKENS + 9)
-    page = Page(token_table(text, pieces_of(tokenizer, text)))
+    page = Page(token_table(tokenized_text(tokenizer, text)))
     assert len(page.texts("code")) == MOST_TOKENS
     assert page.texts("p") == [
         f"{MOST_TOKENS + 11} tokens, {MOST_TOKENS + 9} words, {MOST_TOKENS + 9} characters; the first "
@@ -44,4 +44,4 @@ def test_texts_longer_than_the_model_takes_are_shown_to_a_limit(tokenizer):
 
 def test_a_tokenizer_without_offsets_is_refused():
     with pytest.raises(ValueError, match="tokenizer must be a fast one"):
-        pieces_of(None, "甲")
+        tokenized_text(None, "甲")

@@ -7,7 +7,8 @@ from typing import Any
 
 from hf_ext.atomic_file import atomic_write
 from hf_ext.metrics.comparison import KINDS
-from hf_ext.tasks.base.report_template import PAGE, STYLE
+from hf_ext.page_frame import page_frame
+from hf_ext.tasks.base.report_template import BODY, REPORT_STYLE
 
 # What a browser still opens at once; what is beyond is in the JSON.
 MOST_EXAMPLES = 20_000
@@ -51,9 +52,7 @@ def report_page(report: Mapping[str, Any]) -> str:
         ("By length of the item", "characters", report["item_lengths"], False),
         ("By what training has seen", "surface", report["surfaces"], False),
     ]
-    return environment.from_string(PAGE).render(
-        style=STYLE,
-        title=" ".join(["Errors:", *filter(None, (about.get("task"), about.get("file")))]),
+    body = environment.from_string(BODY).render(
         report=report,
         scores={name: _shown(value) for name, value in report["scores"].items() if isinstance(value, int | float)},
         tables=[table for table in tables if table[2]],
@@ -62,6 +61,7 @@ def report_page(report: Mapping[str, Any]) -> str:
         left_out=len(report["examples"]) - len(examples),
         data={"examples": examples, "layout": report["layout"], "kinds": KINDS},
     )
+    return page_frame(" ".join(["Errors:", *filter(None, (about.get("task"), about.get("file")))]), REPORT_STYLE, body)
 
 
 def _json(value: Any) -> str:

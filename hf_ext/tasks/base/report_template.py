@@ -1,11 +1,10 @@
-"""The page of an error report, as a Jinja template that needs no network."""
+"""The content of the page of an error report, as a Jinja template that needs no network, and its rules."""
 
 STYLE = """\
-:root { color-scheme: light dark; --line: #8885; --soft: #8881; }
+:root { --line: #8885; --soft: #8881; }
 * { box-sizing: border-box; }
-body { font: 16px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif;
-       max-width: 76rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; margin: .3rem 0; }
+body { max-width: 76rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+h1 { margin: .3rem 0; }
 h2 { font-size: 1.15rem; margin: 1.6rem 0 .5rem; }
 .scores, .row { display: flex; flex-wrap: wrap; gap: .5rem; margin: .6rem 0; align-items: center; }
 .scores div { background: var(--soft); border-radius: 8px; padding: .3rem .8rem; }
@@ -17,16 +16,11 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: start; white-space: normal; min-width: 8rem; max-width: 16rem; }
 """
-"""What pages share: type, tables and what unfolds."""
+"""Rules that reports share, after those of the frame: tables and what unfolds."""
 
-PAGE = r"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-{{ style|safe }}
+REPORT_STYLE = (
+    STYLE
+    + """\
 button, select, input { font: inherit; max-width: 100%; padding: .2rem .6rem; border: 1px solid var(--line);
                         border-radius: 8px; background: var(--soft); color: inherit; }
 button { cursor: pointer; text-align: start; overflow-wrap: anywhere; }
@@ -62,11 +56,11 @@ button.kind, .chip { border-inline-start: 6px solid hsl(var(--hue) 70% 50%); }
   .texts .sides, .marks .sides { grid-template-columns: 1fr; }
   #controls { position: static; }
 }
-</style>
-</head>
-<body>
-<h1>{{ title }}</h1>
-<div>{{ report.number }} examples
+"""
+)
+"""Rules of an error report."""
+
+BODY = r"""<div>{{ report.number }} examples
 {%- if report.layout != "texts" %}, {{ report.wrong }} with something wrong{% endif %}</div>
 <div class="scores">
 {% for name, value in scores.items() %}<div>{{ name }} <b>{{ value }}</b></div>
@@ -338,6 +332,4 @@ for (const button of document.querySelectorAll("button[data-true]")) {
 if (layout !== "texts" && !examples.some(example => example.wrong)) state.kind = "";
 render();
 </script>
-</body>
-</html>
 """

@@ -3,12 +3,12 @@
 from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from transformers import Trainer, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
 
 from hf_ext.data.model_name import check_model_name
 from hf_ext.tasks.base.data_source import source_of
+from hf_ext.training.progress import say
 from hf_ext.training.push_run import check_push
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def tell_files(job: "Job", files: "Files", arguments: TrainingArguments) -> None
         f"{_number(own)}{job.examples} in {source_of(job, part)}" for part, own in parts.items() if own is not None
     )
     labels = f"; {len(files.labels)} labels" if files.labels else ""
-    _say(arguments, told + labels)
+    tell(arguments, told + labels)
 
 
 def tell_run(job: "Job", trainer: Trainer, files: "Files", rows: Sequence[Any]) -> None:
@@ -64,7 +64,7 @@ def tell_run(job: "Job", trainer: Trainer, files: "Files", rows: Sequence[Any]) 
     arguments = trainer.args
     precision = "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32"
     processes = f", {arguments.world_size} processes" if arguments.world_size > 1 else ""
-    _say(
+    tell(
         arguments,
         f"{type(model).__name__}, {_millions(sum(sizes))} parameters{part}, on {arguments.device} in "
         f"{precision}{processes}",
@@ -72,7 +72,7 @@ def tell_run(job: "Job", trainer: Trainer, files: "Files", rows: Sequence[Any]) 
     for name, examples, own in zip(("training", "evaluation"), (files.train, files.validation), rows):
         told = _of_rows(job, len(examples), own) if isinstance(examples, Sized) else ""
         if told:
-            _say(arguments, f"{name}: {told}")
+            tell(arguments, f"{name}: {told}")
 
 
 def _of_rows(job: "Job", examples: int, rows: Any) -> str:
@@ -97,6 +97,7 @@ def _millions(number: int) -> str:
     return f"{number / 1e6:,.1f} million" if number >= 1e5 else f"{number:,}"
 
 
-def _say(arguments: TrainingArguments, line: str) -> None:
+def tell(arguments: TrainingArguments, line: str) -> None:
+    """Say a line of a run, in the first process and where a progress is wanted."""
     if not arguments.disable_tqdm and arguments.process_index == 0:
-        Console(stderr=True, highlight=False, markup=False).print(line, soft_wrap=True)
+        say(line)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.console import Console
 from torch import nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
@@ -19,6 +18,7 @@ from transformers.trainer_utils import sort_checkpoints
 from hf_ext.atomic_file import atomic_write
 from hf_ext.extras import extra
 from hf_ext.tasks.base.option import option
+from hf_ext.tasks.base.run_start import tell
 from hf_ext.tasks.base.search_space import SearchSpace
 from hf_ext.training.model_card.readme import rename_card
 from hf_ext.training.run_steps import check_output_dir, for_evaluation
@@ -146,7 +146,7 @@ class _Search:
     def run(self, number: int, values: Mapping[str, Any]) -> float:
         """The score of a run with these values, whose number counts from 1; of values tried before, what they had."""
         told = ", ".join(f"{name}={_text(value)}" for name, value in values.items())
-        self._say(f"trial {number} of {self.job.search_trials}: {told}")
+        tell(self.arguments, f"trial {number} of {self.job.search_trials}: {told}")
         began = time.monotonic()
         before = next((one for one in self.trials if one["values"] == _as_json(values)), None)
         score, scores = (before["score"], None) if before else self._run(number, values)
@@ -157,7 +157,7 @@ class _Search:
         self._write()
         best = "none yet" if self.best is None else f"{self.best['score']:.4f} of trial {self.best['trial']}"
         shown = "no number" if score is None else f"{score:.4f}"
-        self._say(f"trial {number} of {self.job.search_trials}: {self.metric} {shown}; best {best}")
+        tell(self.arguments, f"trial {number} of {self.job.search_trials}: {self.metric} {shown}; best {best}")
         return math.nan if score is None else float(score)
 
     def finish(self) -> dict[str, Any]:
@@ -231,10 +231,6 @@ class _Search:
 
     def _place(self, number: int) -> Path:
         return self.folder / _TRIALS / str(number)
-
-    def _say(self, line: str) -> None:
-        if not self.arguments.disable_tqdm:
-            Console(stderr=True, highlight=False, markup=False).print(line, soft_wrap=True)
 
 
 def _check(job: "Job", arguments: TrainingArguments) -> None:

@@ -1,17 +1,18 @@
 """`hf-ext analyze spans` and `hf-ext analyze attention`: their pages, and the models that they refuse."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from page_parts import Page
+from transformers import pipeline
 from typer.testing import CliRunner
 
 import hf_ext
 from hf_ext import build_char_tokenizer
-from hf_ext.analysis import attention_maps
+from hf_ext.analysis import attention_maps, span_score_maps
 from hf_ext.cli import app
 
 TEXT = "张三在北京"
@@ -29,13 +30,13 @@ def run(*words: Any) -> Any:
 
 
 def maps_of(page: Path) -> list[dict[str, Any]]:
-    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
+    data, _ = Page(page.read_text(encoding="utf-8")).texts("script")
     return json.loads(data)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """An entity model, one of tags, an encoder and decoder, a mixer, and a vision transformer."""
+    """Models of entities, relations and events, one of tags, an encoder and decoder, a mixer, a vision transformer."""
     folder = tmp_path_factory.mktemp("models")
     tokenizer = build_char_tokenizer([TEXT], model_max_length=24)
     torch.manual_seed(0)
@@ -46,6 +47,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     t5 = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
     models = {
         "spans": hf_ext.AutoModelForSpanExtraction.from_config(encoder),
+        "relations": hf_ext.AutoModelForRelationExtraction.from_config(encoder),
+        "events": hf_ext.AutoModelForEventExtraction.from_config(encoder),
         "tags": hf_ext.AutoModelForSequenceLabeling.from_config(encoder),
         "t5": hf_ext.T5PegasusForConditionalGeneration(hf_ext.T5PegasusConfig(vocab_size=len(tokenizer), **t5)),
         "mixer": hf_ext.TokenMixerModel(hf_ext.TokenMixerConfig(**mixer)),
@@ -57,16 +60,35 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in (*models, "vit")}
 
 
-def test_spans(folders, tmp_path):
+LINKS = [f"{label}: {end} tokens" for label in ("人", "地") for end in ("first", "last")]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "of_one"),
+    [
+        ("spans", ["人", "地"], ["地"]),
+        ("relations", ["subject", "object", *LINKS], LINKS[2:]),
+        ("events", ["人", "地", "same event: first tokens", "same event: last tokens"], ["地"]),
+    ],
+)
+def test_spans(name, expected, of_one, folders, tmp_path):
     page = tmp_path / "spans.html"
-    done = run("spans", folders["spans"], TEXT, "--output", page)
+    done = run("spans", folders[name], TEXT, "--output", page)
     assert done.exit_code == 0, done.exception
-    assert "2 maps of 7 tokens" in done.stdout
+    assert f"{len(expected)} maps of 7 tokens" in done.stdout
     found = maps_of(page)
-    assert [one["name"] for one in found] == ["人", "地"]
+    assert [one["name"] for one in found] == expected
     assert found[0]["tokens"] == ["[CLS]", *TEXT, "[SEP]"]
-    one = run("spans", folders["spans"], TEXT, "--output", tmp_path / "spans.png", "--label", "地")
+    task = {"spans": "span-extraction", "relations": "relation-extraction", "events": "event-extraction"}[name]
+    for one, wanted in zip(found, span_score_maps(pipeline(task, model=str(folders[name])), TEXT), strict=True):
+        values = torch.tensor([[torch.nan if value is None else value for value in row] for row in one["values"]])
+        assert torch.allclose(values.double(), wanted.values, atol=1e-4, equal_nan=True)
+        assert [*map(tuple, one["marked"])] == wanted.marked
+    one = run("spans", folders[name], TEXT, "--output", page, "--label", "地")
     assert one.exit_code == 0, one.exception
+    assert [one["name"] for one in maps_of(page)] == of_one
+    picture = run("spans", folders[name], TEXT, "--output", tmp_path / "spans.png")
+    assert picture.exit_code == 0, picture.exception
     assert (tmp_path / "spans.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -89,6 +111,7 @@ def test_attention(name, folders, tmp_path):
     ("words", "message"),
     [
         (("spans", "tags", "--output", "a.html"), "model must find entities by GlobalPointer"),
+        (("spans", "relations", "--output", "a.html", "--label", "物"), "among subject, object, 人, 地, got 物"),
         (("spans", "mixer", "--output", "a.html"), "model must have a trained head"),
         (("spans", "spans", "--output", "a.pdf"), "a file of maps must end in .html or .png"),
         (("spans", "spans", "--output", "nowhere/a.png"), "must be in a folder that exists"),

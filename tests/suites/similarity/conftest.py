@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertConfig, BertModel, pipeline
-
-from hf_ext import build_char_tokenizer
+from saved_tiny import saved
+from transformers import BertModel, pipeline
 
 CHARACTERS = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏"
-SIZE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 
 
 def pairs_of(count, seed):
@@ -25,12 +22,8 @@ def parts():
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("encoder")
-    tokenizer = build_char_tokenizer([CHARACTERS])
-    torch.manual_seed(0)
-    for part in (BertModel(BertConfig(vocab_size=len(tokenizer), initializer_range=0.3, **SIZE)), tokenizer):
-        part.save_pretrained(folder)
-    return folder
+    fields = {"num_hidden_layers": 2, "initializer_range": 0.3}
+    return saved(tmp_path_factory.mktemp("encoder"), BertModel, [CHARACTERS], **fields)
 
 
 @pytest.fixture(scope="session")

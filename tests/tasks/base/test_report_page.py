@@ -2,9 +2,9 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
+from page_parts import Page
 
 from hf_ext.metrics.comparison import Comparison, Item, pair_items
 from hf_ext.metrics.error_report import error_report
@@ -28,52 +28,27 @@ def comparison(text, label):
     return Comparison({"text": text}, pair_items([item], [Item("x", (0, 1), text[:1], (("", 0, 1),))]))
 
 
-class Page(HTMLParser):
-    """The scripts of a page, the texts of its cells, and the addresses that it names."""
-
-    def __init__(self, html):
-        super().__init__(convert_charrefs=True)
-        self.scripts, self.cells, self.addresses, self.stack = [], [], [], []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.stack.append(tag)
-        self.addresses += [value for name, value in attributes if name in ("src", "href", "action")]
-        if tag == "script":
-            self.scripts.append((dict(attributes), ""))
-
-    def handle_endtag(self, tag):
-        while self.stack and self.stack.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        if self.stack and self.stack[-1] == "script":
-            attributes, text = self.scripts.pop()
-            self.scripts.append((attributes, text + data))
-        elif "td" in self.stack and data.strip():
-            self.cells.append(data)
-
-
 def written(tmp_path, comparisons, scores=None, **about):
     write_report(tmp_path, error_report(comparisons, scores or {}, **about))
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def data_of(page):
-    return json.loads(next(text for attributes, text in page.scripts if attributes.get("id") == "report"))
+    return json.loads(next(text for attributes, text in page.all("script") if attributes.get("id") == "report"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_and_texts_of_any_characters(tmp_path, name):
     html = written(tmp_path, [comparison(f"字{name}", name)], {"f1": 0.5}, task="ner", file=name)
     page = Page(html)
-    assert len(page.scripts) == 2
-    assert page.addresses == []
+    assert page.is_whole
+    assert page.texts("title") == page.texts("h1") == [f"Errors: ner {name}"]
+    assert len(page.all("script")) == 2
+    assert not [own for _, own, _ in page.elements if own.keys() & {"src", "href", "action"}]
     (example,) = data_of(page)["examples"]
     assert example["parts"] == {"text": f"字{name}"}
     assert example["items"][0]["true"]["label"] == name
-    assert name in page.cells
+    assert name in page.texts("td")
     saved = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert saved["examples"] == [example]
     assert list(saved["labels"]) == [name, "x"] if name != "x" else ["x"]
@@ -90,12 +65,12 @@ def test_the_page_shows_the_counts_and_scores(tmp_path):
     assert "2 examples, 1 with something wrong" in html
     assert "f1 <b>0.1235</b>" in html
     assert "support <b>1</b>" in html
-    assert Page(html).cells[:6] == ["人", "1", "0", "0.0000", "0.0000", "0.0000"]
+    assert Page(html).texts("td")[:6] == ["人", "1", "0", "0.0000", "0.0000", "0.0000"]
 
 
 def test_a_page_of_measures_has_no_columns_of_kinds(tmp_path):
     html = written(tmp_path, [Comparison({"text": "一二"}, true="一", found="二", measures={"rougeL": (0.5, 1)})])
-    assert Page(html).cells == ["0-15", "1", "0.5000"]
+    assert Page(html).texts("td") == ["0-15", "1", "0.5000"]
     assert "invented</th>" not in html
 
 

@@ -6,10 +6,10 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from saved_tiny import saved
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
-    BertConfig,
     BertModel,
     EvalPrediction,
     TrainingArguments,
@@ -42,7 +42,6 @@ MULTI = [
     for a in "苹金江好梨银河"
     for b in "桃铜湖的杏铁海"
 ]
-TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 
 
 def run(*arguments):
@@ -114,11 +113,8 @@ def test_a_model_from_scratch_learns_and_the_pipeline_predicts(kind, steps, leas
     [*(("single", name) for name in SINGLE_LABEL_LOSSES), *(("multi", name) for name in MULTI_LABEL_LOSSES)],
 )
 def test_every_loss_trains_any_encoder(kind, loss, files, tmp_path):
-    tokenizer = build_char_tokenizer(row["text"] for row in SINGLE + MULTI)
-    torch.manual_seed(0)
-    bert = BertModel(BertConfig(vocab_size=len(tokenizer), **TINY))
-    for part in (bert, tokenizer):
-        part.save_pretrained(tmp_path / "bert")
+    texts = (row["text"] for row in SINGLE + MULTI)
+    bert = BertModel.from_pretrained(saved(tmp_path / "bert", BertModel, texts))
     arguments = TrainingArguments(
         str(tmp_path / "model"), max_steps=2, per_device_train_batch_size=8, use_cpu=True, report_to="none",
         disable_tqdm=True, eval_strategy="steps", eval_steps=1, gradient_accumulation_steps=2,
@@ -155,11 +151,9 @@ def test_options_of_a_loss_reach_it(files, tmp_path):
 
 def test_training_goes_on_with_a_trained_head_that_has_the_classes(files, tmp_path):
     names = ["water", "fruit", "metal"]
-    tokenizer = build_char_tokenizer(row["text"] for row in SINGLE)
     fields = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
-    config = hf_ext.RoFormerConfig(vocab_size=len(tokenizer), **TINY, **fields)
-    for part in (hf_ext.RoFormerForSequenceClassification(config), tokenizer):
-        part.save_pretrained(tmp_path / "trained")
+    classes = {"make": hf_ext.RoFormerForSequenceClassification, "config_class": hf_ext.RoFormerConfig}
+    saved(tmp_path / "trained", texts=(row["text"] for row in SINGLE), **classes, **fields)
     job = ClassificationJob(files["single"], files["single"], model=str(tmp_path / "trained"))
     suffix = "ForSequenceClassification"
     assert job.head_labels(sorted(names), suffix) == job.head_labels(["fruit", "metal"], suffix) == names

@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from page_parts import Page
 
 from hf_ext.tasks.entities.page import highlight, write_entity_page
 
@@ -94,19 +95,14 @@ def test_each_label_has_its_own_colour_and_stays_out_of_the_style_sheet(tmp_path
     labels = ["R&D", 'a"b', "a\\", "x\n] {} body{display:none} y[z=", "b\x0c]", "</style><script>", "人物", "'", 7]
     entities = [span(index, index + 1, label) for index, label in enumerate(labels)]
 
-    class Hues(HTMLParser):
-        def handle_starttag(self, tag, attributes):
-            if tag == "mark":
-                attributes = dict(attributes)
-                hues.setdefault(attributes["data-label"], set()).add(attributes["style"])
-
     styles = []
     for own in (entities, []):
         write_entity_page(path, [{"text": "甲" * len(labels), "entities": own}])
         page = path.read_text(encoding="utf-8")
         styles.append(re.search(r"<style>.*?</style>", page, re.DOTALL)[0])
         hues: dict[str, set[str]] = {}
-        Hues().feed(page)
+        for mark, _ in Page(page).all("mark"):
+            hues.setdefault(mark["data-label"], set()).add(mark["style"])
         assert hues.keys() == {str(entity["label"]) for entity in own}
         assert all(len(seen) == 1 and re.fullmatch(r"--hue: \d+(\.\d+)?", min(seen)) for seen in hues.values())
         assert len(set(map(min, hues.values()))) == len(own)

@@ -6,7 +6,8 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, BertConfig, BertModel, TrainingArguments, pipeline
+from saved_tiny import saved
+from transformers import AutoConfig, AutoModel, BertModel, TrainingArguments, pipeline
 from typer.testing import CliRunner
 
 import hf_ext
@@ -29,7 +30,6 @@ PAIRS = [
     for a in g
     for b in h
 ]
-TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 
 
 def run(*arguments):
@@ -45,12 +45,8 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bert")
-    tokenizer = build_char_tokenizer(text for pair in PAIRS for text in (pair["text1"], pair["text2"]))
-    torch.manual_seed(0)
-    for part in (BertModel(BertConfig(vocab_size=len(tokenizer), initializer_range=0.2, **TINY)), tokenizer):
-        part.save_pretrained(folder)
-    return folder
+    texts = (text for pair in PAIRS for text in (pair["text1"], pair["text2"]))
+    return saved(tmp_path_factory.mktemp("bert"), BertModel, texts, initializer_range=0.2)
 
 
 def options(file, output, **more):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertModel, pipeline
+from saved_tiny import saved
+from transformers import BertModel, pipeline
 
 import hf_ext
-from hf_ext import Whitening, build_char_tokenizer
+from hf_ext import Whitening
 from hf_ext.ops.pooling import POOLINGS
 
 TEXTS = [f"{a}{b}{c}" for a in "天地人" for b in "大小" for c in ("", "日月", "山水风")]
@@ -124,13 +125,8 @@ def test_it_is_saved_and_is_a_linear_layer(tmp_path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tokenizer = build_char_tokenizer(TEXTS)
-    torch.manual_seed(0)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
-    for part in (BertModel(BertConfig(vocab_size=len(tokenizer), initializer_range=0.3, **size)), tokenizer):
-        part.save_pretrained(folder)
-    return folder
+    fields = {"num_hidden_layers": 2, "initializer_range": 0.3}
+    return saved(tmp_path_factory.mktemp("model"), BertModel, TEXTS, **fields)
 
 
 def test_the_pipeline_whitens(folder, tmp_path):
