@@ -50,8 +50,10 @@ class Answers:
         """Tokens of a text: those asked for, or what model and tokenizer take.
 
         Raises:
-            ValueError: naming the argument, if the model has no positions for them.
+            ValueError: naming the argument, if they are none, or the model has no positions for them.
         """
+        if asked is not None and asked < 1:
+            raise ValueError(f"{name} must be at least 1, got {asked}")
         longest = self.description.longest
         if asked is not None and longest is not None and asked > longest:
             raise ValueError(f"{name} must be at most the model's {longest} positions, got {asked}")
