@@ -1,8 +1,9 @@
 """`hf-ext predict`: what a model was trained to find, in texts, a file or standard input."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import tee
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,31 @@ def _predictor(
     saved = SavedModel.read(model)
     kind = saved.predictor(task)[1]
     return kind, saved.purpose(kind), partial(saved.open, task, device, dtype)
+
+
+def _documents(
+    text: list[str] | None, file: Path | None, whole: bool, task: Any
+) -> tuple[Iterable[dict[str, Any]], int]:
+    """The documents that are given, and how many they are.
+
+    A file is read once for a mistake in its last line, which costs nothing so, and again as documents are asked for.
+
+    Raises:
+        ValueError: if one is not of the task's.
+    """
+    if text:
+        found = [document_of_text(valid_unicode(one, "texts"), task.reads) for one in text]
+    elif file is not None and file.is_dir() and ("image",) in task.reads:
+        from hf_ext.tasks.image_classification.files import image_files
+
+        found = [{"image": str(one)} for one in image_files(file)]
+    else:
+        read = partial(read_documents, file, whole, task.reads, task.optional)
+        if file is not None and file.is_file():
+            return read(), sum(1 for _ in read())
+        # Standard input, or a pipe: it is read once only.
+        found = list(read())
+    return found, len(found)
 
 
 def predict(
@@ -152,14 +178,7 @@ def predict(
         count = run_on_ray(work, output, workers, device, resume)
         typer.echo(f"{count} documents in {output}", err=True)
         return
-    if text:
-        documents = [document_of_text(valid_unicode(one, "texts"), task.reads) for one in text]
-    elif file is not None and file.is_dir() and ("image",) in task.reads:
-        from hf_ext.tasks.image_classification.files import image_files
-
-        documents = [{"image": str(one)} for one in image_files(file)]
-    else:
-        documents = list(read_documents(file, whole, task.reads, task.optional))
+    documents, total = _documents(text, file, whole, task)
 
     # Before a model is loaded that may take its time.
     typer.echo(purpose, err=True)
@@ -168,20 +187,20 @@ def predict(
 
         set_seed(seed)
     extract = load()
-    found = extract((pipeline_input(one) for one in documents), batch_size=batch_size, **options)
-    progress = track(
-        found, "predicting", total=len(documents), console=Console(stderr=True), disable=len(documents) < 2
-    )
+    # What a pipeline reads ahead is kept between the two.
+    inputs, documents = tee(documents)
+    found = extract((pipeline_input(one) for one in inputs), batch_size=batch_size, **options)
+    progress = track(found, "predicting", total=total, console=Console(stderr=True), disable=total < 2)
     # The progress first: it counts a document when it is asked for the next.
-    results = [with_found(one, task.found, own) for own, one in zip(progress, documents)]
-
-    lines = "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results)
+    results = (with_found(one, task.found, own) for own, one in zip(progress, documents, strict=True))
+    shown = list(results) if html is not None else []
+    lines = (json.dumps(result, ensure_ascii=False) + "\n" for result in shown or results)
     if output is None:
-        typer.echo(lines, nl=False)
+        typer.echo("".join(lines), nl=False)
     else:
         with atomic_write(output) as stream:
-            stream.write(lines)
+            stream.writelines(lines)
     if html is not None:
         from hf_ext.tasks.entities.page import write_entity_page
 
-        write_entity_page(html, results, title=f"{len(results)} texts")
+        write_entity_page(html, shown, title=f"{len(shown)} texts")
