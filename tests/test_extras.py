@@ -11,6 +11,7 @@ from hf_ext.analysis import box_margin, unargmaxable_tokens
 from hf_ext.cli.errors import error_line
 from hf_ext.extras import MissingExtraError, extra
 from hf_ext.tasks.base.job import Job
+from hf_ext.tasks.base.search import run_search
 from hf_ext.tasks.entities.span_job import SpanExtractionJob
 from hf_ext.tasks.pretraining.pseudo_summary import select_pseudo_summary
 from hf_ext.tasks.summarization import SummarizationJob, summary_scores
@@ -51,6 +52,7 @@ def summarize(folder):
             ("proving which tokens can never win", "scipy", "analysis"),
         ),
         ("scipy", lambda f: box_margin(torch.ones(2, 1), None, 0), ("a linear program", "scipy", "analysis")),
+        ("optuna", lambda f: run_search(None, None), ("a hyperparameter search", "optuna", "search")),
         # Before it trains for hours.
         ("sacrebleu", summarize, ("scoring summaries", "sacrebleu", "summaries")),
     ],

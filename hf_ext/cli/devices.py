@@ -1,5 +1,6 @@
 """The options of the device to run on and of its numbers, which the commands share."""
 
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 import typer
@@ -8,6 +9,9 @@ import typer
 def _usable(name: str | None) -> str | None:
     if name is None:
         return None
+    if find_spec("torch") is None:
+        # All that has a device says that it needs PyTorch; what goes without it takes none.
+        return name
     import torch
 
     try:

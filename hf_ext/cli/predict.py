@@ -1,15 +1,18 @@
 """`hf-ext predict`: what a model was trained to find, in texts, a file or standard input."""
 
 import json
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import tee
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hf_ext.cli.devices import Device, Dtype
 from hf_ext.cli.engine import Engine, Workers, check_engine, file_to_read
 from hf_ext.cli.evaluate import TASK_HELP
-from hf_ext.data.documents import document_of_text, pipeline_input, read_documents, with_found
+from hf_ext.data.documents import document_of_text, pipeline_input, purpose_line, read_documents, with_found
 from hf_ext.data.text_lines import valid_unicode
 
 
@@ -20,10 +23,60 @@ def _check_apart(*files: Path | None) -> None:
         raise ValueError(f"file, output and html must be files of their own, got {', '.join(map(str, seen))}")
 
 
+def _predictor(
+    model: str, task: str | None, device: str | None, dtype: str, engine: str | None
+) -> tuple[Any, str, Callable[[], Any]]:
+    """What says what is found and read, a line about it, and what gives the pipeline.
+
+    Raises:
+        ValueError: if the model is for nothing that is predicted, or an option has no effect with it.
+    """
+    from hf_ext.export.exported_folder import is_exported, open_exported
+    from hf_ext.tasks.base.saved_model import SavedModel
+
+    if is_exported(model):
+        of_models = {"task": task, "device": device, "dtype": None if dtype == "auto" else dtype, "engine": engine}
+        opened = open_exported(model, of_models)
+        if opened.found == "vectors":
+            raise ValueError(f"model must be one of a task, got {model}, which gives vectors: see hf-ext embed")
+        return opened, purpose_line(model, opened.found, opened.reads), lambda: opened
+    saved = SavedModel.read(model)
+    kind = saved.predictor(task)[1]
+    return kind, saved.purpose(kind), partial(saved.open, task, device, dtype)
+
+
+def _documents(
+    text: list[str] | None, file: Path | None, whole: bool, task: Any
+) -> tuple[Iterable[dict[str, Any]], int]:
+    """The documents that are given, and how many they are.
+
+    A file is read once for a mistake in its last line, which costs nothing so, and again as documents are asked for.
+
+    Raises:
+        ValueError: if one is not of the task's.
+    """
+    if text:
+        found = [document_of_text(valid_unicode(one, "texts"), task.reads) for one in text]
+    elif file is not None and file.is_dir() and ("image",) in task.reads:
+        from hf_ext.tasks.image_classification.files import image_files
+
+        found = [{"image": str(one)} for one in image_files(file)]
+    else:
+        read = partial(read_documents, file, whole, task.reads, task.optional)
+        if file is not None and file.is_file():
+            return read(), sum(1 for _ in read())
+        # Standard input, or a pipe: it is read once only.
+        found = list(read())
+    return found, len(found)
+
+
 def predict(
     model: Annotated[
         str,
-        typer.Argument(help="A model trained for one of the tasks: a folder or a name on the Hub."),
+        typer.Argument(
+            help="A model trained for one of the tasks: a folder or a name on the Hub; or a folder of hf-ext export "
+            "onnx, which runs without PyTorch."
+        ),
     ],
     text: Annotated[
         list[str] | None, typer.Argument(help="Texts, or images; without them or --file, standard input.")
@@ -93,11 +146,9 @@ def predict(
     """
     from rich.console import Console
     from rich.progress import track
-    from transformers import set_seed
 
     import hf_ext  # noqa: F401  (registers the pipelines)
     from hf_ext.atomic_file import atomic_write
-    from hf_ext.tasks.base.saved_model import SavedModel
 
     if text and file:
         raise typer.BadParameter("give either texts or --file, got both")
@@ -106,8 +157,7 @@ def predict(
             raise ValueError(f"{target} must be in a folder that exists")
     _check_apart(file, output, html)
     check_engine(engine, {"workers": workers, "resume": resume}, {"text": text, "whole": whole, "html": html})
-    saved = SavedModel.read(model)
-    task = saved.predictor(task_name)[1]
+    task, purpose, load = _predictor(model, task_name, device, dtype, engine)
     if html is not None and task.found != "entities":
         raise ValueError(f"html is a page of entities, and the model in {model} finds {task.found}; leave it out")
     options = {}
@@ -124,38 +174,33 @@ def predict(
             raise ValueError(f"output must be given with engine {engine}, beside which parts are kept")
         source = file_to_read("file", file, engine)
         work = Prediction(model, source, task_name, device, dtype, batch_size, seed, options)
-        typer.echo(saved.purpose(task), err=True)
+        typer.echo(purpose, err=True)
         count = run_on_ray(work, output, workers, device, resume)
         typer.echo(f"{count} documents in {output}", err=True)
         return
-    if text:
-        documents = [document_of_text(valid_unicode(one, "texts"), task.reads) for one in text]
-    elif file is not None and file.is_dir() and ("image",) in task.reads:
-        from hf_ext.tasks.image_classification.files import image_files
-
-        documents = [{"image": str(one)} for one in image_files(file)]
-    else:
-        documents = list(read_documents(file, whole, task.reads, task.optional))
+    documents, total = _documents(text, file, whole, task)
 
     # Before a model is loaded that may take its time.
-    typer.echo(saved.purpose(task), err=True)
+    typer.echo(purpose, err=True)
     if seed is not None:
-        set_seed(seed)
-    extract = saved.open(task_name, device, dtype)
-    found = extract((pipeline_input(one) for one in documents), batch_size=batch_size, **options)
-    progress = track(
-        found, "predicting", total=len(documents), console=Console(stderr=True), disable=len(documents) < 2
-    )
-    # The progress first: it counts a document when it is asked for the next.
-    results = [with_found(one, task.found, own) for own, one in zip(progress, documents)]
+        from transformers import set_seed
 
-    lines = "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results)
+        set_seed(seed)
+    extract = load()
+    # What a pipeline reads ahead is kept between the two.
+    inputs, documents = tee(documents)
+    found = extract((pipeline_input(one) for one in inputs), batch_size=batch_size, **options)
+    progress = track(found, "predicting", total=total, console=Console(stderr=True), disable=total < 2)
+    # The progress first: it counts a document when it is asked for the next.
+    results = (with_found(one, task.found, own) for own, one in zip(progress, documents, strict=True))
+    shown = list(results) if html is not None else []
+    lines = (json.dumps(result, ensure_ascii=False) + "\n" for result in shown or results)
     if output is None:
-        typer.echo(lines, nl=False)
+        typer.echo("".join(lines), nl=False)
     else:
         with atomic_write(output) as stream:
-            stream.write(lines)
+            stream.writelines(lines)
     if html is not None:
         from hf_ext.tasks.entities.page import write_entity_page
 
-        write_entity_page(html, results, title=f"{len(results)} texts")
+        write_entity_page(html, shown, title=f"{len(shown)} texts")

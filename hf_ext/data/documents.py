@@ -102,6 +102,17 @@ def with_found(document: Mapping[str, Any], found: str, answer: Any) -> dict[str
     return {**document, found: [answer] if isinstance(answer, dict) else answer}
 
 
+def purpose_line(name: str, found: str, reads: Sequence[Sequence[str]]) -> str:
+    """A line that says what a model is for.
+
+    Args:
+        name: of the model.
+        found: what a pipeline finds with it.
+        reads: the keys of a document, in any of these ways.
+    """
+    return f"{name} gives {found} for {' or '.join(' and '.join(keys) for keys in reads)}"
+
+
 def _wanted(reads: Sequence[tuple[str, ...]]) -> str:
     return " or ".join(" and ".join(f'"{key}"' for key in keys) for keys in reads)
 

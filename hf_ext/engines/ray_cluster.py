@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hf_ext.extras import extra
@@ -29,17 +29,30 @@ def ray_cluster() -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        ray.init(address="auto", **options)
-    except ConnectionError as error:
-        if address := os.environ.get("RAY_ADDRESS"):
-            raise ValueError(f"RAY_ADDRESS must be that of a Ray cluster, got {address}, where none answers") from error
-        ray.init(address="local", include_dashboard=False, object_store_memory=_STORE_BYTES, **options)
+    _connect(ray)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        # The address "auto" would also be that of a cluster that another run has for itself, and takes away at its end.
+        # Where one of ``ray start`` is there, Ray refuses settings of the store.
+        with suppress(ValueError):
+            ray.init(**options, **own)
+            return
+    try:
+        ray.init(**options)
+    except ConnectionError as error:
+        if address:
+            raise ValueError(f"RAY_ADDRESS must be that of a Ray cluster, got {address}, where none answers") from error
+        # One of ``ray start`` that was killed is still noted.
+        ray.init(address="local", **options, **own)
 
 
 def workers_of(ray: Any, workers: int | None, device: str | None) -> tuple[int, int]:

@@ -25,8 +25,10 @@ class TokenAnswers(Answers):
         """Tokens of a text, or of a window of one: those asked for, or what model and tokenizer take.
 
         Raises:
-            ValueError: naming the argument, if the model has no positions for them.
+            ValueError: naming the argument, if they are none, or the model has no positions for them.
         """
+        if asked is not None and asked < 1:
+            raise ValueError(f"{name} must be at least 1, got {asked}")
         longest, usual = self.description.longest, self.description.max_length
         if asked is not None and longest is not None and asked > longest:
             raise ValueError(f"{name} must be at most the model's {longest} positions, got {asked}")

@@ -1,8 +1,8 @@
 """Opening a model by its name as whatever predicts with it."""
 
-from pathlib import Path
 from typing import Any
 
+from hf_ext.export.exported_folder import is_exported, open_exported
 from hf_ext.serve.text_completer import TextCompleter
 from hf_ext.tasks.base.saved_model import SavedModel, predictors
 from hf_ext.training.quiet import quiet_libraries
@@ -32,13 +32,8 @@ def open_model(
         ValueError: if there is no such model or task, or the model has no trained head for it.
         OSError: if files of it cannot be read.
     """
-    if (Path(name) / "onnx.json").is_file():
-        if task is not None:
-            raise ValueError(f"task has no effect with an exported folder, which has its own; leave it out for {name}")
-        # An optional part of the package, needed for such folders alone.
-        from hf_ext.export import OnnxPipeline
-
-        return OnnxPipeline(name, threads=threads)
+    if is_exported(name):
+        return open_exported(name, {"task": task}, threads)
     saved = SavedModel.read(name)
     kind = task or _kind_of(saved)
     if kind == COMPLETION:

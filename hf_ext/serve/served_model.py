@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_ext.data.documents import pipeline_input, with_found
+from hf_ext.data.documents import pipeline_input, purpose_line, with_found
 from hf_ext.data.input_limit import input_limit
 from hf_ext.serve.batcher import Batcher
 from hf_ext.serve.limits import Limits
@@ -74,8 +74,7 @@ class ServedModel:
     @property
     def purpose(self) -> str:
         """A line that says what it is for."""
-        reads = " or ".join(" and ".join(keys) for keys in self.predictor.reads)
-        return f"{self.name} gives {self.predictor.found} for {reads}"
+        return purpose_line(self.name, self.predictor.found, self.predictor.reads)
 
     def predict(self, documents: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Any:
         """A future of what is found in each document, ``{found: answer}``.

@@ -1,7 +1,10 @@
 """`hf-ext predict` finds what any of our pipelines finds, and reads what it reads."""
 
 import json
+import os
 import re
+import sys
+import threading
 
 import pytest
 import saved_tiny
@@ -10,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, pipeline
 from typer.testing import CliRunner
 
 from hf_ext.cli import app
-from hf_ext.tasks.base.saved_model import predictors
+from hf_ext.tasks.base.saved_model import SavedModel, predictors
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.reading_comprehension.head import AutoModelForReadingComprehension
 
@@ -166,6 +169,67 @@ def test_files_of_a_run_are_apart(classifier, tmp_path):
     assert texts.read_text(encoding="utf-8") == "何远\n"
     # What is no file may be given twice.
     read(run(classifier, "--file", texts, "--output", "/dev/null"))
+
+
+def test_a_file_is_read_as_it_is_worked_on(classifier, tmp_path, monkeypatch):
+    """After a first look at all of it, and nothing of it is kept for longer than a pipeline does."""
+    file, output = tmp_path / "texts.txt", tmp_path / "out.jsonl"
+    file.write_text("".join(f"何远{number}\n" for number in range(50)), encoding="utf-8")
+    module = sys.modules["hf_ext.cli.predict"]
+    own, read, answered = module.read_documents, [], []
+
+    def counted(*given):
+        for document in own(*given):
+            read.append(document)
+            yield document
+
+    def extract(inputs, **options):
+        assert len(read) == 50
+        for number, text in enumerate(inputs):
+            assert len(read) == 50 + number + 1
+            answered.append(text)
+            yield [{"label": "a", "score": number}]
+
+    monkeypatch.setattr(module, "read_documents", counted)
+    monkeypatch.setattr(SavedModel, "open", lambda *given: extract)
+    assert run(classifier, "--file", file, "--output", output).exit_code == 0
+    lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [line["text"] for line in lines] == answered == [f"何远{number}" for number in range(50)]
+    assert [line["classes"][0]["score"] for line in lines] == [*range(50)]
+
+
+def test_a_mistake_in_the_last_line_costs_nothing(classifier, tmp_path, monkeypatch):
+    file, output = tmp_path / "texts.jsonl", tmp_path / "out.jsonl"
+    file.write_text('{"text": "何远"}\n' * 40 + '{"tex": "何远"}\n', encoding="utf-8")
+    monkeypatch.setattr(SavedModel, "open", lambda *given: pytest.fail("the model must not be loaded"))
+    result = run(classifier, "--file", file, "--output", output)
+    assert "texts.jsonl:41: a line must be a JSON object" in str(result.exception)
+    assert [one.name for one in tmp_path.iterdir()] == [file.name]
+
+
+def test_a_run_that_fails_leaves_no_output(classifier, tmp_path, monkeypatch):
+    file, output = tmp_path / "texts.txt", tmp_path / "out.jsonl"
+    file.write_text("\n".join(TEXTS), encoding="utf-8")
+    output.write_text("of before", encoding="utf-8")
+
+    def extract(inputs, **options):
+        yield [{"label": "a", "score": 0.5} for _ in zip([0], inputs)]
+        raise ValueError("a device is full")
+
+    monkeypatch.setattr(SavedModel, "open", lambda *given: extract)
+    assert str(run(classifier, "--file", file, "--output", output).exception) == "a device is full"
+    assert output.read_text(encoding="utf-8") == "of before"
+    assert {one.name for one in tmp_path.iterdir()} == {file.name, output.name}
+
+
+def test_a_pipe_is_read_once(classifier, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    text = "\n".join(TEXTS)
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(text, "utf-8"), daemon=True)
+    writer.start()
+    found = read(run(classifier, "--file", tmp_path / "pipe"))
+    writer.join()
+    assert found == read(run(classifier, *TEXTS))
 
 
 @pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99"])

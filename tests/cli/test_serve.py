@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import sys
-from types import SimpleNamespace
 
 import pytest
 from served import Echo
 from typer.testing import CliRunner
 
 from hf_ext.cli import app
+from hf_ext.export import onnx_pipeline
 from hf_ext.serve import server
 
 KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
@@ -39,7 +38,7 @@ def served(monkeypatch, tmp_path):
         bound.close()
         made.update(models=list(app.state.models), limits=limits)
 
-    monkeypatch.setitem(sys.modules, "hf_ext.export", SimpleNamespace(OnnxPipeline=opened))
+    monkeypatch.setattr(onnx_pipeline, "OnnxPipeline", opened)
     monkeypatch.setattr(server, "run", run)
     monkeypatch.chdir(tmp_path)
     return made

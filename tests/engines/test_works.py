@@ -1,7 +1,8 @@
 """Work in parts, without a cluster: the parts together are what one process writes; what cannot be done is refused."""
 
 import json
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from saved_tiny import TEXT, saved
@@ -14,6 +15,7 @@ from hf_ext.engines import Embedding, Prediction, ray_run, run_on_ray
 from hf_ext.engines.digests import file_digest, model_digest
 from hf_ext.engines.file_work import parts_of
 from hf_ext.engines.kept_parts import KeptParts
+from hf_ext.engines.ray_cluster import ray_cluster
 from hf_ext.extras import MissingExtraError
 
 
@@ -146,6 +148,46 @@ def test_questions_of_a_group_are_refused(tmp_path):
     file.write_text(json.dumps({"text": "何远", "choices": ["写", "了"], "group": 1}) + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"answers each question alone, got one of group 1 in .*questions\.jsonl"):
         run_on_ray(Prediction(str(folder), file), tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("address", "noted", "answers", "calls"),
+    [
+        (None, False, False, [("object_store_memory",)]),
+        (None, True, True, [("object_store_memory",), ()]),
+        (None, True, False, [("object_store_memory",), (), ("address", "object_store_memory")]),
+        ("10.0.0.1:6379", True, True, [()]),
+        ("10.0.0.1:6379", True, False, [()]),
+    ],
+)
+def test_the_cluster_is_that_which_is_named_or_noted_or_a_new_one(address, noted, answers, calls, monkeypatch):
+    """Never the address "auto", by which a run would also be on the cluster that another one has started for itself."""
+    seen, ended = [], []
+
+    def init(**options):
+        seen.append(tuple(name for name in ("address", "object_store_memory") if name in options))
+        assert options.get("address") in (None, "local")
+        if noted and "address" not in options:
+            if "object_store_memory" in options:
+                raise ValueError("object_store_memory must not be provided")
+            if not answers:
+                raise ConnectionError
+
+    ray = ModuleType("ray")
+    ray.init, ray.is_initialized, ray.shutdown = init, lambda: False, lambda: ended.append(True)
+    ray.data = ModuleType("ray.data")
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", ray.data)
+    monkeypatch.setenv("RAY_ADDRESS", address or "")
+    if address and not answers:
+        message = "RAY_ADDRESS must be that of a Ray cluster, got 10.0.0.1:6379, where none answers"
+        with pytest.raises(ValueError, match=message), ray_cluster():
+            pass
+    else:
+        with ray_cluster() as given:
+            assert given is ray
+        assert ended == [True]
+    assert seen == calls
 
 
 @pytest.mark.parametrize(

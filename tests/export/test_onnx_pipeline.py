@@ -154,6 +154,7 @@ def test_questions_of_a_group_take_different_choices(exported):
         ("choices", {"text": "今天", "choices": ["人"]}, {"top_k": 0}, "top_k must be at least 1, got 0"),
         ("classes", [3], {}, "inputs must be texts, or mappings with text and text2, got 3"),
         ("classes", "今天", {"threshold": -1.0}, "threshold must be in"),
+        ("vectors", "今天", {"max_length": 0}, "max_length must be at least 1, got 0"),
         ("vectors", [None], {}, "inputs must be texts, got NoneType"),
     ],
 )

@@ -1,11 +1,10 @@
 """A name is opened as what the model says of itself, or as it is asked to."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import pytest
 
+from hf_ext.export import onnx_pipeline
 from hf_ext.serve import open_model
 from hf_ext.tasks.classification.pipeline import ClassificationPipeline
 from hf_ext.tasks.dialogue.pipeline import DialoguePipeline
@@ -51,8 +50,7 @@ def test_what_a_model_is_not_for(folders, name, task, message):
 
 
 def test_an_exported_folder_is_run_by_what_exported_it(tmp_path, monkeypatch):
-    made = SimpleNamespace(OnnxPipeline=lambda folder, threads=None: (folder, threads))
-    monkeypatch.setitem(sys.modules, "hf_ext.export", made)
+    monkeypatch.setattr(onnx_pipeline, "OnnxPipeline", lambda folder, threads=None: (folder, threads))
     (tmp_path / "onnx.json").write_text("{}")
     assert open_model(str(tmp_path), threads=3) == (str(tmp_path), 3)
     with pytest.raises(ValueError, match="task has no effect with an exported folder"):

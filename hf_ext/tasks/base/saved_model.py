@@ -11,6 +11,7 @@ from typing import Any
 from transformers import AutoConfig
 from transformers.utils import find_adapter_config_file
 
+from hf_ext.data.documents import purpose_line
 from hf_ext.data.model_name import check_model_name
 from hf_ext.tasks.base.discovery import task_modules
 from hf_ext.tasks.base.head_guard import classes_of_adapter
@@ -126,8 +127,7 @@ class SavedModel:
         if labels and not all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
             more = len(labels) - _MOST_LABELS
             shown = f" ({', '.join(labels[:_MOST_LABELS])}{f' and {more} more' if more > 0 else ''})"
-        reads = " or ".join(" and ".join(keys) for keys in kind.reads)
-        return f"{self.name} gives {kind.found}{shown} for {reads}"
+        return purpose_line(self.name, f"{kind.found}{shown}", kind.reads)
 
     def has_head(self, kind: Any) -> bool:
         """Whether the name of its class says that it has a head for a pipeline of that class."""

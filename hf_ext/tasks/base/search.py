@@ -43,7 +43,8 @@ class SearchOptions:
         default_factory=dict,
     )
     search_trials: int | None = option(
-        "Train so often, each time with values that Optuna chooses by the scores so far, and keep the best model.",
+        "Search for hyperparameters by Optuna (extra search): train so often, each time with values that it chooses by "
+        "the scores so far, and keep the best model.",
         None,
         group="Search",
     )
@@ -86,7 +87,7 @@ def run_search(job: "Job", arguments: TrainingArguments) -> dict[str, Any]:
         MissingExtraError: if Optuna is not installed.
         ValueError: if something does not go with a search, or no trial has a score.
     """
-    with extra("search", "a search"):
+    with extra("search", "a hyperparameter search"):
         import optuna
     _check(job, arguments)
     trials = job.search_trials or 1

@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -128,11 +129,28 @@ def _of_training(trainer: Trainer, facts: CardFacts, found: Sequence[Evaluation]
 
 def render_template(template: str | PathLike[str] | None, **values: Any) -> str:
     """A template of the package by its path in there, or any other by its own path; None: the base alone."""
+    path = PACKAGE / (template or "training/model_card/base.md.jinja")
+    environment = _environment(path.parent)
+
+    def block_of(other: str, block: str, **changed: Any) -> str:
+        """A block of another template, for a card that is of two tasks."""
+        source = environment.get_template(other)
+        return "".join(source.blocks[block](source.new_context({**given, **changed})))
+
+    given = {**values, "block_of": block_of}
+    inside = path.is_relative_to(PACKAGE)
+    text = environment.get_template(path.relative_to(PACKAGE).as_posix() if inside else path.name).render(given)
+    # Parts that are left out leave their blank lines.
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+
+
+@lru_cache
+def _environment(folder: Path) -> Any:
+    """What reads templates of the package and of a folder; it keeps those that it has compiled."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    path = PACKAGE / (template or "training/model_card/base.md.jinja")
     environment = Environment(
-        loader=FileSystemLoader([PACKAGE, path.parent]),
+        loader=FileSystemLoader([PACKAGE, folder]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -140,17 +158,7 @@ def render_template(template: str | PathLike[str] | None, **values: Any) -> str:
     )
     environment.filters |= {"python": quoted, "shell": shlex.quote}
     environment.filters |= {"text": lambda text: cell(text).strip()}
-
-    def block_of(other: str, block: str, **changed: Any) -> str:
-        """A block of another template, for a card that is of two tasks."""
-        source = environment.get_template(other)
-        return "".join(source.blocks[block](source.new_context({**values, **changed})))
-
-    environment.globals["block_of"] = block_of
-    inside = path.is_relative_to(PACKAGE)
-    text = environment.get_template(path.relative_to(PACKAGE).as_posix() if inside else path.name).render(**values)
-    # Parts that are left out leave their blank lines.
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+    return environment
 
 
 def template_beside(made: type, kind: str) -> str | None:

@@ -118,7 +118,8 @@ def test_the_seed_fixes_what_is_drawn(tmp_path):
     drawn = []
     for number, seed in enumerate((1, 1, 2)):
         folder = tmp_path / "job" / f"model{number}"
-        searching(case, tmp_path / "job", {"learning_rate": "1e-4:1e-2:log"}).run(arguments(case, folder, seed=seed))
+        job = searching(case, tmp_path / "job", {"learning_rate": "1e-4:1e-2:log"}, trials=2)
+        job.run(arguments(case, folder, seed=seed, max_steps=1))
         drawn.append([row["values"] for row in trials_of(folder)["trials"]])
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(1e-4 <= row["learning_rate"] <= 1e-2 for row in drawn[0])
