@@ -182,7 +182,9 @@ def _gaps() -> list[Any]:
 _CLOZE = ClozePattern("{text}，在{mask}。", {"京": ["北京", "京城"], "沪": "上海", "人": "张三"})
 _WINDOWS = ({"threshold": 0.7}, {"threshold": 0.0, "max_length": 20, "stride": 5})
 KINDS: dict[str, Exported] = {
-    "entities": Exported(hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5, "unpad": True}, options=_WINDOWS),
+    "entities": Exported(
+        hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5, "unpad": True}, options=_WINDOWS
+    ),
     "entities, all pairs": Exported(
         hf_ext.AutoModelForSpanExtraction, ["人", "地"], {"span_head": "global_pointer"}, config=BertConfig
     ),
@@ -195,7 +197,10 @@ KINDS: dict[str, Exported] = {
     "memm": Exported(hf_ext.AutoModelForSequenceLabeling, TAGS, {"sequence_head": "memm", "head_lr_multiplier": 1.0}),
     "softmax": Exported(hf_ext.AutoModelForSequenceLabeling, TAGS, {"sequence_head": "softmax"}, config=BertConfig),
     "relations": Exported(
-        hf_ext.AutoModelForRelationExtraction, ["住", "到"], {"span_top_k": 200, "unpad": True}, options=({"threshold": 0.2},)
+        hf_ext.AutoModelForRelationExtraction,
+        ["住", "到"],
+        {"span_top_k": 200, "unpad": True},
+        options=({"threshold": 0.2},),
     ),
     "half pointers": Exported(
         hf_ext.AutoModelForHalfPointerRelations,
