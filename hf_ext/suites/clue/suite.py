@@ -234,7 +234,7 @@ SUITE = Suite(
                     "per_device_train_batch_size": 12,
                     "gradient_accumulation_steps": 2,
                 },
-                "official": _official(24, 2e-5, 3, head="own", warmup_steps=0.06),
+                "official": _official(24, 2e-5, 3, head="own", warmup_steps=0.06, decoding="greedy"),
             },
             # Of lines, each with one blank or more.
             counted="group",

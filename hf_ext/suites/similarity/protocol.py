@@ -21,6 +21,9 @@ class Embedding(Protocol):
         """Vectors of texts in parts ``[n, H]``, in their order."""
 
 
+# As of whitening, what a length is at least.
+_LEAST_NORM = 1e-8
+
 WHITEN_ON: Mapping[str, tuple[str, ...]] = {"train": ("train",), "all": ("train", "validation", "test")}
 """The parts whose texts a whitening is fitted to: of training, or, as the articles do, of all, those to be scored too.
 Labels have no part in it."""
@@ -102,8 +105,9 @@ def whitening_of(
 
 def _cosines(embed: Embedding, pairs: Pairs, **options: Any) -> NDArray[Any]:
     """The cosine ``[N]`` of each pair."""
-    # A pipeline that compares pairs streams vectors too.
-    parts = list(embed.stream(pair_texts(pairs), **{**options, "normalize": True}))
+    # A pipeline that compares pairs streams vectors too. Lengths in float32 would reorder what is nearly parallel.
+    parts = list(embed.stream(pair_texts(pairs), **{**options, "normalize": False}))
     vectors = np.concatenate(parts).astype(np.float64)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _LEAST_NORM)
     cosines: NDArray[Any] = (vectors[0::2] * vectors[1::2]).sum(-1)
     return cosines

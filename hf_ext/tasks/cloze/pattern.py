@@ -19,7 +19,7 @@ _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _WHOLE = ":whole"
 # Names that are no text's.
 _KINDS: Mapping[str, Kind] = {"mask": "mask", "soft": "soft"}
-_FILE_KEYS = ("pattern", "verbalizer", "shared_words", "blank", "candidates", "answer")
+_FILE_KEYS = ("pattern", "verbalizer", "shared_words", "blank", "soft_around_blank", "candidates", "answer")
 # Between the texts of a field that has several, as keywords.
 _JOINED_BY = "，"
 
@@ -59,6 +59,7 @@ class ClozePattern:
             not complete, or has ``candidates``.
         shared_words: whether two labels may have a word in common, and so the same score.
         blank: what stands in an example's text in place of the masks, such as ``#idiom#``, instead of ``{mask}``.
+        soft_around_blank: soft tokens around that, half of them before it, the rest behind.
         candidates: the key of an example's own words, which are scored in place of labels.
         answer: the key of the number of the right one among them, from 0; default ``"answer"``.
 
@@ -71,6 +72,7 @@ class ClozePattern:
     verbalizer: Mapping[str, str | Sequence[str]] | None = None
     shared_words: bool = False
     blank: str | None = None
+    soft_around_blank: int = 0
     candidates: str | None = None
     answer: str = "answer"
 
@@ -79,6 +81,8 @@ class ClozePattern:
         names = [name for kind, name in parts if kind != "words"]
         if self.blank == "":
             raise ValueError("blank must be left out or some characters, got ''")
+        if self.soft_around_blank < 0 or (self.soft_around_blank and self.blank is None):
+            raise ValueError(f"soft_around_blank goes with a blank and is 0 or more, got {self.soft_around_blank}")
         if (self.blank is None) == ("mask" not in names):
             wanted = "at least one {mask}" if self.blank is None else f"no {{mask}} with the blank {self.blank!r}"
             raise ValueError(f"template must have {wanted}, got {self.template!r}")
@@ -104,7 +108,7 @@ class ClozePattern:
     @property
     def soft_tokens(self) -> int:
         """How many soft tokens there are."""
-        return sum(kind == "soft" for kind, _ in _parts(self.template))
+        return self.soft_around_blank + sum(kind == "soft" for kind, _ in _parts(self.template))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -139,6 +143,8 @@ class ClozePattern:
         """
         pieces: list[Segment] = []
         blanks = 0
+        before = self.soft_around_blank // 2
+        gap = [*[Segment("soft")] * before, Segment("mask"), *[Segment("soft")] * (self.soft_around_blank - before)]
         for kind, name in _parts(self.template):
             if kind != "text":
                 pieces.append(Segment(kind, name if kind == "words" else ""))
@@ -149,7 +155,7 @@ class ClozePattern:
             blanks += len(around) - 1
             for number, piece in enumerate(around):
                 if number:
-                    pieces.append(Segment("mask"))
+                    pieces += gap
                 # What is near the gap says most of it.
                 cut_from: End = "start" if number < len(around) - 1 else "end"
                 pieces.append(Segment("text", piece, cut_from if is_cut else None))
@@ -170,6 +176,8 @@ class ClozePattern:
                 f"soft_tokens must be left out where the pattern says where they stand, got {number} with "
                 f"{self.template!r}"
             )
+        if self.blank is not None:
+            return replace(self, soft_around_blank=number)
         found = re.search(r"(?:\{mask\})+", self.template)
         if found is None or self.template.count("{mask}") != found[0].count("{mask}"):
             raise ValueError(f"soft tokens need a pattern with its masks in one place, got {self.template!r}")
@@ -198,6 +206,8 @@ class ClozePattern:
             said["shared_words"] = True
         if self.blank is not None:
             said["blank"] = self.blank
+        if self.soft_around_blank:
+            said["soft_around_blank"] = self.soft_around_blank
         if self.candidates is not None:
             said |= {"candidates": self.candidates, "answer": self.answer}
         return said

@@ -131,9 +131,14 @@ class MultipleChoiceJob(EncoderJob):
 
     def _read(self, path: Path) -> list[dict[str, Any]]:
         examples = read_choices(path)
-        most = max((len(example["choices"]) for example in examples), default=0)
-        if self.num_choices is not None and most > self.num_choices:
-            raise ValueError(f"num_choices must be at least the {most} of a question in {path}, got {self.num_choices}")
+        if self.num_choices is not None:
+            # Choices beyond are left out, as of C3 in the original; one that is right cannot be.
+            needed = 1 + max((example.get("label", 0) for example in examples), default=0)
+            if needed > self.num_choices:
+                raise ValueError(
+                    f"num_choices must take in every right choice, the one of number {needed} too that is in {path}, got "
+                    f"{self.num_choices}"
+                )
         return examples
 
     def decoding_of(self, examples: Sequence[Mapping[str, Any]]) -> str:

@@ -56,6 +56,27 @@ def test_scores_are_those_of_numpy_and_scipy(embed, parts, pooling, whiten_on, s
         assert found[name] == pytest.approx(value, abs=1e-9), name
 
 
+class Nearly:
+    """Gives vectors that are all but parallel, so that cosines differ by less than float32 tells."""
+
+    def stream(self, texts, normalize=False, **options):
+        drawn = np.random.default_rng(0)
+        vectors = (1000 + drawn.standard_normal((len(list(texts)), 16))).astype(np.float32)
+        self.vectors = vectors
+        yield vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if normalize else vectors
+
+
+def test_vectors_that_are_nearly_parallel_keep_their_order():
+    draw = np.random.default_rng(1)
+    pairs = [{"text1": "甲", "text2": "乙", "score": float(score)} for score in draw.integers(0, 5, 200)]
+    embed = Nearly()
+    found = score_pairs(embed, {"test": pairs})["test"]
+    exact = embed.vectors.astype(np.longdouble)
+    exact /= np.sqrt((exact**2).sum(1, keepdims=True))
+    cosines = (exact[::2] * exact[1::2]).sum(1)
+    assert found == pytest.approx(stats.spearmanr(cosines, [one["score"] for one in pairs]).statistic, abs=1e-6)
+
+
 def test_what_a_pipeline_was_made_with_counts(encoder, embed, parts):
     for task in ("text-embedding", "text-similarity"):
         own = pipeline(task, model=str(encoder), pooling="cls")

@@ -108,6 +108,16 @@ def test_soft_tokens_stand_around_the_mask(template, number, wanted):
     assert ClozePattern(template, WORDS).with_soft_tokens(number) == ClozePattern(wanted, WORDS)
 
 
+def test_soft_tokens_stand_around_the_blank_of_a_text():
+    pattern = ClozePattern("{content}", blank="#", candidates="c").with_soft_tokens(3)
+    kinds = [segment.kind for segment in pattern.segments({"content": "今天#好"})]
+    assert kinds == ["text", "soft", "mask", "soft", "soft", "text"]
+    assert pattern.soft_tokens == 3
+    assert ClozePattern.from_json(pattern.as_json()) == pattern
+    with pytest.raises(ValueError, match="soft_around_blank goes with a blank and is 0 or more, got 2"):
+        ClozePattern("{mask}{text}", WORDS, soft_around_blank=2)
+
+
 @pytest.mark.parametrize(
     ("template", "number", "message"),
     [

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from hf_ext import build_char_tokenizer
 from hf_ext.cli import app
 from hf_ext.tasks.multiple_choice import (
+    ChoiceEncoder,
     MultipleChoiceJob,
     MultipleChoicePipeline,
     MultipleChoiceTrainer,
@@ -164,7 +165,11 @@ LINE = {"text": "今天", "question": "谁", "choices": ["甲", "乙", "丙"], "
     ("rows", "options", "message"),
     [
         ([LINE], {"decoding": "greedy"}, "decoding=greedy needs questions with a group, got none in"),
-        ([LINE], {"num_choices": 2, "padding_choice": "无"}, "num_choices must be at least the 3 of a question in"),
+        (
+            [{**LINE, "label": 2}],
+            {"num_choices": 2, "padding_choice": "无"},
+            "num_choices must take in every right choice, the one of number 3 too that is in .*, got 2",
+        ),
         ([{**LINE, "label": None}], {}, "train_file must have label, got a file to be predicted"),
         ([], {}, "train_file must have questions, got none in"),
     ],
@@ -190,8 +195,21 @@ def small(folder, **options):
     return MultipleChoiceJob(file, file, model=str(folder / "encoder"), max_length=16, **options)
 
 
+def test_choices_beyond_the_number_are_left_out_where_none_is_right(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(LINE) + "\n", encoding="utf-8")
+    job = MultipleChoiceJob(file, file, config="tiny", num_choices=2, padding_choice="无")
+    examples = job.read_evaluation(file, [])
+    tokenizer = build_char_tokenizer(["今天谁甲乙丙无"])
+    encoder = ChoiceEncoder(tokenizer, 16, job.num_choices, job.padding_choice)
+    assert encoder.choices_of(examples[0]) == ["甲", "乙"]
+    assert [len(row) for row in encoder(examples)] == [2]
+
+
 @pytest.mark.parametrize(
-    "options", [{"head": "own"}, {"padding_choice": "无", "num_choices": 4}], ids=["own", "padded"]
+    "options",
+    [{"head": "own"}, {"padding_choice": "无", "num_choices": 4}],
+    ids=["own", "padded"],
 )
 def test_other_ways_of_missing_choices(options, tmp_path, monkeypatch):
     monkeypatch.setattr("hf_ext.training.run_steps.save_curves", lambda *_, **__: None)
