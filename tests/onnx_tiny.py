@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,16 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     ViTImageProcessorPil,
+    pipeline,
 )
 
 import hf_ext
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.input_limit import input_limit, longest_input
+from hf_ext.export.graph import Graph
+from hf_ext.export.graphs import graphs_of
+from hf_ext.export.onnx_pipeline import ANSWERS
+from hf_ext.export.task_settings import task_settings
 from hf_ext.tasks.cloze import ClozePattern
 
 CHARACTERS = "今天张三李四王五在北京上海城到了的人去说年月日"
@@ -64,6 +71,10 @@ def _choices() -> list[Any]:
 def _pairs() -> list[Any]:
     some = [text or "人" for text in texts(6, 40)]
     return [{"text": one, "text2": other} for one, other in zip(some, reversed(some))] + some
+
+
+def _short() -> list[Any]:
+    return texts(6, 30)
 
 
 def _similar() -> list[Any]:
@@ -140,6 +151,26 @@ class Writer(Exported):
         # Enough that tokens differ, and that texts end.
         model.lm_head.weight.data *= 2
         model.generation_config.update(**tokens, **self.generation)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@dataclass(frozen=True)
+class Coder(Exported):
+    """A kind of model that codes texts, and writes them from the codes."""
+
+    auto: Any = hf_ext.UniVAEForTextAutoencoding
+    config: Any = hf_ext.UniVAEConfig
+    inputs: Callable[[], list[Any]] = _short
+
+    def save(self, folder: Path) -> None:
+        """Save a model of random weights."""
+        tokenizer = build_char_tokenizer([CHARACTERS])
+        torch.manual_seed(1)
+        sizes = {**SIZES, "num_hidden_layers": 2}
+        model = self.auto(self.config(vocab_size=len(tokenizer), **sizes, **self.fields)).eval()
+        # Enough that tokens differ, and that texts end.
+        model.roformer.embeddings.word_embeddings.weight.data *= 2
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
@@ -260,8 +291,39 @@ KINDS: dict[str, Exported] = {
         generation={"max_length": 10, "num_beams": 3},
         options=({"num_beams": 1}, {"min_length": 7, "length_penalty": 2.0}),
     ),
+    "texts as points": Coder(
+        options=({"num_beams": 3}, {"num_beams": 2, "length_penalty": 0.0, "min_length": 4}, {"max_length": 5})
+    ),
+    "texts as points, all blocks": Coder(fields={"latent": "gaussian", "num_latent_layers": 2, "half_length": 40}),
     "vectors": Exported(AutoModel, task="embedding", options=({"normalize": True}, {"max_length": 9})),
     "similarity": Exported(
         AutoModel, fields={"embedding_pooling": "first_last"}, inputs=_similar, config=BertConfig, task="similarity"
     ),
 }
+
+
+class TorchSession:
+    """A graph of PyTorch, as one of ONNX runs."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.inputs = graph, graph.module.names
+
+    @torch.no_grad()
+    def __call__(self, inputs: Any) -> dict[str, Any]:
+        outputs = self.graph.module(*(torch.from_numpy(inputs[name]) for name in self.inputs))
+        return dict(zip(self.graph.outputs, (one.numpy() for one in outputs), strict=True))
+
+
+def torch_answers(task: str, folder: Path) -> tuple[Any, Any]:
+    """The pipeline of a saved model, and what gives its answers from the graphs of PyTorch."""
+    make: Any = pipeline
+    theirs = make(task, model=str(folder), device="cpu")
+    config = theirs.model.config
+    description: Any = SimpleNamespace(
+        settings=task_settings(task, theirs),
+        max_length=input_limit(theirs.tokenizer, config, None),
+        longest=longest_input(config),
+    )
+    graphs = graphs_of(task, theirs.model.eval(), theirs.tokenizer, "")
+    sessions: Any = {graph.name: TorchSession(graph) for graph in graphs}
+    return theirs, ANSWERS[task](folder, description, config, sessions)

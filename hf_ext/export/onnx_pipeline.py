@@ -8,6 +8,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from hf_ext.export.answers import Answers
+from hf_ext.export.autoencoding_answers import AutoencodingAnswers
 from hf_ext.export.cloze_answers import ClozeAnswers
 from hf_ext.export.description import OnnxDescription
 from hf_ext.export.graph_session import GraphSession
@@ -37,6 +38,7 @@ ANSWERS: dict[str, type[Answers]] = {
     "cloze": ClozeAnswers,
     "image-classes": ImageAnswers,
     "summary-generation": SummaryAnswers,
+    "text-autoencoding": AutoencodingAnswers,
     "text-embedding": VectorAnswers,
     "text-similarity": SimilarityAnswers,
 }

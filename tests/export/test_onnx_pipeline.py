@@ -87,7 +87,7 @@ def test_gives_the_answers_of_the_pipeline(kind, exported):
         alike(ours(inputs[2], **options), wanted[2])
 
 
-@pytest.mark.parametrize("kinds", [QUICK, pytest.param(("summaries",), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kinds", [QUICK, pytest.param(("summaries", "texts as points"), marks=pytest.mark.slow)])
 def test_runs_without_pytorch(kinds, exported):
     """The answers of a process in which PyTorch cannot be imported."""
     asked = [(str(exported(kind) / "onnx"), KINDS[kind].inputs()) for kind in kinds]
