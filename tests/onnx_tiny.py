@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from transformers import (
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForImageClassification,
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
@@ -94,6 +95,7 @@ class Exported:
         config: class of the config.
         task: to be told to the export.
         options: of calls to compare, beside none.
+        always: options of every call, without which the answers are drawn.
         scale: that the head's weights are multiplied by.
     """
 
@@ -104,6 +106,7 @@ class Exported:
     config: Any = hf_ext.RoFormerConfig
     task: str | None = None
     options: tuple[dict[str, Any], ...] = ()
+    always: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
 
     def save(self, folder: Path) -> None:
@@ -176,6 +179,24 @@ class Coder(Exported):
 
 
 @dataclass(frozen=True)
+class Speaker(Exported):
+    """A kind of decoder."""
+
+    config: Any = hf_ext.UniLMBertConfig
+    auto: Any = AutoModelForCausalLM
+
+    def save(self, folder: Path) -> None:
+        """Save a model of random weights."""
+        tokenizer = build_char_tokenizer([CHARACTERS])
+        tokenizer.model_max_length = 64
+        torch.manual_seed(1)
+        sizes = {**SIZES, "num_hidden_layers": 2, "max_position_embeddings": 128}
+        model = self.auto.from_config(self.config(vocab_size=len(tokenizer), **sizes, **self.fields)).eval()
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@dataclass(frozen=True)
 class Seer(Exported):
     """A kind of model of images."""
 
@@ -212,6 +233,8 @@ def _gaps() -> list[Any]:
 
 _CLOZE = ClozePattern("{text}，在{mask}。", {"京": ["北京", "京城"], "沪": "上海", "人": "张三"})
 _WINDOWS = ({"threshold": 0.7}, {"threshold": 0.0, "max_length": 20, "stride": 5})
+# So little that the likeliest token is left alone.
+_CERTAIN = {"top_p": 1e-6, "num_samples": 2}
 KINDS: dict[str, Exported] = {
     "entities": Exported(hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5}, options=_WINDOWS),
     "entities, all pairs": Exported(
@@ -290,6 +313,13 @@ KINDS: dict[str, Exported] = {
     "summaries": Writer(
         generation={"max_length": 10, "num_beams": 3},
         options=({"num_beams": 1}, {"min_length": 7, "length_penalty": 2.0}),
+    ),
+    "paraphrases": Speaker(inputs=_short, always=_CERTAIN, options=({"max_new_tokens": 5, "temperature": 0.5},)),
+    "paraphrases of a RoFormer": Speaker(
+        inputs=_short,
+        config=hf_ext.RoFormerConfig,
+        fields={"attention_mode": "unilm", "pooler_activation": "tanh"},
+        always=_CERTAIN,
     ),
     "texts as points": Coder(
         options=({"num_beams": 3}, {"num_beams": 2, "length_penalty": 0.0, "min_length": 4}, {"max_length": 5})

@@ -91,7 +91,9 @@ def export_onnx(
     check_pooling(pooling)
     longest = None if opened.tokenizer is None else longest_input(own.config)
     settings = {"pooling": pooling} if vectors else task_settings(name, opened)
-    writes, sees = name in WRITERS, name == "image-classes"
+    sees = name == "image-classes"
+    # They read as much of a text as the model was trained on.
+    whole = name in WRITERS and name != "paraphrase-generation"
     with whole_folder(output) as draft:
         own.config.save_pretrained(draft)
         (opened.image_processor if sees else opened.tokenizer).save_pretrained(draft)
@@ -117,8 +119,7 @@ def export_onnx(
             predict_options={
                 ours: theirs for ours, theirs in opened.predict_options.items() if theirs in ANSWERS[name].options
             },
-            # What writes reads as much of a text as it was trained on.
-            max_length=None if sees else input_limit(opened.tokenizer, own.config, None if writes else DEFAULT_LENGTH),
+            max_length=None if sees else input_limit(opened.tokenizer, own.config, None if whole else DEFAULT_LENGTH),
             longest=longest,
             inputs={graph.name: list(graph.module.names) for graph in graphs},
             outputs={graph.name: list(graph.outputs) for graph in graphs},

@@ -13,6 +13,7 @@ from hf_ext.export.cloze_answers import ClozeAnswers
 from hf_ext.export.description import OnnxDescription
 from hf_ext.export.graph_session import GraphSession
 from hf_ext.export.image_answers import ImageAnswers
+from hf_ext.export.paraphrase_answers import ParaphraseAnswers
 from hf_ext.export.reading_answers import ReadingAnswers
 from hf_ext.export.row_answers import ChoiceAnswers, ClassAnswers, SimilarityAnswers, VectorAnswers
 from hf_ext.export.span_answers import (
@@ -38,6 +39,7 @@ ANSWERS: dict[str, type[Answers]] = {
     "cloze": ClozeAnswers,
     "image-classes": ImageAnswers,
     "summary-generation": SummaryAnswers,
+    "paraphrase-generation": ParaphraseAnswers,
     "text-autoencoding": AutoencodingAnswers,
     "text-embedding": VectorAnswers,
     "text-similarity": SimilarityAnswers,

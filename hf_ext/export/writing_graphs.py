@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hf_ext.data.input_limit import longest_input
 from hf_ext.export.code_scores import first_token_of_code, next_token_of_code
 from hf_ext.export.graph import Graph, GraphModule
+from hf_ext.export.prompt_scores import first_token_of_prompt, next_token_of_prompt
 from hf_ext.export.token_scores import first_token, next_token
 
 
@@ -57,6 +59,34 @@ def code_graphs(model: Any) -> list[Graph]:
     ]
 
 
+def prompt_graphs(model: Any) -> list[Graph]:
+    """Those of a decoder, left to right or as UniLM."""
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    first = GraphModule(model, names, first_token_of_prompt)
+    pooled = ("vectors",) if getattr(model.base_model, "pooler", None) is not None else ()
+    longest = longest_input(model.config)
+
+    def prompts(batch: int, length: int) -> tuple[Tensor, ...]:
+        ids, mask = _texts(model, batch, length)
+        # Sources are of one type, and padded on the left.
+        types = torch.zeros_like(ids) if model.config.resolved_attention_mode == "unilm" else ids % 2
+        return ids, mask.flip(1), types
+
+    def beginnings(batch: int, length: int) -> tuple[Tensor, ...]:
+        # The prompt, as many tokens but one, and the one that is scored.
+        length = min(length, length if longest is None else longest // 2)
+        ids, mask, types = prompts(batch, length)
+        memory = first(ids, mask, types)[1]
+        return ids[:, -1:], 1 - types[:, :1], mask, memory, memory[..., 1:, :]
+
+    inputs = ("token", "token_type_ids", "attention_mask", "memory", "past")
+    following = GraphModule(model, inputs, next_token_of_prompt)
+    return [
+        Graph("model", first, ("logits", "memory", *pooled), prompts),
+        Graph("next", following, ("logits", "state"), beginnings),
+    ]
+
+
 def _texts(model: Any, batch: int, length: int) -> tuple[Tensor, Tensor]:
     """Tokens and masks ``[B, L]``, the same each time, and the caller's random numbers as they were."""
     seeded = torch.Generator().manual_seed(0)
@@ -70,5 +100,6 @@ def _texts(model: Any, batch: int, length: int) -> tuple[Tensor, Tensor]:
 WRITERS: dict[str, Callable[[Any], list[Graph]]] = {
     "summary-generation": summary_graphs,
     "text-autoencoding": code_graphs,
+    "paraphrase-generation": prompt_graphs,
 }
 """What makes the graphs of a model, by the name of its pipeline."""

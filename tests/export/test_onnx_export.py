@@ -98,10 +98,9 @@ def test_refuses_options_without_effect(model, tmp_path):
 
 
 def test_names_what_it_does_not_export(model, tmp_path, monkeypatch):
-    own = hf_ext.UniLMBertForParaphrase(hf_ext.UniLMBertConfig(**SIZES))
-    own.save_pretrained(tmp_path / "paraphrases")
-    with pytest.raises(ValueError, match=r"to be exported to ONNX, got .*paraphrases, which is for paraphrase"):
-        export_onnx(str(tmp_path / "paraphrases"), tmp_path / "onnx")
+    hf_ext.CDialGPTForCausalLM(hf_ext.CDialGPTConfig(**SIZES)).save_pretrained(tmp_path / "replies")
+    with pytest.raises(ValueError, match=r"to be exported to ONNX, got .*replies, which is for dialogue"):
+        export_onnx(str(tmp_path / "replies"), tmp_path / "onnx")
     BertForMaskedLM(BertConfig(**SIZES)).save_pretrained(tmp_path / "masked")
     with pytest.raises(ValueError, match="model must be trained for a task, got BertForMaskedLM"):
         export_onnx(str(tmp_path / "masked"), tmp_path / "onnx")
