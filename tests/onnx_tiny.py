@@ -32,6 +32,7 @@ from hf_ext.export.graphs import graphs_of
 from hf_ext.export.onnx_pipeline import ANSWERS
 from hf_ext.export.task_settings import task_settings
 from hf_ext.tasks.cloze import ClozePattern
+from hf_ext.tasks.dialogue.encoding import SPEAKERS
 
 CHARACTERS = "今天张三李四王五在北京上海城到了的人去说年月日"
 SIZES: dict[str, Any] = {
@@ -76,6 +77,11 @@ def _pairs() -> list[Any]:
 
 def _short() -> list[Any]:
     return texts(6, 30)
+
+
+def _turns() -> list[Any]:
+    some = [text or "人" for text in texts(7, 40)]
+    return [*some[1:4], *({"turns": some[:number]} for number in (1, 2, 3, 7))]
 
 
 def _similar() -> list[Any]:
@@ -188,6 +194,7 @@ class Speaker(Exported):
     def save(self, folder: Path) -> None:
         """Save a model of random weights."""
         tokenizer = build_char_tokenizer([CHARACTERS])
+        tokenizer.add_tokens(list(SPEAKERS))
         tokenizer.model_max_length = 64
         torch.manual_seed(1)
         sizes = {**SIZES, "num_hidden_layers": 2, "max_position_embeddings": 128}
@@ -234,6 +241,8 @@ def _gaps() -> list[Any]:
 _CLOZE = ClozePattern("{text}，在{mask}。", {"京": ["北京", "京城"], "沪": "上海", "人": "张三"})
 _WINDOWS = ({"threshold": 0.7}, {"threshold": 0.0, "max_length": 20, "stride": 5})
 # So little that the likeliest token is left alone.
+_LIKELIEST = {"num_beams": 1}
+_SEARCHES: tuple[dict[str, Any], ...] = ({"num_beams": 3}, {"max_new_tokens": 5, "max_length": 20})
 _CERTAIN = {"top_p": 1e-6, "num_samples": 2}
 KINDS: dict[str, Exported] = {
     "entities": Exported(hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5}, options=_WINDOWS),
@@ -320,6 +329,14 @@ KINDS: dict[str, Exported] = {
         config=hf_ext.RoFormerConfig,
         fields={"attention_mode": "unilm", "pooler_activation": "tanh"},
         always=_CERTAIN,
+    ),
+    "replies": Speaker(inputs=_turns, config=hf_ext.CDialGPTConfig, always=_LIKELIEST, options=_SEARCHES),
+    "replies by types": Speaker(
+        inputs=_turns,
+        config=hf_ext.NezhaConfig,
+        fields={"attention_mode": "causal"},
+        always=_LIKELIEST,
+        options=_SEARCHES,
     ),
     "texts as points": Coder(
         options=({"num_beams": 3}, {"num_beams": 2, "length_penalty": 0.0, "min_length": 4}, {"max_length": 5})

@@ -11,6 +11,7 @@ from hf_ext.export.answers import Answers
 from hf_ext.export.autoencoding_answers import AutoencodingAnswers
 from hf_ext.export.cloze_answers import ClozeAnswers
 from hf_ext.export.description import OnnxDescription
+from hf_ext.export.dialogue_answers import DialogueAnswers
 from hf_ext.export.graph_session import GraphSession
 from hf_ext.export.image_answers import ImageAnswers
 from hf_ext.export.paraphrase_answers import ParaphraseAnswers
@@ -39,6 +40,7 @@ ANSWERS: dict[str, type[Answers]] = {
     "cloze": ClozeAnswers,
     "image-classes": ImageAnswers,
     "summary-generation": SummaryAnswers,
+    "dialogue-reply": DialogueAnswers,
     "paraphrase-generation": ParaphraseAnswers,
     "text-autoencoding": AutoencodingAnswers,
     "text-embedding": VectorAnswers,

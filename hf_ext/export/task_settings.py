@@ -9,6 +9,8 @@ from transformers.cache_utils import DynamicCache
 from hf_ext.export.drawing_settings import DrawingSettings
 from hf_ext.export.writing_settings import WritingSettings
 from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
+from hf_ext.tasks.dialogue.chat import Chat
+from hf_ext.tasks.dialogue.encoding import speakers_of
 
 
 def task_settings(name: str, opened: Any) -> dict[str, Any]:
@@ -37,14 +39,17 @@ def task_settings(name: str, opened: Any) -> dict[str, Any]:
         if generation.max_new_tokens is None:
             generation.max_length = model.config.half_length
         return asdict(WritingSettings.of(generation))
-    if name == "paraphrase-generation":
+    if name in ("paraphrase-generation", "dialogue-reply"):
         if type(model.base_model.new_cache()) is not DynamicCache:
             raise ValueError(
                 "a model that writes must keep keys and values of each token to be exported to ONNX, got "
                 f"{model.name_or_path}, which is {model.config.model_type}"
             )
+        speaks = name == "dialogue-reply"
+        told = Chat(model, opened.tokenizer).settings if speaks else opened.generation_settings()
         generation = copy.deepcopy(model.generation_config)
         # The end stands for the prompt's last token.
-        generation.update(decoder_start_token_id=opened.tokenizer.sep_token_id, **opened.generation_settings())
-        return asdict(DrawingSettings.of(generation))
+        generation.update(decoder_start_token_id=opened.tokenizer.sep_token_id, **told)
+        own = asdict(DrawingSettings.of(generation))
+        return {**own, "speakers": speakers_of(model.config)} if speaks else own
     return {}

@@ -101,5 +101,6 @@ WRITERS: dict[str, Callable[[Any], list[Graph]]] = {
     "summary-generation": summary_graphs,
     "text-autoencoding": code_graphs,
     "paraphrase-generation": prompt_graphs,
+    "dialogue-reply": prompt_graphs,
 }
 """What makes the graphs of a model, by the name of its pipeline."""

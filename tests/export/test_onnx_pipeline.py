@@ -19,7 +19,7 @@ from hf_ext.tasks.base.saved_model import SavedModel
 
 # The others differ from one of these in a setting.
 QUICK = ("entities", "crf", "half pointers", "answers", "classes", "clozes", "images", "choices", "vectors")
-WRITTEN = ("summaries", "texts as points", "paraphrases")
+WRITTEN = ("summaries", "texts as points", "paraphrases", "replies")
 WAYS = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 
 WITHOUT_TORCH = """
@@ -90,7 +90,7 @@ def test_gives_the_answers_of_the_pipeline(kind, exported):
 
 
 @pytest.mark.parametrize(
-    "kinds", [QUICK, pytest.param(("summaries", "texts as points", "paraphrases"), marks=pytest.mark.slow)]
+    "kinds", [QUICK, pytest.param(("summaries", "texts as points", "paraphrases", "replies"), marks=pytest.mark.slow)]
 )
 def test_runs_without_pytorch(kinds, exported):
     """The answers of a process in which PyTorch cannot be imported."""
@@ -185,8 +185,8 @@ def test_refuses_other_folders(exported, tmp_path, monkeypatch):
     (tmp_path / "onnx.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"folder must hold model.onnx, got .* without it"):
         OnnxPipeline(tmp_path)
-    (tmp_path / "onnx.json").write_text(text.replace('"span-extraction"', '"dialogue-reply"'), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"folder must be of one of span-extraction, .*, got dialogue-reply"):
+    (tmp_path / "onnx.json").write_text(text.replace('"span-extraction"', '"text-scoring"'), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"folder must be of one of span-extraction, .*, got text-scoring"):
         OnnxPipeline(tmp_path)
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         OnnxPipeline(exported("entities") / "onnx", threads=0)
