@@ -21,7 +21,7 @@ class DialogueAnswers(PromptAnswers):
 
     options: ClassVar[tuple[str, ...]] = ("top_p", "temperature", "num_beams", "max_new_tokens", "max_length", "seed")
 
-    def answers(  # type: ignore[override]
+    def answers(
         self,
         inputs: Sequence[Any],
         batch_size: int,

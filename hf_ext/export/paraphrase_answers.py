@@ -28,7 +28,7 @@ class ParaphraseAnswers(PromptAnswers):
         "seed",
     )
 
-    def answers(  # type: ignore[override]
+    def answers(
         self,
         inputs: Sequence[Any],
         batch_size: int,

@@ -6,6 +6,7 @@ import pytest
 from onnx_tiny import KINDS, Speaker, torch_answers
 
 import hf_ext
+from hf_ext.export import export_onnx
 
 # So small that the likeliest token is left alone.
 CERTAIN = {"top_p": 1e-6}
@@ -82,3 +83,18 @@ def test_refuses_a_table_that_ends(tmp_path):
     for refuses in (theirs, lambda inputs, **options: list(ours.answers(inputs, 2, **options))):
         with pytest.raises(ValueError, match="max_length must be at most the model's 128 positions, got 129"):
             refuses(["今天"], max_length=129)
+
+
+def test_refuses_models_without_keys_and_values(tmp_path):
+    Speaker(config=hf_ext.LinearRoFormerConfig, fields={"attention_mode": "causal"}).save(tmp_path)
+    with pytest.raises(ValueError, match=r"must keep keys and values of each token .*, which is linear_roformer"):
+        torch_answers("dialogue-reply", tmp_path)
+
+
+def test_answers_have_no_score(tmp_path):
+    KINDS["replies"].save(tmp_path / "model")
+    with pytest.raises(ValueError, match="score_file needs a task whose answers are scored, got a model of dialogue"):
+        export_onnx(
+            str(tmp_path / "model"), tmp_path / "onnx", int8=True, score_file=tmp_path / "model" / "config.json"
+        )
+    assert not (tmp_path / "onnx").exists()
