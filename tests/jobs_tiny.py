@@ -28,8 +28,7 @@ from hf_ext.tasks.autoencoding import AutoencoderJob, DataCollatorForTextAutoenc
 from hf_ext.tasks.classification import ClassificationJob
 from hf_ext.tasks.classification.metrics import classification_scores
 from hf_ext.tasks.cloze import ClozeJob
-from hf_ext.tasks.dialogue import DialogueJob
-from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder
+from hf_ext.tasks.dialogue import DataCollatorForDialogue, DialogueEncoder, DialogueJob
 from hf_ext.tasks.entities import SequenceLabelingJob, SpanExtractionJob
 from hf_ext.tasks.events import EventExtractionJob, EventTaggingJob, read_events
 from hf_ext.tasks.events.metrics import event_scores

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,25 @@ import torch
 from PIL import Image
 from transformers import (
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForImageClassification,
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     BertConfig,
     ViTImageProcessorPil,
+    pipeline,
 )
 
 import hf_ext
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.input_limit import input_limit, longest_input
+from hf_ext.export.graph import Graph
+from hf_ext.export.graphs import graphs_of
+from hf_ext.export.onnx_pipeline import ANSWERS
+from hf_ext.export.task_settings import task_settings
 from hf_ext.tasks.cloze import ClozePattern
+from hf_ext.tasks.dialogue.encoding import SPEAKERS
 
 CHARACTERS = "今天张三李四王五在北京上海城到了的人去说年月日"
 SIZES: dict[str, Any] = {
@@ -66,6 +75,15 @@ def _pairs() -> list[Any]:
     return [{"text": one, "text2": other} for one, other in zip(some, reversed(some))] + some
 
 
+def _short() -> list[Any]:
+    return texts(6, 30)
+
+
+def _turns() -> list[Any]:
+    some = [text or "人" for text in texts(7, 40)]
+    return [*some[1:4], *({"turns": some[:number]} for number in (1, 2, 3, 7))]
+
+
 def _similar() -> list[Any]:
     some = texts(6, 40)
     return [{"text1": one, "text2": other} for one, other in zip(some, reversed(some))]
@@ -83,6 +101,7 @@ class Exported:
         config: class of the config.
         task: to be told to the export.
         options: of calls to compare, beside none.
+        always: options of every call, without which the answers are drawn.
         scale: that the head's weights are multiplied by.
     """
 
@@ -93,6 +112,7 @@ class Exported:
     config: Any = hf_ext.RoFormerConfig
     task: str | None = None
     options: tuple[dict[str, Any], ...] = ()
+    always: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
 
     def save(self, folder: Path) -> None:
@@ -145,6 +165,45 @@ class Writer(Exported):
 
 
 @dataclass(frozen=True)
+class Coder(Exported):
+    """A kind of model that codes texts, and writes them from the codes."""
+
+    auto: Any = hf_ext.UniVAEForTextAutoencoding
+    config: Any = hf_ext.UniVAEConfig
+    inputs: Callable[[], list[Any]] = _short
+
+    def save(self, folder: Path) -> None:
+        """Save a model of random weights."""
+        tokenizer = build_char_tokenizer([CHARACTERS])
+        torch.manual_seed(1)
+        sizes = {**SIZES, "num_hidden_layers": 2}
+        model = self.auto(self.config(vocab_size=len(tokenizer), **sizes, **self.fields)).eval()
+        # Enough that tokens differ, and that texts end.
+        model.roformer.embeddings.word_embeddings.weight.data *= 2
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@dataclass(frozen=True)
+class Speaker(Exported):
+    """A kind of decoder."""
+
+    config: Any = hf_ext.UniLMBertConfig
+    auto: Any = AutoModelForCausalLM
+
+    def save(self, folder: Path) -> None:
+        """Save a model of random weights."""
+        tokenizer = build_char_tokenizer([CHARACTERS])
+        tokenizer.add_tokens(list(SPEAKERS))
+        tokenizer.model_max_length = 64
+        torch.manual_seed(1)
+        sizes = {**SIZES, "num_hidden_layers": 2, "max_position_embeddings": 128}
+        model = self.auto.from_config(self.config(vocab_size=len(tokenizer), **sizes, **self.fields)).eval()
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@dataclass(frozen=True)
 class Seer(Exported):
     """A kind of model of images."""
 
@@ -181,6 +240,10 @@ def _gaps() -> list[Any]:
 
 _CLOZE = ClozePattern("{text}，在{mask}。", {"京": ["北京", "京城"], "沪": "上海", "人": "张三"})
 _WINDOWS = ({"threshold": 0.7}, {"threshold": 0.0, "max_length": 20, "stride": 5})
+# So little that the likeliest token is left alone.
+_LIKELIEST = {"num_beams": 1}
+_SEARCHES: tuple[dict[str, Any], ...] = ({"num_beams": 3}, {"max_new_tokens": 5, "max_length": 20})
+_CERTAIN = {"top_p": 1e-6, "num_samples": 2}
 KINDS: dict[str, Exported] = {
     "entities": Exported(
         hf_ext.AutoModelForSpanExtraction, ["人", "地", "事"], {"span_top_k": 5, "unpad": True}, options=_WINDOWS
@@ -265,8 +328,54 @@ KINDS: dict[str, Exported] = {
         generation={"max_length": 10, "num_beams": 3},
         options=({"num_beams": 1}, {"min_length": 7, "length_penalty": 2.0}),
     ),
+    "paraphrases": Speaker(inputs=_short, always=_CERTAIN, options=({"max_new_tokens": 5, "temperature": 0.5},)),
+    "paraphrases of a RoFormer": Speaker(
+        inputs=_short,
+        config=hf_ext.RoFormerConfig,
+        fields={"attention_mode": "unilm", "pooler_activation": "tanh"},
+        always=_CERTAIN,
+    ),
+    "replies": Speaker(inputs=_turns, config=hf_ext.CDialGPTConfig, always=_LIKELIEST, options=_SEARCHES),
+    "replies by types": Speaker(
+        inputs=_turns,
+        config=hf_ext.NezhaConfig,
+        fields={"attention_mode": "causal"},
+        always=_LIKELIEST,
+        options=_SEARCHES,
+    ),
+    "texts as points": Coder(
+        options=({"num_beams": 3}, {"num_beams": 2, "length_penalty": 0.0, "min_length": 4}, {"max_length": 5})
+    ),
+    "texts as points, all blocks": Coder(fields={"latent": "gaussian", "num_latent_layers": 2, "half_length": 40}),
     "vectors": Exported(AutoModel, task="embedding", options=({"normalize": True}, {"max_length": 9})),
     "similarity": Exported(
         AutoModel, fields={"embedding_pooling": "first_last"}, inputs=_similar, config=BertConfig, task="similarity"
     ),
 }
+
+
+class TorchSession:
+    """A graph of PyTorch, as one of ONNX runs."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.inputs = graph, graph.module.names
+
+    @torch.no_grad()
+    def __call__(self, inputs: Any) -> dict[str, Any]:
+        outputs = self.graph.module(*(torch.from_numpy(inputs[name]) for name in self.inputs))
+        return dict(zip(self.graph.outputs, (one.numpy() for one in outputs), strict=True))
+
+
+def torch_answers(task: str, folder: Path) -> tuple[Any, Any]:
+    """The pipeline of a saved model, and what gives its answers from the graphs of PyTorch."""
+    make: Any = pipeline
+    theirs = make(task, model=str(folder), device="cpu")
+    config = theirs.model.config
+    description: Any = SimpleNamespace(
+        settings=task_settings(task, theirs),
+        max_length=input_limit(theirs.tokenizer, config, None),
+        longest=longest_input(config),
+    )
+    graphs = graphs_of(task, theirs.model.eval(), theirs.tokenizer, "")
+    sessions: Any = {graph.name: TorchSession(graph) for graph in graphs}
+    return theirs, ANSWERS[task](folder, description, config, sessions)

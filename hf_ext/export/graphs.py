@@ -4,72 +4,35 @@ Shapes: B batch, L tokens, C labels, P kinds of links, K tags, N choices, H hidd
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hf_ext.export.token_scores import first_token, next_token
+from hf_ext.export.graph import Graph, GraphModule, Inputs, Outputs
+from hf_ext.export.writing_graphs import WRITERS
 from hf_ext.modules.text_vectors import encode_texts
 from hf_ext.tasks.base.asked_places import logits_at
-
-Inputs = Mapping[str, Tensor]
-Outputs = Callable[[Any, Inputs], tuple[Tensor, ...]]
-
-
-class GraphModule(nn.Module):
-    """A model as a function of tensors alone.
-
-    Args:
-        model: the model.
-        names: of its inputs.
-        outputs: what is read of it.
-    """
-
-    def __init__(self, model: nn.Module, names: Sequence[str], outputs: Outputs) -> None:
-        super().__init__()
-        self.model, self.names, self.outputs = model, tuple(names), outputs
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, in their order."""
-        return self.outputs(self.model, dict(zip(self.names, inputs, strict=True)))
-
-
-@dataclass(frozen=True)
-class Graph:
-    """One graph of a model.
-
-    Attributes:
-        name: of the file, without its ending.
-        module: takes the inputs in the order of their names.
-        outputs: names of what it gives.
-        example: inputs of so many texts and so many tokens, the same each time; sizes that depend on either are free.
-    """
-
-    name: str
-    module: GraphModule
-    outputs: Sequence[str]
-    example: Callable[[int, int], tuple[Tensor, ...]]
 
 
 def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph]:
     """The graphs of a model.
 
     Args:
-        task: the name of its pipeline, one of `OUTPUTS`.
+        task: the name of its pipeline, one of `EXPORTED`.
         model: in evaluation.
         tokenizer: names its inputs.
         pooling: by which texts become vectors, where they do.
     """
+    if task in WRITERS:
+        return WRITERS[task](model)
     outputs, names = OUTPUTS[task]
     inputs = ["input_ids", "attention_mask"]
     if task != "multiple-choice" and "token_type_ids" in tokenizer.model_input_names:
         known = inspect.signature(model.base_model.forward).parameters
         inputs += ["token_type_ids"] if "token_type_ids" in known else []
     inputs += ["context_mask"] if task == "reading-comprehension" else []
-    inputs += ["token"] if task == "summary-generation" else []
     inputs += ["places"] if task == "cloze" else []
 
     def example(batch: int, length: int) -> tuple[Tensor, ...]:
@@ -88,7 +51,6 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
             "attention_mask": real.long(),
             "token_type_ids": second.long(),
             "context_mask": (second & (place > 0)).long(),
-            "token": ids[:, :1],
             # More masks than texts, so that either number is free.
             "places": torch.arange(batch + 1) % lengths,
         }
@@ -106,16 +68,6 @@ def graphs_of(task: str, model: Any, tokenizer: Any, pooling: str) -> list[Graph
 
         module = GraphModule(model.classifier, ("vectors", "subject"), _object_scores)
         graphs.append(Graph("objects", module, ("objects",), subjects))
-    if task == "summary-generation":
-        first = graphs[0].module
-
-        def beginnings(batch: int, length: int) -> tuple[Tensor, ...]:
-            ids, mask, token = example(batch, length)
-            _, memory, past = first(ids, mask, token)
-            return token, mask, memory, past.repeat_interleave(2 * length - 1, -2)
-
-        module = GraphModule(model, ("token", "attention_mask", "memory", "past"), next_token)
-        graphs.append(Graph("next", module, ("logits", "state"), beginnings))
     return graphs
 
 
@@ -215,10 +167,11 @@ OUTPUTS: dict[str, tuple[Outputs | None, tuple[str, ...]]] = {
     "cloze": (_word_chances, ("log_probs",)),
     # [B, C]
     "image-classes": (_logits, ("logits",)),
-    # [B, V] and twice keys and values, as `first_token` has them; so does the second graph, as `next_token` has them
-    "summary-generation": (first_token, ("logits", "memory", "past")),
     # [B, H]
     "text-embedding": (None, ("vectors",)),
     "text-similarity": (None, ("vectors",)),
 }
 """What is read of a model, None what a pooling makes, and the names of the outputs, by the name of its pipeline."""
+
+EXPORTED = frozenset({*OUTPUTS, *WRITERS})
+"""The names of the pipelines whose models are exported."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ from hf_ext.conversion.folder import check_output, whole_folder
 from hf_ext.data.input_limit import DEFAULT_LENGTH, input_limit, longest_input
 from hf_ext.export.description import OnnxDescription
 from hf_ext.export.graph_session import GraphSession
-from hf_ext.export.graphs import OUTPUTS, graphs_of, image_graph
+from hf_ext.export.graphs import EXPORTED, graphs_of, image_graph
 from hf_ext.export.image_answers import image_shape, pillow_processor
 from hf_ext.export.int8 import quantize
 from hf_ext.export.onnx_graph import largest_difference, write_graph
 from hf_ext.export.onnx_pipeline import ANSWERS
 from hf_ext.export.scoring import Scoring
-from hf_ext.export.writing_settings import WritingSettings
-from hf_ext.models.t5_pegasus.configuration_t5_pegasus import T5PegasusConfig
+from hf_ext.export.task_settings import task_settings
+from hf_ext.export.writing_graphs import WRITERS
 from hf_ext.modules.text_vectors import pooling_of
 from hf_ext.ops.pooling import check_pooling
 from hf_ext.tasks.base.job_file import JOB_FILE, read_job_file
@@ -83,24 +83,17 @@ def export_onnx(
     check_output(Path(model), output, overwrite)
     name, opened = _opened(model, task)
     scoring = None if score_file is None else Scoring.of_file(model, task, name, Path(score_file))
-    vectors = OUTPUTS[name][0] is None
+    vectors = name in ("text-embedding", "text-similarity")
     if pooling is not None and not vectors:
         raise ValueError(f"pooling goes with vectors, got {pooling} with a model that finds {opened.found}")
     own = opened.model.eval().float()
     pooling = pooling or pooling_of(own.config)
     check_pooling(pooling)
     longest = None if opened.tokenizer is None else longest_input(own.config)
-    settings: dict[str, Any] = {"pooling": pooling} if vectors else {}
-    if name == "reading-comprehension":
-        settings["has_pointer"] = own.has_pointer
-    writes, sees = name == "summary-generation", name == "image-classes"
-    if writes:
-        if own.config.model_type != T5PegasusConfig.model_type:
-            raise ValueError(
-                f"a model that writes must be {T5PegasusConfig.model_type} to be exported to ONNX, got {model}, which "
-                f"is {own.config.model_type}"
-            )
-        settings = asdict(WritingSettings.of(own.generation_config))
+    settings = {"pooling": pooling} if vectors else task_settings(name, opened)
+    sees = name == "image-classes"
+    # They read as much of a text as the model was trained on.
+    whole = name in WRITERS and name != "paraphrase-generation"
     with whole_folder(output) as draft:
         own.config.save_pretrained(draft)
         (opened.image_processor if sees else opened.tokenizer).save_pretrained(draft)
@@ -126,8 +119,7 @@ def export_onnx(
             predict_options={
                 ours: theirs for ours, theirs in opened.predict_options.items() if theirs in ANSWERS[name].options
             },
-            # What writes reads as much of a text as it was trained on.
-            max_length=None if sees else input_limit(opened.tokenizer, own.config, None if writes else DEFAULT_LENGTH),
+            max_length=None if sees else input_limit(opened.tokenizer, own.config, None if whole else DEFAULT_LENGTH),
             longest=longest,
             inputs={graph.name: list(graph.module.names) for graph in graphs},
             outputs={graph.name: list(graph.outputs) for graph in graphs},
@@ -158,9 +150,9 @@ def _opened(model: str, task: str | None) -> tuple[str, Any]:
             return "text-embedding", make_pipeline("text-embedding", model=model, device="cpu")
     saved = SavedModel.read(model)
     name, _ = saved.predictor(task)
-    if name not in OUTPUTS:
+    if name not in EXPORTED:
         raise ValueError(
-            f"model must be for one of {', '.join(sorted(OUTPUTS))} to be exported to ONNX, got {model}, which is for "
+            f"model must be for one of {', '.join(sorted(EXPORTED))} to be exported to ONNX, got {model}, which is for "
             f"{name}"
         )
     return name, saved.open(task, "cpu", "float32")

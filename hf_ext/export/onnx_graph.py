@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hf_ext.export.graph import Graph
 from hf_ext.export.graph_session import GraphSession
-from hf_ext.export.graphs import Graph
 from hf_ext.extras import extra
 
 # Texts and tokens of the batches that are compared.

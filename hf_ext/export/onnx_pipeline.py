@@ -8,10 +8,13 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from hf_ext.export.answers import Answers
+from hf_ext.export.autoencoding_answers import AutoencodingAnswers
 from hf_ext.export.cloze_answers import ClozeAnswers
 from hf_ext.export.description import OnnxDescription
+from hf_ext.export.dialogue_answers import DialogueAnswers
 from hf_ext.export.graph_session import GraphSession
 from hf_ext.export.image_answers import ImageAnswers
+from hf_ext.export.paraphrase_answers import ParaphraseAnswers
 from hf_ext.export.reading_answers import ReadingAnswers
 from hf_ext.export.row_answers import ChoiceAnswers, ClassAnswers, SimilarityAnswers, VectorAnswers
 from hf_ext.export.span_answers import (
@@ -37,6 +40,9 @@ ANSWERS: dict[str, type[Answers]] = {
     "cloze": ClozeAnswers,
     "image-classes": ImageAnswers,
     "summary-generation": SummaryAnswers,
+    "dialogue-reply": DialogueAnswers,
+    "paraphrase-generation": ParaphraseAnswers,
+    "text-autoencoding": AutoencodingAnswers,
     "text-embedding": VectorAnswers,
     "text-similarity": SimilarityAnswers,
 }

@@ -19,6 +19,10 @@ from hf_ext.tasks.summarization.metrics import summary_scores
 Examples = Sequence[Mapping[str, Any]]
 
 
+# Their jobs score models by losses, not answers.
+_UNSCORED = frozenset({"text-autoencoding", "paraphrase-generation", "dialogue-reply"})
+
+
 @dataclass(frozen=True)
 class Scoring:
     """A file to score on.
@@ -51,6 +55,8 @@ class Scoring:
             raise ValueError(f"score_file must be there, got {file}")
         if name == "text-embedding":
             raise ValueError("score_file needs a task, which vectors alone have not; try similarity")
+        if name in _UNSCORED:
+            raise ValueError(f"score_file needs a task whose answers are scored, got a model of {name}")
         job, config = job_of_model(model, task), SavedModel.read(model).config
         examples = job.read_evaluation(file, job.labels_of_model(config))
         if not examples:

@@ -9,6 +9,7 @@ from hf_ext.data.text_to_text import decode_summaries
 from hf_ext.export.graph_session import Array
 from hf_ext.export.token_answers import TokenAnswers
 from hf_ext.export.token_search import search_of
+from hf_ext.export.token_writing import write_tokens
 from hf_ext.export.writing_settings import WritingSettings
 
 
@@ -28,10 +29,7 @@ class SummaryAnswers(TokenAnswers):
         for one in inputs:
             if not isinstance(one, str):
                 raise TypeError(f"inputs must be texts, got {type(one).__name__}")
-        encoded = self.tokenizer(
-            list(inputs), truncation=True, max_length=self.window_length(None), return_attention_mask=True
-        )
-        rows = [self.inputs_of(encoded, number) for number in range(len(inputs))]
+        rows = self.rows(inputs, settings)
         found: dict[int, str] = {}
         size = max(1, batch_size // settings.num_beams)
         for chosen in self.batches([len(row["input_ids"]) for row in rows], size):
@@ -39,27 +37,19 @@ class SummaryAnswers(TokenAnswers):
             found.update((number, decode_summaries(self.tokenizer, [ids])[0]) for number, ids in zip(chosen, written))
         yield from (found[number] for number in range(len(inputs)))
 
+    def rows(self, texts: Sequence[str], settings: WritingSettings) -> list[dict[str, Sequence[int]]]:
+        """The inputs of the graph of each text."""
+        encoded = self.tokenizer(
+            list(texts), truncation=True, max_length=self.window_length(None), return_attention_mask=True
+        )
+        return [self.inputs_of(encoded, number) for number in range(len(texts))]
+
     def _written(self, batch: Mapping[str, Array], settings: WritingSettings) -> list[list[int]]:
         """The tokens that are written of each row; rows run together until they end."""
         mask = batch["attention_mask"]
         outputs = self.graphs["model"]({**batch, "token": np.full((len(mask), 1), settings.start)})
         searches = [search_of(settings) for _ in mask]
-        memory, past, logits = outputs["memory"], outputs["past"], outputs["logits"]
-        live, texts = searches, np.arange(len(mask))
-        held: dict[str, Array] = {"attention_mask": mask, "memory": memory}
-        while True:
-            counts = [len(search.running) for search in live]
-            starts = np.cumsum([0, *counts[:-1]])
-            parts = zip(live, starts, np.split(logits, starts[1:]))
-            goes_on = [(search, start) for search, start, own in parts if search.take(own)]
-            if not goes_on:
-                return [search.best() for search in searches]
-            live = [search for search, _ in goes_on]
-            order = np.concatenate([start + search.parents for search, start in goes_on])
-            before, texts, past = texts, texts[order], past[order]
-            # They are large, and seldom change.
-            if not np.array_equal(before, texts):
-                held = {"attention_mask": mask[texts], "memory": memory[texts]}
-            token = np.concatenate([search.running[:, -1:] for search in live])
-            outputs = self.graphs["next"]({**held, "token": token, "past": past})
-            logits, past = outputs["logits"], np.concatenate((past, outputs["state"]), -2)
+        # What is known of a text, where the graph is told it each time.
+        held = {name: values for name, values in {**batch, **outputs}.items() if name in ("attention_mask", "memory")}
+        write_tokens(searches, self.graphs["next"], outputs["logits"], outputs["past"], held)
+        return [search.best() for search in searches]

@@ -43,8 +43,8 @@ class TokenAnswers(Answers):
             yield order[:size]
             order = order[size:]
 
-    def padded(self, rows: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Array]:
-        """Rows padded on the right to ``[B, L]``.
+    def padded(self, rows: Sequence[Mapping[str, Sequence[int]]], on_the_left: bool = False) -> dict[str, Array]:
+        """Rows padded to ``[B, L]``, on the right or on the left.
 
         Raises:
             ValueError: if some are shorter than others, and the tokenizer has no padding token.
@@ -57,7 +57,8 @@ class TokenAnswers(Answers):
         batch = {name: np.full((len(rows), max(lengths)), padding.get(name, 0), np.int64) for name in rows[0]}
         for number, row in enumerate(rows):
             for name, values in row.items():
-                batch[name][number, : len(values)] = values
+                start = batch[name].shape[1] - len(values) if on_the_left else 0
+                batch[name][number, start : start + len(values)] = values
         return batch
 
     def inputs_of(self, columns: Mapping[str, Sequence[Any]], number: int) -> dict[str, Sequence[int]]:

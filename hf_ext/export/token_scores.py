@@ -4,13 +4,14 @@ Shapes: B batch, L tokens of the text, T tokens that are written, Y blocks of th
 V vocabulary.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
+
+from hf_ext.export.stacked_states import cache_of_states, stacked_states
 
 
 def first_token(model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
@@ -31,7 +32,7 @@ def first_token(model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         return_dict=True,
     )
     cache = found.cache
-    return found.logits[:, -1], _stacked(cache.cross_attention_cache), _stacked(cache.self_attention_cache)
+    return found.logits[:, -1], stacked_states(cache.cross_attention_cache), stacked_states(cache.self_attention_cache)
 
 
 def next_token(model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
@@ -46,7 +47,7 @@ def next_token(model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         The logits ``[B, V]``, and keys and values of the token ``[B, Y, 2, N, 1, D]``.
     """
     memory = inputs["memory"]
-    cache = EncoderDecoderCache(_cache_of(inputs["past"]), _cache_of(memory))
+    cache = EncoderDecoderCache(cache_of_states(inputs["past"]), cache_of_states(memory))
     # Of the text's vectors nothing but the number counts, where keys and values are there.
     vectors = memory.new_zeros(memory.shape[0], memory.shape[-2], model.config.d_model)
     found = model(
@@ -57,17 +58,4 @@ def next_token(model: Any, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         use_cache=True,
         return_dict=True,
     )
-    return found.logits[:, -1], _stacked(found.cache.self_attention_cache)[..., -1:, :]
-
-
-def _stacked(cache: Any) -> Tensor:
-    layers: Iterable[Any] = cache.layers
-    return torch.stack([torch.stack((layer.keys, layer.values), 1) for layer in layers], 1)
-
-
-def _cache_of(states: Tensor) -> Cache:
-    cache = DynamicCache()
-    for number, both in enumerate(states.unbind(1)):
-        keys, values = both.unbind(1)
-        cache.update(keys, values, number)
-    return cache
+    return found.logits[:, -1], stacked_states(found.cache.self_attention_cache)[..., -1:, :]

@@ -49,7 +49,7 @@ class GreedySearch:
             ValueError: if a score is NaN.
         """
         length = self.running.shape[1]
-        ((_, _, token, _),) = best_spans(_without_ends(logits, length, self.settings)[None], 1, -np.inf)
+        ((_, _, token, _),) = best_spans(allowed_scores(logits, length, self.settings)[None], 1, -np.inf)
         self.running = np.append(self.running, [[int(token)]], 1)
         return int(token) not in self.settings.ends and length + 1 < self.settings.max_length
 
@@ -75,7 +75,7 @@ class BeamSearch:
             ValueError: if a score is NaN.
         """
         settings, length, beams = self.settings, self.running.shape[1], self.settings.num_beams
-        chances = _without_ends(_log_shares(logits.astype(np.float32)), length, settings)
+        chances = allowed_scores(_log_shares(logits.astype(np.float32)), length, settings)
         # Enough that as many go on, if all others end.
         most = beams * max(2, 1 + len(settings.ends))
         found = best_spans((chances + self.scores[:, None])[None], most, -np.inf)
@@ -106,12 +106,13 @@ class BeamSearch:
         return bool(self.scores[0] / length**settings.length_penalty > self.finished[-1][0])
 
 
-def _without_ends(scores: Array, length: int, settings: WritingSettings) -> Array:
-    """The scores ``[R, V]``, those of the tokens that end a text -inf while it is too short."""
-    if length >= settings.min_length:
+def allowed_scores(scores: Array, length: int, settings: WritingSettings) -> Array:
+    """The scores ``[R, V]``, -inf of tokens that are never written, and of those that end a text that is too short."""
+    barred = [*settings.suppressed, *(settings.ends if length < settings.min_length else ())]
+    if not barred:
         return scores
     scores = scores.copy()
-    scores[:, list(settings.ends)] = -np.inf
+    scores[:, barred] = -np.inf
     return scores
 
 

@@ -32,7 +32,7 @@ _WITHOUT_EFFECT = frozenset(
 _READ = frozenset(
     {
         *("max_length", "min_length", "max_new_tokens", "min_new_tokens", "num_beams", "length_penalty"),
-        *("early_stopping", "bos_token_id", "eos_token_id", "decoder_start_token_id"),
+        *("early_stopping", "suppress_tokens", "bos_token_id", "eos_token_id", "decoder_start_token_id"),
     }
 )
 _OF_BEAMS = ("length_penalty", "early_stopping")
@@ -52,6 +52,7 @@ class WritingSettings:
         num_beams: beginnings that are kept at each token; with one the likeliest token is taken.
         length_penalty: the power of the number of tokens that a beginning's score is divided by.
         early_stopping: whether to stop with the first ``num_beams`` texts; "never": not before none can be better.
+        suppressed: tokens that are never written.
 
     Raises:
         ValueError: naming the setting and its value, if it must not have it.
@@ -64,6 +65,7 @@ class WritingSettings:
     num_beams: int = 1
     length_penalty: float = 1.0
     early_stopping: bool | str = False
+    suppressed: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("max_length", 2), ("min_length", 0), ("num_beams", 1)):
@@ -98,6 +100,7 @@ class WritingSettings:
             ends=ends if isinstance(ends, list) else [ends],
             max_length=given.get("max_length", _DEFAULT_NEW_TOKENS + 1) if new is None else new + 1,
             min_length=given.get("min_length", 0) if least is None else least + 1,
+            suppressed=given.get("suppress_tokens", ()),
             **settings,
         )
 

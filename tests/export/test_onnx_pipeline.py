@@ -19,13 +19,14 @@ from hf_ext.tasks.base.saved_model import SavedModel
 
 # The others differ from one of these in a setting.
 QUICK = ("entities", "crf", "half pointers", "answers", "classes", "clozes", "images", "choices", "vectors")
+WRITTEN = ("summaries", "texts as points", "paraphrases", "replies")
 WAYS = [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 
 WITHOUT_TORCH = """
 import json, sys
 sys.modules["torch"] = None
 from hf_ext.export import OnnxPipeline
-found = [OnnxPipeline(folder, threads=1)(inputs) for folder, inputs in json.load(sys.stdin)]
+found = [OnnxPipeline(folder, threads=1)(inputs, **options) for folder, inputs, options in json.load(sys.stdin)]
 print(json.dumps([one if isinstance(one, list) else one.tolist() for one in found]))
 """
 
@@ -78,25 +79,28 @@ def test_gives_the_answers_of_the_pipeline(kind, exported):
     theirs, ours = opened(kind, folder), OnnxPipeline(folder / "onnx", threads=1)
     assert (ours.found, ours.reads, ours.optional) == (theirs.found, theirs.reads, theirs.optional)
     assert ours.predict_options.items() <= dict(theirs.predict_options).items()
-    inputs = KINDS[kind].inputs()
-    found = theirs(inputs)
+    inputs, always = KINDS[kind].inputs(), KINDS[kind].always
+    found = theirs(inputs, **always)
     assert any(np.size(one) for one in found)
-    for options in ({}, *KINDS[kind].options):
+    for more in ({}, *KINDS[kind].options):
+        options = {**always, **more}
         wanted = theirs(inputs, **options)
         alike(ours(inputs, batch_size=3, **options), wanted)
         alike(ours(inputs[2], **options), wanted[2])
 
 
-@pytest.mark.parametrize("kinds", [QUICK, pytest.param(("summaries",), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kinds", [QUICK, pytest.param(("summaries", "texts as points", "paraphrases", "replies"), marks=pytest.mark.slow)]
+)
 def test_runs_without_pytorch(kinds, exported):
     """The answers of a process in which PyTorch cannot be imported."""
-    asked = [(str(exported(kind) / "onnx"), KINDS[kind].inputs()) for kind in kinds]
+    asked = [(str(exported(kind) / "onnx"), KINDS[kind].inputs(), KINDS[kind].always) for kind in kinds]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH], input=json.dumps(asked), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     for kind, found in zip(kinds, json.loads(done.stdout.splitlines()[-1]), strict=True):
-        wanted = OnnxPipeline(exported(kind) / "onnx")(KINDS[kind].inputs())
+        wanted = OnnxPipeline(exported(kind) / "onnx")(KINDS[kind].inputs(), **KINDS[kind].always)
         alike(found, wanted if isinstance(wanted, list) else wanted.tolist())
 
 
@@ -182,8 +186,8 @@ def test_refuses_other_folders(exported, tmp_path, monkeypatch):
     (tmp_path / "onnx.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"folder must hold model.onnx, got .* without it"):
         OnnxPipeline(tmp_path)
-    (tmp_path / "onnx.json").write_text(text.replace('"span-extraction"', '"dialogue-reply"'), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"folder must be of one of span-extraction, .*, got dialogue-reply"):
+    (tmp_path / "onnx.json").write_text(text.replace('"span-extraction"', '"text-scoring"'), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"folder must be of one of span-extraction, .*, got text-scoring"):
         OnnxPipeline(tmp_path)
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         OnnxPipeline(exported("entities") / "onnx", threads=0)

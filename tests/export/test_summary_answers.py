@@ -1,18 +1,13 @@
 """What is written from scores of tokens, which PyTorch gives in place of graphs, beside what the pipeline writes."""
 
-from dataclasses import asdict
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from onnx_tiny import Writer, texts
-from transformers import GenerationConfig, MT5Config, pipeline
+from onnx_tiny import Writer, texts, torch_answers
+from transformers import GenerationConfig, MT5Config
 
 from hf_ext.export import export_onnx
-from hf_ext.export.graphs import graphs_of
-from hf_ext.export.summary_answers import SummaryAnswers
 from hf_ext.export.token_search import search_of
 from hf_ext.export.writing_settings import WritingSettings
 
@@ -28,28 +23,10 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-class TorchSession:
-    """A graph of PyTorch, as one of ONNX runs."""
-
-    def __init__(self, graph: Any) -> None:
-        self.graph, self.inputs = graph, graph.module.names
-
-    @torch.no_grad()
-    def __call__(self, inputs: Any) -> dict[str, Any]:
-        outputs = self.graph.module(*(torch.from_numpy(inputs[name]) for name in self.inputs))
-        return dict(zip(self.graph.outputs, (one.numpy() for one in outputs), strict=True))
-
-
-def both(folder: Any, **kind: Any) -> tuple[Any, SummaryAnswers]:
+def both(folder: Any, **kind: Any) -> tuple[Any, Any]:
     """The pipeline of a model, and the answers from its scores."""
     Writer(**kind).save(folder)
-    make: Any = pipeline
-    theirs = make("summary-generation", model=str(folder), device="cpu")
-    settings = asdict(WritingSettings.of(theirs.model.generation_config))
-    description: Any = SimpleNamespace(settings=settings, max_length=40, longest=None)
-    graphs: Any = graphs_of("summary-generation", theirs.model.eval(), theirs.tokenizer, "")
-    sessions: Any = {graph.name: TorchSession(graph) for graph in graphs}
-    return theirs, SummaryAnswers(folder, description, theirs.model.config, sessions)
+    return torch_answers("summary-generation", folder)
 
 
 @pytest.mark.parametrize(

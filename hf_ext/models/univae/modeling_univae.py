@@ -216,7 +216,8 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
         """
         tokens = one_input(input_ids, inputs_embeds)
         return self._decode(
-            self.latents_of(z, len(tokens)),
+            # No `len`, which a graph would take for a constant.
+            self.latents_of(z, tokens.shape[0]),
             tokens,
             attention_mask,
             cache=cache,
@@ -237,7 +238,7 @@ class UniVAEModel(EncoderModel, UniVAEPreTrainedModel):
         """
         size = self.config.code_size
         wanted = f"[{'B' if texts is None else texts}, {size}]"
-        if z.dim() != 2 or z.shape[1] != size or (texts is not None and len(z) != texts):
+        if z.dim() != 2 or z.shape[1] != size or (texts is not None and z.shape[0] != texts):
             raise ValueError(
                 f"z must have shape {wanted}, num_latent_layers * latent_size numbers a text, got {list(z.shape)}"
             )

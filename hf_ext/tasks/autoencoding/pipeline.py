@@ -9,11 +9,9 @@ from torch import Tensor
 from hf_ext.data.text_to_text import decode_summaries
 from hf_ext.models.univae import UniVAEForTextAutoencoding
 from hf_ext.modules.evaluation_mode import evaluation_mode
+from hf_ext.tasks.autoencoding.files import check_text_lengths
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
-
-# Characters of a text in an error.
-_SHOWN = 20
 
 
 class TextAutoencodingPipeline(TextPipeline):
@@ -55,7 +53,7 @@ class TextAutoencodingPipeline(TextPipeline):
         return self._inputs([input_])
 
     def _forward(self, input_tensors: Any, **generation: Any) -> Any:
-        return {"ids": self.model.generate(**input_tensors, **self._settings(), **generation)}
+        return {"ids": self.model.generate(**input_tensors, **self.generation_settings(), **generation)}
 
     def postprocess(self, model_outputs: Any) -> str:  # type: ignore[override]
         """The text of the generated ids."""
@@ -96,7 +94,7 @@ class TextAutoencodingPipeline(TextPipeline):
         texts = []
         with evaluation_mode(self.model):
             for part in z.split(batch_size):
-                settings = {**self._settings(), **generation}
+                settings = {**self.generation_settings(), **generation}
                 texts += decode_summaries(
                     self.tokenizer, self.model.generate(z=part.to(self.model.device), **settings).cpu()
                 )
@@ -158,17 +156,11 @@ class TextAutoencodingPipeline(TextPipeline):
             return_token_type_ids=False,
             verbose=False,
         )
-        lengths, most = inputs["attention_mask"].sum(-1), self.model.config.half_length
-        if int(lengths.max()) > most:
-            text = texts[int(lengths.argmax())]
-            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-            raise ValueError(
-                f"a text must have at most half_length={most} tokens, got {int(lengths.max())} in {shown!r}: shorten "
-                "it, or train a model with a greater half_length"
-            )
+        check_text_lengths(texts, inputs["attention_mask"].sum(-1).tolist(), self.model.config.half_length)
         return inputs
 
-    def _settings(self) -> dict[str, Any]:
+    def generation_settings(self) -> dict[str, Any]:
+        """What ``generate`` is told of the tokenizer's special tokens."""
         tokenizer = self.tokenizer
         # They are part of no text, and left out when ids are turned to text.
         never = {tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.unk_token_id, tokenizer.mask_token_id}

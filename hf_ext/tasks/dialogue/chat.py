@@ -1,16 +1,15 @@
 """A conversation with a dialogue model."""
 
 import os
-from math import inf
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_ext.data.input_limit import input_limit
-from hf_ext.data.token_text import join_tokens
 from hf_ext.modules.evaluation_mode import evaluation_mode
-from hf_ext.tasks.dialogue.encoding import DataCollatorForDialogue, DialogueEncoder, speakers_of
+from hf_ext.tasks.dialogue.collator import DataCollatorForDialogue
+from hf_ext.tasks.dialogue.encoding import DialogueEncoder, reply_settings, reply_text, speakers_of
 
 
 class Chat:
@@ -49,16 +48,6 @@ class Chat:
         max_new_tokens: int = 64,
         max_length: int | None = None,
     ):
-        if top_p is not None and not 0 < top_p <= 1:
-            raise ValueError(f"top_p must be in (0, 1], got {top_p}")
-        if temperature is not None and not 0 < temperature < inf:
-            raise ValueError(f"temperature must be positive, got {temperature}")
-        for name, drawn in (("top_p", top_p), ("temperature", temperature)):
-            if drawn is not None and num_beams is not None:
-                raise ValueError(f"{name} has no effect with num_beams, which searches; leave it out, got {drawn}")
-        for name, value in (("num_beams", num_beams), ("max_new_tokens", max_new_tokens)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
         self.model: Any = model
         self.tokenizer = tokenizer
         if max_length is None:
@@ -66,22 +55,7 @@ class Chat:
         self.encoder = DialogueEncoder.for_config(model.config, tokenizer, max_length=max_length)
         self.collate = DataCollatorForDialogue(tokenizer)
         self.turns: list[str] = []
-        search: dict[str, Any] = {"do_sample": False, "num_beams": num_beams}
-        if num_beams is None:
-            top_p, temperature = (value or default for value, default in ((top_p, 0.9), (temperature, 0.7)))
-            search = {"do_sample": True, "top_p": top_p, "top_k": 0, "temperature": temperature}
-        elif num_beams > 1:
-            search["length_penalty"] = 0.0
-        end: Any = tokenizer.sep_token_id
-        speakers: Any = tokenizer.convert_tokens_to_ids(list(self.encoder.speakers or ()))
-        self.settings: dict[str, Any] = {
-            **search,
-            "max_new_tokens": max_new_tokens,
-            "min_new_tokens": 1,
-            "eos_token_id": end,
-            "pad_token_id": tokenizer.pad_token_id,
-            "suppress_tokens": sorted({*tokenizer.all_special_ids, *speakers} - {end}),
-        }
+        self.settings = reply_settings(self.encoder, top_p, temperature, num_beams, max_new_tokens)
 
     @classmethod
     def from_pretrained(
@@ -112,7 +86,7 @@ class Chat:
         inputs = {name: value.to(self.model.device) for name, value in self.collate([context]).items()}
         with evaluation_mode(self.model):
             generated = self.model.generate(**inputs, **self.settings)[0, inputs["input_ids"].shape[1] :]
-        answer = join_tokens(str(self.tokenizer.decode(generated, skip_special_tokens=True)).split())[0]
+        answer = reply_text(self.tokenizer, generated)
         self.turns = [*turns, answer]
         return answer
 

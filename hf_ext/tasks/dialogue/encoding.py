@@ -1,15 +1,14 @@
 """From the turns of a dialogue to model inputs, to train on or to answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import cycle
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_ext.data.input_limit import check_input_length
+from hf_ext.data.token_text import join_tokens
 from hf_ext.modules.encoder_config import EncoderConfig
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class DialogueEncoder:
         )
 
     def encode_context(self, turns: Sequence[str], room: int = 0) -> dict[str, Any]:
-        """What is said so far, to be answered: one row for ``generate``, by way of :class:`DataCollatorForDialogue`.
+        """What is said so far, to be answered: one row for ``generate``, by way of `DataCollatorForDialogue`.
 
         Args:
             turns: the last is the one to answer.
@@ -194,40 +193,73 @@ class DialogueEncoder:
         return [[ids for _, ids in turns] for turns in found]
 
 
-@dataclass
-class DataCollatorForDialogue:
-    """Pads rows of :class:`DialogueEncoder` to a batch; labels with -100.
+def turns_of(input_: Any) -> list[str]:
+    """The turns of what a pipeline is given: a text, which is the first turn, or a mapping that has them.
 
-    Rows to train on are padded on the right, and contexts, which generation goes on behind, on the left.
+    Raises:
+        TypeError: if it is neither a text nor a mapping.
+        ValueError: if there are no turns, or they are not texts.
+    """
+    if not isinstance(input_, str | Mapping):
+        raise TypeError(f"inputs must be texts, or mappings with turns, got {type(input_).__name__}")
+    turns = [input_] if isinstance(input_, str) else input_.get("turns")
+    is_list = isinstance(turns, Sequence) and not isinstance(turns, str)
+    if not is_list or not turns or not all(isinstance(turn, str) for turn in turns):
+        raise ValueError(f"turns must be a list of texts, one or more, got {turns!r}")
+    return list(turns)
+
+
+def reply_settings(
+    encoder: DialogueEncoder,
+    top_p: float | None = None,
+    temperature: float | None = None,
+    num_beams: int | None = None,
+    max_new_tokens: int = 64,
+) -> dict[str, Any]:
+    """How ``generate`` is to write a reply.
 
     Args:
-        tokenizer: has the id of [PAD].
-        pad_to_multiple_of: pads the number of tokens up to a multiple of this.
+        encoder: of what was said.
+        top_p: and the others: as of `hf_ext.Chat`.
+        temperature: the same.
+        num_beams: the same.
+        max_new_tokens: the same.
+
+    Raises:
+        ValueError: if an option is out of range or has no effect.
     """
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be in (0, 1], got {top_p}")
+    if temperature is not None and not 0 < temperature < inf:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    for name, drawn in (("top_p", top_p), ("temperature", temperature)):
+        if drawn is not None and num_beams is not None:
+            raise ValueError(f"{name} has no effect with num_beams, which searches; leave it out, got {drawn}")
+    for name, value in (("num_beams", num_beams), ("max_new_tokens", max_new_tokens)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    search: dict[str, Any] = {"do_sample": False, "num_beams": num_beams}
+    if num_beams is None:
+        top_p, temperature = (value or default for value, default in ((top_p, 0.9), (temperature, 0.7)))
+        search = {"do_sample": True, "top_p": top_p, "top_k": 0, "temperature": temperature}
+    elif num_beams > 1:
+        search["length_penalty"] = 0.0
+    tokenizer: Any = encoder.tokenizer
+    end = tokenizer.sep_token_id
+    speakers = tokenizer.convert_tokens_to_ids(list(encoder.speakers or ()))
+    return {
+        **search,
+        "max_new_tokens": max_new_tokens,
+        "min_new_tokens": 1,
+        "eos_token_id": end,
+        "pad_token_id": tokenizer.pad_token_id,
+        "suppress_tokens": sorted({*tokenizer.all_special_ids, *speakers} - {end}),
+    }
 
-    tokenizer: PreTrainedTokenizerBase
-    pad_to_multiple_of: int | None = None
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """A batch of ``[B, L]``, and ``generated_token_type_ids`` ``[B]`` where the rows are contexts."""
-        pad = self.tokenizer.pad_token_id
-        multiple = self.pad_to_multiple_of or 1
-        length = -(-max(len(row["input_ids"]) for row in rows) // multiple) * multiple
-        on_the_left = "generated_token_type_ids" in rows[0]
-        # The type of padding may be any that exists.
-        fillings = {"input_ids": pad, "token_type_ids": 0, "attention_mask": 0, "labels": -100}
-        batch = {}
-        for name, filling in fillings.items():
-            if name in rows[0]:
-                padded = torch.full((len(rows), length), filling)
-                for target, row in zip(padded, rows):
-                    own = torch.as_tensor(row[name], dtype=torch.long)
-                    start = length - len(own) if on_the_left else 0
-                    target[start : start + len(own)] = own
-                batch[name] = padded
-        if on_the_left:
-            batch["generated_token_type_ids"] = torch.tensor([row["generated_token_type_ids"] for row in rows])
-        return batch
+def reply_text(tokenizer: PreTrainedTokenizerBase, ids: Any) -> str:
+    """The text of a reply's tokens ``[T]``, without special ones."""
+    return join_tokens(str(tokenizer.decode(ids, skip_special_tokens=True)).split())[0]
 
 
 def speakers_of(config: PreTrainedConfig) -> tuple[str, str] | None:

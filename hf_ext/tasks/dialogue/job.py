@@ -26,7 +26,8 @@ from hf_ext.models.roformer.sizes_roformer import SIZES
 from hf_ext.tasks.base.encoder_job import EncoderJob
 from hf_ext.tasks.base.job import Files
 from hf_ext.tasks.base.option import option
-from hf_ext.tasks.dialogue.encoding import SPEAKERS, DataCollatorForDialogue, DialogueEncoder, speakers_of
+from hf_ext.tasks.dialogue.collator import DataCollatorForDialogue
+from hf_ext.tasks.dialogue.encoding import SPEAKERS, DialogueEncoder, speakers_of
 from hf_ext.tasks.dialogue.files import read_dialogues
 from hf_ext.training.divergences import Divergence, clean_next_token_divergence, next_token_divergence
 from hf_ext.training.run_steps import predict_in_order

@@ -1,6 +1,6 @@
 """The pipeline "dialogue-reply": what was said so far in, the answer to it out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from transformers import AutoModelForCausalLM
@@ -9,7 +9,7 @@ from hf_ext.data.input_limit import input_limit
 from hf_ext.tasks.base.pipeline_registration import register_task
 from hf_ext.tasks.base.text_pipeline import TextPipeline
 from hf_ext.tasks.dialogue.chat import Chat
-from hf_ext.tasks.dialogue.encoding import speakers_of
+from hf_ext.tasks.dialogue.encoding import speakers_of, turns_of
 
 
 class DialoguePipeline(TextPipeline):
@@ -58,13 +58,7 @@ class DialoguePipeline(TextPipeline):
             TypeError: if the input is neither a text nor a mapping.
             ValueError: if there are no turns, or they are not texts.
         """
-        if not isinstance(input_, str | Mapping):
-            raise TypeError(f"inputs must be texts, or mappings with turns, got {type(input_).__name__}")
-        turns = [input_] if isinstance(input_, str) else input_.get("turns")
-        is_list = isinstance(turns, Sequence) and not isinstance(turns, str)
-        if not is_list or not turns or not all(isinstance(turn, str) for turn in turns):
-            raise ValueError(f"turns must be a list of texts, one or more, got {turns!r}")
-        return {"turns": list(turns)}
+        return {"turns": turns_of(input_)}
 
     def forward(self, model_inputs: Any, **options: Any) -> str:
         """The answer; a conversation places what it runs by itself."""

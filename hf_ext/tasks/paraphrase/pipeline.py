@@ -72,21 +72,9 @@ class ParaphrasePipeline(TextPipeline):
         self, input_tensors: dict[str, Any], num_samples: int = 100, **generation: Any
     ) -> dict[str, Any]:
         source = input_tensors.pop("source")
-        tokenizer = self.tokenizer
-        # They are part of no text, and left out when ids are turned to text.
-        never = {tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.unk_token_id, tokenizer.mask_token_id}
-        defaults = {
-            "do_sample": True,
-            "top_p": 0.95,
-            # The library's own default of 50 would cut the tail before `top_p` sees it.
-            "top_k": 0,
-            "max_new_tokens": 64,
-            "eos_token_id": tokenizer.sep_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-            "suppress_tokens": sorted(never - {None}),
-        }
-        ids = self.model.generate(**input_tensors, num_return_sequences=num_samples, **{**defaults, **generation})
-        texts = decode_summaries(tokenizer, ids[:, input_tensors["input_ids"].shape[1] :])
+        settings = {**self.generation_settings(), **generation}
+        ids = self.model.generate(**input_tensors, num_return_sequences=num_samples, **settings)
+        texts = decode_summaries(self.tokenizer, ids[:, input_tensors["input_ids"].shape[1] :])
         candidates = [text for text in dict.fromkeys(texts) if text and text != source]
         if not candidates:
             return {"texts": [], "similarities": torch.zeros(0)}
@@ -100,6 +88,22 @@ class ParaphrasePipeline(TextPipeline):
         pairs = zip(model_outputs["texts"], model_outputs["similarities"].tolist())
         ranked = sorted(pairs, key=lambda pair: pair[1], reverse=True)
         return [{"text": text, "similarity": similarity} for text, similarity in ranked[:num_candidates]]
+
+    def generation_settings(self) -> dict[str, Any]:
+        """What ``generate`` is told where a call says nothing else."""
+        tokenizer = self.tokenizer
+        # They are part of no text, and left out when ids are turned to text.
+        never = {tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.unk_token_id, tokenizer.mask_token_id}
+        return {
+            "do_sample": True,
+            "top_p": 0.95,
+            # The library's own default of 50 would cut the tail before `top_p` sees it.
+            "top_k": 0,
+            "max_new_tokens": 64,
+            "eos_token_id": tokenizer.sep_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "suppress_tokens": sorted(never - {None}),
+        }
 
     def _encode(self, texts: list[str]) -> Any:
         return self.tokenizer(
