@@ -165,7 +165,8 @@ def predict(
     for option, value in given.items():
         if value is not None and option not in task.predict_options:
             raise ValueError(f"{option} has no effect with a model that finds {task.found}; leave it out")
-        if value is not None and option != "seed":
+        # A seed without a name of the pipeline's own is the process's.
+        if value is not None and task.predict_options[option]:
             options[task.predict_options[option]] = value
     if engine is not None:
         from hf_ext.engines import Prediction, run_on_ray
@@ -182,7 +183,7 @@ def predict(
 
     # Before a model is loaded that may take its time.
     typer.echo(purpose, err=True)
-    if seed is not None:
+    if seed is not None and "seed" not in options:
         from transformers import set_seed
 
         set_seed(seed)

@@ -116,8 +116,11 @@ def export_onnx(
             found=opened.found,
             reads=[list(keys) for keys in opened.reads],
             optional=list(opened.optional),
+            # A seed is an option of the call here, and the process's with PyTorch.
             predict_options={
-                ours: theirs for ours, theirs in opened.predict_options.items() if theirs in ANSWERS[name].options
+                ours: theirs or ours
+                for ours, theirs in opened.predict_options.items()
+                if (theirs or ours) in ANSWERS[name].options
             },
             max_length=None if sees else input_limit(opened.tokenizer, own.config, None if whole else DEFAULT_LENGTH),
             longest=longest,

@@ -119,7 +119,8 @@ class ServedModel:
             with _drawing if sampling.draws else nullcontext():
                 return self.predictor(prompts, sampling, left)
         options: dict[str, Any] = dict(asked.options)  # type: ignore[call-overload]
-        if "seed" not in self.predictor.predict_options:
+        # One with a name of the predictor's own is an option like any other.
+        if self.predictor.predict_options.get("seed") != "":
             return self._found(documents, options)
         with _drawing, seeded(options.pop("seed", None)):
             return self._found(documents, options)

@@ -153,3 +153,12 @@ def test_a_folder_that_is_none_is_refused(command, tmp_path):
     given = ("人",) if command == "predict" else ("--output", tmp_path / "v.npy")
     result = run(command, tmp_path, *given, input="人")
     assert "onnx.json must be as hf-ext export onnx writes it" in str(result.exception)
+
+
+@pytest.mark.slow
+def test_a_seed_writes_the_same_paraphrases_again(tmp_path):
+    KINDS["paraphrases"].save(tmp_path / "model")
+    export_onnx(str(tmp_path / "model"), tmp_path / "onnx")
+    found = [read(run("predict", tmp_path / "onnx", *TEXTS[:2], "--seed", seed, "--top-k", 5)) for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+    assert [len(line["paraphrases"]) for line in found[0]] == [5, 5]

@@ -210,6 +210,21 @@ def test_a_seed_draws_the_same_again(writer):
     assert [choice["index"] for choice in same["choices"]] == [0, 1, 2]
 
 
+def test_a_predictor_that_takes_a_seed_is_given_it():
+    class Takes(Echo):
+        predict_options: ClassVar = {"seed": "seed"}
+
+        def __call__(self, inputs, batch_size, seed=None):
+            return [[seed] for _ in inputs]
+
+    async def talk(client):
+        bodies = [{"inputs": ["a", "b"], "parameters": {"seed": 7}}, {"inputs": "a"}]
+        return [(await client.post("/models/t/predict", json=body)).json()["results"] for body in bodies]
+
+    found = asked({"t": Takes()}, talk)
+    assert [[one["texts"] for one in results] for results in found] == [[[7], [7]], [[None]]]
+
+
 def test_a_seed_is_for_its_own_request(writer):
     """Nothing that is drawn later depends on it, in Torch, NumPy or Python."""
 

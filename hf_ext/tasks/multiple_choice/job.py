@@ -136,8 +136,8 @@ class MultipleChoiceJob(EncoderJob):
             needed = 1 + max((example.get("label", 0) for example in examples), default=0)
             if needed > self.num_choices:
                 raise ValueError(
-                    f"num_choices must take in every right choice, the one of number {needed} too that is in {path}, got "
-                    f"{self.num_choices}"
+                    f"num_choices must take in every right choice, the one of number {needed} too that is in {path}, "
+                    f"got {self.num_choices}"
                 )
         return examples
 
