@@ -27,7 +27,9 @@ def bind(host: str, port: int) -> socket.socket:
     bound = None
     try:
         kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(kind, socket.SOCK_STREAM)
+        # With the protocol named, asyncio sends the parts of an answer at once, where a client that is slow to
+        # acknowledge the first would hold the next up for 40 ms.
+        bound = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except (OSError, OverflowError) as error:

@@ -1,8 +1,10 @@
 """A server in a process of its own: over a socket, from its start to its end."""
 
+import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -76,6 +78,29 @@ def test_clients_over_a_socket_get_their_own_and_the_last_an_answer(folders, tmp
         "a gives classes for text and text2 or text",
         f"serving on {address}",
     ]
+
+
+def test_connections_send_each_part_of_an_answer_at_once():
+    """What a slow acknowledgement of the first part would hold up for 40 ms."""
+
+    async def nodelay():
+        connected = asyncio.get_running_loop().create_future()
+
+        class Connection(asyncio.Protocol):
+            def connection_made(self, transport):
+                sock = transport.get_extra_info("socket")
+                connected.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                transport.close()
+
+        with bind("127.0.0.1", 0) as bound:
+            server = await asyncio.get_running_loop().create_server(Connection, sock=bound)
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            found = await connected
+            writer.close()
+            server.close()
+        return found
+
+    assert asyncio.run(nodelay()) == 1
 
 
 def test_an_address_that_is_taken():
