@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hf_ext.data.text_lines import FileLine, TextFileError, parse_json
@@ -33,11 +34,14 @@ def check_lines(lines: Lines, file: SubmissionFile, faults: Faults) -> None:
         if not line.strip():
             faults.add(number, "blank line", "a line must not be blank")
             continue
+        repeated: list[str] = []
         try:
-            record = parse_json(line, FileLine(faults.file, number))
+            record = parse_json(line, FileLine(faults.file, number), partial(_object, repeated=repeated))
         except TextFileError as error:
             faults.add(number, "JSON", error.message)
             continue
+        for key in repeated:
+            faults.add(number, "repeated key", f"a key must be in an object once, got {key!r} more often")
         if isinstance(record, Mapping):
             rows.append((number, record))
         else:
@@ -54,6 +58,15 @@ def check_lines(lines: Lines, file: SubmissionFile, faults: Faults) -> None:
     positions = _positions([_name(record.get("id")) for _, record in rows], list(map(_name, file.ids)))
     for (number, record), position in zip(rows, positions):
         _CHECKS[file.kind](number, record, position, file, faults)
+
+
+def _object(pairs: list[tuple[str, Any]], repeated: list[str]) -> dict[str, Any]:
+    """The object of its pairs; keys that it has more than once are added to ``repeated``."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        repeated += [key for key in made if counts[key] > 1]
+    return made
 
 
 def _is_one_value(lines: Lines) -> bool:
