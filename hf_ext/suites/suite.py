@@ -38,7 +38,8 @@ class Published:
         name: of what was measured.
         part: of the data that it was measured on.
         scores: by task, in the unit of `SuiteTask.metric`.
-        metrics: by task, where that is another than the task's.
+        metrics: by task, where that is another than the task's. By one that a task has in ``also``, or its ``scorer``
+            gives, a report shows the runs' scores too.
         source: where it stands.
         of: settings of the runs that it is to stand beside, by their names; it is left out where there are none with
             these. Empty: it is shown with any.

@@ -303,6 +303,28 @@ def test_published_numbers_stand_beside_with_their_metric(tmp_path):
     assert "<h1>a | b</h1>" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
+def test_published_scores_stand_beside_those_of_their_own_metric(tmp_path):
+    """By hand; where some are of one metric and some of another, a task's own is shown, and that is said."""
+    published = (
+        Published("A", "validation", {"a": 70.0, "b": 1.0}, "a paper", {"a": "F1", "b": "F1"}),
+        Published("B", "validation", {"a": 60.0, "b": 2.0}, "a paper", {"a": "F1"}),
+        Published("C", "test", {"a": 50.0}, "a paper", {"a": "F1"}),
+    )
+    tasks = [task(name, also={"F1": "f1", "recall": "recall"}) for name in "ab"]
+    suite = Suite("toy", tasks=tasks, published=published)
+    for name, seed, accuracy, f1 in (("a", 1, 0.2, 0.5), ("a", 2, 0.4, 0.7), ("b", 1, 0.3, 0.1)):
+        scores = {"accuracy": accuracy, "f1": f1, "recall": 0.0}
+        run = Run("toy", name, seed, None, {}, state="finished", scores=scores, seconds=1)
+        write_run(run, tmp_path / name / run.name)
+    tables = {heading: rest for heading, *rest in report_tables(suite_report(suite, tmp_path))}
+    assert tables["Published, on validation"] == [
+        ["model", "a (F1)", "b"],
+        [["these runs", "60.00 ± 14.14", "30.00"], ["A", "70.00", "1.00"], ["B", "60.00", "2.00"]],
+        "Published by a paper. Other metrics than here: b: F1, here accuracy.",
+    ]
+    assert tables["Published, on test"] == [["model", "a (F1)"], [["C", "50.00"]], "Published by a paper."]
+
+
 @pytest.mark.parametrize(
     ("settings", "configuration", "name"),
     [
