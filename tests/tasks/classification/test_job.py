@@ -211,6 +211,25 @@ def test_a_trained_head_keeps_its_order_if_it_has_the_classes_that_are_named(fil
     assert ClassificationJob(**given, labels=sorted(names), head="mean").read().labels == sorted(names)
 
 
+def test_a_checkpoint_with_labels_in_another_order_is_not_gone_on_from(files, tmp_path):
+    """Its weights would be taken for those of other labels."""
+
+    def run_of(labels, steps, **more):
+        job = ClassificationJob(files["single"], files["single"], config="tiny", max_length=8, labels=labels)
+        job.keep_checkpoints = True
+        given = {"eval_strategy": "no", "load_best_model_at_end": False, "save_strategy": "steps", "save_steps": 1}
+        given |= {"max_steps": steps, "use_cpu": True, "disable_tqdm": True, **more}
+        job.run(job.training_arguments(tmp_path / "model", **given))
+
+    run_of(["fruit", "metal", "water"], 1)
+    resumed = {"resume_from_checkpoint": "True"}
+    for labels in (["fruit", "water", "metal"], ["fruit", "stone", "metal", "water"]):
+        with pytest.raises(ValueError, match=f"got 'metal' for '{labels[1]}' as the label 1 in .*checkpoint-1"):
+            run_of(labels, 2, **resumed)
+    run_of(["fruit", "metal", "water"], 2, **resumed)
+    assert (tmp_path / "model" / "checkpoint-2").is_dir()
+
+
 def test_labels_are_in_the_order_of_the_head():
     tokenizer = build_char_tokenizer(["好"])
     label2id = {"b": 0, "a": 1, "c": 2}
