@@ -11,6 +11,7 @@ from typing import Any
 from hf_ext.data.columns import column_records
 from hf_ext.data.formats.registry import Example, read_as
 from hf_ext.data.formats.source import Source
+from hf_ext.data.listed_labels import listed_labels
 from hf_ext.data.text_keys import text_keys_of
 from hf_ext.data.text_lines import FileLine, fail, json_records, text_value
 
@@ -71,7 +72,7 @@ def read_labelled_texts(path: str | os.PathLike[str], labels: Sequence[str] | No
         if labels is not None:
             for label in labels_of(example):
                 if label not in labels:
-                    fail(where, f"label must be one of {', '.join(labels)[:200]}", label)
+                    fail(where, f"label must be one of {listed_labels(labels)}", label)
         examples.append(example)
     # Vectors of two classes, with one of them each; others repeat a 0 or a 1.
     if (

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import accumulate, chain, islice
 from json import JSONDecodeError
@@ -200,14 +200,21 @@ def is_json_lines(lines: Sequence[tuple[FileLine, str]]) -> bool:
     return True
 
 
-def parse_json(line: str, where: FileLine | str) -> Any:
+def parse_json(
+    line: str, where: FileLine | str, make_object: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
     """What a line of JSON says.
+
+    Args:
+        line: one JSON value.
+        where: its place.
+        make_object: makes an object of the pairs that it has in the line; None: a dict, of a key twice the last.
 
     Raises:
         TextFileError: naming the place, if it is not JSON, or a string in it is not valid Unicode.
     """
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=make_object)
     # ValueError also for an integer of thousands of digits.
     except (ValueError, RecursionError) as error:
         raise TextFileError(where, f"the line must be JSON, got {error}") from error

@@ -110,6 +110,12 @@ def pack(suite: Suite, given: dict[str, Any], predictions: Path, target: Path) -
     contents = submission_contents(suite, predictions, given.get("splits"), given.get("tasks"))
     data = given.get("data")
     files = [] if data is None else _submission_files(suite, given, data, contents)
+    missing = ", ".join(file.name for file in files if file.required and file.name not in contents)
+    if missing:
+        raise ValueError(
+            f"predictions must be of all test files in {data}, unless --tasks names those to pack alone, got none for "
+            f"{missing} in {predictions}"
+        )
     for fault in write_zip(contents, target, files):
         typer.echo(str(fault))
     if suite.zip_name not in (None, target.name):
@@ -129,16 +135,22 @@ def validate(suite: Suite, given: dict[str, Any], target: Path, data: Path) -> N
     raise typer.Exit(int(errors > 0))
 
 
-def _submission_files(
-    suite: Suite, given: dict[str, Any], data: Path, names: Collection[str] | None = None
-) -> list[Any]:
-    """What each file of a submission has to have; of these names alone, if any are given.
+def _submission_files(suite: Suite, given: dict[str, Any], data: Path, packed: Collection[str] = ()) -> list[Any]:
+    """What each file of a submission has to have.
+
+    Args:
+        suite: of the tasks.
+        given: names of tasks and splits, of which it is.
+        data: the folder of the official files.
+        packed: the names of files that are to be in it.
 
     Raises:
         ValueError: if the folder of the official files has no test file to check by, or not that of each name.
     """
     from hf_ext.suites.submission import file_of_rows
 
+    # Where each task has a submission of its own, what there is says which one it is.
+    names = packed if packed and not suite.one_submission else None
     files = [
         file_of_rows(
             name,
@@ -150,7 +162,7 @@ def _submission_files(
         )
         for name, task, rows in expected_files(suite, data, given.get("tasks"), given.get("splits"), names)
     ]
-    missing = ", ".join(name for name in names or () if name not in {file.name for file in files})
+    missing = ", ".join(name for name in packed if name not in {file.name for file in files})
     if missing or not files:
         raise ValueError(f"data must have the test files of {missing or suite.name}, got none in {data}")
     return files

@@ -23,8 +23,8 @@ from hf_ext.data.file_checks import (
     worst_severity,
 )
 from hf_ext.suites.faulty_lines import read_around_faults
-from hf_ext.suites.files import find_part, has_part, read_files, schema_file, usable, write_examples
-from hf_ext.suites.jobs import job_class, of_job
+from hf_ext.suites.files import find_part, has_part, official_places, read_files, usable, write_examples
+from hf_ext.suites.jobs import job_class, label_options, of_job
 from hf_ext.suites.suite import Row, Suite, SuiteTask, check_variants
 from hf_ext.tasks.base.job import Job
 
@@ -163,8 +163,7 @@ def _check_task(
     except ValueError as error:
         own.add("error", "job", "train", str(error))
         return
-    schema = schema_file(data, task)
-    options = {**of_job(kind, task.options), **({"schema_file": schema} if schema else {})}
+    options = {**label_options(kind, task, data), **of_job(kind, task.options)}
     _check_examples(
         own, task, partial(kind, **options), {part: usable(task, rows) for part, rows in read.items()}, tokenizer
     )
@@ -239,7 +238,7 @@ def _check_examples(
             try:
                 if part in task.labelled:
                     # What it warns of was told of the official file.
-                    with _warnings_to(lambda message: None):
+                    with _warnings_to(lambda message: None), official_places({path: rows}):
                         # Without a training file it is one by itself.
                         alone = part == "train" or not (labels or "train" in read)
                         files = job.read() if alone else None

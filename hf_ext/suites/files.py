@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hf_ext.atomic_file import atomic_write
-from hf_ext.data.text_lines import FileLine, fail, json_objects, read_lines
+from hf_ext.data.listed_labels import listed_labels
+from hf_ext.data.text_lines import FileLine, TextFileError, fail, json_objects, read_lines
 from hf_ext.suites.suite import FileNames, Reader, Row, SuiteTask
 
 _PUBLIC = "_public"
@@ -134,7 +136,7 @@ def read_files(task: SuiteTask, part: str, paths: Sequence[Path], variant: str |
     for row in rows if task.labels and part in task.labelled else ():
         label = row.example.get("label")
         if label not in task.labels and label not in task.no_label:
-            fail(row.where, f"label must be one of {', '.join(task.labels)[:200]}", label)
+            fail(row.where, f"label must be one of {listed_labels(task.labels)}", label)
     for row in rows if task.unlabelled and part in task.labelled else ():
         # Of several keys any is the label's.
         if not task.unlabelled.keys() & row.example.keys():
@@ -154,3 +156,20 @@ def write_examples(rows: Sequence[Row], path: Path) -> None:
     with atomic_write(path) as file:
         for row in rows:
             file.write(json.dumps(row.example, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def official_places(rows: Mapping[Path, Sequence[Row]]) -> Iterator[None]:
+    """Make errors of a line that `write_examples` wrote name the official one.
+
+    Args:
+        rows: by the file that they were written to.
+    """
+    try:
+        yield
+    except TextFileError as error:
+        path, number = error.where if isinstance(error.where, FileLine) else ("", 0)
+        own = rows.get(Path(path))
+        if own is None:
+            raise
+        raise TextFileError(own[number - 1].where, error.message) from error

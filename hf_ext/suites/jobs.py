@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from hf_ext.suites.files import schema_file
 from hf_ext.suites.measure import Measure
 from hf_ext.suites.suite import SuiteTask
 from hf_ext.tasks.base.command import jobs_of_command
@@ -41,6 +42,15 @@ def labels_of_schema(task: SuiteTask, path: Path) -> list[str]:
     job: Any = job_class(task, task.options)(train_file=path, validation_file=path, config="tiny")
     labels: list[str] = job.read_schema(path)
     return labels
+
+
+def label_options(kind: type[Job], task: SuiteTask, data: Path) -> dict[str, Any]:
+    """What a job is told of the labels of a task: the official file of them, or all classes, if it takes either."""
+    schema = schema_file(data, task)
+    if schema is not None:
+        return {"schema_file": schema}
+    takes_labels = any(one.name == "labels" for one in fields(kind))
+    return {"labels": list(task.labels)} if takes_labels and task.labels else {}
 
 
 def of_job(kind: type[Job] | type[Measure], settings: Mapping[str, Any]) -> dict[str, Any]:

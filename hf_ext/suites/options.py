@@ -103,6 +103,7 @@ _OF_RUNNER = (
     "train_file",
     "validation_file",
     "test_file",
+    "labels",
     "dataset",
     "dataset_config",
     "train_split",

@@ -198,14 +198,13 @@ def _published(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list
     for part in dict.fromkeys(one["part"] for one in report["published"]):
         of_part = [one for one in report["published"] if one["part"] == part and metrics.keys() & one["scores"].keys()]
         names = [name for name in metrics if any(name in one["scores"] for one in of_part)]
+        others = {name: metric for name in names if (metric := _other_metric(report["tasks"], of_part, name))}
         rows, shown = [], []
         for configuration, own in by_configuration.items():
             there = {name: one for name, one in own.items() if one["part"] == part and one["runs"]}
             if there.keys() & {*names}:
-                cells = [
-                    _mean_and(there[name]["mean"], there[name]["deviation"]) if name in there else "–" for name in names
-                ]
-                rows.append([_title("these runs", configuration), *cells])
+                cells = (_mean_by(there.get(name), others.get(name)) for name in names)
+                rows.append([_title("these runs", configuration), *(_mean_and(*cell) for cell in cells)])
             beside = [one for one in of_part if one["of"] and _has(next(iter(own.values())), one["of"])]
             rows += [_published_row(one, names) for one in beside]
             shown += beside
@@ -218,12 +217,27 @@ def _published(report: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list
             f"{name}: {metric}, here {metrics[name]}"
             for one in shown
             for name, metric in one["metrics"].items()
-            if name in names and metric != metrics[name]
+            if name in names and metric not in (metrics[name], others.get(name))
         }
         below = f"Published by {'; '.join(dict.fromkeys(one['source'] for one in shown))}."
         if other:
             below += f" Other metrics than here: {'; '.join(sorted(other))}."
-        yield f"Published, on {part}", ["model", *names], rows, below
+        columns = [f"{name} ({others[name]})" if name in others else name for name in names]
+        yield f"Published, on {part}", ["model", *columns], rows, below
+
+
+def _other_metric(tasks: Mapping[str, Any], published: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    """The metric of all published scores of a task, if that is not its own and the runs have a score by it too."""
+    said = {one["metrics"][name] for one in published if name in one["scores"]}
+    own = [one for one in tasks.values() if one["task"] == name]
+    return next((metric for metric in said if len(said) == 1 and any(metric in one["also"] for one in own)), None)
+
+
+def _mean_by(one: Mapping[str, Any] | None, other: str | None) -> tuple[float | None, float | None]:
+    """Mean and deviation of the runs of a task by another metric, or by its own."""
+    if one is None:
+        return None, None
+    return one["also"].get(other, (None, None)) if other else (one["mean"], one["deviation"])
 
 
 def _has(one: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:

@@ -38,7 +38,8 @@ class Published:
         name: of what was measured.
         part: of the data that it was measured on.
         scores: by task, in the unit of `SuiteTask.metric`.
-        metrics: by task, where that is another than the task's.
+        metrics: by task, where that is another than the task's. By one that a task has in ``also``, or its ``scorer``
+            gives, a report shows the runs' scores too.
         source: where it stands.
         of: settings of the runs that it is to stand beside, by their names; it is left out where there are none with
             these. Empty: it is shown with any.
@@ -73,7 +74,8 @@ class SuiteTask:
         read: makes examples of official rows.
         metric: the exact name of the metric, as reports give it.
         score: its key among the scores of the job or of ``scorer``, in [0, 1].
-        labels: its classes; a row with any other is refused. Empty: it has none, or the job knows.
+        labels: its classes, in the order that a model gets them if its job takes any; a row with another is refused.
+            Empty: it has none, or the job knows.
         no_label: labels of rows that are neither trained on nor scored, as ``-`` of those whose annotators disagree.
         options: options of the job and training arguments, whatever the preset.
         presets: more of them, by the name of a preset, over ``options``.

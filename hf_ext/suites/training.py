@@ -13,8 +13,8 @@ from accelerate import PartialState
 from transformers import TrainingArguments
 from transformers.trainer_utils import sort_checkpoints
 
-from hf_ext.suites.files import find_part, read_part, schema_file, usable, write_examples
-from hf_ext.suites.jobs import job_class, known_options, of_job
+from hf_ext.suites.files import find_part, official_places, read_part, schema_file, usable, write_examples
+from hf_ext.suites.jobs import job_class, known_options, label_options, of_job
 from hf_ext.suites.prediction import task_predictions
 from hf_ext.suites.runs import Run, configuration_of, first_process, read_run, run_folder, write_run
 from hf_ext.suites.suite import Row, Suite, SuiteTask, check_variants
@@ -173,7 +173,9 @@ class Training:
         own = of_job(kind, settings)
         measured = {} if task.measure is None else of_job(task.measure, settings)
         measure = None if task.measure is None else task.measure(**measured)
-        job = kind(**{**self._files(task, run.split, rows), **own})
+        files = self._files(task, run.split, rows)
+        paths = {f"{part if part in ('train', 'validation') else 'test'}_file": path for part, path in files.items()}
+        job = kind(**{**label_options(kind, task, self.data), **paths, **own})
         given = {name: value for name, value in settings.items() if name not in own and name not in measured}
         arguments = job.training_arguments(folder, **given, seed=run.seed)
         learns = arguments.num_train_epochs > 0 or arguments.max_steps > 0
@@ -187,7 +189,8 @@ class Training:
         if arguments.process_index == 0:
             write_run(run, folder)
         if trains:
-            run.scores = _as_json(job.run(arguments))
+            with official_places({path: rows[part] for part, path in files.items()}):
+                run.scores = _as_json(job.run(arguments))
             # The first process is the one that saves what the others open next.
             PartialState().wait_for_everyone()
             run.official = _official(task, rows[task.scored], folder, arguments)
@@ -202,8 +205,8 @@ class Training:
         _say(f"{task.name}, {run.name}: {task.metric} {run.score(task):.4f} on {task.scored}")
         return run
 
-    def _files(self, task: SuiteTask, split: str | None, rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
-        """The files of the job, written from the rows of the official ones."""
+    def _files(self, task: SuiteTask, split: str | None, rows: Mapping[str, Sequence[Row]]) -> dict[str, Path]:
+        """The file of each part that the job reads, written from the rows of the official ones."""
         folder = self.output / task.name / "data"
         made = {}
         for part in task.labelled:
@@ -211,9 +214,8 @@ class Training:
             words = [part, split, self.variants.get(task.name), task.job]
             path = folder / f"{'-'.join(filter(None, words))}.jsonl"
             write_examples(rows[part], path)
-            made[part if part in ("train", "validation") else "test"] = path
-        schema = schema_file(self.data, task)
-        return {f"{part}_file": path for part, path in made.items()} | ({"schema_file": schema} if schema else {})
+            made[part] = path
+        return made
 
 
 def _official(task: SuiteTask, rows: Sequence[Row], folder: Path, arguments: TrainingArguments) -> dict[str, float]:

@@ -15,6 +15,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, sort_chec
 from transformers.utils import (
     ADAPTER_SAFE_WEIGHTS_NAME,
     ADAPTER_WEIGHTS_NAME,
+    CONFIG_NAME,
     SAFE_WEIGHTS_INDEX_NAME,
     SAFE_WEIGHTS_NAME,
     WEIGHTS_INDEX_NAME,
@@ -119,13 +120,34 @@ def train_with_progress(trainer: Trainer, metric: str) -> None:
 
     Checkpoints in ``output_dir`` of a run that is not the one resumed go: `check_output_dir` has seen to it that they
     may, and Trainer would take them for later ones of its own.
+
+    Raises:
+        ValueError: if the checkpoint is of a model with other labels, or with these in another order.
     """
     show_progress(trainer, metric)
     checkpoint = checkpoint_to_resume(trainer.args)
+    if checkpoint is not None:
+        _check_labels(trainer.model, Path(checkpoint))
     folder = Path(str(trainer.args.output_dir))
     if not _is_within(checkpoint, folder):
         remove_checkpoints(trainer)
     trainer.train(resume_from_checkpoint=checkpoint)
+
+
+def _check_labels(model: Any, checkpoint: Path) -> None:
+    """Raise ValueError if a checkpoint has other labels, whose weights would be taken for those of the model's."""
+    config = checkpoint / CONFIG_NAME
+    # Of adapters there is none.
+    before = json.loads(config.read_text(encoding="utf-8")).get("id2label") if config.is_file() else None
+    labels = getattr(getattr(model, "config", None), "id2label", None) or {}
+    own = {str(number): label for number, label in labels.items()}
+    if not before or not own or before == own:
+        return
+    number = next(number for number in {**own, **before} if before.get(number) != own.get(number))
+    raise ValueError(
+        "resume_from_checkpoint must be a checkpoint of a model with the same labels in the same order, got "
+        f"{before.get(number)!r} for {own.get(number)!r} as the label {number} in {checkpoint}"
+    )
 
 
 def predict_in_order(trainer: Trainer, rows: Dataset) -> Any:

@@ -233,6 +233,28 @@ def test_answers_elsewhere_and_placeholders_are_told(copy, tmp_path):
     assert ["no placeholder" in one.message for one in own.findings if one.kind == "unreadable"] == [True]
 
 
+def test_classes_that_the_training_file_lacks_are_known_by_the_suite(tmp_path):
+    """Of a cut file; the rest can be trained on and scored all the same."""
+    for name, labels in (("train.json", ("0", "118")), ("dev.json", ("118", "7"))):
+        rows = [{"label": label, "sentence": f"{name}甲{label}"} for label in labels]
+        write(tmp_path, "iflytek", name, rows)
+    own, findings = found(tmp_path, "iflytek")
+    assert ("warning", "unknown", "validation") in findings
+    assert not [one for one in findings if one[0] == "error"]
+    assert own.labels["7"] == {"train": 0, "validation": 1}
+    write(tmp_path, "iflytek", "dev.json", [{"label": "119", "sentence": "甲"}])
+    _, _, (place,) = unreadable(tmp_path, "iflytek", "validation")
+    assert place == "dev.json:1: label must be one of 0, 1, 2, 3, 4, 5, 6, 7, ... (119 in all), got '119'"
+
+
+def test_what_the_job_refuses_is_named_by_its_official_line(data):
+    rows = pairs(["neutral", "-", "entailment"], 50)
+    rows[2]["sentence2"] = " "
+    write(data, "ocnli", "dev.json", rows)
+    _, _, (message,) = unreadable(data, "ocnli", "validation")
+    assert message == "dev.json:3: text2 must be a string that is not blank, got ' '"
+
+
 def test_two_rows_of_a_test_with_one_id_are_an_error(copy, tmp_path):
     path = copy("c3") / "test1.1.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"id": 888', '"id": 887'), encoding="utf-8")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import typer
 
 from hf_ext.suites import shipped_suites
 from hf_ext.suites.actions import pack, validate
@@ -69,6 +70,39 @@ def test_a_submission_is_not_packed_or_validated_by_test_files_that_are_not_ther
         with pytest.raises(ValueError, match="data must have the test files of clue, got none in"):
             validate(SUITES["clue"], {}, target, data)
     assert not target.exists()
+
+
+def test_a_submission_that_lacks_a_file_is_not_packed(tmp_path, capsys):
+    """What is packed by the official files is what is found right by them."""
+    data, best, target = tmp_path / "data", tmp_path / "best", tmp_path / "submit.zip"
+    texts = {"sentence1": "甲", "sentence2": "乙"}
+    for folder, record in (
+        ("afqmc", {"id": 0, **texts}),
+        ("ocnli", {"id": 0, **texts}),
+        # Not required.
+        ("diagnostics", {"index": 0, "premise": "甲", "hypothesis": "乙"}),
+    ):
+        (data / folder).mkdir(parents=True)
+        (data / folder / "test.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    write_predictions(best / "afqmc" / "test.jsonl", [{"id": 0, "label": "1"}])
+    with pytest.raises(ValueError, match=r"--tasks names those .* got none for ocnli_50k_predict\.json in .*best"):
+        pack(SUITES["clue"], {"data": data}, best, target)
+    assert not target.exists()
+    # Of tasks that are named, all of theirs.
+    with pytest.raises(ValueError, match=r"got none for ocnli_50k_predict\.json in"):
+        pack(SUITES["clue"], {"data": data, "tasks": ["afqmc", "ocnli"]}, best, target)
+    one = {"data": data, "tasks": ["afqmc"]}
+    pack(SUITES["clue"], one, best, target)
+    for given, code in ((one, 0), ({}, 1)):
+        with pytest.raises(typer.Exit) as ended:
+            validate(SUITES["clue"], given, target, data)
+        assert ended.value.exit_code == code
+    assert "the zip must have ocnli_50k_predict.json" in capsys.readouterr().out
+    write_predictions(best / "ocnli" / "test.jsonl", [{"id": 0, "label": "neutral"}])
+    pack(SUITES["clue"], {"data": data}, best, target)
+    with pytest.raises(typer.Exit) as ended:
+        validate(SUITES["clue"], {}, target, data)
+    assert ended.value.exit_code == 0
 
 
 def test_another_name_of_the_zip_is_told(tmp_path, capsys):

@@ -169,6 +169,40 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data, tmp_path, mon
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+def test_a_model_has_the_classes_of_the_suite_in_its_order(data, tmp_path):
+    """Though the training file lacks one, which the validation file has, and the alphabet has another order."""
+    own = tmp_path / "data" / "there"
+    shutil.copytree(data / "there", own)
+    with (own / "dev.json").open("a", encoding="utf-8") as file:
+        file.write('{"text": "天人", "label": "fair"}\n')
+    (own / "test.json").write_text('{"text": "天人"}\n', encoding="utf-8")
+    suite = Suite("toy", tasks=[dataclasses.replace(task("there"), labels=("good", "fair", "bad"))])
+    training = Training(suite, own.parent, tmp_path / "runs", seeds=[1], options=OPTIONS)
+    (run,) = training.run()
+    assert run.error is None
+    folder = tmp_path / "runs" / "there" / run.name
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["id2label"] == {"0": "good", "1": "fair", "2": "bad"}
+    assert run.scores["per_type"]["fair"]["support"] == 1
+    # The suite knows them, so they are no setting of the run, and it is known again.
+    assert "labels" not in run.settings
+    assert "labels" not in json.loads((folder / "job.json").read_text(encoding="utf-8"))["options"]
+    assert training.run() == [run]
+    assert "labels" not in training_parser(suite, {}).options
+    list(predict_suite(suite, own.parent, tmp_path / "runs"))
+    line = (tmp_path / "runs" / "predictions" / "best" / "there" / "test.jsonl").read_text(encoding="utf-8")
+    assert [*json.loads(line)["logits"]] == ["good", "fair", "bad"]
+
+
+def test_what_a_job_refuses_is_named_by_its_official_line(data, tmp_path):
+    shutil.copytree(data / "there", tmp_path / "data" / "there")
+    with (tmp_path / "data" / "there" / "dev.json").open("a", encoding="utf-8") as file:
+        file.write('\n{"text": " ", "label": "good"}\n')
+    (run,) = Training(SUITE, tmp_path / "data", tmp_path / "runs", tasks=["there"], options=OPTIONS).run()
+    place = tmp_path / "data" / "there" / "dev.json"
+    assert run.error == f"TextFileError: {place}:6: text must be a string that is not blank, got ' '"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -267,6 +301,28 @@ def test_published_numbers_stand_beside_with_their_metric(tmp_path):
     assert json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8")) == report
     assert "| B | 60.00 |" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "<h1>a | b</h1>" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_published_scores_stand_beside_those_of_their_own_metric(tmp_path):
+    """By hand; where some are of one metric and some of another, a task's own is shown, and that is said."""
+    published = (
+        Published("A", "validation", {"a": 70.0, "b": 1.0}, "a paper", {"a": "F1", "b": "F1"}),
+        Published("B", "validation", {"a": 60.0, "b": 2.0}, "a paper", {"a": "F1"}),
+        Published("C", "test", {"a": 50.0}, "a paper", {"a": "F1"}),
+    )
+    tasks = [task(name, also={"F1": "f1", "recall": "recall"}) for name in "ab"]
+    suite = Suite("toy", tasks=tasks, published=published)
+    for name, seed, accuracy, f1 in (("a", 1, 0.2, 0.5), ("a", 2, 0.4, 0.7), ("b", 1, 0.3, 0.1)):
+        scores = {"accuracy": accuracy, "f1": f1, "recall": 0.0}
+        run = Run("toy", name, seed, None, {}, state="finished", scores=scores, seconds=1)
+        write_run(run, tmp_path / name / run.name)
+    tables = {heading: rest for heading, *rest in report_tables(suite_report(suite, tmp_path))}
+    assert tables["Published, on validation"] == [
+        ["model", "a (F1)", "b"],
+        [["these runs", "60.00 ± 14.14", "30.00"], ["A", "70.00", "1.00"], ["B", "60.00", "2.00"]],
+        "Published by a paper. Other metrics than here: b: F1, here accuracy.",
+    ]
+    assert tables["Published, on test"] == [["model", "a (F1)"], [["C", "50.00"]], "Published by a paper."]
 
 
 @pytest.mark.parametrize(

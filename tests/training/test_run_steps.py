@@ -105,6 +105,7 @@ def test_checkpoints_of_a_replaced_run_go(own: bool, tmp_path: Path) -> None:
     trainer: Any = SimpleNamespace(
         args=SimpleNamespace(output_dir=str(tmp_path / "run"), resume_from_checkpoint=resume, disable_tqdm=True),
         is_world_process_zero=lambda: True,
+        model=None,
         train=lambda resume_from_checkpoint: given.append(resume_from_checkpoint),
     )
     train_with_progress(trainer, "f1")

@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from hf_ext.data.listed_labels import listed_labels
 from hf_ext.data.text_lines import FileLine, TextFileError, parse_json
 from hf_ext.suites.scorers.duee import check_duee_row
 from hf_ext.suites.scorers.duie import check_duie_row
@@ -14,7 +16,6 @@ from hf_ext.suites.submission.faults import Faults
 from hf_ext.tasks.events.labels import event_label
 
 Rows = list[tuple[int, Mapping[str, Any]]]
-_SHOWN = 8
 
 
 def check_lines(lines: Lines, file: SubmissionFile, faults: Faults) -> None:
@@ -33,11 +34,14 @@ def check_lines(lines: Lines, file: SubmissionFile, faults: Faults) -> None:
         if not line.strip():
             faults.add(number, "blank line", "a line must not be blank")
             continue
+        repeated: list[str] = []
         try:
-            record = parse_json(line, FileLine(faults.file, number))
+            record = parse_json(line, FileLine(faults.file, number), partial(_object, repeated=repeated))
         except TextFileError as error:
             faults.add(number, "JSON", error.message)
             continue
+        for key in repeated:
+            faults.add(number, "repeated key", f"a key must be in an object once, got {key!r} more often")
         if isinstance(record, Mapping):
             rows.append((number, record))
         else:
@@ -54,6 +58,15 @@ def check_lines(lines: Lines, file: SubmissionFile, faults: Faults) -> None:
     positions = _positions([_name(record.get("id")) for _, record in rows], list(map(_name, file.ids)))
     for (number, record), position in zip(rows, positions):
         _CHECKS[file.kind](number, record, position, file, faults)
+
+
+def _object(pairs: list[tuple[str, Any]], repeated: list[str]) -> dict[str, Any]:
+    """The object of its pairs; keys that it has more than once are added to ``repeated``."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        repeated += [key for key in made if counts[key] > 1]
+    return made
 
 
 def _is_one_value(lines: Lines) -> bool:
@@ -160,7 +173,7 @@ def _check_label(number: int, record: Mapping[str, Any], at: int | None, file: S
             faults.add(number, "label", f"label must be the number of a choice, 0 to {choices - 1}, got {label!r}")
     elif file.labels and label not in file.labels:
         hint = "; a class goes by its name, not by its number" if label.isdecimal() else ""
-        faults.add(number, "label", f"label must be one of {_listed(file)}, got {label!r}{hint}")
+        faults.add(number, "label", f"label must be one of {listed_labels(file.labels)}, got {label!r}{hint}")
 
 
 def _check_answer(number: int, record: Mapping[str, Any], at: int | None, file: SubmissionFile, faults: Faults) -> None:
@@ -189,7 +202,7 @@ def _check_entities(
         return
     for kind, strings in label.items():
         if file.labels and kind not in file.labels:
-            faults.add(number, "label", f"a type must be one of {_listed(file)}, got {kind!r}")
+            faults.add(number, "label", f"a type must be one of {listed_labels(file.labels)}, got {kind!r}")
         for string, places in strings.items():
             if not isinstance(places, list) or not all(map(_is_span, places)):
                 message = f"the places of {string!r} must be a list of [first, last], got {str(places)[:60]}"
@@ -223,7 +236,9 @@ def _check_relations(
         return
     for spo in record["spo_list"]:
         if file.labels and spo["predicate"] not in file.labels:
-            faults.add(number, "label", f"predicate must be one of {_listed(file)}, got {spo['predicate']!r}")
+            faults.add(
+                number, "label", f"predicate must be one of {listed_labels(file.labels)}, got {spo['predicate']!r}"
+            )
         if "@value" not in spo["object"]:
             faults.add(number, "slot", f"an object must have '@value', got {', '.join(spo['object']) or 'nothing'}")
 
@@ -238,15 +253,9 @@ def _check_events(number: int, record: Mapping[str, Any], at: int | None, file: 
         for argument in event["arguments"]:
             label = event_label(event["event_type"], argument["role"])
             if file.labels and label not in file.labels:
-                faults.add(number, "label", f"type and role must be one of {_listed(file)}, got {label!r}")
+                faults.add(number, "label", f"type and role must be one of {listed_labels(file.labels)}, got {label!r}")
             if text is not None and argument["argument"].lower() not in text.lower():
                 faults.warn(number, "argument", f"an argument must be in its text, got {argument['argument']!r}")
-
-
-def _listed(file: SubmissionFile) -> str:
-    labels = list(file.labels)
-    rest = f", ... ({len(labels)} in all)" if len(labels) > _SHOWN else ""
-    return ", ".join(labels[:_SHOWN]) + rest
 
 
 _CHECKS: Mapping[str, Callable[[int, Mapping[str, Any], int | None, SubmissionFile, Faults], None]] = {

@@ -19,6 +19,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from hf_ext.data.listed_labels import listed_labels
 from hf_ext.losses.cross_entropy import class_balanced_weights
 from hf_ext.losses.table import LOSSES, MULTI_LABEL_LOSSES, SINGLE_LABEL_LOSSES, for_trainer
 from hf_ext.metrics.calibration import LabelledLogits
@@ -48,14 +49,20 @@ class ClassificationJob(PairJob):
     """Classes of texts or of pairs of texts: one each, or any number.
 
     Files are in a format of :func:`hf_ext.tasks.classification.read_labelled_texts`; classes of the validation
-    file must be among those of training. The file tells whether texts have one class or any number, or come in pairs.
-    The loss "logit_adjusted" counts its ``prior`` in the training file unless it is given.
+    file must be among those of training, or of ``labels``. The file tells whether texts have one class or any number,
+    or come in pairs. The loss "logit_adjusted" counts its ``prior`` in the training file unless it is given.
 
     ``pipeline("text-classification")`` predicts with the model; for texts with any number of classes it gives each a
     sigmoid, so a class is predicted where its score is above 0.5, that is, its logit above 0.
     """
 
     train_file: Path = option('JSON lines {"text", "text2"?, "label" or "labels"}, TSV or CSV.', None, group="Files")
+    labels: list[str] | None = option(
+        "All classes, in the order that the model is to have; else those of the training file, sorted.",
+        None,
+        group="Files",
+        kw_only=True,
+    )
     max_length: int = option("Tokens of a text or a pair; what is beyond is cut off.", 128, group="Lengths")
     loss: str | None = option(
         "Name of a loss; else cross_entropy, or multilabel_softmax for texts with any number of classes.",
@@ -97,6 +104,16 @@ class ClassificationJob(PairJob):
     def __post_init__(self) -> None:
         super().__post_init__()
         given_threshold(self.threshold)
+        labels = self.labels
+        if labels is not None and not (
+            labels and all(isinstance(one, str) and one.strip() for one in labels) and len({*labels}) == len(labels)
+        ):
+            raise ValueError(f"labels must be the names of one class or more, all different, got {labels!r:.200}")
+
+    @property
+    def labels_are_named(self) -> bool:
+        """Whether ``labels`` says which classes there are."""
+        return self.labels is not None
 
     def show(self, scores: Mapping[str, Any], source: str) -> list[Any]:
         """The table of classes, with the share of right answers."""
@@ -105,13 +122,14 @@ class ClassificationJob(PairJob):
 
     def read(self) -> Files:
         """Labelled texts, all of one kind."""
-        train = read_labelled_texts(self.train_file)
+        train = read_labelled_texts(self.train_file, self.labels)
         self.check_examples("train_file", train)
         names, multi_label = label_names(train), _multi_label(train)
         least = 1 if multi_label else 2
         if len(names) < least:
             wanted = "a class" if multi_label else "two classes"
             raise ValueError(f"train_file must have at least {wanted}, got {names} in {self.train_file}")
+        names = names if self.labels is None else list(self.labels)
         validation = self.read_evaluation(self.validation_file, names)
         self.check_examples("validation_file", validation)
         # The first example of each file says of which kind it is.
@@ -124,10 +142,23 @@ class ClassificationJob(PairJob):
             raise ValueError(
                 f"threshold goes with texts with any number of classes, got {self.threshold} with one class each"
             )
-        names = list(self.head_labels(names, self.auto_class.suffixes_of(self.head)))
+        names = self._in_order_of_head(names)
         # An unsuitable loss is refused before anything is loaded.
         self.training_loss(train, names)
         return Files(train, validation, names)
+
+    def _in_order_of_head(self, names: list[str]) -> list[str]:
+        """The classes as a trained head has them; those that are named must be its own."""
+        suffixes = self.auto_class.suffixes_of(self.head)
+        if self.labels is None:
+            return list(self.head_labels(names, suffixes))
+        trained = self.head_labels((), suffixes)
+        if trained and {*trained} != {*names}:
+            raise ValueError(
+                f"labels must be those of the head that model has, {listed_labels(trained)}, got "
+                f"{listed_labels(names)}; fine-tune the encoder that it was made from"
+            )
+        return list(trained or names)
 
     def read_evaluation(self, path: Path, labels: Sequence[str]) -> list[dict[str, Any]]:
         """Labelled texts with no other classes than these."""
@@ -280,6 +311,12 @@ class ClassificationJob(PairJob):
             options["weight"] = weights
         if name == "logit_adjusted":
             counts = Counter(label for example in examples for label in labels_of(example))
+            absent = [label for label in names if not counts[label]]
+            if absent and "prior" not in options:
+                raise ValueError(
+                    f"train_file must have all classes for the loss {name!r}, or its prior be given, got none of "
+                    f"{listed_labels(absent)}"
+                )
             options.setdefault("prior", [counts[label] for label in names])
         if label_smoothing:
             if name != "cross_entropy":

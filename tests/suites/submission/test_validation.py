@@ -277,6 +277,23 @@ def test_same_key_twice_in_an_object():
     assert "'#idiom000002#' on line 4 already" in faults[0][3]
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "key"),
+    [
+        (LABELS, '"label": "1"', '"label": "1", "label": "0"', "label"),
+        (LABELS, '"id": 31', '"id": 31, "id": 31', "id"),
+        (ENTITIES, '"company": {', '"name": {', "name"),
+        (RELATIONS, '"inArea"', '"@value"', "@value"),
+    ],
+)
+def test_same_key_twice_in_an_object_of_a_line(file, old, new, key):
+    """On the top or deep inside, it is said once for a line, and nothing else is wrong with it."""
+    content = written(RIGHT[file.name]).decode()
+    line = 1 + content[: content.index(old)].count("\n")
+    message = f"a key must be in an object once, got {key!r} more often"
+    only(faults_of(file, content.replace(old, new, 1)), line, "repeated key", message)
+
+
 def test_texts_of_relations_must_be_all_there_and_untouched():
     faults = faults_of(RELATIONS, changed(RELATIONS, 1, text="乙 "))
     assert [(line, kind) for line, _, kind, _ in faults] == [(1, "unknown text"), (3, "missing text")]

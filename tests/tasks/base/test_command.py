@@ -63,7 +63,7 @@ START = (
 # What documents and model cards write.
 OPTIONS = {
     "autoencoder": ("max-length latent num-latent-layers latent-size kappa latent-norm kl kl-weight kl-warmup-steps"),
-    "classification": "max-length one-segment loss loss-options threshold balance-classes class-weights head",
+    "classification": "labels max-length one-segment loss loss-options threshold balance-classes class-weights head",
     "cloze": (
         "max-length pattern verbalizer shared-words soft-tokens tune-all unlabelled-file predicts mlm-probability "
         "mlm-weight"
@@ -160,6 +160,8 @@ def test_every_field_of_a_job_is_given_by_its_option(command, job, field, tmp_pa
         value = word = "best"
     elif get_origin(option.kind) is Mapping:
         value, word = {"gamma": 0.5}, "gamma=0.5"
+    elif field.name == "labels":
+        value = ["x"]
     elif own or option.choices:
         value = word = (own or option.choices)[-1]
     # The job is that of the head; softmax has no transitions.

@@ -162,6 +162,74 @@ def test_training_goes_on_with_a_trained_head_that_has_the_classes(files, tmp_pa
         job.head_labels(["0", "metal"], suffix)
 
 
+def test_classes_that_are_named_need_not_be_in_the_training_file(tmp_path):
+    """Whatever their order is there or in the alphabet, and also those of the validation file alone."""
+    (tmp_path / "train.tsv").write_text("金\tmetal\n苹\tfruit\n", encoding="utf-8")
+    (tmp_path / "dev.tsv").write_text("江\twater\n", encoding="utf-8")
+    given = {"train_file": tmp_path / "train.tsv", "validation_file": tmp_path / "dev.tsv"}
+    names = ["water", "metal", "stone", "fruit"]
+    job = ClassificationJob(**given, config="tiny", labels=names)
+    assert job.labels_are_named
+    assert not ClassificationJob(**given, config="tiny").labels_are_named
+    files = job.read()
+    assert files.labels == names
+    tokenizer = job.load_tokenizer("金苹江")
+    model = job.load_model(tokenizer, files)
+    assert model.config.id2label == dict(enumerate(names))
+    assert job.encode(files.train, tokenizer, model)["labels"] == [1, 3]
+    with pytest.raises(ValueError, match=r"dev\.tsv:1: label must be one of fruit, metal, got 'water'"):
+        ClassificationJob(**given, config="tiny").read()
+    with pytest.raises(ValueError, match=r"train\.tsv:2: label must be one of water, metal, got 'fruit'"):
+        ClassificationJob(**given, config="tiny", labels=names[:2]).read()
+    many = ["metal", *map(str, range(20))]
+    with pytest.raises(ValueError, match=r"one of metal, 0, 1, 2, 3, 4, 5, 6, \.\.\. \(21 in all\), got 'fruit'"):
+        ClassificationJob(**given, config="tiny", labels=many).read()
+    wanted = "train_file must have all classes for the loss 'logit_adjusted', or its prior be given, got none of water"
+    with pytest.raises(ValueError, match=wanted):
+        ClassificationJob(**given, config="tiny", labels=names, loss="logit_adjusted").read()
+    prior = {"prior": [1, 2, 3, 4]}
+    ClassificationJob(**given, config="tiny", labels=names, loss="logit_adjusted", loss_options=prior).read()
+
+
+@pytest.mark.parametrize("labels", [[], ["a", "a"], ["a", " "], [1, 2]], ids=str)
+def test_classes_are_named_by_different_strings(labels):
+    with pytest.raises(ValueError, match="labels must be the names of one class or more, all different, got"):
+        ClassificationJob("a", "b", config="tiny", labels=labels)
+
+
+def test_a_trained_head_keeps_its_order_if_it_has_the_classes_that_are_named(files, tmp_path):
+    names = ["water", "fruit", "metal"]
+    fields = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
+    classes = {"make": hf_ext.RoFormerForSequenceClassification, "config_class": hf_ext.RoFormerConfig}
+    saved(tmp_path / "trained", texts=(row["text"] for row in SINGLE), **classes, **fields)
+    given = {"train_file": files["single"], "validation_file": files["single"], "model": str(tmp_path / "trained")}
+    assert ClassificationJob(**given, labels=sorted(names)).read().labels == names
+    wanted = "labels must be those of the head that model has, water, fruit, metal, got fruit, metal, stone, water"
+    with pytest.raises(ValueError, match=wanted):
+        ClassificationJob(**given, labels=sorted([*names, "stone"])).read()
+    # A head of another kind is not looked at.
+    assert ClassificationJob(**given, labels=sorted(names), head="mean").read().labels == sorted(names)
+
+
+def test_a_checkpoint_with_labels_in_another_order_is_not_gone_on_from(files, tmp_path):
+    """Its weights would be taken for those of other labels."""
+
+    def run_of(labels, steps, **more):
+        job = ClassificationJob(files["single"], files["single"], config="tiny", max_length=8, labels=labels)
+        job.keep_checkpoints = True
+        given = {"eval_strategy": "no", "load_best_model_at_end": False, "save_strategy": "steps", "save_steps": 1}
+        given |= {"max_steps": steps, "use_cpu": True, "disable_tqdm": True, **more}
+        job.run(job.training_arguments(tmp_path / "model", **given))
+
+    run_of(["fruit", "metal", "water"], 1)
+    resumed = {"resume_from_checkpoint": "True"}
+    for labels in (["fruit", "water", "metal"], ["fruit", "stone", "metal", "water"]):
+        with pytest.raises(ValueError, match=f"got 'metal' for '{labels[1]}' as the label 1 in .*checkpoint-1"):
+            run_of(labels, 2, **resumed)
+    run_of(["fruit", "metal", "water"], 2, **resumed)
+    assert (tmp_path / "model" / "checkpoint-2").is_dir()
+
+
 def test_labels_are_in_the_order_of_the_head():
     tokenizer = build_char_tokenizer(["好"])
     label2id = {"b": 0, "a": 1, "c": 2}
