@@ -32,8 +32,10 @@ class Batcher:
     """Runs requests with the same options together, in a thread of its own.
 
     A batch is what waits when the thread is free, and what arrives within a few milliseconds of its first request, as
-    long as it is not full. A request is never cut up: one with more documents than a batch is a batch of its own. Where
-    several requests fail together, each is run by itself, so that none fails for another's sake.
+    long as it is not full. Behind a request that was alone, with none to follow it, the next does not wait: one client
+    that asks again as soon as it is answered has no others to wait for. A request is never cut up: one with more
+    documents than a batch is a batch of its own. Where several requests fail together, each is run by itself, so that
+    none fails for another's sake.
 
     Args:
         run: what documents and the options of their requests give: an answer a document, in their order.
@@ -60,6 +62,7 @@ class Batcher:
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._waiting = 0
+        self._company = True
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -118,9 +121,10 @@ class Batcher:
     def _next_batch(self) -> list[_Request]:
         """The first that waits, and those behind it that it shares a batch with; none once all is done."""
         with self._changed:
+            wait = self._wait if self._company else 0.0
             while not self._full():
                 # The first may leave while it waits.
-                left = self._queue[0].arrived + self._wait - time.monotonic() if self._queue else None
+                left = self._queue[0].arrived + wait - time.monotonic() if self._queue else None
                 if self._stopped or (left is not None and left <= 0):
                     break
                 self._changed.wait(left)
@@ -129,6 +133,7 @@ class Batcher:
             chosen = self._fitting()
             taken = {id(one) for one in chosen}
             self._keep(lambda one: id(one) not in taken)
+            self._company = len(chosen) > 1 or bool(self._queue)
             return chosen
 
     def _keep(self, stays: Callable[[_Request], bool]) -> None:

@@ -79,6 +79,16 @@ def test_a_batch_waits_for_more_until_it_is_full():
     assert not batcher.works
 
 
+def test_a_request_behind_one_that_was_alone_does_not_wait():
+    double = Doubler()
+    double.gate.set()
+    batcher = Batcher(double, batch=2, wait_ms=60_000, waiting=9)
+    # Full by itself.
+    assert batcher.submit([1, 2]).result(30) == [2, 4]
+    assert [batcher.submit([number]).result(30) for number in range(3)] == [[0], [2], [4]]
+    batcher.close()
+
+
 def test_many_clients_get_their_own(batcher, double):
     double.gate.set()
     answers = {}
