@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from hf_ext.data.char_vocabulary import build_char_tokenizer
+from hf_ext.data.listed_labels import listed_labels
 from hf_ext.data.model_name import is_checkpoint
 from hf_ext.data.token_types import leave_out_token_types
 from hf_ext.metrics.calibration import LabelledLogits
@@ -566,8 +567,9 @@ class Job(Methods, SearchOptions):
         trained = [config.id2label[index] for index in range(len(config.id2label))]
         if not set(labels) <= set(trained):
             raise ValueError(
-                f"model has a head for the labels {sorted(trained)}, and train_file has {sorted(labels)}; "
-                "fine-tune the encoder that it was made from"
+                f"model has a head for the labels {listed_labels(sorted(trained))}, which train_file's "
+                f"{listed_labels(sorted({*labels} - {*trained}))} are not among; fine-tune the encoder that it was "
+                "made from"
             )
         return trained
 

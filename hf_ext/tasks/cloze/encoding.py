@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from hf_ext.data.listed_labels import listed_labels
 from hf_ext.data.windows import check_gives_offsets
 from hf_ext.tasks.cloze.files import candidates_of
 from hf_ext.tasks.cloze.pattern import ClozePattern, Segment, text_of_field
@@ -169,7 +170,7 @@ class ClozeEncoder:
         if self.words is None:
             return int(label)
         if label not in self._label_ids:
-            raise ValueError(f"label must be one of {', '.join(self._label_ids)[:200]}, got {label!r}")
+            raise ValueError(f"label must be one of {listed_labels(self._label_ids)}, got {label!r}")
         return self._label_ids[label]
 
     def _words_of_labels(self) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_ext.data.formats.source import Source
 from hf_ext.data.labelled_texts import label_value, read_labelled_texts
+from hf_ext.data.listed_labels import listed_labels
 from hf_ext.data.text_keys import text_keys_of
 from hf_ext.data.text_lines import FileLine, TextFileError, fail, json_objects, lone_texts, read_lines
 from hf_ext.tasks.cloze.pattern import ClozePattern, text_of_field, value_of_field
@@ -98,7 +99,7 @@ def _labelled(record: Mapping[str, Any], pattern: ClozePattern, where: FileLine)
             fail(where, "a row must have 'label'", sorted(record))
         example["label"] = label_value(record["label"], where)
         if example["label"] not in pattern.labels:
-            fail(where, f"label must be one of {', '.join(pattern.labels)[:200]}", example["label"])
+            fail(where, f"label must be one of {listed_labels(pattern.labels)}", example["label"])
         return example
     words = candidates_of(record, pattern, where)
     right = value_of_field(record, pattern.answer)

@@ -114,9 +114,7 @@ class ImageClassificationJob(Job):
         try:
             return super().head_labels(labels, suffix)
         except ValueError as error:
-            shown = str(error)
-            cut = f"{shown[:200]} ..." if len(shown) > 200 else shown
-            raise ValueError(f"new_head must be given to put another head on the model: {cut}") from None
+            raise ValueError(f"new_head must be given to put another head on the model: {error}") from None
 
     def lines_of_row(self, row: Mapping[str, Any]) -> Iterable[str]:
         """The line for a row of a data set, whose image is kept as a file unless the row has the path of one.

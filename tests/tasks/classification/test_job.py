@@ -158,7 +158,7 @@ def test_training_goes_on_with_a_trained_head_that_has_the_classes(files, tmp_pa
     suffix = "ForSequenceClassification"
     assert job.head_labels(sorted(names), suffix) == job.head_labels(["fruit", "metal"], suffix) == names
     assert job.head_labels(["0", "1"], "ForSpanExtraction") == ["0", "1"]
-    with pytest.raises(ValueError, match=r"head for the labels \['fruit', 'metal', 'water'\], and .* \['0', 'metal'\]"):
+    with pytest.raises(ValueError, match="head for the labels fruit, metal, water, which train_file's 0 are not among"):
         job.head_labels(["0", "metal"], suffix)
 
 
